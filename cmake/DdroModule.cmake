@@ -1,0 +1,39 @@
+# ddro_module(NAME [TORCH] SOURCES ... DEPENDS ... [USES ...])
+# One static library for src/NAME. DEPENDS lists the modules of its line in the layer table (docs/architecture.md)
+# and what its public headers include; USES, what only its sources include. TORCH adds LibTorch and the precompiled
+# header.
+function(ddro_module name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS;USES" ${ARGN})
+  add_library(ddro_${name} STATIC ${arg_SOURCES})
+  target_include_directories(ddro_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(ddro_${name} PUBLIC ${arg_DEPENDS} PRIVATE ${arg_USES} ddro_warnings)
+  if(arg_TORCH)
+    ddro_use_torch(ddro_${name})
+  endif()
+endfunction()
+
+# Links LibTorch to a target and compiles it with the shared precompiled header.
+function(ddro_use_torch target)
+  target_link_libraries(${target} PUBLIC ddro_torch)
+  target_precompile_headers(${target} REUSE_FROM ddro_precompiled)
+endfunction()
+
+# ddro_test(NAME [TORCH] LABEL unit|parity|... SOURCES ... DEPENDS ...)
+# One GoogleTest binary; every test in it is a ctest entry, so that a skipped one is skipped by name. Tests find their
+# surroundings in the environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what
+# scripts/make_fixtures made).
+function(ddro_test name)
+  cmake_parse_arguments(arg "TORCH" "LABEL;TIMEOUT" "SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_DEPENDS} ddro_warnings GTest::gmock GTest::gtest_main)
+  if(arg_TORCH)
+    ddro_use_torch(${name})
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${name}."
+    PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
+      ENVIRONMENT "DDRO_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDRO_TRAIN=${PROJECT_BINARY_DIR}/bin/ddro-train;DDRO_FIXTURES=${DDRO_FIXTURES};${arg_ENVIRONMENT}")
+endfunction()

@@ -1,0 +1,76 @@
+// Files that are whole or absent. Every function that writes syncs what it wrote before it returns; failures throw
+// Error(kSave) that names the path and the system's reason. Reading throws Error(kInput) unless `kind` says otherwise.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ddro/base/error.h"
+
+namespace ddro {
+
+// The whole file. Refuses folders and files larger than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kInput,
+                      std::uint64_t max_bytes = std::uint64_t{1} << 32);
+
+// A private, copy-on-write mapping of a whole file: in-place changes stay in this process. The mapping outlives the
+// file's name but not a truncation: the file must not shrink while mapped.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kModel);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Sequential writer that syncs on close. Without close() the destructor leaves a partial file behind: write under a
+// temporary name and rename (write_file_atomic, or a temporary folder).
+class DurableFile {
+ public:
+  explicit DurableFile(const std::filesystem::path& path);
+  ~DurableFile();
+  DurableFile(const DurableFile&) = delete;
+  DurableFile& operator=(const DurableFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void close();  // flush, fsync, close
+  std::uint64_t size() const { return size_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+// Temporary name in the same folder, write, sync, rename, sync the folder.
+void write_file_atomic(const std::filesystem::path& path, std::string_view text);
+
+// Makes the entries of a folder durable (fsync on the folder itself).
+void sync_folder(const std::filesystem::path& folder);
+
+// Creates `folder` and its parents; Error(kSave) with the reason when it cannot.
+void make_folder(const std::filesystem::path& folder);
+
+// rename(2), then sync of the parent folder.
+void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// A named point in our own code at which a test may end the process (DDRO_FAILPOINT=name[:count] in the environment:
+// the count-th visit, default 1, is SIGKILL). Does nothing otherwise.
+void failpoint(const char* name);
+
+}  // namespace ddro

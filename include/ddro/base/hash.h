@@ -1,0 +1,34 @@
+// Content hashes: XXH3 with 128 bits, written as 32 hexadecimal digits. They detect corruption and tell contents
+// apart; they are no defence against someone who makes collisions on purpose.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ddro {
+
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(Hasher&&) noexcept;
+  Hasher& operator=(Hasher&&) noexcept;
+
+  void update(std::span<const std::byte> bytes);
+  void update(std::string_view text);
+  std::string hex() const;  // of all bytes so far; more may follow
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+std::string hash_bytes(std::span<const std::byte> bytes);
+std::string hash_text(std::string_view text);
+std::string hash_file(const std::filesystem::path& path);
+
+}  // namespace ddro

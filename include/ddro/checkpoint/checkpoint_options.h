@@ -1,0 +1,16 @@
+// The `checkpoint` section of a run's configuration.
+#pragma once
+
+#include <cstdint>
+
+namespace ddro::checkpoint {
+
+struct CheckpointOptions {
+  std::int64_t save_steps = 100;             // optimizer steps between checkpoints
+  std::int64_t save_total_limit = 3;         // newest ones kept
+  double save_before_timeout_s = 120;        // save and leave this long before the job's time limit
+
+  void validate() const;  // Error(kInput) naming the dotted key
+};
+
+}  // namespace ddro::checkpoint

@@ -1,0 +1,37 @@
+// A run's whole configuration: YAML file and --set overrides -> checked structs, and back.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ddro/checkpoint/checkpoint_options.h"
+#include "ddro/data/data_options.h"
+#include "ddro/losses/objective_options.h"
+#include "ddro/models/model_options.h"
+#include "ddro/train/train_options.h"
+
+namespace ddro::config {
+
+struct RunConfig {
+  models::ModelOptions model;
+  models::ReferenceOptions reference;
+  data::DataOptions data;
+  losses::ObjectiveOptions objective;
+  train::TrainOptions train;
+  train::OptimizerOptions optimizer;
+  train::EvalOptions eval;
+  checkpoint::CheckpointOptions checkpoint;
+  train::LoggingOptions logging;
+  train::DistributedOptions distributed;
+};
+
+// Reads and checks a file, then applies `overrides` ("section.key=value", value in YAML). Error(kInput) begins with
+// file:line and the dotted key, names the nearest known key for an unknown one, and says what to write for names known
+// from TRL. Empty `path`: defaults and overrides alone.
+RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides);
+
+// The configuration as YAML that load_run_config reads back to the same structs; `with_help` adds each key's help as a
+// comment.
+std::string dump_run_config(const RunConfig& config, bool with_help);
+
+}  // namespace ddro::config

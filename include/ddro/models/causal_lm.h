@@ -1,0 +1,47 @@
+// A decoder-only language model over packed tokens.
+//
+// Legend: T packed tokens, C positions asked for, D width, V vocabulary.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ddro/base/tensor_io.h"
+#include "ddro/models/model_config.h"
+#include "ddro/ops/varlen_attention.h"
+
+namespace ddro::models {
+
+struct ModelInput {
+  Tensor ids_T;                          // int64
+  Tensor positions_T;                    // int64, restart at 0 with each sequence
+  const ops::AttentionLayout* layout = nullptr;
+  Tensor output_positions_C;             // int64 indices into T (repeats allowed)
+};
+
+struct BuildOptions {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;     // compute dtype; norms and softmax work in float32 or better inside
+  bool trainable = true;                 // parameters require grad and own their memory; else they may alias `tensors`
+  bool gradient_checkpointing = false;   // recompute each layer in the backward
+};
+
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+  // Hidden states after the final norm at the asked positions: C x D. Differentiable when trainable and grad mode is on.
+  virtual Tensor hidden(const ModelInput& input) const = 0;
+  // Unique parameters in a fixed order, named as in the model folder. A tied head appears once, as the embedding.
+  virtual const NamedTensors& parameters() const = 0;
+  // V x D: lm_head.weight, or the embedding when tied.
+  virtual Tensor head_weight() const = 0;
+  // The name under which head_weight() is listed in parameters().
+  virtual const std::string& head_weight_name() const = 0;
+  virtual const ModelConfig& config() const = 0;
+};
+
+// `tensors`: as ModelFolder holds them (any float dtype; cast to options.dtype).
+std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config, const NamedTensors& tensors,
+                                         const BuildOptions& options);
+
+}  // namespace ddro::models

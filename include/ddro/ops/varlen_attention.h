@@ -1,0 +1,54 @@
+// Causal attention over packed segments, with shared prefixes.
+//
+// Legend: T packed tokens, H query heads, G key/value heads, K head width.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "ddro/base/tensor.h"
+
+namespace ddro::ops {
+
+// Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of
+// [prefix_begin, prefix_begin + prefix_length). A segment that serves as a prefix has no prefix itself.
+struct AttentionSegment {
+  std::int64_t begin = 0;
+  std::int64_t length = 0;
+  std::int64_t prefix_begin = 0;
+  std::int64_t prefix_length = 0;
+};
+
+// The segments of a packed batch, which tile [0, T) in order, with what a device needs to run over them.
+class AttentionLayout {
+ public:
+  AttentionLayout(std::vector<AttentionSegment> segments, at::Device device);
+
+  const std::vector<AttentionSegment>& segments() const { return segments_; }
+  std::int64_t num_tokens() const { return num_tokens_; }
+  std::int64_t max_query_length() const { return max_query_; }
+  std::int64_t max_key_length() const { return max_key_; }
+
+  // For the variable-length kernel (CUDA): cumulative query and key lengths, int32 on the device, and the packed index
+  // of each gathered key (prefix, then own tokens, segment by segment). Undefined on the CPU.
+  Tensor cumulative_query_lengths;
+  Tensor cumulative_key_lengths;
+  Tensor key_indices;
+
+ private:
+  std::vector<AttentionSegment> segments_;
+  std::int64_t num_tokens_ = 0;
+  std::int64_t max_query_ = 0;
+  std::int64_t max_key_ = 0;
+};
+
+inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();
+
+// softmax(scale q k^T) v per segment; differentiable. q_THK, k_TGK, v_TGK with H a multiple of G; result T x H x K.
+// `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA with bfloat16 or
+// float16: variable-length flash attention; otherwise scaled-dot-product attention segment by segment.
+Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK, const AttentionLayout& layout,
+                        double scale, std::int64_t window = kNoWindow);
+
+}  // namespace ddro::ops

@@ -1,0 +1,63 @@
+// Text to token ids and back, as Hugging Face's tokenizers do it on the same model folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ddro::text {
+
+using TokenId = std::int32_t;
+
+// Bytes [begin, end) of a text.
+struct Span {
+  size_t begin = 0;
+  size_t end = 0;
+  bool operator==(const Span&) const = default;
+};
+
+struct Encoding {
+  std::vector<TokenId> ids;
+  // offsets[i]: the bytes of the input that ids[i] stands for. Ascending begins; a token made of part of a character
+  // carries that character's bytes.
+  std::vector<Span> offsets;
+};
+
+// Immutable after construction; all members may be called from several threads.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Ids of `text` (valid UTF-8), nothing added in front or behind: Hugging Face's add_special_tokens=False. Inside the
+  // bytes of `literal` (ascending, disjoint) no control token is recognised: its text is encoded as ordinary text. A
+  // control token is an added token that is flagged special or is not made of white space only.
+  virtual Encoding encode(std::string_view text, std::span<const Span> literal = {}) const = 0;
+
+  // Text of `ids`; invalid byte sequences become U+FFFD. Control tokens are written out unless `skip_control`.
+  virtual std::string decode(std::span<const TokenId> ids, bool skip_control = false) const = 0;
+
+  // What the folder's post-processor puts in front of a text (BOS, usually), and behind it.
+  virtual std::vector<TokenId> prefix_ids() const = 0;
+  virtual std::vector<TokenId> suffix_ids() const = 0;
+
+  // Largest id + 1.
+  virtual TokenId id_limit() const = 0;
+  // The id of a token by its exact string, or -1.
+  virtual TokenId id_of(std::string_view token) const = 0;
+  virtual std::string token_of(TokenId id) const = 0;
+  virtual bool is_control(TokenId id) const = 0;
+
+  // Bytes of `text` that would become a control token if it were not literal; empty when there is none.
+  virtual std::vector<Span> find_control_text(std::string_view text) const = 0;
+};
+
+// Reads tokenizer.json if the folder has one, else tokenizer.model. Error(kModel) names the file and the component that
+// is unknown or broken; nothing is approximated.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
+
+}  // namespace ddro::text

@@ -1,0 +1,167 @@
+#include "ddro/base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+namespace ddro {
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+std::string where(const std::filesystem::path& path) { return "[" + printable(path.string(), 400) + "] "; }
+
+struct OpenFile {
+  int descriptor = -1;
+  std::uint64_t size = 0;
+};
+
+OpenFile open_regular(const std::filesystem::path& path, ErrorKind kind) {
+  OpenFile file;
+  // O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
+  file.descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file.descriptor < 0) throw Error(kind, where(path) + "cannot be opened: " + reason());
+  struct stat info {};
+  if (fstat(file.descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(file.descriptor);
+    throw Error(kind, where(path) + (S_ISDIR(info.st_mode) ? "is a folder; expected a file" : "is not a regular file"));
+  }
+  file.size = static_cast<std::uint64_t>(info.st_size);
+  return file;
+}
+
+void sync_path(const std::filesystem::path& path, int flags) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  if (descriptor < 0) throw save_error(where(path) + "cannot be opened to sync it: " + reason());
+  const int result = fsync(descriptor);
+  const std::string why = reason();
+  close(descriptor);
+  if (result != 0) throw save_error(where(path) + "cannot be synced: " + why);
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::uint64_t max_bytes) {
+  const OpenFile file = open_regular(path, kind);
+  if (file.size > max_bytes) {
+    close(file.descriptor);
+    throw Error(kind, where(path) + "is too large; got " + std::to_string(file.size) + " bytes, at most " +
+                          std::to_string(max_bytes) + " are read");
+  }
+  std::string content(file.size, '\0');
+  size_t filled = 0;
+  while (filled < content.size()) {
+    const ssize_t got = ::read(file.descriptor, content.data() + filled, content.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const std::string why = reason();
+      close(file.descriptor);
+      throw Error(kind, where(path) + "cannot be read: " + why);
+    }
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  close(file.descriptor);
+  content.resize(filled);
+  return content;
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) : path_(path) {
+  const OpenFile file = open_regular(path, kind);
+  size_ = file.size;
+  if (size_ > 0) {
+    void* data = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.descriptor, 0);
+    const std::string why = reason();
+    close(file.descriptor);
+    if (data == MAP_FAILED) throw Error(kind, where(path) + "cannot be mapped: " + why);
+    data_ = static_cast<std::byte*>(data);
+  } else {
+    close(file.descriptor);
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+DurableFile::DurableFile(const std::filesystem::path& path) : path_(path) {
+  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw save_error(where(path) + "cannot be created: " + reason());
+}
+
+DurableFile::~DurableFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void DurableFile::write(std::span<const std::byte> bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t wrote = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) throw save_error(where(path_) + "cannot be written: " + reason());
+    done += static_cast<size_t>(wrote);
+  }
+  size_ += bytes.size();
+}
+
+void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void DurableFile::close() {
+  if (fsync(descriptor_) != 0) throw save_error(where(path_) + "cannot be synced: " + reason());
+  const int result = ::close(descriptor_);
+  descriptor_ = -1;
+  if (result != 0) throw save_error(where(path_) + "cannot be closed: " + reason());
+}
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view text) {
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  try {
+    DurableFile file(temporary);
+    file.write(text);
+    file.close();
+    rename_durable(temporary, path);
+  } catch (const Error&) {
+    std::error_code ignored;
+    std::filesystem::remove(temporary, ignored);
+    throw;
+  }
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  sync_path(folder.empty() ? std::filesystem::path(".") : folder, O_DIRECTORY);
+}
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error || !std::filesystem::is_directory(folder)) {
+    throw save_error(where(folder) + "cannot be created: " + (error ? error.message() : "a file of this name exists"));
+  }
+}
+
+void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    throw save_error(where(to) + "cannot be renamed into place: " + reason());
+  }
+  sync_folder(to.parent_path());
+}
+
+void failpoint(const char* name) {
+  static const char* const wanted = std::getenv("DDRO_FAILPOINT");
+  if (wanted == nullptr) return;
+  static std::atomic<long> visits{0};
+  const char* const colon = std::strchr(wanted, ':');
+  const size_t length = colon ? static_cast<size_t>(colon - wanted) : std::strlen(wanted);
+  if (std::strlen(name) != length || std::strncmp(name, wanted, length) != 0) return;
+  const long target = colon ? std::strtol(colon + 1, nullptr, 10) : 1;
+  if (++visits == target) std::raise(SIGKILL);
+}
+
+}  // namespace ddro

@@ -1,0 +1,50 @@
+#include "ddro/base/hash.h"
+
+#include <xxhash.h>
+
+#include <cstdio>
+
+#include "ddro/base/files.h"
+
+namespace ddro {
+
+struct Hasher::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  State() { XXH3_128bits_reset(xxh); }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) {}
+Hasher::~Hasher() = default;
+Hasher::Hasher(Hasher&&) noexcept = default;
+Hasher& Hasher::operator=(Hasher&&) noexcept = default;
+
+void Hasher::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+}
+
+void Hasher::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
+
+std::string Hasher::hex() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return text;
+}
+
+std::string hash_bytes(std::span<const std::byte> bytes) {
+  Hasher hasher;
+  hasher.update(bytes);
+  return hasher.hex();
+}
+
+std::string hash_text(std::string_view text) { return hash_bytes(std::as_bytes(std::span(text))); }
+
+std::string hash_file(const std::filesystem::path& path) {
+  return hash_bytes(MappedFile(path, ErrorKind::kInput).bytes());
+}
+
+}  // namespace ddro

@@ -1,0 +1,50 @@
+// The only file that includes spdlog: torch's headers bring another fmt, which clashes with spdlog's.
+#include "ddro/base/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+namespace ddro {
+namespace {
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      return spdlog::level::off;
+  }
+  return spdlog::level::info;
+}
+
+spdlog::logger& logger() {
+  static const auto instance = [] {
+    auto created = std::make_shared<spdlog::logger>("ddro-train", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    created->set_pattern("%H:%M:%S %^%l%$ %v");
+    created->flush_on(spdlog::level::debug);
+    return created;
+  }();
+  return *instance;
+}
+
+void log(LogLevel level, std::string_view message) {
+  logger().log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+}
+
+}  // namespace
+
+void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
+void log_debug(std::string_view message) { log(LogLevel::kDebug, message); }
+void log_info(std::string_view message) { log(LogLevel::kInfo, message); }
+void log_warning(std::string_view message) { log(LogLevel::kWarning, message); }
+void log_error(std::string_view message) { log(LogLevel::kError, message); }
+
+}  // namespace ddro
