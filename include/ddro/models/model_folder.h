@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/model_config.h"
@@ -26,6 +27,10 @@ std::filesystem::path resolve_model_path(const std::string& name_or_path);
 // folder). Every parameter the configuration calls for must be there with its shape; unknown tensors are refused,
 // rotary inverse frequencies ignored. A folder with pickle files only is refused with the way to convert it.
 ModelFolder open_model_folder(const std::filesystem::path& path);
+
+// The files beside the weights that belong to a model folder and exist in this one: config.json, generation_config.json,
+// tokenizer and chat template files.
+std::vector<std::filesystem::path> auxiliary_files(const std::filesystem::path& folder);
 
 enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };
 

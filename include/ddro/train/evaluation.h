@@ -1,0 +1,34 @@
+// Metrics of a model on a set of preference rows. A set is one effective batch.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ddro/data/dataset.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/losses/metrics.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+
+namespace ddro::train {
+
+class EvaluationSet {
+ public:
+  EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options);
+
+  const std::string& name() const { return name_; }
+
+  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches. The reference's log-probabilities are
+  // computed by the first call and kept: the reference is frozen.
+  std::optional<losses::Metrics> evaluate(const models::CausalLm& policy, const models::CausalLm* reference,
+                                          const losses::Objective& objective, const std::function<bool()>& stop);
+
+ private:
+  std::string name_;
+  data::StepPlan plan_;
+  std::vector<double> reference_logp_;  // by step_row; empty until computed
+};
+
+}  // namespace ddro::train

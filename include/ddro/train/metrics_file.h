@@ -1,0 +1,37 @@
+// metrics.jsonl: one line a log, each step exactly once over any number of restarts.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "ddro/base/json.h"
+#include "ddro/losses/metrics.h"
+
+namespace ddro::train {
+
+class MetricsFile {
+ public:
+  // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last lines
+  // included). last_step = -1 empties the file.
+  MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
+  ~MetricsFile();
+  MetricsFile(const MetricsFile&) = delete;
+  MetricsFile& operator=(const MetricsFile&) = delete;
+
+  // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on failure.
+  void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
+  // True when the file holds an evaluation of `step`.
+  bool has_evaluation(std::int64_t step) const { return last_evaluation_ == step; }
+  void sync();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::int64_t last_evaluation_ = -1;
+};
+
+// Metrics as a JSON object, not-finite values as null.
+Json metrics_json(const losses::Metrics& metrics);
+
+}  // namespace ddro::train

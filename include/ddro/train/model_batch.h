@@ -1,0 +1,37 @@
+// A packed batch on a device, as the model takes it: the one place where `data` and `models` meet.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ddro/data/packed_batch.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/ops/logprob_head.h"
+
+namespace ddro::train {
+
+class ModelBatch {
+ public:
+  ModelBatch(const data::PackedBatch& batch, at::Device device);
+
+  models::ModelInput input() const;
+  // The head's input for hidden states of this batch and a model's head weight.
+  ops::HeadInput head_input(const Tensor& hidden_CD, const Tensor& weight_VD) const;
+
+ private:
+  ops::AttentionLayout layout_;
+  Tensor ids_T_;
+  Tensor positions_T_;
+  Tensor output_positions_C_;
+  Tensor targets_C_;
+  std::vector<std::int64_t> row_offsets_;
+};
+
+// Rows between which the loss needs no boundary inside: each row by itself, or each pair whose rows are neighbours.
+std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep_pairs);
+
+// log pi(completion | prompt) of each row of `batch`, no graph built.
+std::vector<double> score_batch(const models::CausalLm& model, const data::PackedBatch& batch,
+                                const ModelBatch& on_device, bool keep_pairs);
+
+}  // namespace ddro::train

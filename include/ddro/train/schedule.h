@@ -1,0 +1,19 @@
+// Learning-rate schedules, defined as Hugging Face's `get_scheduler` does: the learning rate of a step is the base rate
+// times a factor of the number of steps done before it, so with a warm-up the first step's rate is 0.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/train/train_options.h"
+
+namespace ddro::train {
+
+// warmup_steps when set, else ceil(warmup_ratio * total_steps); 0 for `constant`.
+std::int64_t num_warmup_steps(const OptimizerOptions& options, std::int64_t total_steps);
+
+// Learning rate of the step before which `steps_done` of `total_steps` were done.
+double learning_rate(const OptimizerOptions& options, std::int64_t steps_done, std::int64_t total_steps);
+
+const char* schedule_name(Schedule schedule);
+
+}  // namespace ddro::train

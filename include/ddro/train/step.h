@@ -1,0 +1,30 @@
+// Loss and gradients of one optimizer step, however it was cut into micro-batches.
+#pragma once
+
+#include <vector>
+
+#include "ddro/data/packed_batch.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/train/adamw.h"
+
+namespace ddro::train {
+
+struct StepResult {
+  double loss = 0;
+  std::vector<losses::LossRow> rows;  // by step_row
+};
+
+// Rows of a plan with everything but their log-probabilities filled in, by step_row.
+std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan);
+
+losses::BatchCounts batch_counts(const data::StepCounts& counts);
+
+// Adds the step's gradients to `optimizer`'s accumulators (zeroed by the caller). `reference` may be null when the
+// objective reads none. One pass over the vocabulary where a row's gradient needs no more than the rows of its chunk;
+// otherwise log-probabilities of all micro-batches first.
+// Error(kNonFinite) for the raw loss past its pole.
+StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
+                        const losses::Objective& objective, AdamW& optimizer);
+
+}  // namespace ddro::train

@@ -1,0 +1,26 @@
+// How fast and how large a run is: useful floating-point operations, the machine's matmul rate, peak memory.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/base/tensor.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/models/model_config.h"
+
+namespace ddro::train {
+
+// Operations of one forward over a step's packed tokens: linear layers 2 per parameter and token, attention 4 per
+// visible key, query head and head width, the head at completion positions only.
+double forward_flops(const models::ModelConfig& config, const data::StepPlan& plan);
+
+// Useful operations of a training step: forward and twice that for the backward, plus the reference's forward when it is
+// live. Recomputation is not useful work.
+double step_flops(const models::ModelConfig& config, const data::StepPlan& plan, bool live_reference);
+
+// Operations a second of a large matmul, measured here and now in `dtype` on `device` (about 0.2 s of work).
+double measure_matmul_rate(at::Device device, at::ScalarType dtype);
+
+// Largest resident size of the process so far on the CPU, of the allocator on CUDA; bytes.
+std::int64_t peak_memory_bytes(at::Device device);
+
+}  // namespace ddro::train

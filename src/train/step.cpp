@@ -1,0 +1,149 @@
+#include "ddro/train/step.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+
+#include "ddro/base/error.h"
+#include "ddro/ops/logprob_head.h"
+#include "ddro/train/model_batch.h"
+
+namespace ddro::train {
+namespace {
+
+bool pairs_are_whole(const data::StepPlan& plan) {
+  return std::all_of(plan.micro_batches.begin(), plan.micro_batches.end(), [](const data::PackedBatch& batch) {
+    const auto& rows = batch.rows;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].partner < 0) continue;
+      const bool next = i + 1 < rows.size() && rows[i + 1].step_row == rows[i].partner;
+      const bool previous = i > 0 && rows[i - 1].step_row == rows[i].partner;
+      if (!next && !previous) return false;
+    }
+    return true;
+  });
+}
+
+// One step's computation; keeps what its micro-batches share.
+class StepComputation {
+ public:
+  StepComputation(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
+                  const losses::Objective& objective, AdamW& optimizer)
+      : policy_(policy),
+        reference_(reference),
+        plan_(plan),
+        objective_(objective),
+        optimizer_(optimizer),
+        counts_(batch_counts(plan.counts)),
+        keep_pairs_(objective.locality() == losses::Locality::kPair),
+        row_loss_(static_cast<size_t>(plan.counts.rows)),
+        derivative_(static_cast<size_t>(plan.counts.rows)) {
+    result_.rows = loss_rows(plan);
+  }
+
+  StepResult run() {
+    const bool one_pass = objective_.locality() == losses::Locality::kRow || (keep_pairs_ && pairs_are_whole(plan_));
+    if (!one_pass) {
+      for (const data::PackedBatch& batch : plan_.micro_batches) score(batch);
+      objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
+    }
+    for (const data::PackedBatch& batch : plan_.micro_batches) add_gradients(batch, one_pass);
+    result_.loss = std::accumulate(row_loss_.begin(), row_loss_.end(), 0.0);
+    return std::move(result_);
+  }
+
+ private:
+  at::Device device() const { return policy_.head_weight().device(); }
+  losses::LossRow& row_of(const data::BatchRow& row) { return result_.rows[static_cast<size_t>(row.step_row)]; }
+
+  void score_reference(const data::PackedBatch& batch, const ModelBatch& on_device) {
+    if (reference_ == nullptr) return;
+    const std::vector<double> logp = score_batch(*reference_, batch, on_device, keep_pairs_);
+    for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).ref_logp = logp[i];
+  }
+
+  void score(const data::PackedBatch& batch) {
+    const ModelBatch on_device(batch, device());
+    score_reference(batch, on_device);
+    const std::vector<double> logp = score_batch(policy_, batch, on_device, keep_pairs_);
+    for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).logp = logp[i];
+  }
+
+  void add_gradients(const data::PackedBatch& batch, bool one_pass) {
+    const ModelBatch on_device(batch, device());
+    if (one_pass) score_reference(batch, on_device);
+    const Tensor hidden_CD = policy_.hidden(on_device.input());
+    const auto gradient = [&](std::int64_t first, std::span<const double> logp, std::span<double> out) {
+      const std::span<const data::BatchRow> rows(batch.rows.data() + first, logp.size());
+      if (one_pass) evaluate_rows(rows, logp);
+      for (size_t i = 0; i < rows.size(); ++i) out[i] = derivative_[static_cast<size_t>(rows[i].step_row)];
+    };
+    const ops::HeadResult head =
+        ops::fused_logprob_head(on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_),
+                                gradient, optimizer_.gradient(policy_.head_weight_name()));
+    hidden_CD.backward(head.d_hidden_CD);
+    optimizer_.collect_gradients();
+  }
+
+  // Loss and derivative of some rows of a micro-batch that are closed under the objective's locality.
+  void evaluate_rows(std::span<const data::BatchRow> rows, std::span<const double> logp) {
+    std::vector<losses::LossRow> local(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      row_of(rows[i]).logp = logp[i];
+      local[i] = row_of(rows[i]);
+      local[i].partner = -1;
+      for (const size_t j : {i - 1, i + 1}) {
+        if (j < rows.size() && rows[j].step_row == rows[i].partner) local[i].partner = static_cast<std::int64_t>(j);
+      }
+    }
+    std::vector<double> loss(rows.size());
+    std::vector<double> derivative(rows.size());
+    objective_.evaluate(local, counts_, loss, derivative);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      row_loss_[static_cast<size_t>(rows[i].step_row)] = loss[i];
+      derivative_[static_cast<size_t>(rows[i].step_row)] = derivative[i];
+    }
+  }
+
+  const models::CausalLm& policy_;
+  const models::CausalLm* reference_;
+  const data::StepPlan& plan_;
+  const losses::Objective& objective_;
+  AdamW& optimizer_;
+  losses::BatchCounts counts_;
+  bool keep_pairs_;
+  std::vector<double> row_loss_;
+  std::vector<double> derivative_;
+  StepResult result_;
+};
+
+}  // namespace
+
+std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan) {
+  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.counts.rows));
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const data::BatchRow& source = batch.rows[i];
+      losses::LossRow& row = rows[static_cast<size_t>(source.step_row)];
+      row.chosen = source.row_class == data::RowClass::kChosen;
+      row.weight = source.weight;
+      row.partner = source.partner;
+      row.num_tokens = batch.row_offsets[i + 1] - batch.row_offsets[i];
+    }
+  }
+  return rows;
+}
+
+losses::BatchCounts batch_counts(const data::StepCounts& counts) {
+  return {counts.chosen, counts.rejected, counts.pairs, counts.chosen_tokens};
+}
+
+StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
+                        const losses::Objective& objective, AdamW& optimizer) {
+  DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
+  return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, objective, optimizer).run();
+}
+
+}  // namespace ddro::train

@@ -1,0 +1,66 @@
+#include "ddro/train/throughput.h"
+
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <sys/resource.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace ddro::train {
+
+double forward_flops(const models::ModelConfig& config, const data::StepPlan& plan) {
+  double visible_keys = 0;
+  double tokens = 0;
+  double completion_tokens = 0;
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    tokens += static_cast<double>(batch.ids_T.size());
+    completion_tokens += static_cast<double>(batch.targets_C.size());
+    for (const data::Segment& segment : batch.segments) {
+      const auto length = static_cast<double>(segment.length);
+      visible_keys += length * (length + 1) / 2 + length * static_cast<double>(segment.prefix_length);
+    }
+  }
+  const auto heads = static_cast<double>(config.num_attention_heads * config.head_dim);
+  return 2 * static_cast<double>(config.num_trunk_matmul_parameters()) * tokens +
+         4 * static_cast<double>(config.num_hidden_layers) * heads * visible_keys +
+         2 * static_cast<double>(config.hidden_size * config.vocab_size) * completion_tokens;
+}
+
+double step_flops(const models::ModelConfig& config, const data::StepPlan& plan, bool live_reference) {
+  return forward_flops(config, plan) * (live_reference ? 4 : 3);
+}
+
+double measure_matmul_rate(at::Device device, at::ScalarType dtype) {
+  torch::NoGradGuard no_grad;
+  const std::int64_t size = device.is_cuda() ? 8192 : 1536;
+  const int rounds = device.is_cuda() ? 20 : 4;
+  const Tensor a = at::ones({size, size}, at::TensorOptions().dtype(dtype).device(device));
+  Tensor out = at::empty_like(a);
+  const auto synchronize = [&] {
+    if (device.is_cuda()) torch::cuda::synchronize(device.index());
+  };
+  at::mm_out(out, a, a);
+  double best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    at::mm_out(out, a, a);
+    synchronize();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size) / seconds);
+  }
+  return best;
+}
+
+std::int64_t peak_memory_bytes(at::Device device) {
+  if (device.is_cuda()) {
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace ddro::train
