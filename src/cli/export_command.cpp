@@ -1,0 +1,48 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "commands.h"
+#include "ddro/base/files.h"
+#include "ddro/base/log.h"
+#include "ddro/checkpoint/checkpoint.h"
+#include "ddro/models/model_folder.h"
+
+namespace ddro::cli {
+namespace {
+
+struct ExportArguments {
+  std::string checkpoint;
+  std::string out;
+  std::string dtype = "keep";
+};
+
+models::ExportDType parse_export_dtype(const std::string& name) {
+  if (name == "keep") return models::ExportDType::kKeep;
+  if (name == "float32") return models::ExportDType::kFloat32;
+  if (name == "bfloat16") return models::ExportDType::kBFloat16;
+  if (name == "float16") return models::ExportDType::kFloat16;
+  throw input_error("[--dtype] unknown type \"" + printable(name) + "\"; known: keep, float32, bfloat16, float16");
+}
+
+// A checkpoint's folder is checked against its manifest; any other folder has to be a whole model folder.
+void run_export(const ExportArguments& arguments) {
+  const models::ExportDType dtype = parse_export_dtype(arguments.dtype);
+  const std::filesystem::path source = arguments.checkpoint;
+  if (std::filesystem::exists(source / "manifest.json")) checkpoint::open_checkpoint(source);
+  const models::ModelFolder folder = models::open_model_folder(source);
+  models::export_model_folder(folder.path, folder.tensors, dtype, arguments.out);
+  log_info("exported " + arguments.out);
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  auto arguments = std::make_shared<ExportArguments>();
+  CLI::App* command = app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder");
+  command->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")->required();
+  command->add_option("--out", arguments->out, "Folder to make")->required();
+  command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")->capture_default_str();
+  command->callback([arguments] { run_export(*arguments); });
+}
+
+}  // namespace ddro::cli

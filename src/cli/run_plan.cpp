@@ -1,0 +1,185 @@
+#include "run_plan.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "ddro/base/log.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/data/sampler.h"
+#include "ddro/train/schedule.h"
+#include "ddro/train/trainer.h"
+
+namespace ddro::cli {
+namespace {
+
+constexpr double kMaxAlphaDistance = 0.05;
+
+std::string format(const char* pattern, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+std::string gigabytes(double bytes) { return format("%.2f GB", bytes / 1e9); }
+
+std::vector<std::int64_t> sorted_lengths(const data::Dataset& dataset) {
+  std::vector<std::int64_t> lengths;
+  for (const data::EncodedExample& example : dataset.examples) {
+    for (const data::EncodedSequence& sequence : example.sequences) lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
+  }
+  std::sort(lengths.begin(), lengths.end());
+  return lengths;
+}
+
+std::string percentiles(const std::vector<std::int64_t>& sorted) {
+  std::string text;
+  for (const auto& [name, share] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1.0}}) {
+    const auto index = static_cast<size_t>(std::ceil(share * static_cast<double>(sorted.size()))) - 1;
+    text += std::string(text.empty() ? "" : ", ") + name + " " + std::to_string(sorted[index]);
+  }
+  return text;
+}
+
+std::int64_t num_parameters(const models::ModelFolder& folder) {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : folder.tensors) count += tensor.numel();
+  return count;
+}
+
+// Bytes that stay for the whole run: weights, masters, gradients, moments, reference.
+double state_bytes(const LoadedRun& run, bool trains_reference_free) {
+  const auto n = static_cast<double>(num_parameters(run.base_model));
+  const auto compute = static_cast<double>(at::elementSize(run.dtype));
+  const double master = run.dtype == at::kDouble ? 8 : 4;
+  const bool mixed = run.dtype == at::kBFloat16;
+  const double policy = n * (compute + (mixed ? master : 0) + 3 * master);
+  return policy + (trains_reference_free ? 0 : n * compute);
+}
+
+std::string dropped_reasons(const data::Dataset& dataset) {
+  std::map<std::string, std::int64_t> counts;
+  for (const data::DroppedRow& row : dataset.dropped) ++counts[row.reason];
+  std::string text;
+  for (const auto& [reason, count] : counts) text += "    " + std::to_string(count) + " x " + reason + "\n";
+  return text;
+}
+
+std::string describe_set(const std::string& name, const data::Dataset& dataset) {
+  return "  " + name + ": " + std::to_string(dataset.examples.size()) + " rows used, " + std::to_string(dataset.dropped.size()) +
+         " dropped; preferred " + format("%g", dataset.class_weight(data::RowClass::kChosen)) + ", unpreferred " +
+         format("%g", dataset.class_weight(data::RowClass::kRejected)) + "; sequence tokens " +
+         percentiles(sorted_lengths(dataset)) + "\n" + dropped_reasons(dataset);
+}
+
+}  // namespace
+
+Json read_run_record(const std::filesystem::path& output_dir) {
+  const std::filesystem::path path = output_dir / "run.json";
+  return std::filesystem::exists(path) ? read_json_file(path.string(), ErrorKind::kModel) : Json(nullptr);
+}
+
+std::time_t fixed_template_date(const std::filesystem::path& output_dir) {
+  const Json record = read_run_record(output_dir);
+  if (record.is_object() && record.contains("template_date") && record["template_date"].is_number_integer()) {
+    return record["template_date"].get<std::time_t>();
+  }
+  return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+}
+
+Json LoadedRun::reference_hash() const {
+  if (!objective->reads_reference()) return nullptr;
+  return reference_model ? reference_model->weights_hash : base_model.weights_hash;
+}
+
+std::unique_ptr<models::CausalLm> LoadedRun::build_reference() const {
+  if (!objective->reads_reference()) return nullptr;
+  return build_model(reference_model ? *reference_model : base_model, device, dtype, /*trainable=*/false,
+                     /*gradient_checkpointing=*/false);
+}
+
+LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
+  LoadedRun run;
+  run.now = now;
+  run.device = default_device();
+  run.dtype = compute_dtype(config.model.dtype, run.device);
+  const auto model_path = models::resolve_model_path(config.model.model_name_or_path);
+  run.text = text::load_model_text(model_path, config.data.chat_template);
+  run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
+  run.eval_sets = load_eval_sets(config, run.text, now);
+  if (losses::needs_pairs(config.objective.loss_type) && run.train_set.kind != data::RowKind::kPaired) {
+    throw input_error(std::string("[objective.loss_type] ") + losses::loss_name(config.objective.loss_type) +
+                      " needs pairs; data.train_files holds single completions; use ddro or rdro");
+  }
+  run.objective = losses::make_objective(config.objective, data_alpha(run.train_set));
+  if (std::fabs(run.objective->alpha() - data_alpha(run.train_set)) > kMaxAlphaDistance) {
+    log_warning("objective.alpha is " + format("%.3g", run.objective->alpha()) + ", the preferred share of the training rows is " +
+                format("%.3g", data_alpha(run.train_set)));
+  }
+  run.base_model = models::open_model_folder(model_path);
+  if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
+    auto reference = models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
+    if (reference.config.vocab_size != run.base_model.config.vocab_size) {
+      throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) + " ids, the policy " +
+                        std::to_string(run.base_model.config.vocab_size) + "; both need the same tokenizer");
+    }
+    if (reference.weights_hash != run.base_model.weights_hash) run.reference_model = std::move(reference);
+  }
+  check_fits_model(run.train_set, run.base_model.config);
+  for (const auto& [name, set] : run.eval_sets) check_fits_model(set, run.base_model.config);
+
+  const data::StratifiedSampler sampler(run.train_set, config.train.train_batch_size,
+                                        static_cast<std::uint64_t>(config.train.seed));
+  run.steps_per_epoch = sampler.steps_per_epoch();
+  run.one_class_steps = sampler.one_class_steps();
+  run.total_steps = train::num_total_steps(config.train, run.steps_per_epoch);
+  if (run.one_class_steps > 0) {
+    log_warning(std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) +
+                " steps of an epoch hold one class only; a larger train.train_batch_size avoids that");
+  }
+  return run;
+}
+
+std::string describe_plan(const config::RunConfig& config, const LoadedRun& run) {
+  const std::int64_t n = num_parameters(run.base_model);
+  const bool no_reference = !run.objective->reads_reference();
+  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type + ", " +
+                     format("%.1f", static_cast<double>(n) / 1e6) + "M parameters, computes in " + dtype_label(run.dtype) + " on " +
+                     (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
+  text += "reference: " + std::string(no_reference ? "none" : run.reference_model ? run.reference_model->path.string()
+                                                                                  : "the policy's starting weights") + "\n";
+  text += "data:\n" + describe_set("train", run.train_set);
+  for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
+  text += "objective: " + std::string(losses::loss_name(config.objective.loss_type));
+  if (std::isfinite(run.objective->alpha())) text += ", alpha " + format("%.6g", run.objective->alpha());
+  if (std::isfinite(run.objective->cap_log_ratio())) {
+    text += ", capped above log-ratio " + format("%.4g", run.objective->cap_log_ratio());
+  }
+  text += "\nsteps: " + std::to_string(run.total_steps) + " of " + std::to_string(config.train.train_batch_size) +
+          " examples, " + std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
+          format("%g", config.optimizer.learning_rate) + " " + train::schedule_name(config.optimizer.lr_scheduler_type) +
+          ", warm-up " + std::to_string(train::num_warmup_steps(config.optimizer, run.total_steps)) + " steps\n";
+
+  const data::StratifiedSampler sampler(run.train_set, config.train.train_batch_size,
+                                        static_cast<std::uint64_t>(config.train.seed));
+  const data::StepPlan first = data::plan_step(run.train_set, sampler.step({}), {.micro_batch_tokens = config.train.micro_batch_tokens});
+  text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " + std::to_string(first.packed_tokens) +
+          " packed tokens for " + std::to_string(first.counts.tokens) + " of all sequences\n";
+  const double checkpoint_bytes = static_cast<double>(n) * (run.dtype == at::kDouble ? 24 : 12);
+  text += "memory: " + gigabytes(state_bytes(run, no_reference)) + " for weights, gradients, moments and reference, activations on top\n";
+  text += "disk: " + gigabytes(checkpoint_bytes) + " a checkpoint, at most " +
+          std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " + config.train.output_dir + "\n";
+  return text;
+}
+
+std::string describe_start(const config::RunConfig& config, const LoadedRun& run) {
+  return std::string(losses::loss_name(config.objective.loss_type)) + ", " + std::to_string(run.total_steps) + " steps, " +
+         dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
+         std::to_string(at::get_num_threads()) + " threads";
+}
+
+}  // namespace ddro::cli

@@ -1,0 +1,45 @@
+// From a configuration to the parts of a run; shared by the commands that need a model and data.
+#pragma once
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ddro/config/run_config.h"
+#include "ddro/data/dataset.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/models/model_folder.h"
+#include "ddro/text/model_text.h"
+
+namespace ddro::cli {
+
+using NamedDataset = std::pair<std::string, data::Dataset>;
+
+// The device that training and scoring use: the first CUDA device, or the CPU.
+at::Device default_device();
+
+// `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
+at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
+
+std::string dtype_label(at::ScalarType dtype);
+
+// Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
+double data_alpha(const data::Dataset& dataset);
+
+// Loads a set and logs what its report says; `name` is train or the name of an evaluation set.
+data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
+                            const data::DataOptions& options, const text::ModelText& text, std::time_t now);
+
+std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text, std::time_t now);
+
+// Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
+void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
+
+std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
+                                              at::ScalarType dtype, bool trainable, bool gradient_checkpointing);
+
+}  // namespace ddro::cli
