@@ -1,0 +1,184 @@
+// However a step is cut, packed or shared, its loss and gradients are those of the composed definition: logits of each
+// sequence alone, log-softmax, the objective, autograd.
+#include "ddro/train/step.h"
+
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "support/tiny_model.h"
+
+namespace ddro::train {
+namespace {
+
+using losses::LossType;
+
+losses::ObjectiveOptions objective_options(LossType type, losses::Stabilizer stabilizer = losses::Stabilizer::kCap) {
+  losses::ObjectiveOptions options;
+  options.loss_type = type;
+  options.stabilizer = stabilizer;
+  if (type == LossType::kDdro || type == LossType::kRdro) options.alpha = 0.4;
+  return options;
+}
+
+struct Gradients {
+  double loss = 0;
+  std::vector<losses::LossRow> rows;
+  NamedTensors tensors;
+};
+
+Gradients run_step(const models::CausalLm& policy, const models::CausalLm& reference, const data::Dataset& dataset,
+                   const losses::Objective& objective, data::PackOptions pack, std::int64_t* num_micro_batches = nullptr) {
+  std::vector<std::int64_t> all(dataset.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  const data::StepPlan plan = data::plan_step(dataset, all, pack);
+  if (num_micro_batches != nullptr) *num_micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
+  AdamW optimizer(policy, policy.parameters(), {});
+  optimizer.zero_gradients();
+  StepResult result = compute_step(policy, &reference, plan, objective, optimizer);
+  Gradients out;
+  out.loss = result.loss;
+  out.rows = std::move(result.rows);
+  for (const auto& [name, tensor] : policy.parameters()) out.tensors.emplace_back(name, optimizer.gradient(name).clone());
+  return out;
+}
+
+// Log-probability of a completion from the logits of its sequence alone, with autograd.
+Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence& sequence) {
+  const auto length = static_cast<std::int64_t>(sequence.ids.size());
+  std::vector<std::int64_t> ids(sequence.ids.begin(), sequence.ids.end());
+  const Tensor ids_T = torch::tensor(ids, at::kLong);
+  const ops::AttentionLayout layout({{0, length, 0, 0}}, at::kCPU);
+  models::ModelInput input;
+  input.ids_T = ids_T;
+  input.positions_T = torch::arange(length, at::kLong);
+  input.layout = &layout;
+  input.output_positions_C = torch::arange(sequence.completion_start - 1, length - 1, at::kLong);
+  const Tensor logits_CV = torch::matmul(model.hidden(input), model.head_weight().t());
+  const Tensor targets_C = ids_T.slice(0, sequence.completion_start);
+  return torch::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
+}
+
+Gradients composed(const models::CausalLm& policy, const models::CausalLm& reference, const data::Dataset& dataset,
+                   const losses::Objective& objective) {
+  Gradients out;
+  std::vector<Tensor> logps;
+  losses::BatchCounts counts;
+  for (const data::EncodedExample& example : dataset.examples) {
+    const auto first = static_cast<std::int64_t>(out.rows.size());
+    for (const data::EncodedSequence& sequence : example.sequences) {
+      const Tensor logp = composed_logp(policy, sequence);
+      losses::LossRow row;
+      row.logp = logp.item<double>();
+      row.ref_logp = composed_logp(reference, sequence).item<double>();
+      row.chosen = sequence.row_class == data::RowClass::kChosen;
+      row.weight = example.weight;
+      row.num_tokens = sequence.num_completion_tokens();
+      if (example.is_pair()) row.partner = first + (row.chosen ? 1 : 0);
+      (row.chosen ? counts.chosen : counts.rejected) += row.weight;
+      if (row.chosen) counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
+      out.rows.push_back(row);
+      logps.push_back(logp);
+    }
+    if (example.is_pair()) counts.pairs += example.weight;
+  }
+  std::vector<double> loss(out.rows.size());
+  std::vector<double> derivative(out.rows.size());
+  objective.evaluate(out.rows, counts, loss, derivative);
+  out.loss = std::accumulate(loss.begin(), loss.end(), 0.0);
+  std::vector<Tensor> parameters;
+  for (const auto& [name, tensor] : policy.parameters()) parameters.push_back(tensor);
+  Tensor surrogate = torch::zeros({}, logps[0].options());
+  for (size_t i = 0; i < logps.size(); ++i) surrogate = surrogate + logps[i] * derivative[i];
+  const auto gradients = torch::autograd::grad({surrogate}, parameters);
+  for (size_t i = 0; i < gradients.size(); ++i) out.tensors.emplace_back(policy.parameters()[i].first, gradients[i]);
+  return out;
+}
+
+void expect_equal(const Gradients& got, const Gradients& expected, double tolerance, const std::string& what) {
+  EXPECT_NEAR(got.loss, expected.loss, tolerance * std::max(1.0, std::fabs(expected.loss)) * 10) << what;
+  ASSERT_EQ(got.tensors.size(), expected.tensors.size());
+  for (size_t i = 0; i < got.tensors.size(); ++i) {
+    const Tensor a = got.tensors[i].second.to(at::kDouble);
+    const Tensor b = expected.tensors[i].second.to(at::kDouble);
+    const double scale = b.norm().item<double>();
+    EXPECT_GT(scale, 0) << what << " " << got.tensors[i].first;
+    EXPECT_LE((a - b).norm().item<double>() / scale, tolerance) << what << " " << got.tensors[i].first;
+  }
+}
+
+struct Case {
+  LossType type;
+  losses::Stabilizer stabilizer;
+  bool paired;
+  bool tied;
+  at::ScalarType dtype;
+  double tolerance;
+};
+
+class StepParity : public testing::TestWithParam<Case> {};
+
+TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
+  const Case& c = GetParam();
+  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
+  const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
+  const auto exact_reference = test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
+  const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
+  const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
+  const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);
+
+  std::int64_t whole = 0, pieces = 0, single = 0;
+  const auto run = [&](std::int64_t tokens, bool share, std::int64_t* count) {
+    return run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens, .share_prompts = share}, count);
+  };
+  expect_equal(run(1 << 20, true, &whole), expected, c.tolerance, "one micro-batch, shared prompts");
+  expect_equal(run(1 << 20, false, nullptr), expected, c.tolerance, "one micro-batch, separate prompts");
+  expect_equal(run(40, true, &pieces), expected, c.tolerance, "several micro-batches");
+  // Pairs are split over micro-batches here, and each micro-batch holds one class only.
+  expect_equal(run(1, true, &single), expected, c.tolerance, "one row a micro-batch");
+  EXPECT_EQ(whole, 1);
+  EXPECT_GT(pieces, 2);
+  EXPECT_EQ(single, 16);
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-12}, std::pair{at::kFloat, 2e-6}}) {
+    for (const LossType type : {LossType::kDdro, LossType::kRdro, LossType::kSigmoid, LossType::kSft}) {
+      all.push_back({type, losses::Stabilizer::kCap, true, type != LossType::kRdro, dtype, tolerance});
+    }
+    all.push_back({LossType::kDdro, losses::Stabilizer::kCap, false, false, dtype, tolerance});
+    all.push_back({LossType::kDdro, losses::Stabilizer::kNnbd, false, true, dtype, tolerance});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()));
+
+class EqualModels : public testing::TestWithParam<at::ScalarType> {};
+
+// Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or pair.
+TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
+  const auto policy = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/false);
+  const data::Dataset dataset = test::random_dataset(9, /*paired=*/true, 5);
+  for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
+    losses::ObjectiveOptions options = objective_options(type);
+    if (type == LossType::kDdro) options.alpha = 0.5;
+    const auto objective = losses::make_objective(options, 0.5);
+    for (const std::int64_t tokens : {1, 40, 1 << 20}) {
+      const Gradients result = run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens});
+      for (const losses::LossRow& row : result.rows) EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
+      const double classes = type == LossType::kDdro ? 2 : 1;
+      EXPECT_NEAR(result.loss, classes * std::log(2.0), 1e-15 * 16) << losses::loss_name(type);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, EqualModels, testing::Values(at::kDouble, at::kFloat, at::kBFloat16));
+
+}  // namespace
+}  // namespace ddro::train
