@@ -1,0 +1,171 @@
+// Runs that are stopped, killed or changed, and go on.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <random>
+
+#include "ddro/base/hash.h"
+#include "tiny_run.h"
+
+namespace ddro::test {
+namespace {
+
+using testing::HasSubstr;
+
+std::string final_hash(const TinyRun& run) { return hash_file(run.output_dir() / "final/model.safetensors"); }
+
+// The undisturbed run, made once.
+struct Undisturbed {
+  TemporaryFolder folder;
+  TinyRun run{folder.path()};
+  int code = run.run();
+};
+
+const TinyRun& undisturbed() {
+  static const Undisturbed instance;
+  if (instance.code != 0) throw std::runtime_error("the undisturbed run failed: " + instance.run.log_text());
+  return instance.run;
+}
+
+void expect_same_as_undisturbed(const TinyRun& run) {
+  EXPECT_EQ(final_hash(run), final_hash(undisturbed()));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(undisturbed()));
+}
+
+class Signals : public testing::TestWithParam<int> {};
+
+TEST_P(Signals, SaveAndExit75ThenGoOnWithTheSameBits) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  {
+    BackgroundProgram program(run.arguments(), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
+    program.send(GetParam());
+    const ExitStatus status = program.wait(60);
+    ASSERT_EQ(status.code, 75) << program.output();
+    EXPECT_THAT(program.output(), HasSubstr("the checkpoint is saved"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir() / "final"));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("resuming from"));
+  expect_same_as_undisturbed(run);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1));
+
+TEST(Resume, BeforeTheJobsTimeLimit) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  const auto end = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() + 60;
+  const int code = run.run({}, {"SLURM_JOB_END_TIME=" + std::to_string(end)});
+  EXPECT_EQ(code, 75) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("time limit"));
+}
+
+// The largest step whose checkpoint the log reports as saved.
+int reported_step(const std::string& log) {
+  int step = 0;
+  for (size_t at = log.find("saved "); at != std::string::npos; at = log.find("saved ", at + 1)) {
+    const size_t name = log.find("step_", at);
+    if (name != std::string::npos && name < log.find('\n', at)) step = std::stoi(log.substr(name + 5, 6));
+  }
+  return step;
+}
+
+int resumed_step(const std::string& log) {
+  const size_t at = log.find("after step ");
+  return at == std::string::npos ? 0 : std::stoi(log.substr(at + 11));
+}
+
+TEST(Resume, FiftyKillsLoseNothing) {
+  std::mt19937 random(20260101);
+  int kills = 0;
+  int finished = 0;
+  while (kills < 50 || finished == 0) {
+    const TemporaryFolder folder;
+    const TinyRun run(folder.path());
+    int reported = 0;
+    for (bool done = false; !done;) {
+      BackgroundProgram program(run.arguments(), run.log().string());
+      const double delay_s = std::uniform_real_distribution<>(0.3, 1.6)(random);
+      ExitStatus status = kills < 50 ? program.wait(delay_s) : program.wait(60);
+      if (status.timed_out) {
+        program.send(SIGKILL);
+        status = program.wait(60);
+        ASSERT_EQ(status.signal, SIGKILL);
+        ++kills;
+      } else {
+        ASSERT_EQ(status.code, 0) << program.output();
+        done = true;
+      }
+      const std::string log = program.output();
+      if (log.find("resuming from") != std::string::npos) {
+        EXPECT_GE(resumed_step(log), reported) << "a reported checkpoint was lost";
+      }
+      reported = std::max(reported, reported_step(log));
+    }
+    expect_same_as_undisturbed(run);
+    ++finished;
+  }
+  RecordProperty("kills", kills);
+  RecordProperty("finished_runs", finished);
+}
+
+TEST(Resume, ADamagedNewestCheckpointFallsBackToTheOneBefore) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  {
+    BackgroundProgram program(run.arguments(), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 11/", 60));
+    program.send(SIGTERM);
+    ASSERT_EQ(program.wait(60).code, 75);
+  }
+  std::filesystem::path newest;
+  for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints")) newest = std::max(newest, entry.path());
+  std::filesystem::resize_file(newest / "optimizer.safetensors", 1000);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("optimizer.safetensors"));
+  expect_same_as_undisturbed(run);
+}
+
+TEST(Resume, RefusesChangesThatAlterTheRun) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(TinyRun(folder.path(), {"train.max_steps=2"}).run(), 0);
+  const std::string labels = fixture("tiny_run/labels_train.jsonl").string();
+  const auto attempt = [&](const std::string& override, std::vector<std::string> more = {}) {
+    return TinyRun(folder.path(), {"train.max_steps=3", override}).run(more);
+  };
+  EXPECT_EQ(attempt("train.seed=7"), 2);
+  EXPECT_EQ(attempt("train.train_batch_size=4"), 2);
+  EXPECT_EQ(attempt("data.max_length=100"), 2);
+  EXPECT_EQ(attempt("objective.loss_type=rdro"), 2);
+  EXPECT_EQ(attempt("data.train_files=[" + labels + "]", {"--allow-change=loss"}), 2);
+  EXPECT_EQ(attempt("train.micro_batch_tokens=1000"), 0);
+}
+
+TEST(Resume, GoesBackToAnExplicitCheckpoint) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  ASSERT_EQ(run.run(), 0);
+  const auto checkpoints = run.output_dir() / "checkpoints";
+  ASSERT_TRUE(std::filesystem::exists(checkpoints / "step_000024"));
+  ASSERT_EQ(run.run({"--resume", (checkpoints / "step_000024").string()}), 0) << run.log_text();
+  expect_same_as_undisturbed(run);
+  EXPECT_EQ(run.run({"--resume", (folder.path() / "nowhere").string()}), 3);
+}
+
+TEST(Resume, ASecondRunInTheSameFolderIsRefused) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  BackgroundProgram program(run.arguments(), run.log().string());
+  ASSERT_TRUE(program.wait_for_output("step 2/", 60));
+  program.send(SIGSTOP);
+  BackgroundProgram twin(run.arguments(), (folder.path() / "twin.txt").string());
+  EXPECT_EQ(twin.wait(60).code, 2);
+  EXPECT_THAT(twin.output(), HasSubstr(".lock"));
+  program.send(SIGCONT);
+  EXPECT_EQ(program.wait(60).code, 0);
+}
+
+}  // namespace
+}  // namespace ddro::test

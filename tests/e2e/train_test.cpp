@@ -1,0 +1,120 @@
+// `ddro-train train` as a user runs it, on a model that trains in a second.
+#include <gmock/gmock.h>
+
+#include "ddro/base/hash.h"
+#include "tiny_run.h"
+
+namespace ddro::test {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+
+  const std::vector<Json> steps = run.metrics("train");
+  ASSERT_EQ(steps.size(), static_cast<size_t>(kTinySteps));
+  for (size_t i = 0; i < steps.size(); ++i) EXPECT_EQ(steps[i]["step"], i + 1);
+  EXPECT_DOUBLE_EQ(steps[0]["loss"].get<double>(), 2 * std::log(2.0));
+  EXPECT_EQ(steps[0]["log_ratio/abs_max"], 0);
+  EXPECT_LT(steps.back()["loss"].get<double>(), 0.9 * 2 * std::log(2.0));
+  for (const char* name : {"grad_norm", "learning_rate", "epoch", "num_tokens", "rewards/chosen", "rewards/rejected",
+                           "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "ratio/auc",
+                           "ratio/saturated", "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean", "log_ratio/chosen",
+                           "log_ratio/rejected", "step_time_s", "peak_memory_bytes", "tokens_per_second", "mfu",
+                           "padding_fraction"}) {
+    EXPECT_TRUE(steps[3].contains(name)) << name;
+  }
+  EXPECT_DOUBLE_EQ(steps.back()["epoch"].get<double>(), 4.0);
+
+  const std::vector<Json> evals = run.metrics("eval");
+  ASSERT_EQ(evals.size(), 5u);  // steps 0, 7, 14, 21, 28
+  EXPECT_EQ(evals.front()["step"], 0);
+  EXPECT_EQ(evals.back()["step"], kTinySteps);
+  EXPECT_GT(evals.back()["eval_held_out_ratio/auc"].get<double>(), 0.8);
+  EXPECT_GT(evals.back()["eval_held_out_rewards/accuracies"].get<double>(), 0.8);
+
+  for (const char* file : {"config.yaml", "run.json", "dropped.jsonl", "final/config.json", "final/model.safetensors",
+                           "final/tokenizer.json", "checkpoints/step_000028/manifest.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(run.output_dir() / file)) << file;
+  }
+  size_t checkpoints = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints")) {
+    EXPECT_THAT(entry.path().filename().string(), testing::StartsWith("step_"));
+    EXPECT_EQ(entry.path().extension(), "");
+    ++checkpoints;
+  }
+  EXPECT_EQ(checkpoints, 3u);  // save_total_limit
+}
+
+TEST(Train, TwoRunsGiveTheSameBits) {
+  const TemporaryFolder first;
+  const TemporaryFolder second;
+  const TinyRun a(first.path());
+  const TinyRun b(second.path());
+  ASSERT_EQ(a.run(), 0);
+  ASSERT_EQ(b.run(), 0);
+  EXPECT_EQ(hash_file(a.output_dir() / "final/model.safetensors"), hash_file(b.output_dir() / "final/model.safetensors"));
+  EXPECT_EQ(lasting_metrics(a), lasting_metrics(b));
+}
+
+TEST(Train, AFinishedRunSaysSoAndNeverRefusesAFolderThatHoldsARun) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=2"});
+  ASSERT_EQ(run.run(), 0);
+  const std::string weights = hash_file(run.output_dir() / "final/model.safetensors");
+  EXPECT_EQ(run.run(), 0);
+  EXPECT_THAT(run.log_text(), HasSubstr("is finished"));
+  EXPECT_EQ(run.run({"--resume", "never"}), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("holds a run"));
+  EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"), weights);
+}
+
+TEST(Train, ALongerScheduleGoesOnFromTheFinishedRun) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(TinyRun(folder.path(), {"train.max_steps=2"}).run(), 0);
+  const TinyRun longer(folder.path(), {"train.max_steps=4"});
+  ASSERT_EQ(longer.run(), 0);
+  EXPECT_THAT(longer.log_text(), HasSubstr("total_steps: 2 -> 4"));
+  EXPECT_EQ(longer.metrics("train").size(), 4u);
+}
+
+TEST(Train, DryRunWritesNothing) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  EXPECT_EQ(run.run({"--dry-run"}), 0);
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+class Objectives : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(Objectives, TrainAndFinish) {
+  const TemporaryFolder folder;
+  const std::string base = fixture("tiny_run/model").parent_path().string();
+  std::vector<std::string> overrides = GetParam();
+  for (std::string& override : overrides) {
+    const size_t at = override.find("@");
+    if (at != std::string::npos) override.replace(at, 1, base);
+  }
+  overrides.push_back("train.num_train_epochs=2");
+  const TinyRun run(folder.path(), overrides);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::vector<Json> steps = run.metrics("train");
+  ASSERT_GE(steps.size(), 6u);
+  EXPECT_LT(steps.back()["loss"].get<double>(), steps.front()["loss"].get<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Objectives,
+    testing::Values(std::vector<std::string>{"objective.loss_type=rdro"}, std::vector<std::string>{"objective.loss_type=sigmoid"},
+                    std::vector<std::string>{"objective.loss_type=sft"},
+                    std::vector<std::string>{"objective.stabilizer=nnbd", "data.train_files=[@/labels_train.jsonl]"},
+                    std::vector<std::string>{"data.train_files=[@/labels_train.jsonl]", "objective.class_reduction=pooled"},
+                    std::vector<std::string>{"objective.generator=lsif", "data.train_files=[@/strings_train.jsonl]"},
+                    std::vector<std::string>{"model.gradient_checkpointing=true"}, std::vector<std::string>{"model.dtype=bfloat16"},
+                    std::vector<std::string>{"model.dtype=float64", "eval.eval_strategy=no"}));
+
+}  // namespace
+}  // namespace ddro::test
