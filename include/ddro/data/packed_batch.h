@@ -25,8 +25,7 @@ struct BatchRow {
   std::int32_t sequence = 0;  // which of its sequences
   RowClass row_class = RowClass::kChosen;
   double weight = 1.0;
-  std::int64_t step_row =
-      0;  // index in the whole step: examples in order, a pair's chosen before its rejected
+  std::int64_t step_row = 0;  // place among the step's rows: in the examples' order, chosen before rejected
   std::int64_t partner = -1;  // step_row of the pair's other completion, -1 when unpaired
 };
 
