@@ -13,13 +13,13 @@ enum class OnOverlength { kError, kDrop, kTruncate };
 enum class OnBadRow { kError, kDrop };
 
 struct DataOptions {
-  std::vector<std::string> train_files;            // .jsonl; globs; order is part of the run
-  std::map<std::string, std::string> eval_files;   // name -> file or glob
-  std::int64_t max_length = 1024;                  // tokens of prompt + completion
+  std::vector<std::string> train_files;           // .jsonl; globs; order is part of the run
+  std::map<std::string, std::string> eval_files;  // name -> file or glob
+  std::int64_t max_length = 1024;                 // tokens of prompt + completion
   OnOverlength on_overlength = OnOverlength::kError;
   OnBadRow on_bad_row = OnBadRow::kError;
-  bool parse_control_tokens = false;               // control-token text inside a row becomes control tokens
-  std::optional<std::string> chat_template;        // file with a Jinja template; null: the model folder's own
+  bool parse_control_tokens = false;         // control-token text inside a row becomes control tokens
+  std::optional<std::string> chat_template;  // file with a Jinja template; null: the model folder's own
 
   // Error(kInput) naming the dotted key.
   void validate() const;

@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "ddro/base/json.h"
 #include "ddro/data/data_options.h"
 #include "ddro/data/preference_row.h"
+#include "ddro/data/text_source.h"
 #include "ddro/text/model_text.h"
 
 namespace ddro::data {
@@ -21,12 +22,14 @@ struct EncodedSequence {
   std::int64_t completion_start = 0;  // index into ids; at least 1
   RowClass row_class = RowClass::kChosen;
 
-  std::int64_t num_completion_tokens() const { return static_cast<std::int64_t>(ids.size()) - completion_start; }
+  std::int64_t num_completion_tokens() const {
+    return static_cast<std::int64_t>(ids.size()) - completion_start;
+  }
 };
 
 // One row of a file: a pair (sequences[0] chosen, sequences[1] rejected) or a single completion.
 struct EncodedExample {
-  std::int64_t row = 0;               // 0-based over all lines of the set's files, blank lines not counted
+  std::int64_t row = 0;  // 0-based over all lines of the set's files, blank lines not counted
   double weight = 1.0;
   std::vector<EncodedSequence> sequences;
 
@@ -35,41 +38,56 @@ struct EncodedExample {
 
 struct DroppedRow {
   std::int64_t row = 0;
-  std::string where;   // "file:line"
+  std::string where;  // "file:line"
   std::string reason;
 };
 
+// Counts are over the rows kept, num_rows excepted. Rows are compared as encoded: token ids, boundary and
+// class.
 struct DatasetReport {
-  std::int64_t num_rows = 0;                // read, dropped ones included
-  std::int64_t num_boundary_merges = 0;     // sequences with a token that spans prompt and completion
-  std::int64_t num_control_text = 0;        // rows whose text spells a control token
+  std::int64_t num_rows = 0;             // read, dropped ones included
+  std::int64_t num_boundary_merges = 0;  // sequences with a token that spans prompt and completion
+  std::int64_t num_control_text = 0;     // rows whose text spells a control token
   std::int64_t num_truncated = 0;
-  std::int64_t num_duplicates = 0;          // rows equal to an earlier one
-  std::int64_t num_both_labels = 0;         // completions of one prompt that occur with both labels
+  std::int64_t num_duplicates = 0;   // rows equal to an earlier one
+  std::int64_t num_both_labels = 0;  // completions of one prompt that different rows label differently
   std::int64_t num_chosen_equals_rejected = 0;
   std::vector<std::string> ignored_fields;  // each named once
 };
 
 struct Dataset {
-  std::vector<EncodedExample> examples;     // in file order
-  std::vector<std::string> wheres;          // file:line of each example
+  std::vector<EncodedExample> examples;  // in file order
+  std::vector<std::string> wheres;       // file:line of each example
   std::vector<DroppedRow> dropped;
   DatasetReport report;
-  RowKind kind = RowKind::kPaired;          // one kind a set; mixing kinds is refused
-  std::string content_hash;                 // of the files' bytes in order
+  RowKind kind = RowKind::kPaired;  // one kind a set; mixing kinds is refused
+  std::string content_hash;         // of the files' bytes in order
 
   // Weighted counts: a pair counts once in each class.
   double class_weight(RowClass row_class) const;
-  std::int64_t num_tokens() const;          // of all sequences
+  std::int64_t num_tokens() const;  // of all sequences
 };
 
-// Expands globs (sorted within one pattern), reads, parses, encodes and checks. `now` is what a template's date shows.
-// Error(kInput) with file:line for rows that cannot be used, unless the options say to drop them; a set without a usable
-// row is refused.
-Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options, const text::ModelText& text,
-                     std::time_t now);
+// Expands globs (sorted within one pattern), reads, parses, encodes in threads and checks; the result and the
+// error, if any, do not depend on the number of threads.
+//
+// Files are JSON lines: a byte order mark, CRLF, blank lines and a missing last newline are accepted.
+// Error(kInput):
+// - a pattern that matches nothing, a file that cannot be read or is of another format (by its name's
+// ending);
+// - the first row that cannot be used, with file:line, unless on_bad_row says to drop such rows; a line above
+// 64 MB is one;
+// - rows above max_length under on_overlength: error, all in one line, once the whole set is read;
+// - paired and unpaired rows in one set; a set without a usable row.
+Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
+                     const TextSource& text);
+
+// The same; `now` is what a template's date shows.
+Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
+                     const text::ModelText& text, std::time_t now);
 
 // Writes `dropped` as JSON lines {"set", "row", "where", "reason"} (atomic).
-void write_dropped_rows(const std::string& path, const std::vector<std::pair<std::string, std::vector<DroppedRow>>>& sets);
+void write_dropped_rows(const std::string& path,
+                        const std::vector<std::pair<std::string, std::vector<DroppedRow>>>& sets);
 
 }  // namespace ddro::data

@@ -1,6 +1,7 @@
 // Preference row -> token ids, with the boundary between prompt and completion found by character offset.
 #pragma once
 
+#include <cstdint>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -8,21 +9,38 @@
 #include "ddro/data/data_options.h"
 #include "ddro/data/dataset.h"
 #include "ddro/data/preference_row.h"
-#include "ddro/text/model_text.h"
+#include "ddro/data/text_source.h"
 
 namespace ddro::data {
 
 struct EncodeResult {
   EncodedExample example;
-  std::optional<std::string> unusable;  // why, when the row cannot be used
+  std::optional<std::string> unusable;  // why, when the row cannot be used; the whole pair with either side
+  bool overlength = false;              // the reason is its length: on_overlength decides, not on_bad_row
+  std::int64_t length = 0;              // tokens of its longest sequence, before truncation
   int boundary_merges = 0;              // sequences with a token that spans the boundary
   bool control_text = false;
   bool truncated = false;
 };
 
-// Encodes one row under `options`. Error(kInput) with the row's file:line for a template that fails or whose rendering of
-// the prompt is not the beginning of its rendering of the whole; what depends on the row alone is reported in `unusable`.
-EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& text, const DataOptions& options,
-                        std::time_t now);
+// Encodes one row under `options`. Prompt and completion are tokenized as one text; the completion begins
+// with the first token that reaches past the prompt's last byte.
+//
+// Strings: prefix_ids in front (unless the text begins with them already), the first of end_ids behind a
+// finished completion (unless it ends with one already). Messages: the prompt is the rendering with the
+// generation prompt, which must be the beginning of the rendering of everything. A finished completion ends
+// with the first end token; an unfinished one where its content ends. Control tokens are recognised only
+// where the template wrote them (a token whose two ends are the template's is the template's, whatever role
+// name stands inside), or anywhere with parse_control_tokens.
+//
+// Error(kInput) with the row's file:line for a template that is missing, whose rendering of the prompt is not
+// the beginning of its rendering of the whole, or that gives no end token. What depends on the row alone, a
+// template's own refusal included, is reported in `unusable`.
+EncodeResult encode_row(const PreferenceRow& row, const TextSource& text, const DataOptions& options);
+
+inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& text,
+                               const DataOptions& options, std::time_t now) {
+  return encode_row(row, make_text_source(text, options, now), options);
+}
 
 }  // namespace ddro::data

@@ -9,8 +9,9 @@
 
 namespace ddro::data {
 
-// A run of packed tokens that attends causally to itself and, before that, to all of its prefix. A prompt shared by two
-// completions is one segment (no prefix), each completion's own tokens are another with the prompt as prefix.
+// A run of packed tokens that attends causally to itself and, before that, to all of its prefix. A prompt
+// shared by two completions is one segment (no prefix), each completion's own tokens are another with the
+// prompt as prefix.
 struct Segment {
   std::int64_t begin = 0;
   std::int64_t length = 0;
@@ -24,36 +25,36 @@ struct BatchRow {
   std::int32_t sequence = 0;  // which of its sequences
   RowClass row_class = RowClass::kChosen;
   double weight = 1.0;
-  std::int64_t step_row = 0;     // index of the row within the whole step, in the plan's order
-  std::int64_t partner = -1;     // step_row of the pair's other completion, -1 when unpaired
+  std::int64_t step_row = 0;  // place among the step's rows: in the examples' order, chosen before rejected
+  std::int64_t partner = -1;  // step_row of the pair's other completion, -1 when unpaired
 };
 
 struct PackedBatch {
   std::vector<std::int64_t> ids_T;
-  std::vector<std::int64_t> positions_T;   // restart at 0 with each sequence; a shared prompt counts once
-  std::vector<Segment> segments;           // tile [0, T) in order
+  std::vector<std::int64_t> positions_T;  // restart at 0 with each sequence; a shared prompt counts once
+  std::vector<Segment> segments;          // tile [0, T) in order
   // Completion tokens, row by row: the hidden state at logit_positions_C[c] predicts targets_C[c].
   std::vector<std::int64_t> logit_positions_C;
   std::vector<std::int64_t> targets_C;
-  std::vector<std::int64_t> row_offsets;   // size rows + 1, into C
+  std::vector<std::int64_t> row_offsets;  // size rows + 1, into C
   std::vector<BatchRow> rows;
 };
 
 struct StepCounts {
-  double chosen = 0;          // N+: sum of row weights
-  double rejected = 0;        // N-
+  double chosen = 0;    // N+: sum of row weights
+  double rejected = 0;  // N-
   double pairs = 0;
-  double chosen_tokens = 0;   // completion tokens of preferred rows, weighted
+  double chosen_tokens = 0;  // completion tokens of preferred rows, weighted
   std::int64_t rows = 0;
-  std::int64_t tokens = 0;    // of all sequences, a shared prompt counted for each completion
+  std::int64_t tokens = 0;  // of all sequences, a shared prompt counted for each completion
 };
 
 struct StepPlan {
-  std::vector<std::int64_t> examples;       // in the sampler's order
+  std::vector<std::int64_t> examples;  // in the sampler's order
   StepCounts counts;
   std::vector<PackedBatch> micro_batches;
-  std::int64_t packed_tokens = 0;           // what the model runs over
-  std::int64_t unshared_pairs = 0;          // pairs whose prompts have different ids, so that nothing is shared
+  std::int64_t packed_tokens = 0;   // what the model runs over
+  std::int64_t unshared_pairs = 0;  // pairs whose prompts have different ids, so that nothing is shared
 };
 
 struct PackOptions {
@@ -61,8 +62,9 @@ struct PackOptions {
   bool share_prompts = true;
 };
 
-// First-fit in the order of `examples`, pairs kept together where they fit; a row longer than micro_batch_tokens is a
-// micro-batch of its own. Deterministic.
-StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options);
+// First-fit in the order of `examples`, pairs kept together where they fit; a row longer than
+// micro_batch_tokens is a micro-batch of its own. Deterministic.
+StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
+                   const PackOptions& options);
 
 }  // namespace ddro::data

@@ -1,4 +1,5 @@
-// Which examples make up which optimizer step. A pure function of (seed, epoch, dataset): its state is a few integers.
+// Which examples make up which optimizer step. A pure function of (seed, epoch, dataset): its state is a few
+// integers.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,13 @@ struct SamplerState {
   std::int64_t step_in_epoch = 0;
 };
 
-// Shuffles each class apart and spreads both over the steps of an epoch by largest remainder, so that every step holds
-// the classes at the data's ratio (pairs: one class of examples) and each example occurs once an epoch.
+// Shuffles each class apart and spreads both over the steps of an epoch by largest remainder, so that every
+// step holds the classes at the data's ratio to within one row (pairs: one class of examples) and each
+// example occurs once an epoch. A row's weight plays no part: a weighted row is one example. Not for use by
+// several threads at once: step() keeps the shuffled order of the epoch it was last asked for.
 class StratifiedSampler {
  public:
-  // `batch_size`: examples a step; the last step of an epoch may be smaller.
+  // `batch_size` >= 1: examples a step; the last step of an epoch may be smaller. `dataset` has examples.
   StratifiedSampler(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed);
 
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
@@ -31,10 +34,20 @@ class StratifiedSampler {
   SamplerState next(SamplerState state) const;
 
  private:
-  std::vector<std::vector<std::int64_t>> strata_;
+  using Strata = std::vector<std::vector<std::int64_t>>;
+
+  // How many of a stratum's examples the steps before `step` hold.
+  std::int64_t stratum_offset(size_t stratum, std::int64_t step) const;
+  const Strata& shuffled(std::int64_t epoch) const;
+
+  Strata strata_;  // one for pairs; chosen and rejected rows, where there are any, otherwise
+  bool pairs_ = true;
+  std::int64_t num_examples_ = 0;
   std::int64_t batch_size_ = 1;
   std::int64_t steps_per_epoch_ = 0;
   std::uint64_t seed_ = 0;
+  mutable std::int64_t shuffled_epoch_ = -1;
+  mutable Strata shuffled_;
 };
 
 }  // namespace ddro::data

@@ -1,0 +1,43 @@
+#include "ddro/data/data_options.h"
+
+#include <algorithm>
+
+#include "ddro/base/error.h"
+
+namespace ddro::data {
+namespace {
+
+// A set's name becomes part of metric names (eval_<set>_loss).
+bool is_set_name(const std::string& name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+}  // namespace
+
+void DataOptions::validate() const {
+  if (train_files.empty())
+    throw input_error("[data.train_files] no files; expected at least one path or glob");
+  for (const std::string& file : train_files) {
+    if (file.empty()) throw input_error("[data.train_files] an empty path; expected a path or glob");
+  }
+  for (const auto& [name, file] : eval_files) {
+    if (!is_set_name(name)) {
+      throw input_error("[data.eval_files] not the name of a set; got \"" + printable(name) +
+                        "\", expected letters, digits, _ and -");
+    }
+    if (file.empty())
+      throw input_error("[data.eval_files." + name + "] an empty path; expected a path or glob");
+  }
+  if (max_length < 2) {
+    throw input_error("[data.max_length] too small; got " + std::to_string(max_length) +
+                      ", expected at least 2: a token of the prompt and one of the completion");
+  }
+  if (chat_template && chat_template->empty()) {
+    throw input_error(
+        "[data.chat_template] an empty path; expected a file, or null for the model folder's own");
+  }
+}
+
+}  // namespace ddro::data

@@ -1,0 +1,229 @@
+#include "ddro/data/dataset.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "data/data_files.h"
+#include "data/row_census.h"
+#include "ddro/base/files.h"
+#include "ddro/data/encode.h"
+
+namespace ddro::data {
+namespace {
+
+constexpr size_t kBlockRows = 1024;
+constexpr size_t kMaxThreads = 16;
+
+// Calls task(i) for each i < count on several threads. `task` must not throw.
+void for_each_in_threads(size_t count, const std::function<void(size_t)>& task) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) task(i);
+  };
+  std::vector<std::jthread> helpers;
+  const size_t threads = std::min({count, size_t{std::thread::hardware_concurrency()}, kMaxThreads});
+  try {
+    while (helpers.size() + 1 < threads) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // The threads there are do the work.
+  }
+  work();
+}
+
+// What became of one line.
+struct Outcome {
+  std::optional<RowKind> kind;  // none when the line is no row
+  std::vector<std::string> ignored_fields;
+  EncodeResult encoded;
+  std::exception_ptr failure;  // ends the load whatever the options say
+};
+
+Outcome read_row(const Line& line, const TextSource& text, const DataOptions& options) {
+  Outcome outcome;
+  if (line.too_long) {
+    outcome.encoded.unusable = "the line has more than " + std::to_string(kMaxLineBytes >> 20) + " MB";
+    return outcome;
+  }
+  try {
+    PreferenceRow row;
+    try {
+      row = parse_row(line.text, line.where);
+    } catch (const Error& error) {
+      const std::string prefix = "[data] " + line.where + ": ";
+      outcome.encoded.unusable = std::string(error.what()).substr(prefix.size());
+      if (line.unterminated)
+        *outcome.encoded.unusable += "; the file's last line has no newline and may be cut off";
+      return outcome;
+    }
+    outcome.kind = row.kind;
+    outcome.ignored_fields = row.ignored_fields;
+    outcome.encoded = encode_row(row, text, options);
+  } catch (...) {
+    outcome.failure = std::current_exception();
+  }
+  return outcome;
+}
+
+class Loader {
+ public:
+  Loader(const DataOptions& options, const TextSource& text) : options_(options), text_(text) {}
+
+  Dataset load(const std::vector<std::string>& patterns) {
+    const std::vector<std::string> paths = expand_patterns(patterns);
+    Hasher hasher;
+    for (const std::string& path : paths) {
+      LineReader reader(path, hasher);
+      while (read_block(reader)) {
+        std::vector<Outcome> outcomes(block_.size());
+        for_each_in_threads(block_.size(),
+                            [&](size_t i) { outcomes[i] = read_row(block_[i], text_, options_); });
+        for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
+      }
+    }
+    refuse_overlength();
+    refuse_empty(paths);
+    dataset_.content_hash = hasher.hex();
+    return std::move(dataset_);
+  }
+
+ private:
+  bool read_block(LineReader& reader) {
+    block_.clear();
+    size_t bytes = 0;
+    Line line;
+    while (block_.size() < kBlockRows && bytes < kMaxLineBytes && reader.next(line)) {
+      bytes += line.text.size();
+      block_.push_back(std::move(line));
+    }
+    return !block_.empty();
+  }
+
+  void take(const std::string& where, Outcome outcome) {
+    if (outcome.failure) std::rethrow_exception(outcome.failure);
+    EncodeResult& encoded = outcome.encoded;
+    encoded.example.row = dataset_.report.num_rows++;
+    if (outcome.kind) require_kind(*outcome.kind, where);
+    for (const std::string& field : outcome.ignored_fields) {
+      if (ignored_fields_.insert(field).second) dataset_.report.ignored_fields.push_back(field);
+    }
+    if (!encoded.unusable || encoded.overlength) lengths_.push_back(encoded.length);
+    if (encoded.unusable) {
+      drop(where, encoded);
+    } else {
+      keep(where, std::move(encoded));
+    }
+  }
+
+  void require_kind(RowKind kind, const std::string& where) {
+    if (kind_where_.empty()) {
+      dataset_.kind = kind;
+      kind_where_ = where;
+    }
+    if (dataset_.kind == kind) return;
+    const bool paired = kind == RowKind::kPaired;
+    throw input_error("[data] " + where + ": " + (paired ? "a paired" : "an unpaired") + " row among " +
+                      (paired ? "unpaired" : "paired") + " ones (" + kind_where_ +
+                      "); expected one kind in a set");
+  }
+
+  void drop(const std::string& where, const EncodeResult& encoded) {
+    if (encoded.overlength && options_.on_overlength == OnOverlength::kError) {
+      if (num_overlength_++ == 0) first_overlength_ = "[data] " + where + ": " + *encoded.unusable;
+      return;
+    }
+    if (!encoded.overlength && options_.on_bad_row == OnBadRow::kError) {
+      throw input_error("[data] " + where + ": " + *encoded.unusable);
+    }
+    dataset_.dropped.push_back({encoded.example.row, where, *encoded.unusable});
+  }
+
+  void keep(const std::string& where, EncodeResult encoded) {
+    DatasetReport& report = dataset_.report;
+    report.num_boundary_merges += encoded.boundary_merges;
+    report.num_control_text += encoded.control_text;
+    report.num_truncated += encoded.truncated;
+    census_.add(encoded.example, report);
+    for (EncodedSequence& sequence : encoded.example.sequences) sequence.ids.shrink_to_fit();
+    dataset_.examples.push_back(std::move(encoded.example));
+    dataset_.wheres.push_back(where);
+  }
+
+  void refuse_overlength() {
+    if (num_overlength_ == 0) return;
+    std::sort(lengths_.begin(), lengths_.end());
+    const std::int64_t longest = lengths_.back();
+    const size_t rank = (lengths_.size() * 99 + 99) / 100;  // rounded up
+    throw input_error(first_overlength_ + "; " + std::to_string(num_overlength_) + " of " +
+                      std::to_string(lengths_.size()) + " rows do not fit, " +
+                      std::to_string(lengths_[rank - 1]) + " would fit 99 %, " + std::to_string(longest) +
+                      " all; raise data.max_length, or set data.on_overlength to drop or truncate");
+  }
+
+  void refuse_empty(const std::vector<std::string>& paths) const {
+    if (!dataset_.examples.empty()) return;
+    const std::string name =
+        printable(paths.front(), 400) + (paths.size() > 1 ? " and the set's other files" : "");
+    if (dataset_.dropped.empty()) throw input_error("[data] " + name + ": no rows");
+    const DroppedRow& first = dataset_.dropped.front();
+    throw input_error("[data] " + name + ": no usable row among " + std::to_string(dataset_.report.num_rows) +
+                      "; the first, " + first.where + ": " + first.reason);
+  }
+
+  const DataOptions& options_;
+  const TextSource& text_;
+  Dataset dataset_;
+  RowCensus census_;
+  std::vector<Line> block_;
+  std::unordered_set<std::string> ignored_fields_;
+  std::string kind_where_;  // the row that decided the set's kind
+  std::vector<std::int64_t> lengths_;
+  std::int64_t num_overlength_ = 0;
+  std::string first_overlength_;
+};
+
+}  // namespace
+
+double Dataset::class_weight(RowClass row_class) const {
+  double sum = 0;
+  for (const EncodedExample& example : examples) {
+    for (const EncodedSequence& sequence : example.sequences) {
+      if (sequence.row_class == row_class) sum += example.weight;
+    }
+  }
+  return sum;
+}
+
+std::int64_t Dataset::num_tokens() const {
+  std::int64_t sum = 0;
+  for (const EncodedExample& example : examples) {
+    for (const EncodedSequence& sequence : example.sequences)
+      sum += static_cast<std::int64_t>(sequence.ids.size());
+  }
+  return sum;
+}
+
+Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
+                     const TextSource& text) {
+  return Loader(options, text).load(files);
+}
+
+void write_dropped_rows(const std::string& path,
+                        const std::vector<std::pair<std::string, std::vector<DroppedRow>>>& sets) {
+  std::string lines;
+  for (const auto& [set, rows] : sets) {
+    for (const DroppedRow& row : rows) {
+      const Json line = {{"set", set}, {"row", row.row}, {"where", row.where}, {"reason", row.reason}};
+      lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    }
+  }
+  write_file_atomic(path, lines);
+}
+
+}  // namespace ddro::data

@@ -1,0 +1,185 @@
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "ddro/data/packed_batch.h"
+#include "unit/data/example_sets.h"
+
+namespace ddro::data {
+namespace {
+
+// What a model sees of one row of a batch: the tokens and positions that its completion tokens can attend to,
+// in order.
+struct SeenRow {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> positions;
+};
+
+const Segment& segment_at(const PackedBatch& batch, std::int64_t token) {
+  for (const Segment& segment : batch.segments) {
+    if (token >= segment.begin && token < segment.begin + segment.length) return segment;
+  }
+  throw std::out_of_range("a token outside of all segments");
+}
+
+SeenRow seen_from(const PackedBatch& batch, std::int64_t last_token) {
+  SeenRow seen;
+  const auto append = [&](std::int64_t begin, std::int64_t end) {
+    seen.ids.insert(seen.ids.end(), batch.ids_T.begin() + begin, batch.ids_T.begin() + end);
+    seen.positions.insert(seen.positions.end(), batch.positions_T.begin() + begin,
+                          batch.positions_T.begin() + end);
+  };
+  const Segment& own = segment_at(batch, last_token);
+  append(own.prefix_begin, own.prefix_begin + own.prefix_length);
+  append(own.begin, last_token + 1);
+  return seen;
+}
+
+// Each completion token is predicted from exactly what stands before it in its sequence.
+void expect_row(const PackedBatch& batch, size_t index, const EncodedSequence& sequence) {
+  const auto begin = static_cast<size_t>(batch.row_offsets[index]);
+  const auto end = static_cast<size_t>(batch.row_offsets[index + 1]);
+  ASSERT_EQ(static_cast<std::int64_t>(end - begin), sequence.num_completion_tokens());
+  for (size_t c = begin; c < end; ++c) {
+    const auto before = static_cast<size_t>(sequence.completion_start) + (c - begin);
+    ASSERT_EQ(batch.targets_C[c], sequence.ids[before]);
+    const SeenRow seen = seen_from(batch, batch.logit_positions_C[c]);
+    ASSERT_EQ(seen.ids,
+              std::vector<std::int64_t>(sequence.ids.begin(),
+                                        sequence.ids.begin() + static_cast<std::ptrdiff_t>(before)));
+    std::vector<std::int64_t> positions(before);
+    std::iota(positions.begin(), positions.end(), 0);
+    ASSERT_EQ(seen.positions, positions);
+  }
+}
+
+void expect_tiling(const PackedBatch& batch) {
+  std::int64_t next = 0;
+  for (const Segment& segment : batch.segments) {
+    ASSERT_EQ(segment.begin, next);
+    ASSERT_GT(segment.length, 0);
+    ASSERT_LE(segment.prefix_begin + segment.prefix_length, segment.begin);
+    next += segment.length;
+  }
+  ASSERT_EQ(next, static_cast<std::int64_t>(batch.ids_T.size()));
+  ASSERT_EQ(batch.positions_T.size(), batch.ids_T.size());
+  ASSERT_EQ(batch.row_offsets.size(), batch.rows.size() + 1);
+  ASSERT_EQ(batch.row_offsets.back(), static_cast<std::int64_t>(batch.targets_C.size()));
+  ASSERT_EQ(batch.targets_C.size(), batch.logit_positions_C.size());
+}
+
+void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions& options) {
+  std::vector<BatchRow> rows(static_cast<size_t>(plan.counts.rows));
+  std::vector<int> times(rows.size());
+  std::int64_t packed = 0;
+  for (size_t b = 0; b < plan.micro_batches.size(); ++b) {
+    const PackedBatch& batch = plan.micro_batches[b];
+    expect_tiling(batch);
+    packed += static_cast<std::int64_t>(batch.ids_T.size());
+    ASSERT_TRUE(static_cast<std::int64_t>(batch.ids_T.size()) <= options.micro_batch_tokens ||
+                batch.rows.size() == 1);
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const BatchRow& row = batch.rows[i];
+      ++times.at(static_cast<size_t>(row.step_row));
+      rows[static_cast<size_t>(row.step_row)] = row;
+      expect_row(batch, i,
+                 set.examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)]);
+    }
+  }
+  ASSERT_EQ(packed, plan.packed_tokens);
+  ASSERT_EQ(times, std::vector<int>(rows.size(), 1)) << "a row is in one micro-batch, once";
+
+  StepCounts counts;
+  size_t next = 0;
+  for (const std::int64_t index : plan.examples) {
+    const EncodedExample& example = set.examples[static_cast<size_t>(index)];
+    for (size_t s = 0; s < example.sequences.size(); ++s, ++next) {
+      const EncodedSequence& sequence = example.sequences[s];
+      const bool chosen = sequence.row_class == RowClass::kChosen;
+      ASSERT_EQ(rows[next].example, index);
+      ASSERT_EQ(rows[next].sequence, static_cast<std::int32_t>(s));
+      ASSERT_EQ(rows[next].row_class, sequence.row_class);
+      ASSERT_EQ(rows[next].weight, example.weight);
+      ASSERT_EQ(rows[next].partner,
+                example.is_pair() ? static_cast<std::int64_t>(s == 0 ? next + 1 : next - 1) : -1);
+      (chosen ? counts.chosen : counts.rejected) += example.weight;
+      if (chosen)
+        counts.chosen_tokens += example.weight * static_cast<double>(sequence.num_completion_tokens());
+      counts.pairs += example.is_pair() && chosen ? example.weight : 0.0;
+      counts.tokens += static_cast<std::int64_t>(sequence.ids.size());
+    }
+  }
+  EXPECT_DOUBLE_EQ(plan.counts.chosen, counts.chosen);
+  EXPECT_DOUBLE_EQ(plan.counts.rejected, counts.rejected);
+  EXPECT_DOUBLE_EQ(plan.counts.pairs, counts.pairs);
+  EXPECT_DOUBLE_EQ(plan.counts.chosen_tokens, counts.chosen_tokens);
+  EXPECT_EQ(plan.counts.tokens, counts.tokens);
+  EXPECT_EQ(static_cast<size_t>(plan.counts.rows), next);
+}
+
+Dataset random_set(std::uint64_t seed, bool pairs) {
+  SetBuilder builder;
+  const std::int64_t size = random_between(1, 33, seed, 0);
+  for (std::int64_t i = 0; i < size; ++i) {
+    const auto draw = [&](std::int64_t low, std::int64_t high, std::uint64_t which) {
+      return random_between(low, high, seed, static_cast<std::uint64_t>(i) * 8 + 1 + which);
+    };
+    const double weight = draw(0, 3, 0) == 0 ? 2.5 : 1.0;
+    if (pairs) {
+      builder.pair(draw(1, 20, 1), draw(1, 20, 2), draw(1, 20, 3), weight, draw(0, 4, 4) != 0);
+    } else {
+      builder.single(draw(1, 20, 1), draw(1, 20, 2),
+                     draw(0, 1, 3) == 0 ? RowClass::kChosen : RowClass::kRejected, weight);
+    }
+  }
+  return builder.build();
+}
+
+TEST(PackingLaws, NothingIsLostRepeatedOrReordered) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const Dataset set = random_set(seed, seed % 2 == 0);
+    const std::vector<std::int64_t> order =
+        random_permutation(static_cast<std::int64_t>(set.examples.size()), seed, 99);
+    for (const std::int64_t tokens : {1, 20, 31, 60, 1000}) {
+      for (const bool share : {true, false}) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << tokens << " tokens, share " << share);
+        const PackOptions options{tokens, share};
+        const StepPlan plan = plan_step(set, order, options);
+        ASSERT_NO_FATAL_FAILURE(expect_lossless(set, plan, options));
+        const StepPlan again = plan_step(set, order, options);
+        ASSERT_EQ(plan.micro_batches.size(), again.micro_batches.size());
+        for (size_t b = 0; b < again.micro_batches.size(); ++b) {
+          ASSERT_EQ(plan.micro_batches[b].ids_T, again.micro_batches[b].ids_T);
+        }
+      }
+    }
+  }
+}
+
+TEST(PackingLaws, PairsStayTogetherWhereTheyFit) {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    const Dataset set = random_set(seed, true);
+    const std::vector<std::int64_t> order =
+        random_permutation(static_cast<std::int64_t>(set.examples.size()), seed, 99);
+    const StepPlan plan = plan_step(set, order, {60, true});  // a pair has at most 80 tokens
+    for (const PackedBatch& batch : plan.micro_batches) {
+      for (size_t i = 0; i < batch.rows.size(); ++i) {
+        const EncodedExample& example = set.examples[static_cast<size_t>(batch.rows[i].example)];
+        const auto prompt = example.sequences[0].completion_start;
+        const bool shared =
+            std::equal(example.sequences[0].ids.begin(), example.sequences[0].ids.begin() + prompt,
+                       example.sequences[1].ids.begin());
+        const std::int64_t tokens = static_cast<std::int64_t>(example.sequences[0].ids.size()) +
+                                    static_cast<std::int64_t>(example.sequences[1].ids.size()) -
+                                    (shared ? prompt : 0);
+        if (tokens > 60) continue;
+        const size_t other = batch.rows[i].sequence == 0 ? i + 1 : i - 1;
+        ASSERT_LT(other, batch.rows.size());
+        EXPECT_EQ(batch.rows[other].step_row, batch.rows[i].partner);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ddro::data

@@ -1,0 +1,49 @@
+#include "ddro/data/data_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "ddro/base/error.h"
+
+namespace ddro::data {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(DataOptions, AcceptsTheDefaultsWithAFile) {
+  DataOptions options;
+  options.train_files = {"train.jsonl"};
+  options.eval_files = {{"held_out-2", "eval.jsonl"}};
+  EXPECT_NO_THROW(options.validate());
+}
+
+TEST(DataOptions, NamesTheKeyThatIsWrong) {
+  const std::vector<std::pair<std::function<void(DataOptions&)>, std::string>> cases = {
+      {[](DataOptions& o) { o.train_files.clear(); }, "[data.train_files] no files"},
+      {[](DataOptions& o) { o.train_files.push_back(""); }, "[data.train_files] an empty path"},
+      {[](DataOptions& o) { o.eval_files[""] = "x"; }, "[data.eval_files] not the name of a set; got \"\""},
+      {[](DataOptions& o) { o.eval_files["a/b"] = "x"; },
+       "[data.eval_files] not the name of a set; got \"a/b\""},
+      {[](DataOptions& o) { o.eval_files["dev"] = ""; }, "[data.eval_files.dev] an empty path"},
+      {[](DataOptions& o) { o.max_length = 1; }, "[data.max_length] too small; got 1, expected at least 2"},
+      {[](DataOptions& o) { o.max_length = -5; }, "[data.max_length] too small; got -5"},
+      {[](DataOptions& o) { o.chat_template = ""; }, "[data.chat_template] an empty path"},
+  };
+  for (const auto& [spoil, expected] : cases) {
+    DataOptions options;
+    options.train_files = {"train.jsonl"};
+    spoil(options);
+    try {
+      options.validate();
+      ADD_FAILURE() << "accepted; expected " << expected;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput);
+      EXPECT_THAT(error.what(), HasSubstr(expected));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ddro::data

@@ -1,0 +1,302 @@
+#include "ddro/data/encode.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ddro/base/error.h"
+#include "unit/data/fake_text.h"
+
+namespace ddro::data {
+namespace {
+
+using testing::HasSubstr;
+using Ids = std::vector<text::TokenId>;
+
+constexpr text::TokenId kEnd = 900;
+constexpr text::TokenId kUser = 901;
+constexpr text::TokenId kAssistant = 902;
+constexpr text::TokenId kBegin = 904;
+
+Json unpaired(const Json& prompt, const Json& completion, bool finished = true) {
+  return {{"prompt", prompt}, {"completion", completion}, {"label", true}, {"finished", finished}};
+}
+Json turn(const std::string& role, const Json& content) { return {{"role", role}, {"content", content}}; }
+Json chat(const Json& content, bool finished = true) {
+  return unpaired(Json::array({turn("user", "hi")}), Json::array({turn("assistant", content)}), finished);
+}
+
+EncodeResult encode(const Json& row, const TextSource& text, const DataOptions& options = {}) {
+  return encode_row(parse_row(row.dump(), "f:1"), text, options);
+}
+std::string problem_of(const Json& row, const TextSource& text) {
+  try {
+    const EncodeResult result = encode(row, text);
+    return result.unusable ? "unusable: " + *result.unusable : "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+}
+
+TEST(EncodeString, EndsAFinishedCompletionAndNoOther) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const EncodeResult finished = encode(unpaired("ab", "cd"), text_source(tokenizer));
+  ASSERT_FALSE(finished.unusable);
+  EXPECT_EQ(finished.example.sequences[0].ids, joined({bytes_of("abcd"), {kEnd}}));
+  EXPECT_EQ(finished.example.sequences[0].completion_start, 2);
+  EXPECT_EQ(finished.example.sequences[0].num_completion_tokens(), 3);
+  EXPECT_EQ(finished.length, 5);
+  const EncodeResult cut_off = encode(unpaired("ab", "cd", false), text_source(tokenizer));
+  EXPECT_EQ(cut_off.example.sequences[0].ids, bytes_of("abcd"));
+}
+
+TEST(EncodeString, UsesTheFirstOfSeveralEndTokens) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  TextSource text = text_source(tokenizer);
+  text.end_ids = {kBegin, kEnd};
+  EXPECT_EQ(encode(unpaired("a", "b"), text).example.sequences[0].ids, joined({bytes_of("ab"), {kBegin}}));
+}
+
+TEST(EncodeString, PutsThePrefixInFrontOnce) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.prefix = {kBegin};
+  DataOptions options;
+  const EncodeResult plain = encode(unpaired("ab", "c"), text_source(tokenizer), options);
+  EXPECT_EQ(plain.example.sequences[0].ids, joined({{kBegin}, bytes_of("abc"), {kEnd}}));
+  EXPECT_EQ(plain.example.sequences[0].completion_start, 3);
+
+  options.parse_control_tokens = true;
+  const EncodeResult written = encode(unpaired("<s>ab", "c<|end|>"), text_source(tokenizer), options);
+  EXPECT_EQ(written.example.sequences[0].ids, joined({{kBegin}, bytes_of("abc"), {kEnd}}));
+  EXPECT_EQ(written.example.sequences[0].completion_start, 3);
+  EXPECT_TRUE(written.control_text);
+}
+
+TEST(EncodeString, AnEmptyPromptNeedsAPrefix) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  EXPECT_THAT(problem_of(unpaired("", "c"), text_source(tokenizer)),
+              HasSubstr("unusable: \"completion\": no token stands before the completion"));
+  tokenizer.prefix = {kBegin};
+  const EncodeResult result = encode(unpaired("", "c"), text_source(tokenizer));
+  ASSERT_FALSE(result.unusable);
+  EXPECT_EQ(result.example.sequences[0].completion_start, 1);
+}
+
+TEST(EncodeString, ATokenThatSpansTheBoundaryBelongsToTheCompletion) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.merges = {"bc", "ab"};
+  // "a" + "bc" once joined: the tokenizer is greedy, so "ab" comes first.
+  const Json row = {{"prompt", "xa"}, {"chosen", "bc"}, {"rejected", "zz"}};
+  const EncodeResult result = encode(row, text_source(tokenizer));
+  EXPECT_EQ(result.boundary_merges, 1);
+  EXPECT_EQ(result.example.sequences[0].ids, (Ids{'x', 301, 'c', kEnd}));
+  EXPECT_EQ(result.example.sequences[0].completion_start, 1);
+  EXPECT_EQ(result.example.sequences[1].ids, joined({bytes_of("xazz"), {kEnd}}));
+  EXPECT_EQ(result.example.sequences[1].completion_start, 2);
+  EXPECT_THAT(problem_of(unpaired("a", "b"), text_source(tokenizer)), HasSubstr("no token stands before"));
+}
+
+TEST(EncodeString, ControlTextStaysTextUnlessParsed) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const std::string attack = "x<|end|><|user|>";
+  const EncodeResult literal = encode(unpaired(attack, attack), text_source(tokenizer));
+  EXPECT_EQ(literal.example.sequences[0].ids, joined({bytes_of(attack + attack), {kEnd}}));
+  EXPECT_TRUE(literal.control_text);
+  // Halves in prompt and completion make a whole.
+  const EncodeResult halves = encode(unpaired("a<|en", "d|>"), text_source(tokenizer));
+  EXPECT_TRUE(halves.control_text);
+  EXPECT_EQ(halves.example.sequences[0].ids, joined({bytes_of("a<|end|>"), {kEnd}}));
+  DataOptions options;
+  options.parse_control_tokens = true;
+  const EncodeResult parsed = encode(unpaired("a<|user|>", "b"), text_source(tokenizer), options);
+  EXPECT_EQ(parsed.example.sequences[0].ids, (Ids{'a', kUser, 'b', kEnd}));
+  EXPECT_TRUE(parsed.control_text);
+  EXPECT_FALSE(encode(unpaired("a", "b"), text_source(tokenizer)).control_text);
+}
+
+TEST(EncodeMessages, EndsWithTheFirstEndTokenOfTheTemplate) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const EncodeResult result = encode(chat("yo"), text_source(tokenizer));
+  ASSERT_FALSE(result.unusable);
+  EXPECT_EQ(result.example.sequences[0].ids,
+            joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant}, bytes_of("yo"), {kEnd}}));
+  EXPECT_EQ(result.example.sequences[0].completion_start, 6);
+  EXPECT_FALSE(result.control_text) << "the template wrote <|user|>, though the role's name stands inside";
+}
+
+TEST(EncodeMessages, AnyEndTokenEndsIt) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  TextSource text = text_source(tokenizer);
+  text.end_ids = {kBegin, kEnd};
+  EXPECT_EQ(encode(chat("yo"), text).example.sequences[0].ids.back(), kEnd);
+}
+
+TEST(EncodeMessages, AnUnfinishedCompletionEndsWithItsContent) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.merges = {"o "};
+  const MessageRenderer spaced = [](const Json& messages, bool generation) {
+    Rendering out;
+    for (const Json& message : messages)
+      out.own("[").theirs(message["role"]).own("]").theirs(message["content"]).own(" <|end|>");
+    return (generation ? out.own("[assistant]") : out).result;
+  };
+  const EncodeResult cut_off = encode(chat("yo", false), text_source(tokenizer, spaced));
+  EXPECT_EQ(cut_off.example.sequences[0].ids,
+            joined({bytes_of("[user]hi "), {kEnd}, bytes_of("[assistant]yo")}));
+  const EncodeResult finished = encode(chat("yo"), text_source(tokenizer, spaced));
+  EXPECT_EQ(finished.example.sequences[0].ids,
+            joined({bytes_of("[user]hi "), {kEnd}, bytes_of("[assistant]y"), {kFirstMerge, kEnd}}));
+}
+
+TEST(EncodeMessages, ControlTextInContentStaysTextUnlessParsed) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const EncodeResult literal = encode(chat("a<|end|>b"), text_source(tokenizer));
+  EXPECT_TRUE(literal.control_text);
+  EXPECT_EQ(literal.example.sequences[0].ids,
+            joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant}, bytes_of("a<|end|>b"), {kEnd}}));
+  DataOptions options;
+  options.parse_control_tokens = true;
+  const EncodeResult parsed = encode(chat("a<|end|>b"), text_source(tokenizer), options);
+  EXPECT_TRUE(parsed.control_text);
+  EXPECT_EQ(parsed.example.sequences[0].ids,
+            joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant, 'a', kEnd}}));
+  const EncodeResult cut_off = encode(chat("a<|end|>b", false), text_source(tokenizer), options);
+  EXPECT_EQ(cut_off.example.sequences[0].ids.back(), 'a');
+}
+
+TEST(EncodeMessages, NoPrefixIsAddedToATemplate) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.prefix = {kBegin};
+  const MessageRenderer with_begin = [](const Json& messages, bool generation) {
+    text::RenderedText turns = render_turns(messages, generation);
+    turns.text.insert(0, "<s>");
+    for (text::Span& span : turns.from_messages) span = {span.begin + 3, span.end + 3};
+    return turns;
+  };
+  const Ids ids = encode(chat("yo"), text_source(tokenizer, with_begin)).example.sequences[0].ids;
+  EXPECT_EQ(ids[0], kBegin);
+  EXPECT_EQ(ids[1], kUser);
+  EXPECT_EQ(encode(chat("yo"), text_source(tokenizer)).example.sequences[0].ids[0], kUser);
+}
+
+TEST(EncodeMessages, RefusesATemplateByName) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const MessageRenderer thinking = [](const Json& messages, bool generation) {
+    text::RenderedText turns = render_turns(messages, generation);
+    if (generation) turns.text += "<think>\n\n</think>\n\n";
+    return turns;
+  };
+  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, thinking)),
+              testing::StartsWith(
+                  "[data] f:1: the chat template (turns.jinja) renders the prompt alone otherwise than "
+                  "with the completion; after \"|end|>\\n<|assistant|>\" alone "
+                  "\"<think>\\n\\n</think>\\n\\n\", with the completion \"yo<|end|>\\n\""));
+  const MessageRenderer shrinking = [](const Json& messages, bool generation) {
+    return generation ? render_turns(messages, true) : text::RenderedText{};
+  };
+  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, shrinking)),
+              HasSubstr("with the completion \"\""));
+  const MessageRenderer endless = [](const Json& messages, bool generation) {
+    Rendering out;
+    for (const Json& message : messages)
+      out.own("\n").theirs(message["role"]).own(": ").theirs(message["content"]);
+    return (generation ? out.own("\nassistant: ") : out).result;
+  };
+  EXPECT_THAT(
+      problem_of(chat("yo"), text_source(tokenizer, endless)),
+      testing::StartsWith("[data] f:1: the chat template (turns.jinja) gives no end token after a finished "
+                          "completion; expected \"<|end|>\""));
+  EXPECT_EQ(problem_of(chat("yo", false), text_source(tokenizer, endless)), "accepted");
+  EXPECT_THAT(
+      problem_of(chat("yo"), text_source(tokenizer, nullptr)),
+      testing::StartsWith("[data] f:1: a list of messages, but the model folder has no chat template"));
+}
+
+TEST(EncodeMessages, ATemplatesOwnRefusalMakesTheRowUnusable) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const MessageRenderer strict = [](const Json&, bool) -> text::RenderedText {
+    throw input_error("[template] roles must alternate");
+  };
+  EXPECT_EQ(problem_of(chat("yo"), text_source(tokenizer, strict)),
+            "unusable: \"completion\": the chat template (turns.jinja) refuses these messages: [template] "
+            "roles must "
+            "alternate");
+  const MessageRenderer broken = [](const Json&, bool) -> text::RenderedText {
+    throw model_error("[template] broken");
+  };
+  EXPECT_THROW(encode(chat("yo"), text_source(tokenizer, broken)), Error);
+}
+
+TEST(EncodeMessages, ContentThatTheTemplateTrimsAwayGivesNoCompletion) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const MessageRenderer trimming = [](const Json& messages, bool generation) {
+    Json trimmed = messages;
+    for (Json& message : trimmed) {
+      if (message["content"] == " ") message["content"] = "";
+    }
+    return render_turns(trimmed, generation);
+  };
+  EXPECT_EQ(problem_of(chat(" ", false), text_source(tokenizer, trimming)),
+            "unusable: \"completion\": the completion gives no token");
+  DataOptions options;
+  options.parse_control_tokens = true;
+  EXPECT_THAT(*encode(chat("<|end|>x", false), text_source(tokenizer), options).unusable,
+              HasSubstr("no token before the end token"));
+}
+
+TEST(EncodeMessages, ThePromptIsRenderedOnceForBothCompletions) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  int prompts = 0;
+  int wholes = 0;
+  const MessageRenderer counting = [&](const Json& messages, bool generation) {
+    ++(generation ? prompts : wholes);
+    return render_turns(messages, generation);
+  };
+  const Json row = {{"chosen", {turn("user", "q"), turn("assistant", "y")}},
+                    {"rejected", {turn("user", "q"), turn("assistant", "n")}}};
+  const EncodeResult result = encode(row, text_source(tokenizer, counting));
+  ASSERT_TRUE(result.example.is_pair());
+  EXPECT_EQ(result.example.sequences[0].row_class, RowClass::kChosen);
+  EXPECT_EQ(result.example.sequences[1].row_class, RowClass::kRejected);
+  EXPECT_EQ(prompts, 1);
+  EXPECT_EQ(wholes, 2);
+}
+
+TEST(EncodeLength, ReportsTruncatesOrRefuses) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const TextSource text = text_source(tokenizer);
+  const Json row = {{"prompt", "abc"}, {"chosen", "d"}, {"rejected", "efghi"}};  // 5 and 9 tokens
+  DataOptions options;
+  options.max_length = 9;
+  EXPECT_FALSE(encode(row, text, options).unusable);
+  options.max_length = 8;
+  const EncodeResult refused = encode(row, text, options);
+  EXPECT_TRUE(refused.overlength);
+  EXPECT_EQ(refused.length, 9);
+  EXPECT_EQ(*refused.unusable, "9 tokens, more than data.max_length 8");
+
+  options.on_overlength = OnOverlength::kTruncate;
+  const EncodeResult truncated = encode(row, text, options);
+  EXPECT_FALSE(truncated.unusable);
+  EXPECT_TRUE(truncated.truncated);
+  EXPECT_EQ(truncated.example.sequences[0].ids, joined({bytes_of("abcd"), {kEnd}}));
+  EXPECT_EQ(truncated.example.sequences[1].ids, bytes_of("abcefghi"));
+  options.max_length = 4;
+  EXPECT_EQ(encode(row, text, options).example.sequences[1].ids, bytes_of("abce"));
+  options.max_length = 3;
+  const EncodeResult no_room = encode(row, text, options);
+  EXPECT_FALSE(no_room.overlength);
+  EXPECT_THAT(*no_room.unusable,
+              HasSubstr("the prompt alone has 3 tokens, which leaves the completion no room"));
+}
+
+TEST(EncodeRow, OneUnusableSideMakesThePairUnusable) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.merges = {"ab"};
+  const Json row = {{"prompt", "a"}, {"chosen", "x"}, {"rejected", "b"}};
+  EXPECT_THAT(problem_of(row, text_source(tokenizer)),
+              HasSubstr("unusable: \"rejected\": no token stands before"));
+}
+
+}  // namespace
+}  // namespace ddro::data

@@ -1,0 +1,138 @@
+#include "ddro/data/packed_batch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <numeric>
+
+#include "ddro/base/error.h"
+#include "unit/data/example_sets.h"
+
+namespace ddro::data {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
+  std::vector<std::array<std::int64_t, 4>> result;
+  for (const Segment& s : batch.segments)
+    result.push_back({s.begin, s.length, s.prefix_begin, s.prefix_length});
+  return result;
+}
+std::vector<std::int64_t> step_rows_of(const PackedBatch& batch) {
+  std::vector<std::int64_t> rows;
+  for (const BatchRow& row : batch.rows) rows.push_back(row.step_row);
+  return rows;
+}
+StepPlan plan_all(const Dataset& set, const PackOptions& options) {
+  std::vector<std::int64_t> examples(set.examples.size());
+  std::iota(examples.begin(), examples.end(), 0);
+  return plan_step(set, examples, options);
+}
+using S = std::array<std::int64_t, 4>;
+
+TEST(PlanStep, SharesThePromptOfAPair) {
+  // Ids 1 2 3 | 4 5 chosen, 1 2 3 | 9 rejected.
+  const Dataset set = SetBuilder().pair(3, 2, 1).build();
+  const StepPlan plan = plan_all(set, {100, true});
+  ASSERT_EQ(plan.micro_batches.size(), 1u);
+  const PackedBatch& batch = plan.micro_batches[0];
+  EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 9));
+  EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 3));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, 0, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
+  EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 2));
+  EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
+  EXPECT_THAT(batch.row_offsets, ElementsAre(0, 2, 3));
+  EXPECT_EQ(plan.packed_tokens, 6);
+  EXPECT_EQ(plan.counts.tokens, 9);
+  EXPECT_EQ(plan.unshared_pairs, 0);
+  EXPECT_EQ(batch.rows[0].partner, 1);
+  EXPECT_EQ(batch.rows[1].partner, 0);
+  EXPECT_EQ(batch.rows[1].sequence, 1);
+  EXPECT_EQ(batch.rows[1].row_class, RowClass::kRejected);
+}
+
+TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
+  const Dataset different = SetBuilder().pair(3, 2, 1, 1.0, false).build();
+  const StepPlan plan = plan_all(different, {100, true});
+  const PackedBatch& batch = plan.micro_batches[0];
+  EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
+  EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 0, 1, 2, 3));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 7));
+  EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
+  EXPECT_EQ(plan.unshared_pairs, 1);
+
+  const StepPlan unshared = plan_all(SetBuilder().pair(3, 2, 1).build(), {100, false});
+  EXPECT_THAT(segments_of(unshared.micro_batches[0]), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  EXPECT_EQ(unshared.unshared_pairs, 0);
+}
+
+TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
+  const Dataset set = SetBuilder()
+                          .single(1, 5, RowClass::kChosen)
+                          .single(1, 6, RowClass::kRejected)
+                          .single(1, 3, RowClass::kChosen)
+                          .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
+                          .single(1, 2, RowClass::kRejected)
+                          .build();
+  const StepPlan plan = plan_all(set, {10, true});
+  ASSERT_EQ(plan.micro_batches.size(), 3u);
+  EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 2));
+  EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(1, 4));
+  EXPECT_THAT(step_rows_of(plan.micro_batches[2]), ElementsAre(3));
+}
+
+TEST(PlanStep, SplitsAPairOnlyWhenItDoesNotFit) {
+  const Dataset set = SetBuilder().pair(4, 3, 3).pair(4, 4, 3).build();  // 10 and 11 shared tokens
+  const StepPlan plan = plan_all(set, {10, true});
+  ASSERT_EQ(plan.micro_batches.size(), 3u);
+  EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1));
+  EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(2));
+  EXPECT_THAT(step_rows_of(plan.micro_batches[2]), ElementsAre(3));
+  EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, 0, 0}));
+  EXPECT_EQ(plan.micro_batches[1].rows[0].partner, 3);
+  EXPECT_EQ(plan.micro_batches[2].rows[0].partner, 2);
+}
+
+TEST(PlanStep, CountsTheWholeStepWithWeights) {
+  const StepPlan pairs = plan_all(SetBuilder().pair(2, 3, 4, 2.0).pair(2, 1, 1, 0.5).build(), {1, true});
+  EXPECT_EQ(pairs.counts.chosen, 2.5);
+  EXPECT_EQ(pairs.counts.rejected, 2.5);
+  EXPECT_EQ(pairs.counts.pairs, 2.5);
+  EXPECT_EQ(pairs.counts.chosen_tokens, 2.0 * 3 + 0.5);
+  EXPECT_EQ(pairs.counts.rows, 4);
+  EXPECT_EQ(pairs.counts.tokens, 5 + 6 + 3 + 3);
+  EXPECT_EQ(pairs.micro_batches.size(), 4u);
+  const StepPlan rows =
+      plan_all(SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(),
+               {100, true});
+  EXPECT_EQ(rows.counts.chosen, 3.0);
+  EXPECT_EQ(rows.counts.rejected, 1.0);
+  EXPECT_EQ(rows.counts.pairs, 0.0);
+  EXPECT_EQ(rows.counts.chosen_tokens, 9.0);
+  EXPECT_EQ(rows.micro_batches[0].rows[0].partner, -1);
+  EXPECT_EQ(rows.micro_batches[0].rows[0].weight, 3.0);
+}
+
+TEST(PlanStep, NumbersRowsInTheOrderOfTheExamples) {
+  const Dataset set = SetBuilder().pair(1, 1, 1).pair(1, 1, 1).build();
+  const std::vector<std::int64_t> order = {1, 0};
+  const StepPlan plan = plan_step(set, order, {100, true});
+  EXPECT_EQ(plan.examples, order);
+  EXPECT_EQ(plan.micro_batches[0].rows[0].example, 1);
+  EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1, 2, 3));
+  EXPECT_TRUE(plan_step(set, {}, {100, true}).micro_batches.empty());
+}
+
+TEST(PlanStep, ChecksItsArguments) {
+  const Dataset set = SetBuilder().pair(1, 1, 1).build();
+  const std::vector<std::int64_t> first = {0};
+  EXPECT_THROW(plan_step(set, first, {0, true}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, true}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, true}), Error);
+}
+
+}  // namespace
+}  // namespace ddro::data

@@ -1,0 +1,230 @@
+#include "ddro/data/preference_row.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ddro/base/error.h"
+
+namespace ddro::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::string text_of(const Content& content) { return std::get<std::string>(content); }
+Json messages_of(const Content& content) { return std::get<Json>(content); }
+
+TEST(ParseRow, ReadsAPairOfStrings) {
+  const PreferenceRow row = parse_row(
+      R"({"prompt": "2+2=", "chosen": "4", "rejected": "5", "rejected_finished": false, "weight": 2.5})",
+      "a.jsonl:3");
+  EXPECT_EQ(row.kind, RowKind::kPaired);
+  EXPECT_EQ(row.where, "a.jsonl:3");
+  EXPECT_EQ(text_of(row.prompt), "2+2=");
+  EXPECT_EQ(text_of(row.chosen.content), "4");
+  EXPECT_EQ(text_of(row.rejected.content), "5");
+  EXPECT_TRUE(row.chosen.finished);
+  EXPECT_FALSE(row.rejected.finished);
+  EXPECT_EQ(row.weight, 2.5);
+  EXPECT_THAT(row.ignored_fields, IsEmpty());
+}
+
+TEST(ParseRow, ReadsAnUnpairedRow) {
+  const PreferenceRow row =
+      parse_row(R"({"label": false, "prompt": "", "finished": false, "completion": "x"})", "f:1");
+  EXPECT_EQ(row.kind, RowKind::kUnpaired);
+  EXPECT_FALSE(row.label);
+  EXPECT_EQ(text_of(row.prompt), "");
+  EXPECT_EQ(text_of(row.chosen.content), "x");
+  EXPECT_FALSE(row.chosen.finished);
+  EXPECT_EQ(row.weight, 1.0);
+}
+
+TEST(ParseRow, CollectsFieldsThatItDoesNotKnow) {
+  const PreferenceRow row = parse_row(
+      R"({"id": null, "prompt": "a", "completion": "b", "label": true, "meta": {"x": [1]}})", "f:1");
+  EXPECT_THAT(row.ignored_fields, ElementsAre("id", "meta"));
+}
+
+TEST(ParseRow, TakesTheCommonBeginningAsPrompt) {
+  const PreferenceRow row = parse_row(R"({
+    "chosen": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}],
+    "rejected": [{"content": "s", "role": "system"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "b"}]
+  })",
+                                      "f:1");
+  EXPECT_EQ(messages_of(row.prompt).dump(),
+            R"([{"role":"system","content":"s"},{"role":"user","content":"u"}])");
+  EXPECT_EQ(messages_of(row.chosen.content).dump(), R"([{"role":"assistant","content":"a"}])");
+  EXPECT_EQ(messages_of(row.rejected.content).dump(), R"([{"role":"assistant","content":"b"}])");
+}
+
+TEST(ParseRow, LeavesAMessageOnEachSideOfEqualLists) {
+  const PreferenceRow row = parse_row(R"({
+    "chosen": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}],
+    "rejected": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]})",
+                                      "f:1");
+  EXPECT_EQ(messages_of(row.prompt).size(), 1u);
+  EXPECT_EQ(messages_of(row.chosen.content), messages_of(row.rejected.content));
+}
+
+TEST(ParseRow, AcceptsWhatTemplatesUse) {
+  const PreferenceRow row = parse_row(R"({
+    "prompt": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image", "url": "x"}], "name": "n"},
+               {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+               {"role": "tool", "content": "", "tool_call_id": "1"}],
+    "completion": [{"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {}}}]}], "label": true
+  })",
+                                      "f:1");
+  EXPECT_EQ(messages_of(row.prompt).size(), 3u);
+  EXPECT_EQ(messages_of(row.chosen.content).size(), 1u);
+}
+
+struct BadRow {
+  std::string line;
+  std::string problem;  // what follows "[data] bad.jsonl:7: "
+};
+
+#define PAIR R"("chosen": "a", "rejected": "b")"
+#define USER R"({"role": "user", "content": "u"})"
+#define ASSISTANT R"({"role": "assistant", "content": "a"})"
+
+const std::vector<BadRow> kBadRows = {
+    // Not a JSON object.
+    {R"({"prompt": "a", "chosen": "b")", "not valid JSON at byte 30"},
+    {R"({"prompt": "a", 'chosen': "b"})", "not valid JSON at byte 17"},
+    {R"({"prompt": "a",})", "not valid JSON at byte 16"},
+    {R"({"prompt": "a"} {"prompt": "b"})", "not valid JSON at byte 17"},
+    {"{\"prompt\": \"a\x01\"}", "not valid JSON at byte 14"},
+    {R"({"prompt": "\ud800", )" PAIR "}", "not valid JSON at byte 19"},
+    {R"({"prompt": "a", "weight": 1e400, )" PAIR "}", "not valid JSON at byte 31"},
+    {R"({"prompt": "a", "weight": NaN, )" PAIR "}", "not valid JSON at byte 27"},
+    {"{\"prompt\": \"\xC3\x28\"}", "not valid UTF-8 at byte 12"},
+    {"{\"prompt\": \"\xED\xA0\x80\"}", "not valid UTF-8 at byte 12"},
+    {R"({"prompt": "a", "prompt": "b"})", "the key \"prompt\" occurs twice in one object"},
+    {std::string(100000, '['), "nested deeper than 64 levels"},
+    {R"({"a": )" + std::string(70, '[') + std::string(70, ']') + "}", "nested deeper than 64 levels"},
+    {"[]", "a row is a JSON object; got an empty list, expected one object a line"},
+    {R"(["a"])", "a row is a JSON object; got a list"},
+    {"3", "a row is a JSON object; got the number 3"},
+    {"null", "a row is a JSON object; got null"},
+    {R"("text")", "a row is a JSON object; got the string \"text\""},
+    // Fields missing or of both kinds.
+    {"{}", "neither a paired nor an unpaired row; expected prompt, chosen and rejected"},
+    {R"({"prompt": "a", "response": "b"})", "neither a paired nor an unpaired row"},
+    {R"({"prompt": "a", "rejected": "b"})",
+     "\"chosen\" is missing; a paired row needs prompt, chosen and rejected"},
+    {R"({"prompt": "a", "chosen": "b"})", "\"rejected\" is missing; a paired row needs"},
+    {"{" PAIR "}",
+     "\"prompt\" is missing; a paired row needs prompt, chosen and rejected, or chosen and rejected as"},
+    {R"({"completion": "a", "label": true})", "\"prompt\" is missing; an unpaired row needs"},
+    {R"({"prompt": "a", "label": true})", "\"completion\" is missing; an unpaired row needs"},
+    {R"({"prompt": "a", "completion": "b"})", "\"label\" is missing; an unpaired row needs"},
+    {R"({"prompt": "a", "label": true, )" PAIR "}",
+     "\"chosen\" belongs to paired rows and \"label\" to unpaired ones; a row is of one kind"},
+    {R"({"prompt": "a", "completion": null, )" PAIR "}",
+     "\"chosen\" belongs to paired rows and \"completion\""},
+    {R"({"prompt": "a", "completion": "b", "label": true, "chosen_finished": true})",
+     "\"chosen_finished\" belongs to paired rows and \"completion\""},
+    // Values of another type.
+    {R"({"prompt": null, )" PAIR "}",
+     "\"prompt\" is no text; got null, expected a string or a list of messages"},
+    {R"({"prompt": 3, )" PAIR "}", "\"prompt\" is no text; got the number 3"},
+    {R"({"prompt": "a", "chosen": {"role": "assistant"}, "rejected": "b"})",
+     "\"chosen\" is no text; got an object"},
+    {R"({"prompt": [], "chosen": [)" ASSISTANT R"(], "rejected": [)" ASSISTANT "]}",
+     "\"prompt\" is no text; got an empty list"},
+    {R"({"prompt": "a", "completion": true, "label": true})", "\"completion\" is no text; got true"},
+    {R"({"prompt": "a", "completion": "b", "label": 1})",
+     "\"label\" is not a boolean; got the number 1, expected true or false"},
+    {R"({"prompt": "a", "completion": "b", "label": "true"})",
+     "\"label\" is not a boolean; got the string \"true\""},
+    {R"({"prompt": "a", "completion": "b", "label": null})", "\"label\" is not a boolean; got null"},
+    {R"({"prompt": "a", "completion": "b", "label": true, "finished": null})",
+     "\"finished\" is not a boolean; got null"},
+    {R"({"prompt": "a", "chosen_finished": 0, )" PAIR "}",
+     "\"chosen_finished\" is not a boolean; got the number 0"},
+    {R"({"prompt": "a", "rejected_finished": "no", )" PAIR "}", "\"rejected_finished\" is not a boolean"},
+    {R"({"prompt": "a", "weight": 0, )" PAIR "}",
+     "\"weight\" is no weight; got the number 0, expected a number from"},
+    {R"({"prompt": "a", "weight": -1.5, )" PAIR "}", "\"weight\" is no weight; got the number -1.5"},
+    {R"({"prompt": "a", "weight": 1e300, )" PAIR "}", "\"weight\" is no weight; got the number 1e+300"},
+    {R"({"prompt": "a", "weight": "2", )" PAIR "}", "\"weight\" is no weight; got the string \"2\""},
+    {R"({"prompt": "a", "weight": null, )" PAIR "}", "\"weight\" is no weight; got null"},
+    {R"({"prompt": "a", "weight": true, )" PAIR "}", "\"weight\" is no weight; got true"},
+    // Completions.
+    {R"({"prompt": "a", "chosen": "", "rejected": "b"})", "\"chosen\" is empty"},
+    {R"({"prompt": "a", "chosen": "b", "rejected": ""})", "\"rejected\" is empty"},
+    {R"({"prompt": "a", "completion": "", "label": true})", "\"completion\" is empty"},
+    {R"({"prompt": [)" USER R"(], "completion": [{"role": "assistant", "content": ""}], "label": true})",
+     "\"completion\" is empty"},
+    {R"({"prompt": [)" USER
+     R"(], "completion": [{"role": "assistant", "content": [{"type": "text", "text": ""}]}], "label": true})",
+     "\"completion\" is empty"},
+    {R"({"prompt": [)" USER R"(], "completion": [)" USER R"(], "label": true})",
+     "\"completion\" is a message of the user, expected one of the assistant"},
+    {R"({"prompt": [)" USER R"(], "completion": [)" USER ", " ASSISTANT R"(], "label": true})",
+     "\"completion\" is 2 messages after the prompt, expected one; leave \"prompt\" out where the "
+     "completions repeat"},
+    {R"({"chosen": [)" USER ", " ASSISTANT ", " USER ", " ASSISTANT R"(], "rejected": [)" USER
+     R"(, {"role": "assistant",
+     "content": "b"}]})",
+     "\"chosen\" is 3 messages after the prompt, expected one; \"chosen\" and \"rejected\" must be equal up "
+     "to"},
+    {R"({"chosen": [)" ASSISTANT R"(], "rejected": [)" ASSISTANT "]}",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    {R"({"chosen": [{"role": "user", "content": "v"}, )" ASSISTANT R"(], "rejected": [)" USER ", " ASSISTANT
+     "]}",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    // Strings and messages mixed.
+    {R"({"prompt": "a", "chosen": [)" ASSISTANT R"(], "rejected": [)" ASSISTANT "]}",
+     "\"prompt\" is a string but \"chosen\" a list of messages; expected one form for the whole row"},
+    {R"({"prompt": [)" USER "], " PAIR "}", "\"chosen\" is a string but \"prompt\" a list of messages"},
+    {R"({"prompt": "a", "chosen": "b", "rejected": [)" ASSISTANT "]}",
+     "\"chosen\" is a string but \"rejected\" a list of messages"},
+    {R"({"prompt": [)" USER R"(], "completion": "b", "label": true})",
+     "\"completion\" is a string but \"prompt\" a list of messages"},
+    // Messages.
+    {R"({"prompt": ["hi"], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1 is no message; got the string \"hi\", expected an object"},
+    {R"({"prompt": [)" USER R"(, {"content": "a"}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 2 has no \"role\""},
+    {R"({"prompt": [{"from": "human", "value": "a"}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1 has no \"role\""},
+    {R"({"prompt": [{"role": 1, "content": "a"}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1: \"role\" is no name; got the number 1"},
+    {R"({"prompt": [{"role": "", "content": "a"}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1: \"role\" is no name; got the string \"\""},
+    {R"({"prompt": [{"role": "user"}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1 has no \"content\"; only a message with tool calls may go without"},
+    {R"({"prompt": [{"role": "user", "content": null, "tool_calls": []}], "completion": [)" ASSISTANT
+     R"(], "label": true})",
+     "\"prompt\" message 1: \"content\" is null; only a message with tool calls may go without"},
+    {R"({"prompt": [{"role": "user", "content": 5}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1: \"content\" is no text; got the number 5, expected a string or a list of parts"},
+    {R"({"prompt": [{"role": "user", "content": {"type": "text"}}], "completion": [)" ASSISTANT
+     R"(], "label": true})",
+     "\"prompt\" message 1: \"content\" is no text; got an object"},
+    {R"({"prompt": [{"role": "user", "content": ["a"]}], "completion": [)" ASSISTANT R"(], "label": true})",
+     "\"prompt\" message 1: \"content\" has a part that is none; got the string \"a\""},
+    {R"({"prompt": [{"role": "user", "content": [{"type": "text"}]}], "completion": [)" ASSISTANT
+     R"(], "label": true})",
+     "\"prompt\" message 1: \"content\" has a text part without a string \"text\""},
+};
+
+TEST(ParseRow, RefusesBadRowsWithTheirPlaceAndTheProblem) {
+  ASSERT_GE(kBadRows.size(), 40u);
+  for (const BadRow& bad : kBadRows) {
+    SCOPED_TRACE(bad.line.substr(0, 200));
+    try {
+      parse_row(bad.line, "bad.jsonl:7");
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput);
+      EXPECT_THAT(std::string(error.what()), testing::StartsWith("[data] bad.jsonl:7: " + bad.problem));
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ddro::data
