@@ -13,25 +13,27 @@
 namespace ddro::models {
 
 struct ModelInput {
-  Tensor ids_T;                          // int64
-  Tensor positions_T;                    // int64, restart at 0 with each sequence
+  Tensor ids_T;        // int64
+  Tensor positions_T;  // int64, restart at 0 with each sequence
   const ops::AttentionLayout* layout = nullptr;
-  Tensor output_positions_C;             // int64 indices into T (repeats allowed)
+  Tensor output_positions_C;  // int64 indices into T (repeats allowed)
 };
 
 struct BuildOptions {
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;     // compute dtype; norms and softmax work in float32 or better inside
-  bool trainable = true;                 // parameters require grad and own their memory; else they may alias `tensors`
-  bool gradient_checkpointing = false;   // recompute each layer in the backward
+  at::ScalarType dtype = at::kFloat;  // compute dtype; norms and softmax work in float32 or better inside
+  bool trainable = true;  // parameters require grad and own their memory; else they may alias `tensors`
+  bool gradient_checkpointing = false;  // recompute each layer in the backward
 };
 
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
-  // Hidden states after the final norm at the asked positions: C x D. Differentiable when trainable and grad mode is on.
+  // Hidden states after the final norm at the asked positions: C x D. Differentiable when trainable and grad
+  // mode is on.
   virtual Tensor hidden(const ModelInput& input) const = 0;
-  // Unique parameters in a fixed order, named as in the model folder. A tied head appears once, as the embedding.
+  // Unique parameters in a fixed order, named as in the model folder. A tied head appears once, as the
+  // embedding.
   virtual const NamedTensors& parameters() const = 0;
   // V x D: lm_head.weight, or the embedding when tied.
   virtual Tensor head_weight() const = 0;

@@ -15,8 +15,8 @@ struct RopeScaling {
   enum class Type { kDefault, kLinear, kLlama3 };
   Type type = Type::kDefault;
   double factor = 1;
-  double low_freq_factor = 1;   // llama3
-  double high_freq_factor = 4;  // llama3
+  double low_freq_factor = 1;                      // llama3
+  double high_freq_factor = 4;                     // llama3
   double original_max_position_embeddings = 8192;  // llama3
 };
 
@@ -36,9 +36,9 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
   bool qkv_bias = false;
-  bool output_bias = false;   // o_proj
+  bool output_bias = false;  // o_proj
   bool mlp_bias = false;
-  bool qk_norm = false;       // per-head RMS norm of q and k before the rotary embedding
+  bool qk_norm = false;  // per-head RMS norm of q and k before the rotary embedding
   std::optional<std::int64_t> sliding_window;
   std::int64_t window_from_layer = 0;  // layers before this one see everything (qwen2's max_window_layers)
 
@@ -46,8 +46,10 @@ struct ModelConfig {
   std::int64_t num_trunk_matmul_parameters() const;
 };
 
-// Error(kModel) that names the file and the key: families that are not known, values out of range, features not built
-// (other rope types, other activations).
+// An absent key has the default of the family's class in Hugging Face transformers. Error(kModel) that names
+// the file and the key: families that are not known, values out of range, and whatever would change the
+// forward but is not built (other rope types and activations, partial rotary embeddings, quantized weights,
+// attention dropout, layer types other than those of `window_from_layer`).
 ModelConfig parse_model_config(const Json& config, const std::string& where);
 
 }  // namespace ddro::models

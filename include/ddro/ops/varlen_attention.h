@@ -12,12 +12,26 @@
 namespace ddro::ops {
 
 // Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of
-// [prefix_begin, prefix_begin + prefix_length). A segment that serves as a prefix has no prefix itself.
+// [prefix_begin, prefix_begin + prefix_length), the beginning of an earlier segment that has no prefix
+// itself.
 struct AttentionSegment {
   std::int64_t begin = 0;
   std::int64_t length = 0;
   std::int64_t prefix_begin = 0;
   std::int64_t prefix_length = 0;
+};
+
+// Segments of similar shape that run as one batched call, padded to the longest: B segments of Q queries and
+// S keys. Padding repeats a token of the segment; no real query sees a padded key, no padded result is read.
+struct AttentionGroup {
+  std::int64_t num_segments = 0;  // B
+  std::int64_t query_length = 0;  // Q
+  std::int64_t key_length = 0;    // S
+  bool has_prefix = false;
+  Tensor query_indices;         // B * Q packed indices
+  Tensor key_indices;           // B * S packed indices; the query indices themselves without a prefix
+  Tensor query_positions_B1Q1;  // distance from the sequence's start; int32
+  Tensor key_positions_B11S;    // beyond every query's for padding
 };
 
 // The segments of a packed batch, which tile [0, T) in order, with what a device needs to run over them.
@@ -30,11 +44,16 @@ class AttentionLayout {
   std::int64_t max_query_length() const { return max_query_; }
   std::int64_t max_key_length() const { return max_key_; }
 
-  // For the variable-length kernel (CUDA): cumulative query and key lengths, int32 on the device, and the packed index
-  // of each gathered key (prefix, then own tokens, segment by segment). Undefined on the CPU.
+  // For the variable-length kernel (CUDA): cumulative query and key lengths, int32 on the device, and the
+  // packed index of each gathered key (prefix, then own tokens, segment by segment). Undefined on the CPU.
   Tensor cumulative_query_lengths;
   Tensor cumulative_key_lengths;
   Tensor key_indices;
+
+  // For batched scaled-dot-product attention: the groups, and where each packed token's result lies in their
+  // concatenated outputs.
+  std::vector<AttentionGroup> groups;
+  Tensor output_indices_T;
 
  private:
   std::vector<AttentionSegment> segments_;
@@ -45,10 +64,12 @@ class AttentionLayout {
 
 inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();
 
-// softmax(scale q k^T) v per segment; differentiable. q_THK, k_TGK, v_TGK with H a multiple of G; result T x H x K.
-// `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA with bfloat16 or
-// float16: variable-length flash attention; otherwise scaled-dot-product attention segment by segment.
-Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK, const AttentionLayout& layout,
-                        double scale, std::int64_t window = kNoWindow);
+// softmax(scale q k^T) v per segment; differentiable. q_THK, k_TGK, v_TGK with H a multiple of G; result T x
+// H x K. `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA
+// with bfloat16 or float16 and a head width that is a multiple of 8 up to 256: variable-length flash
+// attention; otherwise scaled-dot-product attention over groups of segments (flash on the CPU, no key or
+// value expanded).
+Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                        const AttentionLayout& layout, double scale, std::int64_t window = kNoWindow);
 
 }  // namespace ddro::ops

@@ -1,0 +1,12 @@
+// Root-mean-square normalisation as Hugging Face's Llama has it.
+#pragma once
+
+#include "ddro/base/tensor.h"
+
+namespace ddro::ops {
+
+// y = cast(x / sqrt(mean(x^2) + eps)) * weight over the last dimension; normalised in float32 (float64 for
+// float64), cast to x's dtype before the product. `weight` has x's dtype. Differentiable once.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
+
+}  // namespace ddro::ops

@@ -1,0 +1,163 @@
+#include "ddro/models/model_folder.h"
+
+#include <torch/torch.h>
+
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "ddro/base/files.h"
+#include "ddro/base/hash.h"
+#include "models/contained_file.h"
+#include "models/parameters.h"
+
+namespace ddro::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 22;
+constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{1} << 26;
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+std::string shown(const fs::path& path) { return printable(path.string(), 400); }
+
+Json read_json(const fs::path& file, const std::string& where, std::uint64_t max_bytes) {
+  return parse_json(read_file(file, ErrorKind::kModel, max_bytes), where, ErrorKind::kModel);
+}
+
+// tensor name -> shard file name
+std::map<std::string, std::string> read_weight_map(const fs::path& index_file, const std::string& where) {
+  const Json index = read_json(index_file, where, kMaxIndexBytes);
+  const auto weights = index.is_object() ? index.find("weight_map") : index.end();
+  if (weights == index.end() || !weights->is_object())
+    throw model_error("[" + where + "] weight_map is missing or not an object");
+  std::map<std::string, std::string> map;
+  for (const auto& [name, file] : weights->items()) {
+    if (!file.is_string())
+      throw model_error("[" + where + "] weight_map names no file for " + printable(name));
+    map[name] = file.get<std::string>();
+  }
+  return map;
+}
+
+void append_tensors(const SafetensorsFile& file, NamedTensors& tensors) {
+  for (const auto& [name, view] : file.tensors()) {
+    tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
+  }
+}
+
+NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
+  const std::string where = shown(folder / kIndexFile);
+  const auto weight_map = read_weight_map(index_file, where);
+  std::map<std::string, std::vector<std::string>> names_of_shard;
+  for (const auto& [name, shard] : weight_map) names_of_shard[shard].push_back(name);
+  NamedTensors tensors;
+  for (const auto& [shard, names] : names_of_shard) {
+    const auto path = find_contained_file(folder, shard);
+    if (!path) throw model_error("[" + where + "] its shard " + printable(shard) + " is missing");
+    const SafetensorsFile file(*path);
+    for (const std::string& name : names) {
+      if (!file.tensors().contains(name)) {
+        throw model_error("[" + shown(folder / shard) + "] tensor " + printable(name) +
+                          " is missing; the index says it is here");
+      }
+    }
+    for (const auto& [name, view] : file.tensors()) {
+      const auto entry = weight_map.find(name);
+      if (entry == weight_map.end() || entry->second != shard) {
+        throw model_error("[" + shown(folder / shard) + "] tensor " + printable(name) +
+                          " is not listed for this file in " + kIndexFile);
+      }
+    }
+    append_tensors(file, tensors);
+  }
+  return tensors;
+}
+
+[[noreturn]] void refuse_without_weights(const fs::path& folder) {
+  const std::string where = "[" + shown(folder) + "] ";
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    const std::string extension = entry->path().extension().string();
+    if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
+      throw model_error(
+          where + "holds pickle weights only (" + printable(entry->path().filename().string()) +
+          "), which can run code when they are read; convert them in Python with: "
+          "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)");
+    }
+  }
+  throw model_error(where + "has neither " + kWeightsFile + " nor " + kIndexFile);
+}
+
+NamedTensors read_weights(const fs::path& folder) {
+  NamedTensors tensors;
+  if (const auto single = find_contained_file(folder, kWeightsFile)) {
+    append_tensors(SafetensorsFile(*single), tensors);
+  } else if (const auto index = find_contained_file(folder, kIndexFile)) {
+    tensors = read_shards(folder, *index);
+  } else {
+    refuse_without_weights(folder);
+  }
+  return tensors;
+}
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
+
+// Tensors that say nothing new: old exports store the rotary frequencies, some store a tied head a second
+// time.
+void drop_redundant(const ModelConfig& config, NamedTensors& tensors, const std::string& where) {
+  std::erase_if(tensors, [](const auto& named) { return named.first.ends_with(".rotary_emb.inv_freq"); });
+  if (!config.tie_word_embeddings) return;
+  const auto find = [&](const char* name) {
+    return std::find_if(tensors.begin(), tensors.end(),
+                        [&](const auto& named) { return named.first == name; });
+  };
+  const auto head = find(kHeadName);
+  const auto embedding = find(kEmbeddingName);
+  if (head == tensors.end() || embedding == tensors.end()) return;
+  if (!same_bytes(head->second, embedding->second)) {
+    throw model_error("[" + where + "] tensor " + kHeadName + " differs from " + kEmbeddingName +
+                      ", but config.json ties them (tie_word_embeddings); one of the two is wrong");
+  }
+  tensors.erase(head);
+}
+
+std::string hash_tensors(const NamedTensors& tensors) {
+  std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
+  Hasher hasher;
+  for (const auto& [name, tensor] : by_name) {
+    std::string head = name + '\0' + c10::toString(tensor.scalar_type());
+    for (const std::int64_t size : tensor.sizes()) head.append(",").append(std::to_string(size));
+    hasher.update(head + '\0');
+    hasher.update(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()));
+  }
+  return hasher.hex();
+}
+
+}  // namespace
+
+ModelFolder open_model_folder(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) throw model_error("[" + shown(path) + "] there is no such folder");
+  const auto config_file = find_contained_file(path, "config.json");
+  if (!config_file)
+    throw model_error("[" + shown(path) + "] config.json is missing; expected a Hugging Face model folder");
+  const std::string where = shown(path / "config.json");
+  ModelFolder folder;
+  folder.path = path;
+  folder.config_json = read_json(*config_file, where, kMaxConfigBytes);
+  folder.config = parse_model_config(folder.config_json, where);
+  NamedTensors tensors = read_weights(path);
+  drop_redundant(folder.config, tensors, shown(path));
+  folder.tensors = match_parameters(folder.config, tensors, shown(path), ErrorKind::kModel);
+  folder.weights_hash = hash_tensors(folder.tensors);
+  return folder;
+}
+
+}  // namespace ddro::models

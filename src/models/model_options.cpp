@@ -1,0 +1,24 @@
+#include "ddro/models/model_options.h"
+
+#include "ddro/base/error.h"
+
+namespace ddro::models {
+namespace {
+
+void check_name(const std::string& name, const char* key) {
+  if (name.empty()) {
+    throw input_error(std::string("[") + key +
+                      "] is empty; expected a Hugging Face folder, or org/name in the local cache");
+  }
+  if (name.find('\0') != std::string::npos) throw input_error(std::string("[") + key + "] holds a zero byte");
+}
+
+}  // namespace
+
+void ModelOptions::validate() const { check_name(model_name_or_path, "model.model_name_or_path"); }
+
+void ReferenceOptions::validate() const {
+  if (model_name_or_path) check_name(*model_name_or_path, "reference.model_name_or_path");
+}
+
+}  // namespace ddro::models

@@ -1,0 +1,107 @@
+// Attention as batched scaled-dot-product calls over groups of segments: gather, attend, put back.
+//
+// Legend: B segments of a group, Q padded query length, S padded key length, H query heads, G key/value
+// heads, K width.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "ops/varlen_attention_kernels.h"
+
+namespace ddro::ops {
+namespace {
+
+// One more call costs about as much as this many more entries of the score matrix (measured on two cores with
+// 9 heads of width 64), so padding is preferred to a call of its own below it.
+constexpr std::int64_t kCallCost = 4096;
+// Masks and padded copies of a group of several segments stay below this many score entries.
+constexpr std::int64_t kMaxGroupArea = std::int64_t{1} << 22;
+
+// A contiguous run of sorted segments costs its padded area plus one call: the cheapest cut into runs, by
+// dynamic programming over where the last run begins.
+void partition(const std::vector<AttentionSegment>& segments, const std::vector<std::int64_t>& sorted,
+               std::vector<std::vector<std::int64_t>>& groups) {
+  const size_t count = sorted.size();
+  std::vector<std::int64_t> best(count + 1, std::numeric_limits<std::int64_t>::max());
+  std::vector<size_t> start(count + 1, 0);
+  best[0] = 0;
+  for (size_t end = 1; end <= count; ++end) {
+    std::int64_t queries = 0;
+    std::int64_t keys = 0;
+    for (size_t begin = end; begin-- > 0;) {
+      const AttentionSegment& segment = segments[static_cast<size_t>(sorted[begin])];
+      queries = std::max(queries, segment.length);
+      keys = std::max(keys, segment.prefix_length + segment.length);
+      const std::int64_t area = static_cast<std::int64_t>(end - begin) * queries * keys;
+      if (area > kMaxGroupArea && end - begin > 1) break;
+      if (best[begin] + area + kCallCost < best[end]) {
+        best[end] = best[begin] + area + kCallCost;
+        start[end] = begin;
+      }
+    }
+  }
+  for (size_t end = count; end > 0; end = start[end]) {
+    groups.emplace_back(sorted.begin() + static_cast<std::ptrdiff_t>(start[end]),
+                        sorted.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+}
+
+Tensor gather(const Tensor& x_THK, const Tensor& indices, std::int64_t num_segments) {
+  return x_THK.index_select(0, indices)
+      .view({num_segments, -1, x_THK.size(1), x_THK.size(2)})
+      .transpose(1, 2);
+}
+
+Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+              double scale, std::int64_t window) {
+  const Tensor q_BHQK = gather(q_THK, group.query_indices, group.num_segments);
+  const Tensor k_BGSK = gather(k_TGK, group.key_indices, group.num_segments);
+  const Tensor v_BGSK = gather(v_TGK, group.key_indices, group.num_segments);
+  // Without a prefix the padded keys come after every real query, so plain causality hides them.
+  const bool plain = !group.has_prefix && window >= group.key_length;
+  Tensor mask_B1QS;
+  if (!plain) {
+    mask_B1QS = group.key_positions_B11S <= group.query_positions_B1Q1;
+    if (window < group.key_length) {
+      mask_B1QS.logical_and_(group.key_positions_B11S > group.query_positions_B1Q1 - window);
+    }
+  }
+  const bool grouped_heads = q_THK.size(1) != k_TGK.size(1);
+  const Tensor out_BHQK = at::scaled_dot_product_attention(
+      q_BHQK, k_BGSK, v_BGSK, plain ? std::nullopt : std::optional<Tensor>(mask_B1QS), /*dropout_p=*/0.0,
+      /*is_causal=*/plain, scale, grouped_heads);
+  return out_BHQK.transpose(1, 2).reshape({-1, q_THK.size(1), q_THK.size(2)});
+}
+
+}  // namespace
+
+std::vector<std::vector<std::int64_t>> plan_attention_groups(const std::vector<AttentionSegment>& segments) {
+  std::vector<std::int64_t> plain, prefixed;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    (segments[i].prefix_length > 0 ? prefixed : plain).push_back(static_cast<std::int64_t>(i));
+  }
+  std::vector<std::vector<std::int64_t>> groups;
+  for (auto* kind : {&plain, &prefixed}) {
+    std::stable_sort(kind->begin(), kind->end(), [&](std::int64_t a, std::int64_t b) {
+      const AttentionSegment& left = segments[static_cast<size_t>(a)];
+      const AttentionSegment& right = segments[static_cast<size_t>(b)];
+      return std::pair(left.prefix_length + left.length, left.length) <
+             std::pair(right.prefix_length + right.length, right.length);
+    });
+    partition(segments, *kind, groups);
+  }
+  return groups;
+}
+
+Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                         const AttentionLayout& layout, double scale, std::int64_t window) {
+  std::vector<Tensor> outputs;
+  for (const AttentionGroup& group : layout.groups) {
+    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window));
+  }
+  if (outputs.empty()) return at::empty_like(q_THK);
+  return at::cat(outputs).index_select(0, layout.output_indices_T);
+}
+
+}  // namespace ddro::ops

@@ -1,0 +1,27 @@
+// Adapter to LibTorch's variable-length flash attention. Compiled in every build; reached only with a device.
+#include <torch/torch.h>
+
+#include "ops/varlen_attention_kernels.h"
+
+namespace ddro::ops {
+
+bool flash_attention_supports(const Tensor& q_THK) {
+  const bool half = q_THK.scalar_type() == at::kBFloat16 || q_THK.scalar_type() == at::kHalf;
+  return q_THK.is_cuda() && half && q_THK.size(2) % 8 == 0 && q_THK.size(2) <= 256;
+}
+
+// With causality and unequal lengths the kernel aligns the last query with the last key, which is what a
+// prefix needs. The gather's backward sums the gradients of a prefix over the segments that share it.
+Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                       const AttentionLayout& layout, double scale, std::int64_t window) {
+  if (layout.num_tokens() == 0) return at::empty_like(q_THK);
+  const std::int64_t left = window >= layout.max_key_length() ? -1 : window - 1;
+  const Tensor k = k_TGK.index_select(0, layout.key_indices);
+  const Tensor v = v_TGK.index_select(0, layout.key_indices);
+  return std::get<0>(at::_flash_attention_forward(
+      q_THK, k, v, layout.cumulative_query_lengths, layout.cumulative_key_lengths, layout.max_query_length(),
+      layout.max_key_length(), /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale,
+      left, 0));
+}
+
+}  // namespace ddro::ops

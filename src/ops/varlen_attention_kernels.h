@@ -1,0 +1,21 @@
+// What varlen_attention dispatches to, and how a layout groups segments.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ddro/ops/varlen_attention.h"
+
+namespace ddro::ops {
+
+// Indices into `segments`, one list a batched call.
+std::vector<std::vector<std::int64_t>> plan_attention_groups(const std::vector<AttentionSegment>& segments);
+
+Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                         const AttentionLayout& layout, double scale, std::int64_t window);
+
+bool flash_attention_supports(const Tensor& q_THK);
+Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                       const AttentionLayout& layout, double scale, std::int64_t window);
+
+}  // namespace ddro::ops
