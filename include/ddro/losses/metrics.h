@@ -11,11 +11,13 @@
 
 namespace ddro::losses {
 
-// Name -> value in the documented order; a value that is not defined for these rows (no pairs, one class) is NaN and is
-// written as null.
+// Name -> value in the documented order; a value that is not defined for these rows (no pairs, one class) is
+// NaN and is written as null.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-// loss, rewards/*, logps/*, log_ratio/*, ratio/* of `rows`. `loss` is the sum of the rows' contributions.
+// loss, rewards/*, logps/*, log_ratio/*, ratio/* of `rows`, each row counted as often as its weight says.
+// `loss` is the sum of the rows' contributions. Where the objective reads no reference all but loss and
+// logps/* are NaN.
 Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective, double loss);
 
 }  // namespace ddro::losses

@@ -1,5 +1,6 @@
-// Preference objectives on log-ratios: value, and derivative with respect to each row's log-probability. Pure functions
-// of float64 numbers; the only definition of each loss in the project. Equations and golden values: docs/objectives.md.
+// Preference objectives on log-ratios: value, and derivative with respect to each row's log-probability. Pure
+// functions of float64 numbers; the only definition of each loss in the project. Equations and golden values:
+// docs/objectives.md.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +15,13 @@ namespace ddro::losses {
 
 // One completion of an effective batch.
 struct LossRow {
-  double logp = 0;                // log pi(y|x), nats, summed over completion tokens
-  double ref_logp = 0;            // log pi_ref(y|x); 0 where the objective reads no reference
-  bool chosen = true;             // preferred
-  double weight = 1;              // counts as that many rows
-  std::int64_t partner = -1;      // index (in the span given to evaluate) of the pair's other row, -1 when unpaired
-  std::int64_t num_tokens = 1;    // completion tokens
+  double logp = 0;      // log pi(y|x), nats, summed over completion tokens
+  double ref_logp = 0;  // log pi_ref(y|x); 0 where the objective reads no reference
+  bool chosen = true;   // preferred
+  double weight = 1;    // counts as that many rows
+  std::int64_t partner =
+      -1;  // index (in the span given to evaluate) of the pair's other row, -1 when unpaired
+  std::int64_t num_tokens = 1;  // completion tokens
   double log_ratio() const { return logp - ref_logp; }
 };
 
@@ -30,6 +32,9 @@ struct BatchCounts {
   double pairs = 0;          // sum of the pairs' weights
   double chosen_tokens = 0;  // weighted completion tokens of preferred rows
 };
+
+// The counts of rows that are an effective batch by themselves: an evaluation set, a file of log-probabilities.
+BatchCounts batch_counts(std::span<const LossRow> rows);
 
 // Which rows a row's derivative depends on.
 enum class Locality {
@@ -47,18 +52,22 @@ class Objective {
   virtual double reward_scale() const = 0;
   // l* of the cap: log-ratios of unpreferred rows above it are capped; +infinity when there is no cap.
   virtual double cap_log_ratio() const = 0;
-  // alpha of the density-ratio losses, as resolved; NaN for others.
+  // Mixture weight that ratio/saturated is measured with: alpha as resolved; the data's own for a loss
+  // without the option; NaN when it reads no reference.
   virtual double alpha() const = 0;
 
-  // Writes each row's contribution to the loss (row_loss: sums to the loss over the effective batch) and
-  // d loss / d logp. `rows` must be closed under the objective's locality: partners present for kPair, the whole
-  // effective batch for kBatch. Throws Error(kNonFinite) naming the row's index for the raw loss past its pole.
+  // Writes each row's contribution to the loss (row_loss: sums to the loss over the effective batch; a pair's
+  // value goes half to either row) and d loss / d logp. `rows` must be closed under the objective's locality:
+  // partners present for kPair, the whole effective batch for kBatch. A class that the batch lacks
+  // contributes nothing. Log-probabilities that are not numbers give results that are not. Errors: kNonFinite
+  // naming the row's index for the raw loss past its pole; kInput for a row without a partner where pairs are
+  // needed, and for nnbd with a class missing.
   virtual void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
                         std::span<double> dloss_dlogp) const = 0;
 };
 
-// `data_alpha`: n+/(n+ + n-) of the training rows, used for alpha: auto. Error(kInput) for options that do not fit alpha
-// (max_weight <= alpha/(1 - alpha)), or auto with one class only.
+// `data_alpha`: n+/(n+ + n-) of the training rows, used for alpha: auto. Error(kInput) for options that do
+// not fit alpha (max_weight <= alpha/(1 - alpha)), or auto with one class only.
 std::unique_ptr<Objective> make_objective(const ObjectiveOptions& options, double data_alpha);
 
 }  // namespace ddro::losses

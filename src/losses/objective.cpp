@@ -1,0 +1,41 @@
+#include "ddro/losses/objective.h"
+
+#include <cmath>
+
+#include "ddro/base/error.h"
+#include "losses/family.h"
+
+namespace ddro::losses {
+namespace {
+
+// The mixture weight: as configured, else the data's own share.
+double resolve_alpha(const ObjectiveOptions& options, double data_alpha) {
+  if (!uses_option(options, "alpha")) return data_alpha;
+  const double alpha = options.alpha.value_or(data_alpha);
+  if (alpha > 0 && alpha < 1) return alpha;
+  throw input_error("[objective.alpha] auto needs training rows of both classes; got a preferred share of " +
+                    number_text(alpha) + "; loss_type " + loss_name(options.loss_type) +
+                    " compares preferred with unpreferred samples");
+}
+
+}  // namespace
+
+BatchCounts batch_counts(std::span<const LossRow> rows) {
+  BatchCounts counts;
+  for (const LossRow& row : rows) {
+    (row.chosen ? counts.chosen : counts.rejected) += row.weight;
+    if (!row.chosen) continue;
+    if (row.partner >= 0) counts.pairs += row.weight;
+    counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
+  }
+  return counts;
+}
+
+std::unique_ptr<Objective> make_objective(const ObjectiveOptions& options, double data_alpha) {
+  options.validate();
+  const double alpha = resolve_alpha(options, data_alpha);
+  if (uses_option(options, "max_weight")) check_max_weight(options, alpha);
+  return family_of(options.loss_type).make(options, alpha);
+}
+
+}  // namespace ddro::losses

@@ -1,0 +1,70 @@
+// What the tests of losses share.
+#pragma once
+
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "ddro/losses/objective.h"
+
+namespace ddro::losses {
+
+struct Evaluation {
+  std::vector<double> row_loss;
+  std::vector<double> slope;  // d loss / d logp
+  double loss = 0;
+};
+
+inline Evaluation evaluate(const Objective& objective, std::span<const LossRow> rows,
+                           const BatchCounts& counts) {
+  Evaluation result{std::vector<double>(rows.size()), std::vector<double>(rows.size()), 0};
+  objective.evaluate(rows, counts, result.row_loss, result.slope);
+  result.loss = std::accumulate(result.row_loss.begin(), result.row_loss.end(), 0.0);
+  return result;
+}
+
+// The rows are the whole effective batch.
+inline Evaluation evaluate(const Objective& objective, std::span<const LossRow> rows) {
+  return evaluate(objective, rows, batch_counts(rows));
+}
+
+inline LossRow chosen_row(double log_ratio) { return {.logp = log_ratio, .chosen = true}; }
+inline LossRow rejected_row(double log_ratio) { return {.logp = log_ratio, .chosen = false}; }
+
+inline std::vector<LossRow> unpaired(const std::vector<double>& chosen, const std::vector<double>& rejected) {
+  std::vector<LossRow> rows;
+  for (const double l : chosen) rows.push_back(chosen_row(l));
+  for (const double l : rejected) rows.push_back(rejected_row(l));
+  return rows;
+}
+
+// Row 2i is preferred, row 2i + 1 its partner.
+inline std::vector<LossRow> paired(const std::vector<double>& chosen, const std::vector<double>& rejected) {
+  std::vector<LossRow> rows;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const auto first = static_cast<std::int64_t>(rows.size());
+    rows.push_back({.logp = chosen[i], .chosen = true, .partner = first + 1});
+    rows.push_back({.logp = rejected[i], .chosen = false, .partner = first});
+  }
+  return rows;
+}
+
+// Options as a configuration that names nothing would leave them.
+inline ObjectiveOptions ddro_options(Generator generator, double alpha, double max_weight,
+                                     Stabilizer stabilizer = Stabilizer::kCap) {
+  ObjectiveOptions options;
+  options.generator = generator;
+  options.alpha = alpha;
+  options.max_weight = max_weight;
+  options.stabilizer = stabilizer;
+  return options;
+}
+
+inline ObjectiveOptions options_of(LossType type, double alpha = 0.5) {
+  ObjectiveOptions options;
+  options.loss_type = type;
+  if (type == LossType::kDdro || type == LossType::kRdro) options.alpha = alpha;
+  return options;
+}
+
+}  // namespace ddro::losses

@@ -1,0 +1,157 @@
+#include "ddro/losses/metrics.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "ddro/base/random.h"
+#include "unit/losses/loss_testing.h"
+
+namespace ddro::losses {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+std::map<std::string, double> metrics_of(std::span<const LossRow> rows, const ObjectiveOptions& options) {
+  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), 1.25);
+  return {metrics.begin(), metrics.end()};
+}
+
+TEST(Metrics, ComeInTheDocumentedOrder) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), 0)) names.push_back(name);
+  EXPECT_THAT(names,
+              testing::ElementsAre("loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies",
+                                   "rewards/margins", "logps/chosen", "logps/rejected", "log_ratio/chosen",
+                                   "log_ratio/rejected", "log_ratio/abs_max", "ratio/auc", "ratio/saturated",
+                                   "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
+}
+
+TEST(Metrics, OfPairs) {
+  std::vector<LossRow> rows = paired({-12, -35.5, -80.25}, {-14, -30, -95});
+  const std::vector<double> reference = {-13, -13.5, -36, -31.5, -78, -90};
+  for (size_t i = 0; i < 6; ++i) rows[i].ref_logp = reference[i];
+  // l+ = 1, 0.5, -2.25; l- = -0.5, 1.5, -5
+  auto metrics = metrics_of(rows, options_of(LossType::kSigmoid));
+  EXPECT_EQ(metrics["loss"], 1.25);
+  EXPECT_DOUBLE_EQ(metrics["log_ratio/chosen"], -0.25);
+  EXPECT_DOUBLE_EQ(metrics["log_ratio/rejected"], -4.0 / 3);
+  EXPECT_DOUBLE_EQ(metrics["rewards/chosen"], -0.025);
+  EXPECT_DOUBLE_EQ(metrics["rewards/rejected"], -0.4 / 3);
+  EXPECT_DOUBLE_EQ(metrics["rewards/margins"], -0.025 + 0.4 / 3);
+  EXPECT_DOUBLE_EQ(metrics["rewards/accuracies"], 2.0 / 3);
+  EXPECT_DOUBLE_EQ(metrics["logps/chosen"], -127.75 / 3);
+  EXPECT_DOUBLE_EQ(metrics["logps/rejected"], -139.0 / 3);
+  EXPECT_DOUBLE_EQ(metrics["log_ratio/abs_max"], 5);
+  EXPECT_DOUBLE_EQ(metrics["ratio/auc"], 5.0 / 9);  // (1, .5 and -2.25 beat 2, 2 and 1 of three)
+  EXPECT_DOUBLE_EQ(metrics["ratio/chosen_mean"], (std::exp(1) + std::exp(0.5) + std::exp(-2.25)) / 3);
+  EXPECT_DOUBLE_EQ(metrics["ratio/rejected_mean"], (std::exp(-0.5) + std::exp(1.5) + std::exp(-5)) / 3);
+  EXPECT_DOUBLE_EQ(metrics["ratio/saturated"], 1.0 / 3);
+  EXPECT_EQ(metrics["ratio/capped"], 0);
+  EXPECT_DOUBLE_EQ(metrics_of(rows, options_of(LossType::kDdro))["rewards/chosen"], -0.25);
+}
+
+TEST(Metrics, AnEqualPairIsNotWon) {
+  EXPECT_EQ(metrics_of(paired({1, 2}, {1, 1}), options_of(LossType::kDdro))["rewards/accuracies"], 0.5);
+}
+
+TEST(Metrics, UnpairedRowsHaveNoAccuracy) {
+  auto metrics = metrics_of(unpaired({1, 2}, {-1}), options_of(LossType::kDdro));
+  EXPECT_TRUE(std::isnan(metrics["rewards/accuracies"]));
+  EXPECT_EQ(metrics["rewards/margins"], 2.5);
+}
+
+TEST(Metrics, SaturationStartsAtThePoleAndCappingBeyondTheCap) {
+  const ObjectiveOptions options = ddro_options(Generator::kLogistic, 0.5, 10);
+  const double cap = make_objective(options, 0.5)->cap_log_ratio();
+  const double pole = -std::log(0.5);
+  auto metrics = metrics_of(unpaired({9}, {cap, cap + 1e-9, pole, pole - 1e-9}), options);
+  EXPECT_EQ(metrics["ratio/saturated"], 0.25);
+  EXPECT_EQ(metrics["ratio/capped"], 0.75);
+  EXPECT_EQ(metrics_of(unpaired({9}, {0.7}), options_of(LossType::kRdro))["ratio/saturated"], 1);
+}
+
+TEST(Metrics, AMissingClassIsNotANumber) {
+  auto metrics = metrics_of(unpaired({1}, {}), options_of(LossType::kDdro));
+  for (const char* name : {"rewards/rejected", "rewards/margins", "logps/rejected", "log_ratio/rejected",
+                           "ratio/auc", "ratio/saturated", "ratio/capped", "ratio/rejected_mean"}) {
+    EXPECT_TRUE(std::isnan(metrics[name])) << name;
+  }
+  EXPECT_EQ(metrics["log_ratio/chosen"], 1);
+  EXPECT_TRUE(std::isnan(metrics_of({}, {})["log_ratio/abs_max"]));
+}
+
+TEST(Metrics, WithoutAReferenceOnlyLikelihoodsAreKnown) {
+  for (const auto& [name, value] : metrics_of(paired({-1}, {-3}), options_of(LossType::kSft))) {
+    const double expected = name == "loss"             ? 1.25
+                            : name == "logps/chosen"   ? -1
+                            : name == "logps/rejected" ? -3
+                                                       : kNan;
+    EXPECT_TRUE(value == expected || (std::isnan(value) && std::isnan(expected))) << name;
+  }
+}
+
+TEST(Metrics, WeightsAreDuplicatedRows) {
+  std::vector<LossRow> rows = paired({0.3, -1, 0.3}, {0.3, 0.9, -4});
+  rows[2].weight = rows[3].weight = 3;
+  std::vector<LossRow> copies = paired({0.3, -1, 0.3, -1, -1}, {0.3, 0.9, -4, 0.9, 0.9});
+  for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
+    const auto weighted = metrics_of(rows, options_of(type));
+    for (const auto& [name, value] : metrics_of(copies, options_of(type))) {
+      EXPECT_DOUBLE_EQ(weighted.at(name), value) << name;
+    }
+  }
+}
+
+TEST(Metrics, AucCountsEveryCrossPair) {
+  for (const std::int64_t size : {1, 31, 32, 33, 200}) {
+    std::vector<LossRow> rows;
+    for (std::int64_t i = 0; i < size; ++i) {
+      const auto index = static_cast<std::uint64_t>(i);
+      // Few different values, so that many pairs are tied.
+      LossRow row = i % 3 == 0 ? chosen_row(0) : rejected_row(0);
+      row.logp = std::floor(8 * random_unit(1, 2, index));
+      row.weight = 1 + std::floor(3 * random_unit(1, 3, index));
+      rows.push_back(row);
+    }
+    double won = 0;
+    double all = 0;
+    for (const LossRow& a : rows) {
+      for (const LossRow& b : rows) {
+        if (!a.chosen || b.chosen) continue;
+        won += a.weight * b.weight * (a.logp > b.logp ? 1 : a.logp == b.logp ? 0.5 : 0);
+        all += a.weight * b.weight;
+      }
+    }
+    const double got = metrics_of(rows, options_of(LossType::kDdro))["ratio/auc"];
+    if (size == 1) {
+      EXPECT_TRUE(std::isnan(got));
+    } else {
+      EXPECT_DOUBLE_EQ(got, won / all);
+    }
+  }
+}
+
+TEST(Metrics, MeansOfRatiosAreTakenInTheLogDomain) {
+  auto metrics = metrics_of(unpaired({700, 700}, {-1e4, -1e4}), options_of(LossType::kDdro));
+  EXPECT_DOUBLE_EQ(metrics["ratio/chosen_mean"], std::exp(700));
+  EXPECT_EQ(metrics["ratio/rejected_mean"], 0);
+  EXPECT_EQ(metrics_of(unpaired({1e4}, {0}), options_of(LossType::kDdro))["ratio/chosen_mean"],
+            std::numeric_limits<double>::infinity());
+}
+
+TEST(Metrics, ARowThatIsNotANumberSpoilsItsMetricsOnly) {
+  auto metrics = metrics_of(unpaired({1, 2, kNan}, {0.5, 3}), options_of(LossType::kDdro));
+  for (const char* name : {"log_ratio/chosen", "log_ratio/abs_max", "ratio/auc", "ratio/chosen_mean"}) {
+    EXPECT_TRUE(std::isnan(metrics[name])) << name;
+  }
+  EXPECT_EQ(metrics["log_ratio/rejected"], 1.75);
+  EXPECT_EQ(metrics["ratio/saturated"], 0.5);
+  EXPECT_TRUE(
+      std::isnan(metrics_of(unpaired({0}, {0.5, kNan}), options_of(LossType::kDdro))["ratio/saturated"]));
+}
+
+}  // namespace
+}  // namespace ddro::losses

@@ -1,0 +1,242 @@
+// Reductions, counts, weights and errors of the objectives.
+#include "ddro/losses/objective.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "ddro/base/error.h"
+#include "unit/losses/loss_testing.h"
+
+namespace ddro::losses {
+namespace {
+
+using testing::AllOf;
+using testing::DoubleNear;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+template <class Call>
+void expect_error(ErrorKind kind, const testing::Matcher<std::string>& message, Call call) {
+  try {
+    call();
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind);
+    EXPECT_THAT(std::string(error.what()), message);
+    EXPECT_THAT(std::string(error.what()), testing::Not(HasSubstr("\n")));
+  }
+}
+
+TEST(BatchCounts, SumWeightsOfClassesPairsAndTokens) {
+  std::vector<LossRow> rows = paired({-1, -2}, {-3, -4});
+  rows.push_back(chosen_row(-5));
+  rows[0].weight = rows[1].weight = 2.5;
+  rows[0].num_tokens = 4;
+  rows[2].num_tokens = 3;
+  const BatchCounts counts = batch_counts(rows);
+  EXPECT_EQ(counts.chosen, 4.5);
+  EXPECT_EQ(counts.rejected, 3.5);
+  EXPECT_EQ(counts.pairs, 3.5);
+  EXPECT_EQ(counts.chosen_tokens, 14);
+}
+
+TEST(Objective, EqualPolicyAndReferenceGiveLogTwo) {
+  const double ln2 = std::numbers::ln2;
+  std::vector<LossRow> rows = paired({-31.4}, {-27.1});
+  for (LossRow& row : rows) row.ref_logp = row.logp;
+  const Evaluation ddro = evaluate(*make_objective(options_of(LossType::kDdro), 0.5), rows);
+  EXPECT_DOUBLE_EQ(ddro.row_loss[0], ln2);
+  EXPECT_DOUBLE_EQ(ddro.row_loss[1], ln2);
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kSigmoid), 0.5), rows).loss, ln2);
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kRdro), 0.5), rows).loss, 2 * ln2);
+}
+
+TEST(Objective, ClassMeanAndPooledDivideAsTheySay) {
+  ObjectiveOptions options = options_of(LossType::kDdro);
+  const std::vector<LossRow> rows = unpaired({0.1, -0.2, 0.3}, {-0.4});
+  const Evaluation mean = evaluate(*make_objective(options, 0.5), rows);
+  options.class_reduction = ClassReduction::kPooled;
+  const Evaluation pooled = evaluate(*make_objective(options, 0.5), rows);
+  for (size_t i = 0; i < 4; ++i) {
+    const double count = i < 3 ? 3 : 1;
+    EXPECT_DOUBLE_EQ(mean.row_loss[i] * count, pooled.row_loss[i] * 4);
+    EXPECT_DOUBLE_EQ(mean.slope[i] * count, pooled.slope[i] * 4);
+  }
+}
+
+// A micro-batch holds part of the rows, the counts are those of all.
+TEST(Objective, CountsOfTheEffectiveBatchDecideTheScale) {
+  const std::vector<LossRow> rows = paired({0.1, -0.2}, {-0.4, 0.3});
+  for (const LossType type : {LossType::kDdro, LossType::kRdro, LossType::kSigmoid, LossType::kSft}) {
+    const auto objective = make_objective(options_of(type), 0.5);
+    const Evaluation whole = evaluate(*objective, rows);
+    const std::span<const LossRow> first = std::span(rows).first(2);
+    EXPECT_EQ(evaluate(*objective, first, batch_counts(rows)).slope,
+              std::vector(whole.slope.begin(), whole.slope.begin() + 2));
+  }
+}
+
+TEST(Objective, AMissingClassContributesNothing) {
+  for (const ClassReduction reduction : {ClassReduction::kClassMean, ClassReduction::kPooled}) {
+    for (const LossType type : {LossType::kDdro, LossType::kRdro}) {
+      ObjectiveOptions options = options_of(type);
+      options.class_reduction = reduction;
+      const auto objective = make_objective(options, 0.5);
+      const Evaluation both = evaluate(*objective, unpaired({0.1}, {-0.2}));
+      const double share = reduction == ClassReduction::kPooled ? 2 : 1;
+      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({0.1}, {})).loss, share * both.row_loss[0]);
+      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({}, {-0.2})).loss, share * both.row_loss[1]);
+    }
+  }
+  const auto sft = make_objective(options_of(LossType::kSft), 0.5);
+  EXPECT_EQ(evaluate(*sft, unpaired({}, {-3})).loss, 0);
+  EXPECT_TRUE(evaluate(*sft, unpaired({}, {})).row_loss.empty());
+}
+
+TEST(Objective, SftIsTheTokenMeanOfPreferredRows) {
+  std::vector<LossRow> rows = paired({-6, -8}, {-100, -200});
+  rows[0].num_tokens = 3;
+  rows[2].num_tokens = 5;
+  rows[1].num_tokens = rows[3].num_tokens = 1000;
+  const Evaluation got = evaluate(*make_objective(options_of(LossType::kSft), 0.5), rows);
+  EXPECT_DOUBLE_EQ(got.loss, 14.0 / 8);
+  EXPECT_THAT(got.slope, ElementsAre(-0.125, 0, -0.125, 0));
+}
+
+TEST(Objective, SigmoidGivesEachRowOfAPairHalf) {
+  const Evaluation got =
+      evaluate(*make_objective(options_of(LossType::kSigmoid), 0.5), paired({1, 3}, {2, -4}));
+  EXPECT_EQ(got.row_loss[0], got.row_loss[1]);
+  EXPECT_EQ(got.slope[2], -got.slope[3]);
+  EXPECT_DOUBLE_EQ(2 * got.row_loss[0], std::log1p(std::exp(0.1)) / 2);
+}
+
+TEST(Objective, PropertiesFollowTheOptions) {
+  const auto ddro = make_objective(ddro_options(Generator::kLogistic, 0.4, 10), 0.5);
+  EXPECT_EQ(ddro->locality(), Locality::kRow);
+  EXPECT_TRUE(ddro->reads_reference());
+  EXPECT_EQ(ddro->reward_scale(), 1);
+  EXPECT_EQ(ddro->alpha(), 0.4);
+  EXPECT_EQ(make_objective(ddro_options(Generator::kKl, 0.4, 10, Stabilizer::kNnbd), 0.5)->locality(),
+            Locality::kBatch);
+  const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
+  EXPECT_EQ(sigmoid->locality(), Locality::kPair);
+  EXPECT_EQ(sigmoid->reward_scale(), 0.1);
+  EXPECT_EQ(sigmoid->alpha(), 0.5);
+  EXPECT_EQ(sigmoid->cap_log_ratio(), std::numeric_limits<double>::infinity());
+  const auto sft = make_objective(options_of(LossType::kSft), 0.5);
+  EXPECT_EQ(sft->locality(), Locality::kRow);
+  EXPECT_FALSE(sft->reads_reference());
+  EXPECT_TRUE(std::isnan(sft->alpha()));
+}
+
+TEST(Objective, AlphaAutoIsTheDataShare) {
+  for (const LossType type : {LossType::kDdro, LossType::kRdro}) {
+    ObjectiveOptions options;
+    options.loss_type = type;
+    EXPECT_EQ(make_objective(options, 0.3)->alpha(), 0.3);
+    options.alpha = 0.6;
+    EXPECT_EQ(make_objective(options, 0.3)->alpha(), 0.6);
+    EXPECT_EQ(make_objective(options, 1)->alpha(), 0.6);
+    options.alpha.reset();
+    for (const double share : {0.0, 1.0, kNan}) {
+      expect_error(ErrorKind::kInput, AllOf(HasSubstr("[objective.alpha]"), HasSubstr("both classes")),
+                   [&] { make_objective(options, share); });
+    }
+  }
+  EXPECT_NO_THROW(make_objective(options_of(LossType::kSft), 1));
+}
+
+TEST(Objective, MaxWeightMustExceedTheWeightAtTheReference) {
+  ObjectiveOptions options;
+  options.max_weight = 4;
+  expect_error(ErrorKind::kInput, AllOf(HasSubstr("[objective.max_weight]"), HasSubstr("got 4")),
+               [&] { make_objective(options, 0.8); });
+  EXPECT_NO_THROW(make_objective(options, 0.79));
+  options.stabilizer = Stabilizer::kNone;
+  EXPECT_NO_THROW(make_objective(options, 0.9));
+}
+
+TEST(Objective, ACapThatOverflowsIsRefused) {
+  expect_error(ErrorKind::kInput, HasSubstr("[objective.max_weight] the capped loss overflows"),
+               [] { make_objective(ddro_options(Generator::kLsif, 0.5, 1e200), 0.5); });
+  ObjectiveOptions options = ddro_options(Generator::kBasu, 0.01, 1000);
+  options.basu_power = 200;
+  expect_error(ErrorKind::kInput, HasSubstr("lower max_weight or basu_power"),
+               [&] { make_objective(options, 0.5); });
+}
+
+TEST(Objective, RawLossNamesTheRowPastThePole) {
+  const auto raw = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, Stabilizer::kNone), 0.5);
+  expect_error(ErrorKind::kNonFinite, AllOf(HasSubstr("unpreferred row 3"), HasSubstr("got log-ratio 0.7")),
+               [&] {
+                 evaluate(*raw, unpaired({2, 3}, {0.6, 0.7}));
+               });
+  expect_error(ErrorKind::kNonFinite, HasSubstr("row 0"),
+               [&] { evaluate(*raw, unpaired({}, {-std::log(0.5)})); });
+  const auto kl = make_objective(ddro_options(Generator::kKl, 0.5, 10, Stabilizer::kNone), 0.5);
+  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred row 1"), [&] {
+    evaluate(*kl, unpaired({0, 2}, {}));
+  });
+  const auto high = make_objective(ddro_options(Generator::kLogistic, 0.75, 10, Stabilizer::kNone), 0.5);
+  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred row 0"),
+               [&] { evaluate(*high, unpaired({0.7}, {})); });
+  ObjectiveOptions steep = ddro_options(Generator::kBasu, 0.5, 10, Stabilizer::kNone);
+  steep.basu_power = 1000;
+  expect_error(ErrorKind::kNonFinite, HasSubstr("row 0"),
+               [&] { evaluate(*make_objective(steep, 0.5), unpaired({}, {0.6931})); });
+}
+
+TEST(Objective, NnbdNeedsBothClasses) {
+  const auto nnbd = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, Stabilizer::kNnbd), 0.5);
+  for (const auto& rows : {unpaired({0.1}, {}), unpaired({}, {0.1})}) {
+    expect_error(ErrorKind::kInput, HasSubstr("[objective.stabilizer] nnbd needs both classes"),
+                 [&] { evaluate(*nnbd, rows); });
+  }
+  const std::vector<LossRow> rows = unpaired({0.1, 0.2}, {0.1});
+  expect_error(ErrorKind::kInternal, HasSubstr("whole effective batch"),
+               [&] { evaluate(*nnbd, std::span(rows).last(2), batch_counts(rows)); });
+}
+
+TEST(Objective, SigmoidNeedsPairs) {
+  const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
+  std::vector<LossRow> rows = paired({1}, {2});
+  rows.push_back(chosen_row(0));
+  expect_error(ErrorKind::kInput,
+               AllOf(HasSubstr("[objective.loss_type]"), HasSubstr("row 2 has no partner")),
+               [&] { evaluate(*sigmoid, rows); });
+  rows = paired({1, 1}, {2, 2});
+  rows[0].partner = 3;
+  expect_error(ErrorKind::kInternal, HasSubstr("partners name each other"),
+               [&] { evaluate(*sigmoid, rows); });
+}
+
+TEST(Objective, OutputsAndCountsMustFitTheRows) {
+  const std::vector<LossRow> rows = paired({1}, {2});
+  std::vector<double> two(2), one(1);
+  for (const LossType type : {LossType::kDdro, LossType::kSigmoid, LossType::kSft}) {
+    const auto objective = make_objective(options_of(type), 0.5);
+    expect_error(ErrorKind::kInternal, HasSubstr("one output a row"),
+                 [&] { objective->evaluate(rows, batch_counts(rows), two, one); });
+    expect_error(ErrorKind::kInternal, HasSubstr("counts lack"),
+                 [&] { objective->evaluate(rows, {}, two, two); });
+  }
+}
+
+TEST(Objective, LogProbabilitiesThatAreNotNumbersShow) {
+  for (const Stabilizer stabilizer : {Stabilizer::kCap, Stabilizer::kNnbd, Stabilizer::kNone}) {
+    const auto objective = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, stabilizer), 0.5);
+    EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({kNan, 0}, {0})).loss));
+    EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({0, 0}, {kNan})).loss));
+  }
+  EXPECT_TRUE(
+      std::isnan(evaluate(*make_objective(options_of(LossType::kRdro), 0.5), unpaired({kNan}, {0})).loss));
+}
+
+}  // namespace
+}  // namespace ddro::losses
