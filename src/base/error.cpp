@@ -1,5 +1,6 @@
 #include "ddro/base/error.h"
 
+#include <charconv>
 #include <cstdio>
 
 #include "ddro/base/utf8.h"
@@ -21,7 +22,8 @@ std::string printable(const std::string& text, size_t max_bytes) {
       if (invalid != 0) next_code_point(rest, next);
       length = next;
     }
-    const bool c1_control = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[offset + 1]) < 0xA0;
+    const bool c1_control =
+        length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[offset + 1]) < 0xA0;
     if (length == 0 || byte < 0x20 || byte == 0x7F || c1_control) {
       char escaped[5];
       std::snprintf(escaped, sizeof escaped, "\\x%02X", byte);
@@ -33,6 +35,19 @@ std::string printable(const std::string& text, size_t max_bytes) {
     }
   }
   return out;
+}
+
+std::string printable(double number) {
+  char text[32];
+  std::string shortest(text, std::to_chars(text, text + sizeof text, number).ptr);
+  // "1e-06" to "1e-6"
+  const size_t exponent = shortest.find('e');
+  if (exponent != std::string::npos && shortest[exponent + 2] == '0') shortest.erase(exponent + 2, 1);
+  return shortest;
+}
+
+Error option_error(const std::string& key, const std::string& got, const std::string& expected) {
+  return input_error("[" + key + "] is out of range; got " + got + ", expected " + expected);
 }
 
 void check_failed(const char* expression, const char* file, int line, const std::string& message) {

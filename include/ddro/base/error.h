@@ -6,7 +6,8 @@
 
 namespace ddro {
 
-// What went wrong, as far as a caller of the command line has to tell cases apart. The values are the exit codes.
+// What went wrong, as far as a caller of the command line has to tell cases apart. The values are the exit
+// codes.
 enum class ErrorKind {
   kInput = 2,         // bad configuration, data or usage; nothing was written
   kModel = 3,         // a model, tokenizer or checkpoint is refused: corrupt, mismatched, unsafe
@@ -36,12 +37,19 @@ inline Error save_error(const std::string& message) { return {ErrorKind::kSave, 
 // `max_bytes` with an ellipsis.
 std::string printable(const std::string& text, size_t max_bytes = 120);
 
-[[noreturn]] void check_failed(const char* expression, const char* file, int line, const std::string& message);
+// The shortest decimal that reads back as `number`.
+std::string printable(double number);
+
+// Error(kInput) for an option out of its range: "[key] is out of range; got X, expected Y".
+Error option_error(const std::string& key, const std::string& got, const std::string& expected);
+
+[[noreturn]] void check_failed(const char* expression, const char* file, int line,
+                               const std::string& message);
 
 }  // namespace ddro
 
 // For our own bugs only; what a user can cause throws Error directly.
-#define DDRO_CHECK(condition, message)                                                     \
-  do {                                                                                     \
-    if (!(condition)) ::ddro::check_failed(#condition, __FILE__, __LINE__, (message));      \
+#define DDRO_CHECK(condition, message)                                                 \
+  do {                                                                                 \
+    if (!(condition)) ::ddro::check_failed(#condition, __FILE__, __LINE__, (message)); \
   } while (false)

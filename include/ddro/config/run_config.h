@@ -25,13 +25,21 @@ struct RunConfig {
   train::DistributedOptions distributed;
 };
 
-// Reads and checks a file, then applies `overrides` ("section.key=value", value in YAML). Error(kInput) begins with
-// file:line and the dotted key, names the nearest known key for an unknown one, and says what to write for names known
-// from TRL. Empty `path`: defaults and overrides alone.
+// Reads and checks a file, then applies `overrides` ("section.key=value", value in YAML). Error(kInput)
+// begins with file:line and the dotted key, names the nearest known key for an unknown one, and says what to
+// write for names known from TRL. Empty `path`: defaults and overrides alone. Of several overrides of one key
+// the last one counts.
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides);
 
-// The configuration as YAML that load_run_config reads back to the same structs; `with_help` adds each key's help as a
-// comment.
+// The objective section alone, from overrides; an override of another section is refused.
+losses::ObjectiveOptions load_objective(const std::vector<std::string>& overrides);
+
+// Every default, with paths of files that a user would have to name.
+RunConfig example_run_config();
+
+// The configuration as YAML that load_run_config reads back to the same structs; `with_help` adds each key's
+// help as a comment. An objective option that the loss does not have is left out (with help: commented out),
+// because setting it is refused.
 std::string dump_run_config(const RunConfig& config, bool with_help);
 
 }  // namespace ddro::config

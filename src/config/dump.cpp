@@ -1,0 +1,153 @@
+// A RunConfig as YAML.
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <string_view>
+
+#include "config/fields.h"
+#include "ddro/base/error.h"
+#include "ddro/base/utf8.h"
+#include "ddro/config/run_config.h"
+
+namespace ddro::config {
+namespace {
+
+bool is_reserved_word(std::string text) {
+  constexpr std::array<std::string_view, 9> kWords = {"true", "false", "yes", "no", "on",
+                                                      "off",  "null",  "y",   "n"};
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::find(kWords.begin(), kWords.end(), text) != kWords.end();
+}
+
+// Without quotes only where every reader of YAML takes it for this text.
+bool is_plain_text(const std::string& text) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_safe = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
+  };
+  return !text.empty() && (is_letter(text.front()) || text.front() == '/') &&
+         std::all_of(text.begin(), text.end(), is_safe) && !is_reserved_word(text);
+}
+
+std::string yaml_text(const std::string& text) {
+  if (is_plain_text(text)) return text;
+  std::string out = "\"";
+  size_t offset = 0;
+  while (offset < text.size()) {
+    const size_t begin = offset;
+    const char32_t c = next_code_point(text, offset);
+    const bool shown = (c >= 0x20 && c < 0x7F) || (c >= 0xA0 && c != 0x2028 && c != 0x2029 && c != 0xFEFF);
+    char escape[12];
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (shown) {
+      out.append(text, begin, offset - begin);
+    } else {
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
+      out += escape;
+    }
+  }
+  return out + "\"";
+}
+
+std::string yaml_value(bool value) { return value ? "true" : "false"; }
+std::string yaml_value(std::int64_t value) { return std::to_string(value); }
+std::string yaml_value(const std::string& value) { return yaml_text(value); }
+
+// With a point in front of an exponent: readers of YAML 1.1 take 1e-6 for a text.
+std::string yaml_value(double value) {
+  std::string text = printable(value);
+  const size_t exponent = text.find('e');
+  if (exponent != std::string::npos && text.find('.') == std::string::npos) text.insert(exponent, ".0");
+  return text;
+}
+
+std::string yaml_value(const std::optional<double>& value) { return value ? yaml_value(*value) : "auto"; }
+std::string yaml_value(const std::optional<std::string>& value) { return value ? yaml_text(*value) : "null"; }
+
+std::string yaml_value(const std::vector<std::string>& values) {
+  std::string out;
+  for (const std::string& value : values) out += (out.empty() ? "" : ", ") + yaml_text(value);
+  return "[" + out + "]";
+}
+
+std::string yaml_value(const std::map<std::string, std::string>& values) {
+  std::string out;
+  for (const auto& [name, value] : values)
+    out += (out.empty() ? "" : ", ") + yaml_text(name) + ": " + yaml_text(value);
+  return "{" + out + "}";
+}
+
+template <typename Enum>
+std::string yaml_value(Enum value) {
+  const auto& names = EnumNames<Enum>::kNames;
+  return std::string(
+      std::find_if(names.begin(), names.end(), [&](const auto& row) { return row.value == value; })->name);
+}
+
+// False for an option that the loss does not have: setting it would be refused.
+bool applies(const losses::ObjectiveOptions& objective, const std::string& key) {
+  losses::ObjectiveOptions alone = objective;
+  alone.explicitly_set = {key};
+  try {
+    alone.validate();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+class Dumper {
+ public:
+  Dumper(const RunConfig& config, bool with_help) : config_(config), with_help_(with_help) {}
+
+  template <typename Options, typename Body>
+  void section(const char* name, const Options& options, Body body) {
+    section_ = name;
+    lines_.clear();
+    body(options, *this);
+    out_ += (out_.empty() ? "" : "\n") + section_ + ":\n";
+    size_t width = 0;
+    for (const Line& line : lines_) width = std::max(width, std::min(line.text.size(), kHelpColumn));
+    for (const Line& line : lines_) {
+      out_ += line.text;
+      if (with_help_)
+        out_ += std::string(width - std::min(width, line.text.size()), ' ') + "  # " + line.help;
+      out_ += '\n';
+    }
+  }
+
+  template <typename T>
+  void operator()(const char* key, const T& member, const char* help) {
+    const bool shown = section_ != "objective" || applies(config_.objective, key);
+    if (!shown && !with_help_) return;
+    lines_.push_back({std::string(shown ? "  " : "  # ") + key + ": " + yaml_value(member), help});
+  }
+
+  const std::string& text() const { return out_; }
+
+ private:
+  static constexpr size_t kHelpColumn = 44;
+  struct Line {
+    std::string text;
+    std::string help;
+  };
+
+  const RunConfig& config_;
+  bool with_help_;
+  std::string section_;
+  std::vector<Line> lines_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string dump_run_config(const RunConfig& config, bool with_help) {
+  Dumper dumper(config, with_help);
+  visit_fields(config, dumper);
+  return dumper.text();
+}
+
+}  // namespace ddro::config

@@ -1,0 +1,166 @@
+// Every key of a run's configuration, listed once: name, member, help; and the names of every enumerator.
+// Reading, the messages about unknown keys, the dump and its help all visit this list.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "ddro/config/run_config.h"
+
+namespace ddro::config {
+
+template <typename Enum>
+struct EnumName {
+  std::string_view name;
+  Enum value;
+};
+
+// EnumNames<E>::kNames; of several names of one value, the first is the one that is written.
+template <typename Enum>
+struct EnumNames;
+
+template <>
+struct EnumNames<models::ComputeDType> {
+  using E = models::ComputeDType;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float64", E::kFloat64}}};
+};
+template <>
+struct EnumNames<data::OnOverlength> {
+  using E = data::OnOverlength;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"error", E::kError}, {"drop", E::kDrop}, {"truncate", E::kTruncate}}};
+};
+template <>
+struct EnumNames<data::OnBadRow> {
+  using E = data::OnBadRow;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"error", E::kError}, {"drop", E::kDrop}}};
+};
+template <>
+struct EnumNames<losses::LossType> {
+  using E = losses::LossType;
+  static constexpr std::array<EnumName<E>, 5> kNames = {{{"ddro", E::kDdro},
+                                                         {"rdro", E::kRdro},
+                                                         {"sigmoid", E::kSigmoid},
+                                                         {"dpo", E::kSigmoid},
+                                                         {"sft", E::kSft}}};
+};
+template <>
+struct EnumNames<losses::Generator> {
+  using E = losses::Generator;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"logistic", E::kLogistic}, {"kl", E::kKl}, {"lsif", E::kLsif}, {"basu", E::kBasu}}};
+};
+template <>
+struct EnumNames<losses::Stabilizer> {
+  using E = losses::Stabilizer;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"cap", E::kCap}, {"nnbd", E::kNnbd}, {"none", E::kNone}}};
+};
+template <>
+struct EnumNames<losses::ClassReduction> {
+  using E = losses::ClassReduction;
+  static constexpr std::array<EnumName<E>, 2> kNames = {
+      {{"class_mean", E::kClassMean}, {"pooled", E::kPooled}}};
+};
+template <>
+struct EnumNames<train::Schedule> {
+  using E = train::Schedule;
+  static constexpr std::array<EnumName<E>, 5> kNames = {{{"constant", E::kConstant},
+                                                         {"constant_with_warmup", E::kConstantWithWarmup},
+                                                         {"linear", E::kLinear},
+                                                         {"cosine", E::kCosine},
+                                                         {"cosine_with_min_lr", E::kCosineWithMinLr}}};
+};
+template <>
+struct EnumNames<train::EvalStrategy> {
+  using E = train::EvalStrategy;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"no", E::kNo}, {"steps", E::kSteps}, {"epoch", E::kEpoch}}};
+};
+template <>
+struct EnumNames<train::Backend> {
+  using E = train::Backend;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"auto", E::kAuto}, {"none", E::kNone}}};
+};
+
+// Calls visitor.section(name, options, body) for each section, where body(options, field) calls
+// field(key, member, help) for each of its keys. `Config` is RunConfig or const RunConfig.
+template <typename Config, typename Visitor>
+void visit_fields(Config& config, Visitor& visitor) {
+  visitor.section("model", config.model, [](auto& o, auto& field) {
+    field("model_name_or_path", o.model_name_or_path,
+          "a Hugging Face folder, or org/name in its local cache");
+    field("dtype", o.dtype,
+          "auto | float32 | bfloat16 | float64; auto: bfloat16 where it is native, with float32 masters");
+    field("gradient_checkpointing", o.gradient_checkpointing,
+          "recompute activations in the backward: less memory, slower");
+  });
+  visitor.section("reference", config.reference, [](auto& o, auto& field) {
+    field("model_name_or_path", o.model_name_or_path, "null: the policy's starting weights");
+    field("precompute_ref_log_probs", o.precompute_ref_log_probs, "false: the reference stays in memory");
+  });
+  visitor.section("data", config.data, [](auto& o, auto& field) {
+    field("train_files", o.train_files, "list of .jsonl files or globs; their order is part of the run");
+    field("eval_files", o.eval_files, "name: file or glob");
+    field("max_length", o.max_length, "tokens of prompt + completion");
+    field("on_overlength", o.on_overlength, "error | drop | truncate (keeps the start of the completion)");
+    field("on_bad_row", o.on_bad_row, "error | drop");
+    field("parse_control_tokens", o.parse_control_tokens,
+          "true: control-token text inside a row becomes control tokens, as Hugging Face does");
+    field("chat_template", o.chat_template, "file with a Jinja template; null: the model folder's own");
+  });
+  visitor.section("objective", config.objective, [](auto& o, auto& field) {
+    field("loss_type", o.loss_type, "ddro | rdro | sigmoid (= dpo) | sft");
+    field("alpha", o.alpha,
+          "mixture weight of preferred data, in (0, 1); auto: n+/(n+ + n-) of the training rows");
+    field("generator", o.generator, "logistic | kl | lsif | basu (ddro)");
+    field("basu_power", o.basu_power, "power b > 0 of the basu generator");
+    field("stabilizer", o.stabilizer, "cap | nnbd | none (ddro)");
+    field("max_weight", o.max_weight,
+          "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance");
+    field("class_reduction", o.class_reduction, "class_mean | pooled (ddro, rdro)");
+    field("beta", o.beta, "inverse temperature (sigmoid)");
+  });
+  visitor.section("train", config.train, [](auto& o, auto& field) {
+    field("output_dir", o.output_dir, "folder of everything the run leaves");
+    field("train_batch_size", o.train_batch_size,
+          "examples (pairs or rows) an optimizer step, over all micro-batches");
+    field("micro_batch_tokens", o.micro_batch_tokens, "memory knob: changes nothing but memory and speed");
+    field("num_train_epochs", o.num_train_epochs, "passes over the training rows");
+    field("max_steps", o.max_steps, "optimizer steps; -1: num_train_epochs decide");
+    field("seed", o.seed, "of the order of the rows");
+  });
+  visitor.section("optimizer", config.optimizer, [](auto& o, auto& field) {
+    field("learning_rate", o.learning_rate, "highest learning rate of AdamW");
+    field("lr_scheduler_type", o.lr_scheduler_type,
+          "constant | constant_with_warmup | linear | cosine | cosine_with_min_lr");
+    field("warmup_ratio", o.warmup_ratio, "share of all steps; used when warmup_steps is 0");
+    field("warmup_steps", o.warmup_steps, "optimizer steps");
+    field("min_lr_ratio", o.min_lr_ratio, "cosine_with_min_lr: the last learning rate over the highest");
+    field("weight_decay", o.weight_decay, "not applied to norms and biases");
+    field("adam_beta1", o.adam_beta1, "decay of the gradient's mean");
+    field("adam_beta2", o.adam_beta2, "decay of the gradient's square");
+    field("adam_epsilon", o.adam_epsilon, "added to the root of the square");
+    field("max_grad_norm", o.max_grad_norm, "gradients are scaled down to this norm; 0: no clipping");
+  });
+  visitor.section("eval", config.eval, [](auto& o, auto& field) {
+    field("eval_strategy", o.eval_strategy, "no | steps | epoch");
+    field("eval_steps", o.eval_steps, "optimizer steps between evaluations");
+    field("eval_on_start", o.eval_on_start, "evaluate before the first step");
+  });
+  visitor.section("checkpoint", config.checkpoint, [](auto& o, auto& field) {
+    field("save_steps", o.save_steps, "optimizer steps between checkpoints");
+    field("save_total_limit", o.save_total_limit, "newest checkpoints kept");
+    field("save_before_timeout_s", o.save_before_timeout_s,
+          "save and leave this long before the job's time limit");
+  });
+  visitor.section("logging", config.logging, [](auto& o, auto& field) {
+    field("logging_steps", o.logging_steps, "optimizer steps between lines of the log");
+    field("report_to", o.report_to, "list of metric sinks: jsonl");
+  });
+  visitor.section("distributed", config.distributed,
+                  [](auto& o, auto& field) { field("backend", o.backend, "auto | none"); });
+}
+
+}  // namespace ddro::config

@@ -1,0 +1,250 @@
+#include "config/foreign_names.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "ddro/base/error.h"
+
+namespace ddro::config {
+namespace {
+
+struct KeyAdvice {
+  std::vector<std::string_view> keys;
+  const char* advice;
+};
+
+const std::vector<KeyAdvice>& key_advice() {
+  static const std::vector<KeyAdvice> table = {
+      {{"per_device_train_batch_size", "gradient_accumulation_steps", "batch_size", "micro_batch_size",
+        "train_global_batch_size", "train_micro_batch_size", "global_batch_size", "effective_batch_size"},
+       "write train.train_batch_size (examples an optimizer step) and train.micro_batch_tokens (memory)"},
+      {{"per_device_eval_batch_size", "eval_batch_size", "precompute_ref_batch_size", "padding_free",
+        "packing", "pad_to_multiple_of", "group_by_length", "sample_packing", "dpo_padding_free",
+        "neat_packing"},
+       "batches are always packed without padding; train.micro_batch_tokens bounds their memory"},
+      {{"num_epochs", "epochs", "max_num_epochs"}, "write train.num_train_epochs"},
+      {{"max_num_steps", "total_steps", "num_steps", "max_train_steps"}, "write train.max_steps"},
+      {{"lr", "learning_rate_max"}, "write optimizer.learning_rate"},
+      {{"lr_scheduler", "scheduler", "schedule"}, "write optimizer.lr_scheduler_type"},
+      {{"lr_scheduler_kwargs", "min_lr", "min_lr_rate", "cosine_min_lr_ratio"},
+       "write optimizer.min_lr_ratio"},
+      {{"lr_warmup_ratio", "warmup"}, "write optimizer.warmup_ratio or optimizer.warmup_steps"},
+      {{"wd"}, "write optimizer.weight_decay"},
+      {{"betas", "adam_betas"}, "write optimizer.adam_beta1 and optimizer.adam_beta2"},
+      {{"eps", "adam_eps"}, "write optimizer.adam_epsilon"},
+      {{"max_norm", "clip_grad_norm", "gradient_clipping", "max_gradient_norm"},
+       "write optimizer.max_grad_norm"},
+      {{"optim", "optimizer_type", "optim_args", "optimizer_name"},
+       "other optimizers than AdamW are not built yet"},
+      {{"bf16", "fp16", "tf32", "fp32", "torch_dtype", "precision", "pure_bf16", "mixed_precision",
+        "float16"},
+       "write model.dtype: auto | float32 | bfloat16 | float64"},
+      {{"model", "base_model", "model_name", "model_path", "path", "name_or_path",
+        "pretrained_model_name_or_path"},
+       "write model.model_name_or_path"},
+      {{"ref_model", "reference_model", "ref_model_name_or_path", "reference_model_name_or_path"},
+       "write reference.model_name_or_path"},
+      {{"precompute_ref_logps", "ref_cache_dir", "cache_logprobs_only", "ref_model_init_kwargs",
+        "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps", "reference_free",
+        "force_use_ref_model"},
+       "not built yet: the reference is a fixed model in memory"},
+      {{"trust_remote_code",
+        "attn_implementation",
+        "flash_attention",
+        "flash_attn",
+        "flash_attn_2",
+        "sdp_attention",
+        "model_init_kwargs",
+        "model_revision",
+        "use_liger_kernel",
+        "use_liger_loss",
+        "dpo_use_liger_kernel",
+        "torch_compile",
+        "compile_model",
+        "use_cache",
+        "use_logits_to_keep",
+        "activation_offloading",
+        "disable_dropout",
+        "deepspeed",
+        "fsdp",
+        "fsdp_config",
+        "fsdp_transformer_layer_cls_to_wrap",
+        "zero_stage"},
+       "is not available; leave it out"},
+      {{"use_peft",
+        "lora_r",
+        "lora_rank",
+        "lora_alpha",
+        "lora_dropout",
+        "lora_target",
+        "lora_target_modules",
+        "lora_target_linear",
+        "lora_modules_to_save",
+        "use_rslora",
+        "use_dora",
+        "adapter",
+        "adapter_name_or_path",
+        "finetuning_type",
+        "create_new_adapter",
+        "peft_config",
+        "lora",
+        "peft",
+        "model_adapter_name",
+        "ref_adapter_name",
+        "ref_model_adapters",
+        "load_in_8bit",
+        "load_in_4bit",
+        "bnb_4bit_quant_type",
+        "quantization_bit",
+        "ref_model_quantization_bit"},
+       "LoRA, adapters and quantised weights are not built yet: all weights are trained"},
+      {{"dataset", "datasets", "dataset_name", "dataset_config", "dataset_dir", "dataset_train_split",
+        "data_files", "train_file", "train_data", "data_path", "training_file", "mixer_list"},
+       "write data.train_files: [FILE.jsonl, ...]"},
+      {{"eval_dataset", "test_datasets", "eval_file", "validation_file", "dataset_test_split", "val_files"},
+       "write data.eval_files: {NAME: FILE.jsonl}"},
+      {{"val_size", "val_set_size", "test_split_size"},
+       "no rows are split off; write data.eval_files: {NAME: FILE.jsonl}"},
+      {{"cutoff_len", "sequence_len", "max_seq_length", "max_seq_len", "max_len", "max_total_sequence_length",
+        "max_prompt_length", "max_completion_length", "max_target_length"},
+       "write data.max_length (tokens of prompt + completion)"},
+      {{"truncation_mode", "excess_length_strategy"}, "write data.on_overlength: error | drop | truncate"},
+      {{"template", "chat_template_path", "chat_template_jinja"}, "write data.chat_template: FILE"},
+      {{"dataset_num_proc", "preprocessing_num_workers", "dataloader_num_workers", "dataset_prepared_path",
+        "overwrite_cache", "tokenized_path", "dataset_streaming", "max_samples", "dataset_processes",
+        "remove_unused_columns", "label_pad_token_id", "dataloader_drop_last", "train_sampling_strategy"},
+       "is not available: rows are read and encoded at the start of a run"},
+      {{"rl", "pref_loss", "dpo_loss_type", "loss", "stage", "objective_type", "trainer"},
+       "write objective.loss_type: ddro | rdro | sigmoid | sft"},
+      {{"pref_beta", "rl_beta", "reference_policy_kl_penalty"}, "write objective.beta"},
+      {{"label_smoothing",
+        "dpo_label_smoothing",
+        "loss_weights",
+        "dpo_loss_weights",
+        "f_divergence_type",
+        "f_alpha_divergence_coef",
+        "ld_alpha",
+        "use_weighting",
+        "dpo_use_weighting",
+        "discopop_tau",
+        "rpo_alpha",
+        "desirable_weight",
+        "undesirable_weight",
+        "kto_desirable_weight",
+        "kto_undesirable_weight",
+        "kto_chosen_weight",
+        "kto_rejected_weight",
+        "simpo_gamma",
+        "cpo_alpha",
+        "orpo_alpha",
+        "pref_ftx",
+        "pref_bco_weight",
+        "min_density_ratio",
+        "max_density_ratio",
+        "gamma_beta_ratio",
+        "prompt_sample_size",
+        "sft_loss_weight",
+        "preference_loss_weight",
+        "router_aux_loss_coef"},
+       "is not built yet: no loss here has it"},
+      {{"evaluation_strategy", "do_eval", "eval_at_start", "val_at_start"},
+       "write eval.eval_strategy: no | steps | epoch"},
+      {{"val_period", "evals_per_epoch", "eval_delay"}, "write eval.eval_steps"},
+      {{"generate_during_eval"}, "is not built yet"},
+      {{"save_strategy", "saves_per_epoch", "save_period", "checkpointing_steps"},
+       "write checkpoint.save_steps"},
+      {{"keep_top_k", "keep_latest_k"}, "write checkpoint.save_total_limit"},
+      {{"save_only_model", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"},
+       "is not built yet"},
+      {{"checkpoint_must_save_by", "enable_jit_checkpoint"}, "write checkpoint.save_before_timeout_s"},
+      {{"resume_from_checkpoint", "auto_resume_from_checkpoints", "ignore_data_skip", "overwrite_output_dir"},
+       "resuming is an option of the command: --resume auto|never|DIR"},
+      {{"log_steps", "logging_strategy", "logging_first_step", "log_interval"},
+       "write logging.logging_steps"},
+      {{"wandb", "wandb_project", "run_name", "tensorboard", "use_tensorboard", "logging_dir", "plot_loss",
+        "use_wandb", "push_to_hub", "hub_model_id"},
+       "is not built yet: metrics go to metrics.jsonl in train.output_dir"},
+      {{"out_dir", "output", "output_path", "save_dir"}, "write train.output_dir"},
+      {{"data_seed"}, "write train.seed"},
+      {{"full_determinism", "deterministic"}, "is not available; leave it out"},
+      {{"ddp_timeout", "ddp_backend", "world_size", "local_rank", "num_gpus", "tensor_parallel_degree"},
+       "training on several devices is not built yet"},
+  };
+  return table;
+}
+
+struct UnbuiltValues {
+  std::string_view key;
+  std::vector<std::string_view> values;
+};
+
+const std::vector<UnbuiltValues>& unbuilt_values() {
+  static const std::vector<UnbuiltValues> table = {
+      {"objective.loss_type",
+       {"ipo",
+        "hinge",
+        "robust",
+        "exo_pair",
+        "nca_pair",
+        "sppo_hard",
+        "aot",
+        "aot_pair",
+        "aot_unpaired",
+        "discopop",
+        "apo_zero",
+        "apo_down",
+        "apo_zero_unpaired",
+        "kto",
+        "kto_pair",
+        "bco",
+        "bco_pair",
+        "cpo",
+        "orpo",
+        "simpo",
+        "dpo_norm",
+        "sigmoid_norm",
+        "rso"}},
+      {"objective.max_weight", {"auto"}},
+      {"reference.precompute_ref_log_probs", {"true"}},
+      {"logging.report_to",
+       {"tensorboard", "wandb", "mlflow", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
+      {"distributed.backend", {"gloo", "nccl", "mpi"}},
+      {"model.dtype", {"float16", "fp16", "float8", "fp8", "int8"}},
+  };
+  return table;
+}
+
+constexpr std::array<std::string_view, 11> kUnreadFormats = {
+    ".parquet", ".zst", ".gz", ".json", ".csv", ".tsv", ".arrow", ".xz", ".bz2", ".txt", ".zip"};
+
+bool is_data_file_key(std::string_view key) {
+  return key == "data.train_files" || key.starts_with("data.eval_files");
+}
+
+}  // namespace
+
+std::optional<std::string> advice_for_key(std::string_view key) {
+  for (const KeyAdvice& row : key_advice()) {
+    if (std::find(row.keys.begin(), row.keys.end(), key) != row.keys.end()) return row.advice;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> unbuilt_value(std::string_view key, std::string_view value) {
+  for (const UnbuiltValues& row : unbuilt_values()) {
+    if (row.key == key && std::find(row.values.begin(), row.values.end(), value) != row.values.end()) {
+      return std::string(value) + " is not built yet";
+    }
+  }
+  if (is_data_file_key(key)) {
+    for (const std::string_view suffix : kUnreadFormats) {
+      if (!value.ends_with(suffix)) continue;
+      return "reading " + std::string(suffix) + " files is not built yet; got " +
+             printable(std::string(value)) + ", expected .jsonl";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace ddro::config

@@ -1,0 +1,74 @@
+#include "ddro/train/train_options.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include "ddro/base/error.h"
+
+namespace ddro::train {
+namespace {
+
+constexpr std::int64_t kMaxCount = std::numeric_limits<std::int32_t>::max();
+
+void require_count(const char* key, std::int64_t value, std::int64_t least = 1) {
+  if (value >= least && value <= kMaxCount) return;
+  throw option_error(key, std::to_string(value),
+                     "an integer from " + std::to_string(least) + " to " + std::to_string(kMaxCount));
+}
+
+// Not-a-number fails every comparison, so `in_range` is false for it.
+void require_number(const char* key, double value, bool in_range, const char* expected) {
+  if (in_range && std::isfinite(value)) return;
+  throw option_error(key, printable(value), expected);
+}
+
+}  // namespace
+
+void TrainOptions::validate() const {
+  if (output_dir.empty()) throw option_error("train.output_dir", "an empty text", "a folder");
+  require_count("train.train_batch_size", train_batch_size);
+  require_count("train.micro_batch_tokens", micro_batch_tokens);
+  require_count("train.num_train_epochs", num_train_epochs);
+  if (max_steps != -1 && (max_steps < 1 || max_steps > kMaxCount)) {
+    throw option_error("train.max_steps", std::to_string(max_steps),
+                       "-1 (num_train_epochs decide) or an integer from 1 to " + std::to_string(kMaxCount));
+  }
+  if (seed < 0) throw option_error("train.seed", std::to_string(seed), "an integer of at least 0");
+}
+
+void OptimizerOptions::validate() const {
+  require_number("optimizer.learning_rate", learning_rate, learning_rate >= 0, "a number of at least 0");
+  require_number("optimizer.warmup_ratio", warmup_ratio, warmup_ratio >= 0 && warmup_ratio <= 1,
+                 "a number from 0 to 1");
+  require_count("optimizer.warmup_steps", warmup_steps, 0);
+  require_number("optimizer.min_lr_ratio", min_lr_ratio, min_lr_ratio >= 0 && min_lr_ratio <= 1,
+                 "a number from 0 to 1");
+  require_number("optimizer.weight_decay", weight_decay, weight_decay >= 0, "a number of at least 0");
+  require_number("optimizer.adam_beta1", adam_beta1, adam_beta1 >= 0 && adam_beta1 < 1,
+                 "a number from 0 to below 1");
+  require_number("optimizer.adam_beta2", adam_beta2, adam_beta2 >= 0 && adam_beta2 < 1,
+                 "a number from 0 to below 1");
+  require_number("optimizer.adam_epsilon", adam_epsilon, adam_epsilon > 0, "a number above 0");
+  require_number("optimizer.max_grad_norm", max_grad_norm, max_grad_norm >= 0,
+                 "a number of at least 0 (0: no clipping)");
+}
+
+void EvalOptions::validate() const { require_count("eval.eval_steps", eval_steps); }
+
+void LoggingOptions::validate() const {
+  constexpr std::array<std::string_view, 1> kSinks = {"jsonl"};
+  require_count("logging.logging_steps", logging_steps);
+  for (auto sink = report_to.begin(); sink != report_to.end(); ++sink) {
+    if (std::find(kSinks.begin(), kSinks.end(), *sink) == kSinks.end()) {
+      throw input_error("[logging.report_to] unknown sink; got " + printable(*sink) + ", expected jsonl");
+    }
+    if (std::find(report_to.begin(), sink, *sink) != sink) {
+      throw input_error("[logging.report_to] names " + *sink + " twice");
+    }
+  }
+}
+
+}  // namespace ddro::train

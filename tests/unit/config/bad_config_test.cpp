@@ -1,0 +1,174 @@
+// Every refusal names where the mistake stands and what was meant.
+#include <chrono>
+
+#include "ddro/config/run_config.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::config {
+namespace {
+
+using ddro::testing::message_of;
+using ddro::testing::TemporaryFolder;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+struct BadConfig {
+  const char* text;
+  std::vector<const char*> expected;  // each occurs in the message
+};
+
+class BadConfigTest : public ::testing::TestWithParam<BadConfig> {};
+
+TEST_P(BadConfigTest, IsRefusedByName) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("run.yaml", GetParam().text).string();
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string message =
+      message_of(ErrorKind::kInput, [&] { load_run_config(path, {"data.train_files=[train.jsonl]"}); });
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  for (const char* part : GetParam().expected) EXPECT_THAT(message, HasSubstr(part));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    UnknownKeys, BadConfigTest,
+    ::testing::Values(
+        BadConfig{"\noptimizer:\n  learnign_rate: 1e-6\n",
+                  {"run.yaml:3 optimizer.learnign_rate]", "did you mean learning_rate?"}},
+        BadConfig{"learning_rate: 1e-6\n", {"run.yaml:1 learning_rate]", "optimizer: {learning_rate: ...}"}},
+        BadConfig{"loss_type: ddro\n", {"objective: {loss_type: ...}"}},
+        BadConfig{"beta: 0.1\n", {"objective: {beta: ...}"}},
+        BadConfig{"num_train_epochs: 1\n", {"train: {num_train_epochs: ...}"}},
+        BadConfig{"warmup_steps: 5\n", {"optimizer: {warmup_steps: ...}"}},
+        BadConfig{"output_dir: x\n", {"train: {output_dir: ...}"}},
+        BadConfig{"model_name_or_path: x\n", {"model: {model_name_or_path: ...}"}},
+        BadConfig{"per_device_train_batch_size: 4\n", {"train.train_batch_size", "train.micro_batch_tokens"}},
+        BadConfig{"train: {gradient_accumulation_steps: 4}\n",
+                  {"run.yaml:1 train.gradient_accumulation_steps]", "train.train_batch_size"}},
+        BadConfig{"bf16: true\n", {"model.dtype"}},
+        BadConfig{"model: {torch_dtype: bfloat16}\n", {"model.dtype"}},
+        BadConfig{"lora_r: 16\n", {"LoRA", "not built yet"}},
+        BadConfig{"use_peft: true\n", {"LoRA", "not built yet"}},
+        BadConfig{"max_prompt_length: 512\n", {"data.max_length"}},
+        BadConfig{"cutoff_len: 512\n", {"data.max_length"}},
+        BadConfig{"optim: adamw_torch\n", {"AdamW", "not built yet"}},
+        BadConfig{"optimizer: {name: sgd}\n", {"optimizer.name]", "expected one of learning_rate"}},
+        BadConfig{"reference: {ref_cache_dir: x}\n", {"reference.ref_cache_dir]", "not built yet"}},
+        BadConfig{"dataset_name: x\n", {"data.train_files"}}, BadConfig{"rl: dpo\n", {"objective.loss_type"}},
+        BadConfig{"pref_beta: 0.1\n", {"objective.beta"}}, BadConfig{"wandb_project: x\n", {"not built yet"}},
+        BadConfig{"resume_from_checkpoint: x\n", {"--resume"}},
+        BadConfig{"optimizer.learning_rate: 1e-6\n", {"optimizer: {learning_rate: ...}"}},
+        BadConfig{"objectve: {alpha: 0.5}\n", {"did you mean objective?"}},
+        BadConfig{"zzz: 1\n", {"expected one of model, reference, data"}},
+        BadConfig{"\"a\\nb\": 1\n", {"a\\nb]"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    WrongTypes, BadConfigTest,
+    ::testing::Values(
+        BadConfig{"train: {seed: 1e3}\n",
+                  {"run.yaml:1 train.seed]", "got the number 1e3, expected an integer"}},
+        BadConfig{"train: {seed: 1.0}\n", {"expected an integer"}},
+        BadConfig{"train: {seed: 010}\n", {"got the text \"010\", expected an integer"}},
+        BadConfig{"train: {seed: 0x10}\n", {"expected an integer"}},
+        BadConfig{"train: {seed: 1_000}\n", {"expected an integer"}},
+        BadConfig{"train: {seed: \"1\"}\n", {"got the text \"1\", expected an integer"}},
+        BadConfig{"train: {seed: 9223372036854775808}\n", {"an integer of 64 bits"}},
+        BadConfig{"train: {seed: true}\n", {"got true, expected an integer"}},
+        BadConfig{"train: {seed: }\n", {"got null, expected an integer"}},
+        BadConfig{"train: {seed: [1]}\n", {"got a list, expected an integer"}},
+        BadConfig{"optimizer: {learning_rate: fast}\n", {"got the text \"fast\", expected a number"}},
+        BadConfig{"optimizer: {learning_rate: .inf}\n", {"expected a number"}},
+        BadConfig{"optimizer: {learning_rate: .nan}\n", {"expected a number"}},
+        BadConfig{"optimizer: {learning_rate: 1e400}\n", {"a number that a double can hold"}},
+        BadConfig{"optimizer: {learning_rate: 1e}\n", {"expected a number"}},
+        BadConfig{"optimizer: {learning_rate: '1e-6'}\n", {"got the text \"1e-6\", expected a number"}},
+        BadConfig{"eval: {eval_on_start: yes}\n", {"got the text \"yes\", expected true or false"}},
+        BadConfig{"eval: {eval_on_start: 1}\n", {"got the number 1, expected true or false"}},
+        BadConfig{"eval: {eval_on_start: True}\n", {"expected true or false"}},
+        BadConfig{"train: {output_dir: 010}\n", {"expected a text; put it in quotes"}},
+        BadConfig{"train: {output_dir: 1e-6}\n", {"expected a text; put it in quotes"}},
+        BadConfig{"train: {output_dir: true}\n", {"expected a text; put it in quotes"}},
+        BadConfig{"train: {output_dir: null}\n", {"got null, expected a text"}},
+        BadConfig{"train: {output_dir: \"a\\0b\"}\n", {"NUL"}},
+        BadConfig{"data: {train_files: a.jsonl}\n", {"expected a list"}},
+        BadConfig{"data: {train_files: {a: b}}\n", {"got a mapping, expected a list"}},
+        BadConfig{"data: {eval_files: [a.jsonl]}\n", {"got a list, expected a mapping"}},
+        BadConfig{"objective: {alpha: half}\n", {"expected a number or auto"}},
+        BadConfig{"objective: {alpha: null}\n", {"got null, expected a number or auto"}},
+        BadConfig{"objective: {loss_type: [sigmoid]}\n", {"got a list, expected one of ddro"}},
+        BadConfig{"objective: {loss_type: dddro}\n", {"did you mean ddro?"}},
+        BadConfig{"objective: {stabilizer: off}\n", {"expected one of cap, nnbd, none"}},
+        BadConfig{"train: 5\n", {"run.yaml:1 train]", "got the number 5, expected a mapping"}},
+        BadConfig{"model: gpt2\n", {"model: {model_name_or_path: ...}"}},
+        BadConfig{"- a\n- b\n", {"got a list, expected sections"}},
+        BadConfig{"just text\n", {"expected sections"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    NotBuilt, BadConfigTest,
+    ::testing::Values(
+        BadConfig{"objective: {loss_type: kto}\n", {"objective.loss_type]", "kto is not built yet"}},
+        BadConfig{"objective: {loss_type: ipo}\n", {"ipo is not built yet"}},
+        BadConfig{"objective: {max_weight: auto}\n", {"objective.max_weight]", "auto is not built yet"}},
+        BadConfig{"reference: {precompute_ref_log_probs: true}\n", {"not built yet"}},
+        BadConfig{"logging: {report_to: [jsonl, tensorboard]}\n", {"tensorboard is not built yet"}},
+        BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
+        BadConfig{"distributed: {backend: nccl}\n", {"nccl is not built yet"}},
+        BadConfig{"distributed: {backend: gloo}\n", {"gloo is not built yet"}},
+        BadConfig{"data: {train_files: [a.parquet]}\n", {".parquet files is not built yet"}},
+        BadConfig{"data: {train_files: [a.jsonl.zst]}\n", {".zst files is not built yet"}},
+        BadConfig{"data: {eval_files: {x: a.parquet}}\n", {"data.eval_files.x]", "not built yet"}},
+        BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    OutOfRange, BadConfigTest,
+    ::testing::Values(
+        BadConfig{"train:\n  seed: 1\n  train_batch_size: 0\n",
+                  {"run.yaml:3 train.train_batch_size]", "got 0, expected an integer from 1"}},
+        BadConfig{"train: {micro_batch_tokens: 3000000000}\n", {"train.micro_batch_tokens]", "2147483647"}},
+        BadConfig{"train: {num_train_epochs: -1}\n", {"train.num_train_epochs]"}},
+        BadConfig{"train: {max_steps: 0}\n", {"train.max_steps]"}},
+        BadConfig{"train: {seed: -1}\n", {"train.seed]"}},
+        BadConfig{"train: {output_dir: \"\"}\n", {"train.output_dir]"}},
+        BadConfig{"optimizer: {learning_rate: -1e-6}\n", {"optimizer.learning_rate]", "got -1e-6"}},
+        BadConfig{"optimizer: {warmup_ratio: 1.5}\n", {"optimizer.warmup_ratio]"}},
+        BadConfig{"optimizer: {warmup_steps: -1}\n", {"optimizer.warmup_steps]"}},
+        BadConfig{"optimizer: {min_lr_ratio: 2}\n", {"optimizer.min_lr_ratio]"}},
+        BadConfig{"optimizer: {weight_decay: -1}\n", {"optimizer.weight_decay]"}},
+        BadConfig{"optimizer: {adam_beta1: 1}\n", {"optimizer.adam_beta1]"}},
+        BadConfig{"optimizer: {adam_beta2: -0.5}\n", {"optimizer.adam_beta2]"}},
+        BadConfig{"optimizer: {adam_epsilon: 0}\n", {"optimizer.adam_epsilon]"}},
+        BadConfig{"optimizer: {max_grad_norm: -1}\n", {"optimizer.max_grad_norm]"}},
+        BadConfig{"eval: {eval_steps: 0}\n", {"eval.eval_steps]"}},
+        BadConfig{"logging: {logging_steps: 0}\n", {"logging.logging_steps]"}},
+        BadConfig{"logging: {report_to: [csv]}\n", {"logging.report_to]", "got csv, expected jsonl"}},
+        BadConfig{"logging: {report_to: [jsonl, jsonl]}\n", {"jsonl twice"}},
+        BadConfig{"checkpoint: {save_steps: 0}\n", {"checkpoint.save_steps]"}},
+        BadConfig{"checkpoint: {save_total_limit: 0}\n", {"checkpoint.save_total_limit]"}},
+        BadConfig{"checkpoint: {save_before_timeout_s: -1}\n", {"checkpoint.save_before_timeout_s]"}},
+        BadConfig{"data: {max_length: 0}\n", {"run.yaml:1 data.max_length]"}},
+        BadConfig{"objective: {alpha: 1}\n", {"run.yaml:1 objective.alpha]"}},
+        BadConfig{"objective: {beta: 0.1}\n", {"run.yaml:1 objective.beta]"}}));
+
+TEST(BadOverride, IsNamed) {
+  const auto refusal = [](const std::string& text) {
+    return message_of(ErrorKind::kInput, [&] {
+      load_run_config("", {"data.train_files=[train.jsonl]", text});
+    });
+  };
+  EXPECT_THAT(refusal("train.seed"), AllOf(HasSubstr("[--set train.seed]"), HasSubstr("section.key=value")));
+  EXPECT_THAT(refusal("seed=3"), HasSubstr("section.key=value"));
+  EXPECT_THAT(refusal("path=a.b"), HasSubstr("section.key=value"));
+  EXPECT_THAT(refusal("train.sed=3"),
+              AllOf(HasSubstr("[--set train.sed=3 train.sed]"), HasSubstr("did you mean seed?")));
+  EXPECT_THAT(refusal("train.seed=x"),
+              AllOf(HasSubstr("[--set train.seed=x train.seed]"), HasSubstr("expected an integer")));
+  EXPECT_THAT(refusal("train.seed=-4"),
+              AllOf(HasSubstr("[--set train.seed=-4 train.seed]"), HasSubstr("out of range")));
+  EXPECT_THAT(refusal("train.seed=[1"),
+              AllOf(HasSubstr("[--set train.seed=[1:"), HasSubstr("not valid YAML")));
+  EXPECT_THAT(refusal("train.seed=\n2\n3"), HasSubstr("--set train.seed=\\n2\\n3"));
+  EXPECT_THAT(refusal("optimizer.beta=1"), HasSubstr("objective: {beta: ...}"));
+}
+
+}  // namespace
+}  // namespace ddro::config

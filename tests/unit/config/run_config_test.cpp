@@ -1,0 +1,276 @@
+#include "ddro/config/run_config.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "config/fields.h"
+#include "config/nearest_name.h"
+#include "ddro/base/files.h"
+#include "ddro/base/random.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::config {
+namespace {
+
+using ddro::testing::message_of;
+using ddro::testing::TemporaryFolder;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// What no run can be without.
+const std::string kTrainFiles = "data.train_files=[train.jsonl]";
+
+RunConfig load_text(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  const TemporaryFolder folder;
+  std::vector<std::string> all = {kTrainFiles};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return load_run_config(folder.write("run.yaml", text).string(), all);
+}
+
+TEST(RunConfig, HasTheDefaultsOfTheStructs) {
+  const RunConfig config = load_run_config("", {kTrainFiles});
+  RunConfig expected;
+  expected.data.train_files = {"train.jsonl"};
+  EXPECT_EQ(dump_run_config(config, false), dump_run_config(expected, false));
+  EXPECT_FALSE(config.objective.alpha.has_value());
+  EXPECT_TRUE(config.objective.explicitly_set.empty());
+  EXPECT_THAT(config.logging.report_to, ElementsAre("jsonl"));
+}
+
+TEST(RunConfig, ReadsEveryKindOfValue) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("run.yaml", R"(
+model: {model_name_or_path: models/x, dtype: bfloat16, gradient_checkpointing: true}
+reference:
+  model_name_or_path: null
+data:
+  train_files: [a.jsonl, "b c.jsonl"]
+  eval_files: {held_out: e.jsonl, "second": f.jsonl}
+  on_overlength: truncate
+objective:
+  loss_type: dpo
+  beta: 1
+optimizer: {learning_rate: 1e-6, adam_epsilon: 1.0e-8, lr_scheduler_type: constant_with_warmup}
+eval: {eval_strategy: no}
+train: {max_steps: -1, seed: 0}
+)");
+  const RunConfig config = load_run_config(path.string(), {});
+  EXPECT_EQ(config.model.dtype, models::ComputeDType::kBFloat16);
+  EXPECT_TRUE(config.model.gradient_checkpointing);
+  EXPECT_FALSE(config.reference.model_name_or_path.has_value());
+  EXPECT_THAT(config.data.train_files, ElementsAre("a.jsonl", "b c.jsonl"));
+  EXPECT_EQ(config.data.eval_files.at("second"), "f.jsonl");
+  EXPECT_EQ(config.data.on_overlength, data::OnOverlength::kTruncate);
+  EXPECT_EQ(config.objective.loss_type, losses::LossType::kSigmoid);
+  EXPECT_EQ(config.objective.beta, 1.0);
+  EXPECT_EQ(config.optimizer.learning_rate, 1e-6);
+  EXPECT_EQ(config.optimizer.adam_epsilon, 1e-8);
+  EXPECT_EQ(config.optimizer.lr_scheduler_type, train::Schedule::kConstantWithWarmup);
+  EXPECT_EQ(config.eval.eval_strategy, train::EvalStrategy::kNo);
+  EXPECT_EQ(config.train.seed, 0);
+  EXPECT_THAT(config.objective.explicitly_set, ElementsAre("beta", "loss_type"));
+}
+
+TEST(RunConfig, OverridesWinOverTheFileAndTheLastOneWins) {
+  const RunConfig config =
+      load_text("train: {seed: 1}\n", {"train.seed=2", "train.seed=3", "objective.alpha=0.25",
+                                       "data.train_files=[x.jsonl]", "train.output_dir=runs/a=b"});
+  EXPECT_EQ(config.train.seed, 3);
+  EXPECT_EQ(config.objective.alpha, 0.25);
+  EXPECT_THAT(config.data.train_files, ElementsAre("x.jsonl"));
+  EXPECT_EQ(config.train.output_dir, "runs/a=b");
+  EXPECT_THAT(config.objective.explicitly_set, ElementsAre("alpha"));
+}
+
+TEST(RunConfig, OverrideOfAlphaWithAutoUndoesTheFile) {
+  EXPECT_FALSE(load_text("objective: {alpha: 0.3}\n", {"objective.alpha=auto"}).objective.alpha.has_value());
+}
+
+TEST(RunConfig, AcceptsEmptyFilesAndSections) {
+  EXPECT_EQ(load_text("").train.seed, 42);
+  EXPECT_EQ(load_text("train:\n").train.seed, 42);
+}
+
+TEST(Dump, NamesEveryKeyWithItsHelp) {
+  const std::string text = dump_run_config(example_run_config(), true);
+  for (const char* key :
+       {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
+        "report_to: [jsonl]", "precompute_ref_log_probs: false", "max_weight: 10", "backend: auto",
+        "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+    EXPECT_THAT(text, HasSubstr(key));
+  }
+  // An option that the loss does not have would be refused: it is shown, but not set.
+  EXPECT_THAT(text, HasSubstr("  # beta: 0.1"));
+  EXPECT_THAT(dump_run_config(example_run_config(), false), Not(HasSubstr("beta:")));
+  const TemporaryFolder folder;
+  EXPECT_EQ(dump_run_config(load_run_config(folder.write("run.yaml", text).string(), {}), true), text);
+}
+
+TEST(Dump, MatchesTheFileInConfigs) {
+  const char* source = std::getenv("DDRO_SOURCE_DIR");
+  ASSERT_NE(source, nullptr);
+  EXPECT_EQ(read_file(std::string(source) + "/configs/default.yaml"),
+            dump_run_config(example_run_config(), true));
+}
+
+// Sets each field to a random legal value.
+class Randomiser {
+ public:
+  explicit Randomiser(std::uint64_t seed) : seed_(seed) {}
+
+  template <typename Options, typename Body>
+  void section(const char*, Options& options, Body body) {
+    body(options, *this);
+  }
+  template <typename T>
+  void operator()(const char* key, T& member, const char*) {
+    key_ = key;
+    set(member);
+  }
+
+ private:
+  std::uint64_t bits() { return random_bits(seed_, 0, counter_++); }
+  double unit() { return random_unit(seed_, 0, counter_++); }
+
+  void set(bool& out) { out = bits() % 2 == 0; }
+  void set(std::int64_t& out) { out = static_cast<std::int64_t>(2 + bits() % 1'000'000'000); }
+  void set(double& out) { out = unit() * std::pow(10.0, -static_cast<double>(bits() % 12)); }
+  void set(std::optional<double>& out) {
+    out.reset();
+    if (bits() % 2 == 0) out = std::max(unit(), 1e-9);  // below 1 - 1e-9 but for one draw in 1e9
+  }
+  void set(std::string& out) {
+    static const std::vector<std::string> kPieces = {
+        "a",  "no",   "true", "null",   "~",      "1e-6",       "010", ": ", "#", "\"", "'", "\\", "\n",
+        "\t", "\x7f", " ",    "\u00e9", "\u2028", "\U0001F600", "{",   "[",  "-", "*",  "&", "!"};
+    out = kPieces[bits() % kPieces.size()];
+    for (std::uint64_t n = bits() % 5; n > 0; --n) out += kPieces[bits() % kPieces.size()];
+  }
+  void set(std::optional<std::string>& out) {
+    out.reset();
+    if (bits() % 2 == 0) set(out.emplace());
+  }
+  void set(std::vector<std::string>& out) {
+    if (std::strcmp(key_, "report_to") == 0) return;
+    for (std::uint64_t n = 1 + bits() % 3; n > 0; --n) set(out.emplace_back());
+  }
+  void set(std::map<std::string, std::string>& out) {
+    for (std::uint64_t n = bits() % 4; n > 0; --n) {
+      set(out["set_" + std::to_string(bits() % 100)]);
+    }
+  }
+  template <typename Enum>
+  void set(Enum& out) {
+    const auto& names = EnumNames<Enum>::kNames;
+    out = names[bits() % names.size()].value;
+  }
+
+  std::uint64_t seed_;
+  std::uint64_t counter_ = 0;
+  const char* key_ = "";
+};
+
+// Compares every field of two configurations.
+class Flattener {
+ public:
+  template <typename Options, typename Body>
+  void section(const char*, Options& options, Body body) {
+    body(options, *this);
+  }
+  template <typename T>
+  void operator()(const char* key, const T& member, const char*) {
+    using ::testing::PrintToString;
+    if constexpr (std::is_floating_point_v<T>) {
+      text += std::string(key) + "=" + printable(member) + "\n";
+    } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+      text += std::string(key) + "=" + (member ? printable(*member) : "auto") + "\n";
+    } else if constexpr (std::is_enum_v<T>) {
+      text += std::string(key) + "=" + std::to_string(static_cast<int>(member)) + "\n";
+    } else {
+      text += std::string(key) + "=" + PrintToString(member) + "\n";
+    }
+  }
+  std::string text;
+};
+
+std::string flat(const RunConfig& config) {
+  Flattener flattener;
+  visit_fields(config, flattener);
+  return flattener.text;
+}
+
+TEST(Dump, ReadsBackToTheSameConfiguration) {
+  const TemporaryFolder folder;
+  int compared = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    RunConfig config;
+    Randomiser randomiser(seed);
+    visit_fields(config, randomiser);
+    config.reference.precompute_ref_log_probs = false;  // refused by name
+    // An option that the loss does not have keeps its default: it cannot be set.
+    const losses::ObjectiveOptions defaults;
+    if (config.objective.loss_type != losses::LossType::kDdro) {
+      config.objective.generator = defaults.generator;
+      config.objective.stabilizer = defaults.stabilizer;
+      config.objective.max_weight = defaults.max_weight;
+    }
+    if (config.objective.generator != losses::Generator::kBasu)
+      config.objective.basu_power = defaults.basu_power;
+    if (config.objective.stabilizer == losses::Stabilizer::kNone)
+      config.objective.max_weight = defaults.max_weight;
+    if (config.objective.loss_type != losses::LossType::kSigmoid) config.objective.beta = defaults.beta;
+    // Above alpha/(1 - alpha) for every alpha that is drawn.
+    if (config.objective.max_weight != defaults.max_weight) config.objective.max_weight += 1e9;
+    const bool densities = config.objective.loss_type == losses::LossType::kDdro ||
+                           config.objective.loss_type == losses::LossType::kRdro;
+    if (!densities) {
+      config.objective.alpha = defaults.alpha;
+      config.objective.class_reduction = defaults.class_reduction;
+    }
+    if (config.objective.stabilizer == losses::Stabilizer::kNnbd) {
+      config.objective.class_reduction = losses::ClassReduction::kClassMean;
+    }
+    for (const bool with_help : {false, true}) {
+      const std::string text = dump_run_config(config, with_help);
+      const RunConfig back = load_run_config(folder.write("run.yaml", text).string(), {});
+      ASSERT_EQ(flat(back), flat(config)) << text;
+      ASSERT_EQ(dump_run_config(back, with_help), text);
+      ++compared;
+    }
+  }
+  EXPECT_EQ(compared, 600);
+}
+
+TEST(LoadObjective, ReadsOverridesOfItsSectionOnly) {
+  const losses::ObjectiveOptions options =
+      load_objective({"objective.loss_type=rdro", "objective.alpha=0.39"});
+  EXPECT_EQ(options.loss_type, losses::LossType::kRdro);
+  EXPECT_EQ(options.alpha, 0.39);
+  EXPECT_THAT(options.explicitly_set, ElementsAre("alpha", "loss_type"));
+  EXPECT_THAT(message_of(ErrorKind::kInput, [] { load_objective({"train.seed=1"}); }),
+              HasSubstr("[--set train.seed=1] only the section objective"));
+  EXPECT_THAT(message_of(ErrorKind::kInput, [] { load_objective({"objective.alpha=2"}); }),
+              HasSubstr("[--set objective.alpha=2 objective.alpha]"));
+}
+
+TEST(NearestName, CountsASwapAsOneEdit) {
+  const std::vector<std::string> known = {"learning_rate", "beta", "alpha"};
+  EXPECT_EQ(nearest_name("learnign_rate", known), "learning_rate");
+  EXPECT_EQ(nearest_name("bta", known), "beta");
+  EXPECT_EQ(nearest_name("betaa", known), "beta");
+  EXPECT_EQ(nearest_name("something_else", known), "");
+  EXPECT_EQ(nearest_name(std::string(100'000, 'a'), known), "");
+}
+
+TEST(RunConfig, RefusesAFileThatCannotBeRead) {
+  EXPECT_THAT(message_of(ErrorKind::kInput, [] { load_run_config("/nonexistent/run.yaml", {}); }),
+              HasSubstr("/nonexistent/run.yaml"));
+  EXPECT_THAT(message_of(ErrorKind::kInput, [] { load_text(std::string(2 << 20, '#')); }),
+              HasSubstr("too large"));
+}
+
+}  // namespace
+}  // namespace ddro::config
