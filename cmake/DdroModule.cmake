@@ -1,3 +1,6 @@
+# Executables are compiled like libraries: the precompiled header serves both only if their flags are the same.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE -fPIC)
+
 # ddro_module(NAME [TORCH] SOURCES ... DEPENDS ... [USES ...])
 # One static library for src/NAME. DEPENDS lists the modules of its line in the layer table (docs/architecture.md)
 # and what its public headers include; USES, what only its sources include. TORCH adds LibTorch and the precompiled
@@ -18,22 +21,35 @@ function(ddro_use_torch target)
   target_precompile_headers(${target} REUSE_FROM ddro_precompiled)
 endfunction()
 
-# ddro_test(NAME [TORCH] LABEL unit|parity|... SOURCES ... DEPENDS ...)
+# ddro_test(NAME [TORCH] LABEL unit|parity|... SOURCES ... DEPENDS ... [ENVIRONMENT NAME=value...] [TIMEOUT seconds])
 # One GoogleTest binary; every test in it is a ctest entry, so that a skipped one is skipped by name. Tests find their
 # surroundings in the environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what
-# scripts/make_fixtures made).
+# scripts/make_fixtures made). Those without TORCH are also labelled torch-free and built by the target of that name.
 function(ddro_test name)
   cmake_parse_arguments(arg "TORCH" "LABEL;TIMEOUT" "SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_DEPENDS} ddro_warnings GTest::gmock GTest::gtest_main)
+  set(labels ${arg_LABEL})
   if(arg_TORCH)
     ddro_use_torch(${name})
+  else()
+    list(APPEND labels torch-free)
+    if(NOT TARGET torch-free)
+      add_custom_target(torch-free)
+    endif()
+    add_dependencies(torch-free ${name})
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${name}."
-    PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
-      ENVIRONMENT "DDRO_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDRO_TRAIN=${PROJECT_BINARY_DIR}/bin/ddro-train;DDRO_FIXTURES=${DDRO_FIXTURES};${arg_ENVIRONMENT}")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${name}." TEST_LIST ${name}_list)
+  # Set when ctest reads the discovered tests: gtest_discover_tests itself takes no properties that are lists.
+  file(CONFIGURE OUTPUT ${name}_properties.cmake @ONLY CONTENT [[
+if(@name@_list)
+  set_tests_properties(${@name@_list} PROPERTIES LABELS "@labels@" TIMEOUT @arg_TIMEOUT@
+    ENVIRONMENT "DDRO_SOURCE_DIR=@PROJECT_SOURCE_DIR@;DDRO_TRAIN=@PROJECT_BINARY_DIR@/bin/ddro-train;DDRO_FIXTURES=@DDRO_FIXTURES@;@arg_ENVIRONMENT@")
+endif()
+]])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake")
 endfunction()

@@ -18,23 +18,55 @@ endforeach()
 set(CMAKE_CUDA_COMPILER "${cuda_root}/bin/nvcc" CACHE FILEPATH "CUDA compiler" FORCE)
 set(CUDAToolkit_ROOT "${cuda_root}" CACHE PATH "CUDA toolkit" FORCE)
 set(CUDA_TOOLKIT_ROOT_DIR "${cuda_root}" CACHE PATH "CUDA toolkit, as torch's own scripts name it" FORCE)
-set(ENV{CUDA_HOME} "${cuda_root}")
-set(ENV{CUDA_PATH} "${cuda_root}")
+set(Python_EXECUTABLE "${DDRO_VENV}/bin/python")  # torch's scripts hash a file with it
+foreach(variable CUDA_HOME CUDA_PATH CUDA_BIN_PATH CUDA_LIB_PATH CUDA_INC_PATH CUDAToolkit_ROOT)
+  set(ENV{${variable}} "${cuda_root}")
+endforeach()
 set(ENV{CUDACXX} "${cuda_root}/bin/nvcc")
-set(ENV{LIBRARY_PATH} "")
+foreach(variable CUDAFLAGS CUDAARCHS CUDAHOSTCXX NVCC_PREPEND_FLAGS NVCC_APPEND_FLAGS LIBRARY_PATH CPATH)
+  set(ENV{${variable}} "")
+endforeach()
 # nvcc looks for its libraries here before the host compiler's default folders.
 set(CMAKE_CUDA_FLAGS_INIT "-L${cuda_root}/lib")
+set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the one that torch uses
 set(TORCH_CUDA_ARCH_LIST "8.0;9.0;10.0" CACHE STRING "GPU architectures to compile kernels for")
 # CMake 3.25 knows no C++20 dialect for nvcc; torch would copy CMAKE_CXX_STANDARD here if it were empty.
 set(CMAKE_CUDA_STANDARD 17)
-list(PREPEND CMAKE_PREFIX_PATH "${DDRO_SITE_PACKAGES}/torch/share/cmake")
 
-find_package(Torch 2.11 EXACT REQUIRED)
+# Sets `result` to "NAME=path" of each CUDA library in the cache that lies outside the environment.
+function(ddro_cuda_libraries_outside result)
+  set(outside "")
+  get_directory_property(names CACHE_VARIABLES)
+  foreach(name ${names})
+    if(name MATCHES "^CUDA_.*(LIBRARY|LIB|CUDART)$" AND "${${name}}" MATCHES "^/")
+      cmake_path(IS_PREFIX DDRO_SITE_PACKAGES "${${name}}" inside)
+      if(NOT inside)
+        list(APPEND outside "${name}=${${name}}")
+      endif()
+    endif()
+  endforeach()
+  set(${result} "${outside}" PARENT_SCOPE)
+endfunction()
 
-get_directory_property(cache_variables CACHE_VARIABLES)
-foreach(name ${cache_variables})
-  if(name MATCHES "^(CUDA_.*_LIBRARY|CUDA_.*LIBRARY)$" AND "${${name}}" MATCHES "^/"
-     AND NOT "${${name}}" MATCHES "^${DDRO_VENV}")
-    message(STATUS "${name} comes from outside the environment: ${${name}}")
-  endif()
+# What an earlier configuration found elsewhere is looked for again.
+ddro_cuda_libraries_outside(outside)
+foreach(entry ${outside})
+  string(REGEX REPLACE "=.*" "" name "${entry}")
+  unset(${name} CACHE)
 endforeach()
+
+# While torch's scripts run, nothing is searched for outside the environment: some of them look in /usr/local and PATH.
+foreach(place CMAKE_ENVIRONMENT_PATH SYSTEM_ENVIRONMENT_PATH CMAKE_SYSTEM_PATH)
+  set(CMAKE_FIND_USE_${place} FALSE)
+endforeach()
+find_package(Torch 2.11 EXACT REQUIRED PATHS "${DDRO_SITE_PACKAGES}/torch/share/cmake" NO_DEFAULT_PATH)
+foreach(place CMAKE_ENVIRONMENT_PATH SYSTEM_ENVIRONMENT_PATH CMAKE_SYSTEM_PATH)
+  unset(CMAKE_FIND_USE_${place})
+endforeach()
+
+ddro_cuda_libraries_outside(outside)
+if(outside)
+  list(JOIN outside ", " outside)
+  message(FATAL_ERROR "CUDA libraries outside of ${DDRO_SITE_PACKAGES}: ${outside}; scripts/setup completes the "
+                      "environment")
+endif()
