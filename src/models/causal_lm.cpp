@@ -37,7 +37,7 @@ struct Layer {
 // What every layer of one forward shares.
 struct Shared {
   Tensor cos_T1J, sin_T1J;
-  const ops::AttentionLayout* layout;
+  std::shared_ptr<const ops::AttentionLayout> layout;  // a copy: recomputation needs it after the forward
 };
 
 // theta^(-2j/K), scaled; in the dtype in which Hugging Face computes it (float32), or float64 throughout.
@@ -134,7 +134,8 @@ class Llama : public CausalLm {
         (input.positions_T.to(inverse_frequencies_J_.scalar_type()).unsqueeze(-1) * inverse_frequencies_J_)
             .unsqueeze(1);
     const auto dtype = embedding_VD_.scalar_type();
-    return {angles_T1J.cos().to(dtype), angles_T1J.sin().to(dtype), input.layout};
+    return {angles_T1J.cos().to(dtype), angles_T1J.sin().to(dtype),
+            std::make_shared<const ops::AttentionLayout>(*input.layout)};
   }
 
   Tensor run_layer(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {

@@ -1,0 +1,164 @@
+// Our forward and backward against Hugging Face transformers, and against themselves however the tokens are
+// packed.
+#include "ddro/models/causal_lm.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "parity/models/fixture_models.h"
+
+namespace ddro::test {
+namespace {
+
+constexpr std::int64_t kShared = 5;  // tokens that the first two sequences have in common
+
+struct Outcome {
+  std::vector<Tensor> logits;
+  std::map<std::string, Tensor> gradients;
+};
+
+std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
+                                       bool checkpointing = false) {
+  const models::ModelFolder folder = models::open_model_folder(fixture(name));
+  return models::make_causal_lm(folder.config, folder.tensors,
+                                {.dtype = dtype, .trainable = true, .gradient_checkpointing = checkpointing});
+}
+
+// One forward and backward for each batch; gradients add up.
+Outcome run(const models::CausalLm& model, const std::vector<Packed>& batches) {
+  Outcome result;
+  for (const Packed& batch : batches) {
+    Tensor loss;
+    for (const Tensor& logits : logits_of(model, batch)) {
+      const Tensor part = probe_loss(logits, static_cast<std::int64_t>(result.logits.size()));
+      loss = loss.defined() ? loss + part : part;
+      result.logits.push_back(logits.detach());
+    }
+    loss.backward();
+  }
+  for (const auto& [name, parameter] : model.parameters()) result.gradients[name] = parameter.grad();
+  return result;
+}
+
+std::vector<Packed> one_by_one(const std::vector<Sequence>& sequences) {
+  std::vector<Packed> batches;
+  for (const Sequence& tokens : sequences) batches.emplace_back().add_whole(tokens);
+  return batches;
+}
+
+std::vector<Packed> all_packed(const std::vector<Sequence>& sequences) {
+  std::vector<Packed> batches(1);
+  for (const Sequence& tokens : sequences) batches[0].add_whole(tokens);
+  return batches;
+}
+
+std::vector<Packed> sharing_prefix(const std::vector<Sequence>& sequences) {
+  std::vector<Packed> batches(1);
+  batches[0].add_sharing({sequences[0], sequences[1]}, kShared);
+  for (size_t i = 2; i < sequences.size(); ++i) batches[0].add_whole(sequences[i]);
+  return batches;
+}
+
+void expect_near(const Outcome& got, const Outcome& expected, double tolerance) {
+  ASSERT_EQ(got.logits.size(), expected.logits.size());
+  for (size_t i = 0; i < got.logits.size(); ++i) {
+    EXPECT_LE(relative_error(got.logits[i], expected.logits[i]), tolerance) << "logits of sequence " << i;
+  }
+  ASSERT_EQ(got.gradients.size(), expected.gradients.size());
+  for (const auto& [name, gradient] : expected.gradients) {
+    EXPECT_LE(relative_error(got.gradients.at(name), gradient), tolerance) << "gradient of " << name;
+  }
+}
+
+Outcome expected_run(const Expected& expected, const std::string& tag) {
+  Outcome result;
+  for (size_t i = 0; i < expected.sequences.size(); ++i) {
+    result.logits.push_back(expected.values.at(tag + ".logits." + std::to_string(i)));
+  }
+  const std::string prefix = tag + ".grad.";
+  for (const auto& [key, value] : expected.values) {
+    if (key.starts_with(prefix)) result.gradients[key.substr(prefix.size())] = value;
+  }
+  return result;
+}
+
+class CausalLmParity : public testing::TestWithParam<std::string> {};
+
+TEST_P(CausalLmParity, EqualsTransformersInFloat64) {
+  const Expected expected = read_expected(GetParam());
+  expect_near(run(*load(GetParam(), at::kDouble), one_by_one(expected.sequences)),
+              expected_run(expected, "float64"), 1e-10);
+}
+
+TEST_P(CausalLmParity, EqualsTransformersInFloat32) {
+  const Expected expected = read_expected(GetParam());
+  expect_near(run(*load(GetParam(), at::kFloat), one_by_one(expected.sequences)),
+              expected_run(expected, "float32"), 1e-5);
+}
+
+TEST_P(CausalLmParity, PackingAndSharingChangeNothing) {
+  const Expected expected = read_expected(GetParam());
+  for (const auto& [dtype, tolerance] : {std::pair(at::kDouble, 1e-12), std::pair(at::kFloat, 2e-6)}) {
+    const Outcome alone = run(*load(GetParam(), dtype), one_by_one(expected.sequences));
+    expect_near(run(*load(GetParam(), dtype), all_packed(expected.sequences)), alone, tolerance);
+    expect_near(run(*load(GetParam(), dtype), sharing_prefix(expected.sequences)), alone, tolerance);
+  }
+}
+
+TEST_P(CausalLmParity, RecomputationIsExact) {
+  const Expected expected = read_expected(GetParam());
+  const auto batches = sharing_prefix(expected.sequences);
+  const Outcome stored = run(*load(GetParam(), at::kFloat), batches);
+  const Outcome recomputed = run(*load(GetParam(), at::kFloat, /*checkpointing=*/true), batches);
+  for (size_t i = 0; i < stored.logits.size(); ++i)
+    EXPECT_TRUE(at::equal(stored.logits[i], recomputed.logits[i]));
+  for (const auto& [name, gradient] : stored.gradients) {
+    EXPECT_TRUE(at::equal(gradient, recomputed.gradients.at(name))) << name;
+  }
+}
+
+TEST_P(CausalLmParity, EqualsItselfOnTheGpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  const Expected expected = read_expected(GetParam());
+  const models::ModelFolder folder = models::open_model_folder(fixture(GetParam()));
+  const Packed batch = sharing_prefix(expected.sequences)[0];
+  const auto reference = logits_of(*load(GetParam(), at::kDouble), batch);
+  for (const auto& [dtype, tolerance] : {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 5e-2)}) {
+    const auto model =
+        models::make_causal_lm(folder.config, folder.tensors, {.device = at::kCUDA, .dtype = dtype});
+    const auto logits = logits_of(*model, batch, at::kCUDA);
+    for (size_t i = 0; i < logits.size(); ++i) EXPECT_LE(relative_error(logits[i], reference[i]), tolerance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CausalLmParity,
+                         testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_rope_linear",
+                                         "llama_biases", "mistral_window", "qwen2", "qwen2_window", "qwen3",
+                                         "llama_sharded", "llama_bfloat16"),
+                         [](const auto& each) { return each.param; });
+
+TEST(SmolLm2Parity, LogProbabilitiesOfCompletions) {
+  const Json rows =
+      read_json_file((fixture("smollm2") / "expected.json").string(), ErrorKind::kInput)["rows"];
+  const models::ModelFolder folder =
+      models::open_model_folder(environment_path("DDRO_SOURCE_DIR") / "models" / "SmolLM2-135M-Instruct");
+  const auto model = models::make_causal_lm(folder.config, folder.tensors, {.trainable = false});
+  Packed batch;
+  for (const Json& row : rows) {
+    Sequence tokens = row["prompt"];
+    const Sequence completion = row["completion"];
+    tokens.insert(tokens.end(), completion.begin(), completion.end());
+    batch.add_whole(tokens);
+  }
+  const at::NoGradGuard no_grad;
+  const auto logits = logits_of(*model, batch);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto prompt = static_cast<std::int64_t>(rows[i]["prompt"].size());
+    const Tensor targets = at::tensor(rows[i]["completion"].get<Sequence>(), at::kLong).unsqueeze(1);
+    const Tensor logp = at::log_softmax(logits[i].narrow(0, prompt - 1, targets.size(0)).to(at::kDouble), -1);
+    EXPECT_NEAR(logp.gather(1, targets).sum().item<double>(), rows[i]["logp"].get<double>(), 1e-3);
+  }
+}
+
+}  // namespace
+}  // namespace ddro::test

@@ -1,0 +1,126 @@
+// The models of tests/fixtures/make_models.py, and three ways to lay their sequences out.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ddro/base/json.h"
+#include "ddro/base/tensor_io.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/models/model_folder.h"
+
+namespace ddro::test {
+
+inline std::filesystem::path environment_path(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr)
+    throw std::runtime_error(std::string(name) + " is not set; run the test through ctest");
+  return value;
+}
+
+inline std::filesystem::path fixture(const std::string& name) {
+  const auto path = environment_path("DDRO_FIXTURES") / "models" / name;
+  if (!std::filesystem::exists(path)) {
+    throw std::runtime_error(path.string() + " is missing; make it with tests/fixtures/make_models.py");
+  }
+  return path;
+}
+
+using Sequence = std::vector<std::int64_t>;
+
+struct Expected {
+  std::vector<Sequence> sequences;
+  std::map<std::string, Tensor> values;
+};
+
+inline Expected read_expected(const std::string& name) {
+  Expected expected;
+  const auto folder = fixture(name + ".expected");
+  expected.sequences = read_json_file((folder / "expected.json").string(), ErrorKind::kInput)["sequences"];
+  const SafetensorsFile file(folder / "values.safetensors");
+  for (const auto& [key, view] : file.tensors())
+    expected.values[key] = tensor_from_view(view, file.mapping());
+  return expected;
+}
+
+// A packed batch, and where each sequence's tokens are in it.
+struct Packed {
+  Sequence ids, positions;
+  std::vector<ops::AttentionSegment> segments;
+  std::vector<Sequence> places;
+
+  void add_segment(const Sequence& tokens, std::int64_t first_position, ops::AttentionSegment prefix) {
+    prefix.begin = static_cast<std::int64_t>(ids.size());
+    prefix.length = static_cast<std::int64_t>(tokens.size());
+    segments.push_back(prefix);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      ids.push_back(tokens[i]);
+      positions.push_back(first_position + static_cast<std::int64_t>(i));
+    }
+  }
+
+  void add_whole(const Sequence& tokens) {
+    Sequence place;
+    for (size_t i = 0; i < tokens.size(); ++i) place.push_back(static_cast<std::int64_t>(ids.size() + i));
+    places.push_back(place);
+    add_segment(tokens, 0, {});
+  }
+
+  // Several sequences whose first `shared` tokens are the same.
+  void add_sharing(const std::vector<Sequence>& sequences, std::int64_t shared) {
+    const auto begin = static_cast<std::int64_t>(ids.size());
+    add_segment(Sequence(sequences[0].begin(), sequences[0].begin() + shared), 0, {});
+    for (const Sequence& tokens : sequences) {
+      Sequence place;
+      for (std::int64_t i = 0; i < shared; ++i) place.push_back(begin + i);
+      for (size_t i = static_cast<size_t>(shared); i < tokens.size(); ++i) {
+        place.push_back(static_cast<std::int64_t>(ids.size() + i) - shared);
+      }
+      places.push_back(place);
+      add_segment(Sequence(tokens.begin() + shared, tokens.end()), shared, {0, 0, begin, shared});
+    }
+  }
+};
+
+// Logits of each sequence (differentiable), from one forward.
+inline std::vector<Tensor> logits_of(const models::CausalLm& model, const Packed& packed,
+                                     at::Device device = at::kCPU) {
+  const ops::AttentionLayout layout(packed.segments, device);
+  Sequence asked;
+  for (const Sequence& place : packed.places) asked.insert(asked.end(), place.begin(), place.end());
+  models::ModelInput input;
+  input.ids_T = at::tensor(packed.ids, at::kLong).to(device);
+  input.positions_T = at::tensor(packed.positions, at::kLong).to(device);
+  input.layout = &layout;
+  input.output_positions_C = at::tensor(asked, at::kLong).to(device);
+  const Tensor logits = at::linear(model.hidden(input), model.head_weight());
+  std::vector<Tensor> parts;
+  std::int64_t begin = 0;
+  for (const Sequence& place : packed.places) {
+    parts.push_back(logits.narrow(0, begin, static_cast<std::int64_t>(place.size())));
+    begin += static_cast<std::int64_t>(place.size());
+  }
+  return parts;
+}
+
+// sum(logits * probe) with the probe of make_models.py.
+inline Tensor probe_loss(const Tensor& logits, std::int64_t sequence) {
+  const Tensor t = at::arange(logits.size(0), logits.options()).unsqueeze(1);
+  const Tensor v = at::arange(logits.size(1), logits.options()).unsqueeze(0);
+  return (logits * at::cos(0.37 * t + 0.11 * v + sequence)).sum();
+}
+
+inline double relative_error(const Tensor& got, const Tensor& expected) {
+  const Tensor reference = expected.to(at::kDouble);
+  const double norm = reference.norm().item<double>();
+  const double difference = (got.detach().to(at::kCPU, at::kDouble) - reference).norm().item<double>();
+  return norm == 0 ? difference : difference / norm;
+}
+
+}  // namespace ddro::test
