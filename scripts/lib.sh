@@ -59,3 +59,22 @@ install_requirements() {
     "$venv/bin/python" -m pip install --no-input --no-cache-dir --disable-pip-version-check "$@" -r "$list" || return
   write_stamp "$stamp" "$hash"
 }
+
+# How many compilers may run at once: one a core, but 1.5 GiB each (LibTorch's headers need that much).
+build_jobs() {
+  local cores gibibytes
+  cores=$(nproc)
+  gibibytes=$(awk '/^MemAvailable:/ {print int($2 / 1048576)}' /proc/meminfo)
+  local by_memory=$((gibibytes * 2 / 3))
+  echo $((by_memory < 1 ? 1 : by_memory < cores ? by_memory : cores))
+}
+
+# build PRESET [TARGET...]: configures and builds.
+build() {
+  local preset=$1
+  shift
+  run_logged "configure-$preset" "configuring build/$preset" cmake -S "$root" --preset "$preset" || return
+  local command=(cmake --build "$root/build/$preset" --parallel "$(build_jobs)")
+  if (($#)); then command+=(--target "$@"); fi
+  run_logged "build-$preset" "building build/$preset" "${command[@]}"
+}
