@@ -163,6 +163,8 @@ TEST_F(LoadDataset, KindsAreNotMixed) {
   EXPECT_EQ(problem_of({"a", "b"}), "[data] " + place("b", 1) + ": a paired row among unpaired ones (" +
                                         place("a", 2) + "); expected one kind in a set");
   EXPECT_THAT(problem_of({"b", "a"}), HasSubstr(": an unpaired row among paired ones ("));
+  folder_.write("unusable", pair("", "c", "r"));
+  EXPECT_THAT(problem_of({"a", "unusable"}), HasSubstr(": a paired row among unpaired ones ("));
 }
 
 TEST_F(LoadDataset, ASetNeedsAUsableRow) {
