@@ -1,6 +1,7 @@
 #include "ddro/base/json.h"
 
-#include <set>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "ddro/base/files.h"
@@ -9,50 +10,82 @@
 namespace ddro {
 namespace {
 
-// Refuses what nlohmann's parser would accept silently, before it builds the value.
-class StrictHandler : public nlohmann::json_sax<Json> {
+// Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It appends to objects
+// itself: the ordered map's insertion searches all earlier keys, which is quadratic in a tokenizer's vocabulary.
+class StrictBuilder : public nlohmann::json_sax<Json> {
  public:
-  StrictHandler(int max_depth, std::string& problem) : max_depth_(max_depth), problem_(problem) {}
+  StrictBuilder(int max_depth, Json& root, std::string& problem)
+      : max_depth_(max_depth), root_(root), problem_(problem) {}
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
   bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return enter(); }
+  bool start_object(std::size_t) override { return enter(Json::object()); }
   bool end_object() override { return leave(); }
-  bool start_array(std::size_t) override { return enter(); }
+  bool start_array(std::size_t) override { return enter(Json::array()); }
   bool end_array() override { return leave(); }
 
   bool key(string_t& name) override {
-    if (keys_.back().insert(name).second) return true;
-    problem_ = "the key \"" + printable(name) + "\" occurs twice in one object";
-    return false;
+    if (!open_.back().keys.insert(name).second) {
+      problem_ = "the key \"" + printable(name) + "\" occurs twice in one object";
+      return false;
+    }
+    key_ = std::move(name);
+    return true;
   }
 
-  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception&) override {
-    problem_ = "not valid JSON at byte " + std::to_string(position) +
-               (token.empty() ? std::string() : " near \"" + printable(token, 40) + "\"");
+  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& error) override {
+    problem_ = error.id == kOutOfRange ? "the number " + printable(token, 40) + " is too large"
+                                       : "not valid JSON at byte " + std::to_string(position) +
+                                             (token.empty() ? std::string() : " near \"" + printable(token, 40) + "\"");
     return false;
   }
 
  private:
-  bool enter() {
-    keys_.emplace_back();
-    if (static_cast<int>(keys_.size()) <= max_depth_) return true;
-    problem_ = "nested deeper than " + std::to_string(max_depth_) + " levels";
-    return false;
-  }
-  bool leave() {
-    keys_.pop_back();
+  static constexpr int kOutOfRange = 406;  // nlohmann's number for a number that overflows
+
+  struct Open {
+    Json value;
+    std::string key;  // under which the value goes into its parent, if that is an object
+    std::unordered_set<std::string> keys;
+  };
+
+  bool put(Json value) {
+    if (open_.empty()) {
+      root_ = std::move(value);
+    } else if (Json& parent = open_.back().value; parent.is_array()) {
+      parent.push_back(std::move(value));
+    } else {
+      parent.get_ref<Json::object_t&>().emplace_back(std::move(key_), std::move(value));
+    }
     return true;
   }
 
+  bool enter(Json value) {
+    if (static_cast<int>(open_.size()) >= max_depth_) {
+      problem_ = "nested deeper than " + std::to_string(max_depth_) + " levels";
+      return false;
+    }
+    open_.push_back({std::move(value), std::move(key_), {}});
+    return true;
+  }
+
+  bool leave() {
+    Open done = std::move(open_.back());
+    open_.pop_back();
+    key_ = std::move(done.key);
+    return put(std::move(done.value));
+  }
+
   int max_depth_;
+  Json& root_;
   std::string& problem_;
-  std::vector<std::set<std::string>> keys_;
+  std::string key_;
+  std::vector<Open> open_;
 };
 
 }  // namespace
@@ -62,10 +95,11 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
   if (invalid != std::string_view::npos) {
     throw Error(kind, "[" + where + "] not valid UTF-8 at byte " + std::to_string(invalid));
   }
+  Json value;
   std::string problem;
-  StrictHandler handler(max_depth, problem);
-  if (!Json::sax_parse(text, &handler)) throw Error(kind, "[" + where + "] " + problem);
-  return Json::parse(text);
+  StrictBuilder builder(max_depth, value, problem);
+  if (!Json::sax_parse(text, &builder)) throw Error(kind, "[" + where + "] " + problem);
+  return value;
 }
 
 Json read_json_file(const std::string& path, ErrorKind kind) {
