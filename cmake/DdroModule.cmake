@@ -1,3 +1,6 @@
+# Executables are compiled like libraries: the precompiled header serves both only if their flags are the same.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE -fPIC)
+
 # ddro_module(NAME [TORCH] SOURCES ... DEPENDS ... [USES ...])
 # One static library for src/NAME. DEPENDS lists the modules of its line in the layer table (docs/architecture.md)
 # and what its public headers include; USES, what only its sources include. TORCH adds LibTorch and the precompiled
