@@ -1,0 +1,41 @@
+// The head's chunk on the CPU, composed of ATen functions: this is the definition.
+//
+// Legend: C completion tokens, V vocabulary, B tokens of a block.
+#include <ATen/OpMathType.h>
+
+#include <algorithm>
+
+#include "ops/logprob_head_device.h"
+
+namespace ddro::ops::cpu {
+namespace {
+
+// Elements of a block of rows, which several operations pass over: it should stay in the cores' caches.
+constexpr std::int64_t kBlockElements = std::int64_t{1} << 19;
+
+}  // namespace
+
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) {
+  const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
+  const std::int64_t num_tokens = logits_CV.size(0);
+  const std::int64_t block_tokens = std::max<std::int64_t>(1, kBlockElements / logits_CV.size(1));
+  Tensor logp_C = at::empty({num_tokens}, logits_CV.options().dtype(wide));
+  for (std::int64_t begin = 0; begin < num_tokens; begin += block_tokens) {
+    const std::int64_t size = std::min(block_tokens, num_tokens - begin);
+    Tensor block_BV = logits_CV.narrow(0, begin, size);
+    const Tensor targets_B1 = targets_C.narrow(0, begin, size).unsqueeze(1);
+    Tensor work_BV = block_BV.to(wide);  // the block itself when it is wide already
+    work_BV.sub_(work_BV.amax(1, /*keepdim=*/true));
+    const Tensor target_B1 = work_BV.gather(1, targets_B1);
+    work_BV.exp_();
+    const Tensor sum_B1 = work_BV.sum(1, /*keepdim=*/true);
+    logp_C.narrow(0, begin, size).copy_((target_B1 - sum_B1.log()).squeeze(1));
+    if (after == Logits::kDiscard) continue;
+    work_BV.div_(-sum_B1);
+    work_BV.scatter_add_(1, targets_B1, at::ones_like(target_B1));
+    if (!work_BV.is_same(block_BV)) block_BV.copy_(work_BV);
+  }
+  return logp_C;
+}
+
+}  // namespace ddro::ops::cpu

@@ -1,0 +1,169 @@
+// One block a row: an online log-sum-exp in one reading of the row, then, if asked, the residual in a second
+// one, which the L2 cache mostly serves.
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cfloat>
+
+#include "ops/cuda/logprob_head_kernel.h"
+
+namespace ddro::ops::cuda {
+namespace {
+
+constexpr int kThreads = 512;
+constexpr int kWarpSize = 32;
+constexpr int kWarps = kThreads / kWarpSize;
+
+__device__ float widen(__half x) { return __half2float(x); }
+__device__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+__device__ float widen(float x) { return x; }
+__device__ double widen(double x) { return x; }
+
+__device__ void narrow(float x, __half& out) { out = __float2half_rn(x); }
+__device__ void narrow(float x, __nv_bfloat16& out) { out = __float2bfloat16_rn(x); }
+__device__ void narrow(float x, float& out) { out = x; }
+__device__ void narrow(double x, double& out) { out = x; }
+
+// Finite, so that exp(lowest - lowest) is 1 and not a NaN.
+__device__ float lowest(float) { return -FLT_MAX; }
+__device__ double lowest(double) { return -DBL_MAX; }
+
+// Sixteen bytes of a row: one load or store.
+template <typename T>
+struct alignas(16) Pack {
+  static constexpr int kSize = 16 / sizeof(T);
+  T values[kSize];
+};
+
+// sum of exp(x - maximum) over what has been seen; NaN once a NaN has been seen.
+template <typename A>
+struct LogSumExp {
+  A maximum = lowest(A{});
+  A sum = 0;
+
+  __device__ void merge(A other_maximum, A other_sum) {
+    // fmax would pass over a NaN, but the sum beside it keeps it.
+    const A joint = fmax(maximum, other_maximum);
+    sum = sum * exp(maximum - joint) + other_sum * exp(other_maximum - joint);
+    maximum = joint;
+  }
+
+  template <typename T, int N>
+  __device__ void add(const T (&values)[N]) {
+    A largest = maximum;
+    for (int i = 0; i < N; ++i) largest = fmax(largest, widen(values[i]));
+    A added = 0;
+    for (int i = 0; i < N; ++i) added += exp(widen(values[i]) - largest);
+    sum = sum * exp(maximum - largest) + added;
+    maximum = largest;
+  }
+};
+
+// A row from its first 16-byte boundary on is packs; what lies before and behind them is single elements.
+// Rows begin anywhere when V elements are no multiple of 16 bytes.
+template <typename T>
+struct RowParts {
+  T* row;
+  std::int64_t head, packs, size;
+
+  __device__ RowParts(T* start, std::int64_t vocabulary) : row(start), size(vocabulary) {
+    const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(start) % 16 / sizeof(T));
+    const std::int64_t to_boundary = past == 0 ? 0 : Pack<T>::kSize - past;
+    head = to_boundary < size ? to_boundary : size;
+    packs = (size - head) / Pack<T>::kSize;
+  }
+
+  // Calls visit(values) for arrays of one element or of a pack, each visited by one thread of the block.
+  template <typename Visit>
+  __device__ void for_each(Visit visit) {
+    Pack<T>* body = reinterpret_cast<Pack<T>*>(row + head);
+    for (std::int64_t i = threadIdx.x; i < packs; i += kThreads) {
+      Pack<T> pack = body[i];
+      if (visit(pack.values)) body[i] = pack;
+    }
+    const std::int64_t tail = head + packs * Pack<T>::kSize;
+    const std::int64_t singles = head + (size - tail);
+    for (std::int64_t i = threadIdx.x; i < singles; i += kThreads) {
+      T* element = row + (i < head ? i : tail + (i - head));
+      T value[1] = {*element};
+      if (visit(value)) *element = value[0];
+    }
+  }
+};
+
+// Every thread gets the whole block's value.
+template <typename A>
+__device__ LogSumExp<A> reduce_block(LogSumExp<A> mine) {
+  __shared__ A maxima[kWarps];
+  __shared__ A sums[kWarps];
+  for (int offset = kWarpSize / 2; offset > 0; offset /= 2) {
+    const A maximum = __shfl_xor_sync(0xffffffffu, mine.maximum, offset);
+    const A sum = __shfl_xor_sync(0xffffffffu, mine.sum, offset);
+    mine.merge(maximum, sum);
+  }
+  if (threadIdx.x % kWarpSize == 0) {
+    maxima[threadIdx.x / kWarpSize] = mine.maximum;
+    sums[threadIdx.x / kWarpSize] = mine.sum;
+  }
+  __syncthreads();
+  LogSumExp<A> all;
+  for (int warp = 0; warp < kWarps; ++warp) all.merge(maxima[warp], sums[warp]);
+  return all;
+}
+
+template <typename T, typename A>
+__global__ void __launch_bounds__(kThreads)
+    target_logprobs_kernel(T* logits, const std::int64_t* targets, A* logp, std::int64_t vocabulary,
+                           bool leave_residual) {
+  const std::int64_t token = blockIdx.x;
+  RowParts<T> parts(logits + token * vocabulary, vocabulary);
+  // Read before any thread overwrites the row: the reduction's barrier lies in between.
+  T* target = parts.row + targets[token];
+  const A target_logit = widen(*target);
+  LogSumExp<A> seen;
+  parts.for_each([&seen](const auto& values) {
+    seen.add(values);
+    return false;
+  });
+  const LogSumExp<A> row = reduce_block(seen);
+  if (threadIdx.x == 0) logp[token] = (target_logit - row.maximum) - log(row.sum);
+  if (!leave_residual) return;
+  parts.for_each([&row](auto& values) {
+    for (auto& value : values) narrow(-exp(widen(value) - row.maximum) / row.sum, value);
+    return true;
+  });
+  __syncthreads();
+  if (threadIdx.x == 0) narrow(1 - exp(target_logit - row.maximum) / row.sum, *target);
+}
+
+template <typename T, typename A>
+cudaError_t launch(void* logits, const std::int64_t* targets, void* logp, std::int64_t num_tokens,
+                   std::int64_t vocabulary, bool leave_residual, cudaStream_t stream) {
+  if (num_tokens == 0) return cudaSuccess;
+  target_logprobs_kernel<T, A><<<static_cast<unsigned>(num_tokens), kThreads, 0, stream>>>(
+      static_cast<T*>(logits), targets, static_cast<A*>(logp), vocabulary, leave_residual);
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t launch_target_logprobs(LogitsType type, void* logits, const std::int64_t* targets, void* logp,
+                                   std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
+                                   cudaStream_t stream) {
+  const auto run = [&](auto launcher) {
+    return launcher(logits, targets, logp, num_tokens, vocabulary, leave_residual, stream);
+  };
+  switch (type) {
+    case LogitsType::kFloat16:
+      return run(launch<__half, float>);
+    case LogitsType::kBFloat16:
+      return run(launch<__nv_bfloat16, float>);
+    case LogitsType::kFloat32:
+      return run(launch<float, float>);
+    case LogitsType::kFloat64:
+      return run(launch<double, double>);
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace ddro::ops::cuda

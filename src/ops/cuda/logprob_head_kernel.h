@@ -1,0 +1,19 @@
+// Launcher of the head's chunk kernel: raw pointers, no LibTorch.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace ddro::ops::cuda {
+
+enum class LogitsType { kFloat16, kBFloat16, kFloat32, kFloat64 };
+
+// For each of `num_tokens` rows of `logits` (num_tokens x vocabulary, contiguous), logp = logits[target] -
+// logsumexp(logits), in float64 for float64 logits, else in float32; with `leave_residual` the row is then
+// overwritten by onehot(target) - softmax(logits). Targets are below `vocabulary`. Deterministic.
+cudaError_t launch_target_logprobs(LogitsType type, void* logits, const std::int64_t* targets, void* logp,
+                                   std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
+                                   cudaStream_t stream);
+
+}  // namespace ddro::ops::cuda

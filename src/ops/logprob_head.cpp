@@ -1,0 +1,204 @@
+// Legend: C completion tokens, D width, V vocabulary, N rows.
+#include "ddro/ops/logprob_head.h"
+
+#include <ATen/OpMathType.h>
+
+#include <algorithm>
+
+#include "ddro/base/error.h"
+#include "ops/logprob_head_device.h"
+
+namespace ddro::ops {
+namespace {
+
+// Consecutive tokens or rows.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+void check_targets(const HeadInput& input) {
+  if (input.targets_C.numel() == 0) return;
+  const std::int64_t vocabulary = input.weight_VD.size(0);
+  const auto [smallest, largest] = input.targets_C.aminmax();
+  const std::int64_t low = smallest.item<std::int64_t>();
+  const std::int64_t high = largest.item<std::int64_t>();
+  if (low >= 0 && high < vocabulary) return;
+  throw model_error("[head] token id outside the model's vocabulary; got " +
+                    std::to_string(low < 0 ? low : high) + ", expected 0 to " +
+                    std::to_string(vocabulary - 1) + "; do model and tokenizer belong together?");
+}
+
+void check(const HeadInput& input, const HeadOptions& options) {
+  const Tensor& hidden = input.hidden_CD;
+  const Tensor& weight = input.weight_VD;
+  DDRO_CHECK(hidden.dim() == 2 && weight.dim() == 2 && input.targets_C.dim() == 1, "C x D, V x D and C");
+  DDRO_CHECK(hidden.size(1) == weight.size(1) && hidden.size(0) == input.targets_C.size(0), "C and D agree");
+  DDRO_CHECK(hidden.scalar_type() == weight.scalar_type() && at::isFloatingType(hidden.scalar_type()),
+             "one floating dtype");
+  DDRO_CHECK(input.targets_C.scalar_type() == at::kLong, "targets are int64");
+  DDRO_CHECK(hidden.device() == weight.device() && hidden.device() == input.targets_C.device(), "one device");
+  const std::vector<std::int64_t>& offsets = input.row_offsets;
+  DDRO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == hidden.size(0) &&
+                 std::is_sorted(offsets.begin(), offsets.end()),
+             "row offsets ascend from 0 to C");
+  DDRO_CHECK(options.chunk_tokens > 0, "a chunk holds a token");
+  check_targets(input);
+}
+
+// One call's tensors and the buffer that every chunk's logits pass through.
+class HeadPass {
+ public:
+  HeadPass(const HeadInput& input, const HeadOptions& options)
+      : hidden_CD_(input.hidden_CD),
+        weight_VD_(input.weight_VD),
+        targets_C_(input.targets_C.contiguous()),
+        offsets_(input.row_offsets),
+        chunk_tokens_(options.chunk_tokens),
+        logp_(offsets_.size() - 1, 0.0),
+        dloss_dlogp_(logp_.size(), 0.0) {
+    buffer_CV_ =
+        at::empty({std::min(chunk_tokens_, hidden_CD_.size(0)), weight_VD_.size(0)}, hidden_CD_.options());
+    row_of_C_.reserve(static_cast<size_t>(hidden_CD_.size(0)));
+    for (size_t row = 0; row < logp_.size(); ++row) {
+      row_of_C_.insert(row_of_C_.end(), static_cast<size_t>(offsets_[row + 1] - offsets_[row]), row);
+    }
+  }
+
+  std::vector<double>& logp() { return logp_; }
+  std::span<double> dloss_dlogp() { return dloss_dlogp_; }
+
+  Range tokens_of(Range rows) const {
+    return {offsets_[static_cast<size_t>(rows.begin)], offsets_[static_cast<size_t>(rows.end)]};
+  }
+
+  // `tokens` cut into what fits the buffer.
+  std::vector<Range> pieces(Range tokens) const {
+    std::vector<Range> result;
+    for (std::int64_t begin = tokens.begin; begin < tokens.end; begin += chunk_tokens_) {
+      result.push_back({begin, std::min(begin + chunk_tokens_, tokens.end)});
+    }
+    return result;
+  }
+
+  // Log-probabilities of the tokens, summed into logp() when `sum`.
+  void forward(Range tokens, Logits after, bool sum) {
+    Tensor logits_CV = buffer_CV_.narrow(0, 0, tokens.size());
+    at::mm_out(logits_CV, hidden_CD_.narrow(0, tokens.begin, tokens.size()), weight_VD_.t());
+    const Tensor targets_C = targets_C_.narrow(0, tokens.begin, tokens.size());
+    const Tensor logp_C = logits_CV.is_cuda() ? cuda::target_logprobs(logits_CV, targets_C, after)
+                                              : cpu::target_logprobs(logits_CV, targets_C, after);
+    if (!sum) return;
+    const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);
+    const double* values = host_C.const_data_ptr<double>();
+    for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[row_of(tokens.begin + c)] += values[c];
+  }
+
+  // Gradients of tokens whose residuals onehot - softmax are in the buffer. A row's coefficient is applied on
+  // the D side, where there are V/D times fewer numbers than in the residuals.
+  void backward(Range tokens, Tensor d_hidden_CD, Tensor d_weight_VD) {
+    const Tensor residual_CV = buffer_CV_.narrow(0, 0, tokens.size());
+    const Tensor coefficient_C1 = coefficients(tokens);
+    Tensor d_hidden = d_hidden_CD.narrow(0, tokens.begin, tokens.size());
+    at::mm_out(d_hidden, residual_CV, weight_VD_);
+    d_hidden.mul_(coefficient_C1);
+    if (!d_weight_VD.defined()) return;
+    const Tensor scaled_CD =
+        hidden_CD_.narrow(0, tokens.begin, tokens.size()).mul(coefficient_C1).to(hidden_CD_.scalar_type());
+    add_product(d_weight_VD, residual_CV.t(), scaled_CD);
+  }
+
+ private:
+  size_t row_of(std::int64_t token) const { return row_of_C_[static_cast<size_t>(token)]; }
+
+  Tensor coefficients(Range tokens) const {
+    Tensor result_C1 = at::empty({tokens.size(), 1}, at::kDouble);
+    double* values = result_C1.mutable_data_ptr<double>();
+    for (std::int64_t c = 0; c < tokens.size(); ++c) values[c] = dloss_dlogp_[row_of(tokens.begin + c)];
+    return result_C1.to(hidden_CD_.device(), at::toOpMathType(hidden_CD_.scalar_type()));
+  }
+
+  // sum += a b, rounded to sum's dtype only.
+  static void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
+    if (sum.scalar_type() == b.scalar_type()) {
+      sum.addmm_(a, b);
+    } else if (sum.is_cuda() && sum.scalar_type() == at::kFloat) {
+      at::addmm_out(sum, sum, a, b, at::kFloat);
+    } else {
+      sum.add_(at::mm(a, b));
+    }
+  }
+
+  Tensor hidden_CD_, weight_VD_, targets_C_;
+  const std::vector<std::int64_t>& offsets_;
+  std::int64_t chunk_tokens_;
+  std::vector<double> logp_, dloss_dlogp_;
+  Tensor buffer_CV_;
+  std::vector<size_t> row_of_C_;
+};
+
+// Consecutive units joined while their tokens fit a chunk; a longer unit is alone.
+std::vector<Range> join_units(const HeadPass& pass, std::span<const std::int64_t> unit_offsets,
+                              std::int64_t chunk_tokens) {
+  std::vector<Range> chunks;
+  for (size_t i = 0; i + 1 < unit_offsets.size(); ++i) {
+    const Range unit = {unit_offsets[i], unit_offsets[i + 1]};
+    if (!chunks.empty() && pass.tokens_of({chunks.back().begin, unit.end}).size() <= chunk_tokens) {
+      chunks.back().end = unit.end;
+    } else {
+      chunks.push_back(unit);
+    }
+  }
+  return chunks;
+}
+
+}  // namespace
+
+std::vector<double> row_logprobs(const HeadInput& input, const HeadOptions& options) {
+  check(input, options);
+  const at::NoGradGuard no_grad;
+  HeadPass pass(input, options);
+  for (const Range piece : pass.pieces({0, input.hidden_CD.size(0)}))
+    pass.forward(piece, Logits::kDiscard, true);
+  return std::move(pass.logp());
+}
+
+HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
+                              const RowGradientFunction& gradient, Tensor d_weight_VD,
+                              const HeadOptions& options) {
+  check(input, options);
+  const auto num_rows = static_cast<std::int64_t>(input.row_offsets.size()) - 1;
+  DDRO_CHECK(!unit_offsets.empty() && unit_offsets.front() == 0 && unit_offsets.back() == num_rows &&
+                 std::is_sorted(unit_offsets.begin(), unit_offsets.end()),
+             "unit offsets ascend from 0 to N");
+  DDRO_CHECK(!d_weight_VD.defined() ||
+                 (d_weight_VD.sizes() == input.weight_VD.sizes() &&
+                  d_weight_VD.device() == input.weight_VD.device() && d_weight_VD.is_contiguous()),
+             "d_weight is like the weight");
+  DDRO_CHECK(!d_weight_VD.defined() || d_weight_VD.scalar_type() == at::kFloat ||
+                 d_weight_VD.scalar_type() == at::kDouble,
+             "d_weight is float32 or float64");
+  const at::NoGradGuard no_grad;
+  HeadPass pass(input, options);
+  Tensor d_hidden_CD = at::empty(input.hidden_CD.sizes(), input.hidden_CD.options());
+  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+    const std::vector<Range> pieces = pass.pieces(pass.tokens_of(rows));
+    // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
+    // known.
+    const bool one_pass = pieces.size() <= 1;
+    for (const Range piece : pieces)
+      pass.forward(piece, one_pass ? Logits::kResidual : Logits::kDiscard, true);
+    const auto first = static_cast<size_t>(rows.begin);
+    const auto count = static_cast<size_t>(rows.size());
+    gradient(rows.begin, std::span<const double>(pass.logp()).subspan(first, count),
+             pass.dloss_dlogp().subspan(first, count));
+    for (const Range piece : pieces) {
+      if (!one_pass) pass.forward(piece, Logits::kResidual, false);
+      pass.backward(piece, d_hidden_CD, d_weight_VD);
+    }
+  }
+  return {std::move(pass.logp()), d_hidden_CD};
+}
+
+}  // namespace ddro::ops
