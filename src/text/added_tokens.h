@@ -1,0 +1,72 @@
+// Tokens that are found in the text before the model sees it.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ddro/text/tokenizer.h"
+
+namespace ddro::text {
+
+struct AddedToken {
+  std::string content;
+  TokenId id = 0;
+  bool single_word = false;  // only where no word character touches it
+  bool lstrip = false;       // takes the white space on its left with it
+  bool rstrip = false;
+  bool normalized = false;   // looked for in normalized text
+  bool special = false;
+
+  // Flagged special, or more than white space.
+  bool is_control() const;
+};
+
+// A set of strings in which the longest that begins at a place is found.
+class TokenTrie {
+ public:
+  // `value` is what the string stands for; the first of two equal strings stays.
+  void add(std::string_view text, size_t value);
+
+  // The longest string that begins at `begin` and that `allowed(value, end)` takes; npos if there is none.
+  struct Found {
+    size_t value = std::string_view::npos;
+    size_t end = 0;
+  };
+  Found longest(std::string_view text, size_t begin, const std::function<bool(size_t, size_t)>& allowed) const;
+  bool may_begin(char byte) const { return first_[static_cast<unsigned char>(byte)]; }
+  bool empty() const { return values_.empty(); }
+
+ private:
+  std::array<bool, 256> first_{};
+  std::unordered_map<std::uint64_t, std::uint32_t> edges_;  // node * 256 + byte -> node; the root is 0
+  std::unordered_map<std::uint32_t, size_t> values_;
+  std::uint32_t num_nodes_ = 1;
+};
+
+// A part of a text: an added token, or what lies between two. Parts may overlap where one token strips the white space
+// that another is made of.
+struct TextPart {
+  Span span;
+  const AddedToken* token = nullptr;
+};
+
+class AddedTokenFinder {
+ public:
+  // Looks for `pattern` (the token's content, perhaps normalized); `token` must outlive this.
+  void add(const std::string& pattern, const AddedToken& token);
+
+  // Cuts `text` at the tokens, leftmost first and longest first. A control token whose bytes `forbidden` holds back is
+  // not seen.
+  std::vector<TextPart> find(std::string_view text, const std::function<bool(Span)>& forbidden) const;
+  bool empty() const { return tokens_.empty(); }
+
+ private:
+  TokenTrie trie_;
+  std::vector<const AddedToken*> tokens_;
+};
+
+}  // namespace ddro::text

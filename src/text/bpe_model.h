@@ -1,0 +1,120 @@
+// Byte pair encoding of one piece of text, as the BPE model of Hugging Face's tokenizers does it.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "text/component.h"
+#include "text/pair_table.h"
+
+namespace ddro::text {
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+using StringIds = std::unordered_map<std::string, TokenId, StringHash, std::equal_to<>>;
+
+// A token of a word, and the word's bytes [begin, end) that it stands for.
+struct WordToken {
+  TokenId id = 0;
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+};
+
+// What encoding needs besides the model: buffers, and a cache of short words in fixed memory. For one thread at a time.
+class BpeWorkspace {
+ public:
+  BpeWorkspace();
+
+ private:
+  friend class BpeModel;
+  // The tokens of one word of up to 23 bytes; each word has one place, which the last one to come takes.
+  struct CachedWord {
+    std::uint64_t key[3];  // the word's bytes, then zeros; the last byte is its length
+    std::uint8_t size;
+    std::uint8_t ends[7];
+    TokenId ids[8];
+  };
+  struct Candidate {
+    Merge merge;
+    std::uint32_t position;
+    bool operator<(const Candidate& other) const {  // the largest comes first
+      return merge.rank != other.merge.rank ? merge.rank > other.merge.rank : position > other.position;
+    }
+  };
+  CachedWord* find(std::string_view word);
+
+  std::vector<CachedWord> cache_;
+  std::vector<WordToken> symbols_;
+  std::vector<const Merge*> merges_;  // of each symbol with the next one
+  std::vector<std::int32_t> previous_;
+  std::vector<std::int32_t> next_;
+  std::vector<Candidate> heap_;
+};
+
+class BpeModel {
+ public:
+  // `bytes`: words are bytes, and the vocabulary writes them in the byte alphabet; else words are UTF-8.
+  // Error(kModel): a model other than BPE, unknown fields, dropout, word affixes, double ids, merges of unknown tokens.
+  BpeModel(const Component& component, bool bytes);
+
+  const StringIds& vocabulary() const { return vocabulary_; }
+
+  // Ids that merging does not produce in words that are encoded with `literal`.
+  void set_control_ids(const std::vector<TokenId>& ids);
+
+  // Appends the tokens of `word`. Time n log n, memory linear in the word's length.
+  void encode(std::string_view word, bool literal, BpeWorkspace& workspace, std::vector<WordToken>& tokens) const;
+  bool control_reachable() const { return control_reachable_; }
+
+ private:
+  // How a character (or byte) starts out.
+  struct Unit {
+    TokenId id = -1;                  // its own token, if it has one
+    std::vector<TokenId> fallback;    // else its byte tokens, if all exist
+  };
+
+  void read_vocabulary(const Component& component);
+  void read_merges(const Component& component);
+  void add_merge(const std::string& left, const std::string& right, std::uint32_t rank, const Component& component);
+  void make_byte_units();
+  Unit make_unit(std::string_view character) const;
+  // The unit at `offset` and its bytes; `storage` holds it if it has no token of its own.
+  const Unit& unit_at(std::string_view word, size_t offset, size_t& length, Unit& storage) const;
+  bool is_control(TokenId id) const {
+    return static_cast<size_t>(id) < control_.size() && control_[static_cast<size_t>(id)];
+  }
+
+  void encode_long(std::string_view word, bool literal, BpeWorkspace& workspace, std::vector<WordToken>& tokens) const;
+  void encode_part(std::string_view part, std::uint32_t offset, bool literal, BpeWorkspace& workspace,
+                   std::vector<WordToken>& tokens) const;
+  void start(std::string_view part, BpeWorkspace& workspace) const;
+  const Merge* find_merge(TokenId left, TokenId right, bool literal) const;
+  void merge_short(bool literal, BpeWorkspace& workspace) const;
+  void merge_long(bool literal, BpeWorkspace& workspace) const;
+
+  bool bytes_;
+  bool fuse_unknown_ = false;
+  bool ignore_merges_ = false;
+  bool has_unknown_ = false;
+  TokenId unknown_ = -1;  // -1: the vocabulary lacks it, so that a text that needs it is refused
+  std::string place_;
+  StringIds vocabulary_;                                  // as the file writes tokens
+  StringIds words_;                                       // as words write them, for ignore_merges
+  std::array<TokenId, 256> fallback_;                     // byte tokens; -1 where there is none or no byte fallback
+  std::unordered_map<char32_t, Unit> characters_;         // those with a token of their own
+  std::vector<Unit> byte_units_;                          // 256, of a model of bytes
+  PairTable merges_{0};
+  std::bitset<65536> joined_;  // two bytes side by side within some merged token: first * 256 + second
+  std::vector<bool> produced_;  // by some merge
+  std::vector<bool> control_;
+  bool control_reachable_ = false;  // merging, or ignore_merges, can produce a control token
+};
+
+}  // namespace ddro::text

@@ -1,0 +1,130 @@
+#include "text/component.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+#include "ddro/base/files.h"
+#include "ddro/base/utf8.h"
+
+namespace ddro::text {
+namespace {
+
+constexpr size_t kMaxDepth = 64;
+
+}  // namespace
+
+Value read_large_json(const std::filesystem::path& path) {
+  const std::string where = "[" + printable(path.string(), 400) + "] ";
+  const std::string text = read_file(path, ErrorKind::kModel, std::uint64_t{1} << 30);
+  const size_t invalid = find_invalid_utf8(text);
+  if (invalid != std::string::npos) {
+    throw model_error(where + "not valid UTF-8 at byte " + std::to_string(invalid));
+  }
+  std::vector<std::unordered_set<std::string>> keys;
+  const auto check = [&](int, Value::parse_event_t event, Value& parsed) {
+    if (event == Value::parse_event_t::object_start || event == Value::parse_event_t::array_start) {
+      keys.emplace_back();
+      if (keys.size() > kMaxDepth) {
+        throw model_error(where + "nested deeper than " + std::to_string(kMaxDepth) + " levels");
+      }
+    } else if (event == Value::parse_event_t::object_end || event == Value::parse_event_t::array_end) {
+      keys.pop_back();
+    } else if (event == Value::parse_event_t::key) {
+      const auto& key = parsed.get_ref<const std::string&>();
+      if (!keys.back().insert(key).second) {
+        throw model_error(where + "the key \"" + printable(key) + "\" occurs twice in one object");
+      }
+    }
+    return true;
+  };
+  try {
+    return Value::parse(text, check);
+  } catch (const Value::parse_error& error) {
+    throw model_error(where + "not valid JSON at byte " + std::to_string(error.byte));
+  } catch (const Value::exception& error) {
+    throw model_error(where + "not valid JSON: " + printable(error.what()));
+  }
+}
+
+Component::Component(const Value& value, std::string place) : value_(value), place_(std::move(place)) {
+  if (!value_.is_object()) refuse(std::string("got ") + value_.type_name() + ", expected an object");
+}
+
+void Component::refuse(const std::string& what) const { throw model_error("[" + place_ + "] " + what); }
+
+void Component::expect_only(std::initializer_list<const char*> fields) const {
+  for (const auto& [key, unused] : value_.items()) {
+    const auto known = [&](const char* field) { return key == field; };
+    if (key != "type" && std::none_of(fields.begin(), fields.end(), known)) {
+      refuse("unknown field \"" + printable(key) + "\"");
+    }
+  }
+}
+
+bool Component::has(const char* field) const {
+  const auto found = value_.find(field);
+  return found != value_.end() && !found->is_null();
+}
+
+const Value& Component::at(const char* field) const {
+  const auto found = value_.find(field);
+  if (found == value_.end()) refuse(std::string("field \"") + field + "\" is missing");
+  return *found;
+}
+
+std::string Component::text(const char* field) const {
+  const Value& value = at(field);
+  if (!value.is_string()) {
+    refuse(std::string("field \"") + field + "\": got " + value.type_name() + ", expected a string");
+  }
+  return value.get<std::string>();
+}
+
+std::string Component::text_or(const char* field, const std::string& absent) const {
+  return has(field) ? text(field) : absent;
+}
+
+bool Component::flag(const char* field) const {
+  const Value& value = at(field);
+  if (!value.is_boolean()) {
+    refuse(std::string("field \"") + field + "\": got " + value.type_name() + ", expected true or false");
+  }
+  return value.get<bool>();
+}
+
+bool Component::flag_or(const char* field, bool absent) const { return has(field) ? flag(field) : absent; }
+
+TokenId Component::id(const char* field) const { return token_id(at(field), place_ + ": " + field); }
+
+size_t Component::count(const char* field) const {
+  const Value& value = at(field);
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > (1u << 30)) {
+    refuse(std::string("field \"") + field + "\": got " + printable(value.dump(), 40) + ", expected a count");
+  }
+  return value.get<size_t>();
+}
+
+Component Component::child(const char* field) const { return {at(field), place_ + "." + field}; }
+
+std::vector<Component> Component::children(const char* field) const {
+  const Value& list = at(field);
+  if (!list.is_array()) {
+    refuse(std::string("field \"") + field + "\": got " + list.type_name() + ", expected a list");
+  }
+  std::vector<Component> result;
+  for (size_t i = 0; i < list.size(); ++i) {
+    result.emplace_back(list[i], place_ + "." + field + "[" + std::to_string(i) + "]");
+  }
+  return result;
+}
+
+TokenId token_id(const Value& value, const std::string& place) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxTokenId)) {
+    throw model_error("[" + place + "] token id: got " + printable(value.dump(), 40) +
+                      ", expected a whole number from 0 to " + std::to_string(kMaxTokenId));
+  }
+  return value.get<TokenId>();
+}
+
+}  // namespace ddro::text

@@ -1,0 +1,103 @@
+#include "text/end_tokens.h"
+
+#include <algorithm>
+
+#include "ddro/base/error.h"
+#include "ddro/base/log.h"
+
+namespace ddro::text {
+namespace {
+
+struct EndIds {
+  std::string source;
+  std::vector<TokenId> ids;
+};
+
+Json read_if_there(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return Json::object();
+  Json json = read_json_file(file.string(), ErrorKind::kModel);
+  if (!json.is_object()) throw model_error("[" + printable(file.string(), 400) + "] expected an object");
+  return json;
+}
+
+TokenId read_id(const Json& value, const std::string& where, const Tokenizer& tokenizer) {
+  const bool number = value.is_number_unsigned() &&
+                      value.get<std::uint64_t>() < static_cast<std::uint64_t>(tokenizer.id_limit());
+  const TokenId id = number ? value.get<TokenId>() : -1;
+  if (id < 0 || tokenizer.token_of(id).empty()) {
+    throw model_error("[" + where + "] eos_token_id: got " + printable(value.dump(), 40) + ", expected the id of a token");
+  }
+  return id;
+}
+
+EndIds read_file_ids(const std::filesystem::path& file, const Tokenizer& tokenizer) {
+  const std::string where = printable(file.string(), 400);
+  const Json json = read_if_there(file);
+  EndIds result{file.filename().string(), {}};
+  const auto value = json.find("eos_token_id");
+  if (value == json.end() || value->is_null()) return result;
+  if (!value->is_array()) {
+    result.ids.push_back(read_id(*value, where, tokenizer));
+    return result;
+  }
+  for (const Json& id : *value) {
+    const TokenId number = read_id(id, where, tokenizer);
+    if (std::find(result.ids.begin(), result.ids.end(), number) == result.ids.end()) result.ids.push_back(number);
+  }
+  return result;
+}
+
+std::string write_ids(const EndIds& end) {
+  std::string text = end.source + " says";
+  for (const TokenId id : end.ids) text += " " + std::to_string(id);
+  return text;
+}
+
+}  // namespace
+
+Json read_named_tokens(const std::filesystem::path& model_folder) {
+  Json result = Json::object();
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const Json config = read_if_there(model_folder / name);
+    for (const auto& [key, value] : config.items()) {
+      const bool names_token = key.size() > 6 && key.compare(key.size() - 6, 6, "_token") == 0;
+      if (!names_token || (result.contains(key) && !result[key].is_null())) continue;
+      if (value.is_string() || value.is_null()) {
+        result[key] = value;
+      } else if (value.is_object() && value.contains("content") && value["content"].is_string()) {
+        result[key] = value["content"];
+      }
+    }
+  }
+  return result;
+}
+
+std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, const Tokenizer& tokenizer,
+                                  const Json& named_tokens) {
+  std::vector<EndIds> given = {read_file_ids(model_folder / "generation_config.json", tokenizer),
+                               read_file_ids(model_folder / "config.json", tokenizer)};
+  const auto name = named_tokens.find("eos_token");
+  if (name != named_tokens.end() && name->is_string()) {
+    const TokenId id = tokenizer.id_of(name->get<std::string>());
+    given.push_back({"the tokenizer", id < 0 ? std::vector<TokenId>{} : std::vector<TokenId>{id}});
+  }
+  std::erase_if(given, [](const EndIds& end) { return end.ids.empty(); });
+  if (given.empty()) {
+    throw model_error("[" + printable(model_folder.string(), 400) +
+                      "] no end token; expected eos_token_id in generation_config.json or config.json, or eos_token in "
+                      "tokenizer_config.json");
+  }
+  const auto sorted = [](std::vector<TokenId> ids) {
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  };
+  for (size_t i = 1; i < given.size(); ++i) {
+    if (sorted(given[i].ids) == sorted(given[0].ids)) continue;
+    log_warning("[" + printable(model_folder.string(), 400) + "] end tokens differ: " + write_ids(given[0]) + ", " +
+                write_ids(given[i]) + "; the first is used");
+    break;
+  }
+  return given[0].ids;
+}
+
+}  // namespace ddro::text

@@ -1,0 +1,145 @@
+#include "text/json_tokenizer.h"
+
+#include <algorithm>
+
+#include "ddro/base/error.h"
+#include "ddro/base/utf8.h"
+
+namespace ddro::text {
+
+bool overlaps(std::span<const Span> spans, Span span) {
+  const auto first = std::upper_bound(spans.begin(), spans.end(), span.begin,
+                                      [](size_t begin, const Span& s) { return begin < s.end; });
+  return first != spans.end() && first->begin < span.end && first->begin < first->end;
+}
+
+void check_input(std::string_view text, std::span<const Span> literal) {
+  if (text.size() > (size_t{1} << 30)) throw input_error("[text] longer than 1 GiB");
+  const size_t invalid = find_invalid_utf8(text);
+  if (invalid != std::string_view::npos) {
+    throw input_error("[text] not valid UTF-8 at byte " + std::to_string(invalid));
+  }
+  size_t end = 0;
+  for (const Span& span : literal) {
+    DDRO_CHECK(span.begin >= end && span.end >= span.begin && span.end <= text.size(), "literal spans");
+    end = span.end;
+  }
+}
+
+struct JsonTokenizer::Call {
+  const JsonTokenizer& tokenizer;
+  std::span<const Span> literal;
+  std::unique_ptr<BpeWorkspace> workspace;
+  Encoding result;
+  std::vector<WordToken> word_tokens;
+
+  Call(const JsonTokenizer& owner, std::span<const Span> literal_spans) : tokenizer(owner), literal(literal_spans) {
+    const std::lock_guard lock(tokenizer.workspaces_lock_);
+    if (!tokenizer.workspaces_.empty()) {
+      workspace = std::move(tokenizer.workspaces_.back());
+      tokenizer.workspaces_.pop_back();
+    } else {
+      workspace = std::make_unique<BpeWorkspace>();
+    }
+  }
+  ~Call() {
+    const std::lock_guard lock(tokenizer.workspaces_lock_);
+    tokenizer.workspaces_.push_back(std::move(workspace));
+  }
+};
+
+template <typename OnToken, typename OnText>
+void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> literal, const OnToken& on_token,
+                                  const OnText& on_text) const {
+  const auto held_back = [&](Span span) { return overlaps(literal, span); };
+  for (const TextPart& raw : raw_finder_.find(text, held_back)) {
+    if (raw.token) {
+      on_token(*raw.token, raw.span);
+      continue;
+    }
+    AlignedText part(text.substr(raw.span.begin, raw.span.end - raw.span.begin), raw.span.begin);
+    normalizer_.apply(part);
+    if (part.text().empty()) continue;
+    const auto origin_held_back = [&](Span span) { return overlaps(literal, part.origin(span)); };
+    for (const TextPart& inner : normalized_finder_.find(part.text(), origin_held_back)) {
+      if (inner.token) {
+        on_token(*inner.token, part.origin(inner.span));
+      } else {
+        on_text(part.slice(inner.span));
+      }
+    }
+  }
+}
+
+Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> literal) const {
+  check_input(text, literal);
+  Call call(*this, literal);
+  call.result.ids.reserve(text.size() / 3);
+  call.result.offsets.reserve(text.size() / 3);
+  for_each_part(
+      text, literal,
+      [&](const AddedToken& token, Span origin) {
+        call.result.ids.push_back(token.id);
+        call.result.offsets.push_back(origin);
+      },
+      [&](const AlignedText& part) { encode_part(part, call); });
+  return std::move(call.result);
+}
+
+void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
+  Pieces pieces{part, {{0, part.text().size()}}};
+  pre_tokenizer_.apply(pieces);
+  const std::string_view text = pieces.text.text();
+  const bool may_hold_back = model_->control_reachable() && !call.literal.empty();
+  for (const Span& piece : pieces.spans) {
+    const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
+    call.word_tokens.clear();
+    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace, call.word_tokens);
+    for (const WordToken& token : call.word_tokens) {
+      call.result.ids.push_back(token.id);
+      call.result.offsets.push_back(pieces.text.origin({piece.begin + token.begin, piece.begin + token.end}));
+    }
+  }
+}
+
+std::string JsonTokenizer::decode(std::span<const TokenId> ids, bool skip_control) const {
+  std::vector<std::string> texts;
+  for (const TokenId id : ids) {
+    if (id < 0 || id >= id_limit() || !tokens_[static_cast<size_t>(id)].text) continue;
+    if (skip_control && is_control(id)) continue;
+    texts.push_back(*tokens_[static_cast<size_t>(id)].text);
+  }
+  return decoder_.decode(std::move(texts));
+}
+
+TokenId JsonTokenizer::id_of(std::string_view token) const {
+  const auto added = std::find_if(added_.begin(), added_.end(), [&](const AddedToken& t) { return t.content == token; });
+  if (added != added_.end()) return added->id;
+  const auto found = model_->vocabulary().find(token);
+  return found == model_->vocabulary().end() ? -1 : found->second;
+}
+
+std::string JsonTokenizer::token_of(TokenId id) const {
+  if (id < 0 || id >= id_limit() || !tokens_[static_cast<size_t>(id)].text) return "";
+  return *tokens_[static_cast<size_t>(id)].text;
+}
+
+bool JsonTokenizer::is_control(TokenId id) const {
+  if (id < 0 || id >= id_limit()) return false;
+  const AddedToken* added = tokens_[static_cast<size_t>(id)].added;
+  return added && added->is_control();
+}
+
+std::vector<Span> JsonTokenizer::find_control_text(std::string_view text) const {
+  check_input(text, {});
+  std::vector<Span> found;
+  for_each_part(
+      text, {},
+      [&](const AddedToken& token, Span origin) {
+        if (token.is_control()) found.push_back(origin);
+      },
+      [](const AlignedText&) {});
+  return found;
+}
+
+}  // namespace ddro::text

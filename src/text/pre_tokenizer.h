@@ -1,0 +1,39 @@
+// The pre-tokenizer of a tokenizer.json: cuts normalized text into the pieces that the model sees one by one.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "text/aligned_text.h"
+#include "text/component.h"
+
+namespace ddro::text {
+
+struct Pieces {
+  AlignedText text;
+  std::vector<Span> spans;  // of text, in order; bytes outside of them are dropped
+};
+
+class PreTokenizer {
+ public:
+  PreTokenizer() = default;  // one piece
+  // ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for anything else.
+  explicit PreTokenizer(const Component& component);
+
+  void apply(Pieces& pieces) const;
+  // True when the last step writes bytes as characters of the byte alphabet. `apply` leaves that to the model, which
+  // then takes bytes.
+  bool ends_in_bytes() const { return ends_in_bytes_; }
+
+ private:
+  using Step = std::function<void(Pieces&)>;
+  void add(const Component& component, bool last);
+  void add_byte_level(const Component& component, bool last);
+  void add_split(const Component& component);
+  void add_metaspace(const Component& component);
+
+  std::vector<Step> steps_;
+  bool ends_in_bytes_ = false;
+};
+
+}  // namespace ddro::text
