@@ -47,6 +47,13 @@ void check(const HeadInput& input, const HeadOptions& options) {
   check_targets(input);
 }
 
+void check_units(const HeadInput& input, std::span<const std::int64_t> unit_offsets) {
+  const auto num_rows = static_cast<std::int64_t>(input.row_offsets.size()) - 1;
+  DDRO_CHECK(!unit_offsets.empty() && unit_offsets.front() == 0 && unit_offsets.back() == num_rows &&
+                 std::is_sorted(unit_offsets.begin(), unit_offsets.end()),
+             "unit offsets ascend from 0 to N");
+}
+
 // One call's tensors and the buffer that every chunk's logits pass through.
 class HeadPass {
  public:
@@ -155,12 +162,15 @@ std::vector<Range> join_units(const HeadPass& pass, std::span<const std::int64_t
 
 }  // namespace
 
-std::vector<double> row_logprobs(const HeadInput& input, const HeadOptions& options) {
+std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
+                                 const HeadOptions& options) {
   check(input, options);
+  check_units(input, unit_offsets);
   const at::NoGradGuard no_grad;
   HeadPass pass(input, options);
-  for (const Range piece : pass.pieces({0, input.hidden_CD.size(0)}))
-    pass.forward(piece, Logits::kDiscard, true);
+  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+    for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Logits::kDiscard, true);
+  }
   return std::move(pass.logp());
 }
 
@@ -168,10 +178,7 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
                               const RowGradientFunction& gradient, Tensor d_weight_VD,
                               const HeadOptions& options) {
   check(input, options);
-  const auto num_rows = static_cast<std::int64_t>(input.row_offsets.size()) - 1;
-  DDRO_CHECK(!unit_offsets.empty() && unit_offsets.front() == 0 && unit_offsets.back() == num_rows &&
-                 std::is_sorted(unit_offsets.begin(), unit_offsets.end()),
-             "unit offsets ascend from 0 to N");
+  check_units(input, unit_offsets);
   DDRO_CHECK(!d_weight_VD.defined() ||
                  (d_weight_VD.sizes() == input.weight_VD.sizes() &&
                   d_weight_VD.device() == input.weight_VD.device() && d_weight_VD.is_contiguous()),
