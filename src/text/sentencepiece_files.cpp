@@ -169,7 +169,8 @@ SentencePieceSettings read_sentencepiece_settings(const std::filesystem::path& m
   const std::filesystem::path file = model_folder / "tokenizer_config.json";
   Value json = read_object(file);
   if (!json.contains("added_tokens_decoder")) {  // older folders name special tokens in a file of their own
-    for (const auto& [key, value] : read_object(model_folder / "special_tokens_map.json").items()) json[key] = value;
+    const Value older = read_object(model_folder / "special_tokens_map.json");
+    for (const auto& [key, value] : older.items()) json[key] = value;
   }
   const Component config(json, printable(file.string(), 400));
   const std::string type = config.text_or("tokenizer_class", "LlamaTokenizer");
