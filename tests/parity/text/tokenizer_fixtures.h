@@ -16,7 +16,8 @@ inline std::filesystem::path tokenizer_fixtures() {
   const char* folder = std::getenv("DDRO_FIXTURES");
   const std::filesystem::path path = std::filesystem::path(folder ? folder : "") / "tokenizers";
   if (!std::filesystem::exists(path / "normal_forms.jsonl")) {
-    throw std::runtime_error("no fixtures in " + path.string() + "; make them with tests/fixtures/make_tokenizers.py");
+    throw std::runtime_error("no fixtures in " + path.string() +
+                             "; make them with tests/fixtures/make_tokenizers.py");
   }
   return path;
 }
