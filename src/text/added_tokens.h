@@ -18,7 +18,7 @@ struct AddedToken {
   bool single_word = false;  // only where no word character touches it
   bool lstrip = false;       // takes the white space on its left with it
   bool rstrip = false;
-  bool normalized = false;   // looked for in normalized text
+  bool normalized = false;  // looked for in normalized text
   bool special = false;
 
   // Flagged special, or more than white space.
@@ -36,7 +36,8 @@ class TokenTrie {
     size_t value = std::string_view::npos;
     size_t end = 0;
   };
-  Found longest(std::string_view text, size_t begin, const std::function<bool(size_t, size_t)>& allowed) const;
+  Found longest(std::string_view text, size_t begin,
+                const std::function<bool(size_t, size_t)>& allowed) const;
   bool may_begin(char byte) const { return first_[static_cast<unsigned char>(byte)]; }
   bool empty() const { return values_.empty(); }
 
@@ -47,8 +48,8 @@ class TokenTrie {
   std::uint32_t num_nodes_ = 1;
 };
 
-// A part of a text: an added token, or what lies between two. Parts may overlap where one token strips the white space
-// that another is made of.
+// A part of a text: an added token, or what lies between two. Parts may overlap where one token strips the
+// white space that another is made of.
 struct TextPart {
   Span span;
   const AddedToken* token = nullptr;
@@ -59,8 +60,8 @@ class AddedTokenFinder {
   // Looks for `pattern` (the token's content, perhaps normalized); `token` must outlive this.
   void add(const std::string& pattern, const AddedToken& token);
 
-  // Cuts `text` at the tokens, leftmost first and longest first. A control token whose bytes `forbidden` holds back is
-  // not seen.
+  // Cuts `text` at the tokens, leftmost first and longest first. A control token whose bytes `forbidden`
+  // holds back is not seen.
   std::vector<TextPart> find(std::string_view text, const std::function<bool(Span)>& forbidden) const;
   bool empty() const { return tokens_.empty(); }
 

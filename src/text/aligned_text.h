@@ -10,8 +10,8 @@
 
 namespace ddro::text {
 
-// A part of the input, unchanged or rewritten. While unchanged it only views the input, which must outlive it; each
-// byte then came from its whole character.
+// A part of the input, unchanged or rewritten. While unchanged it only views the input, which must outlive
+// it; each byte then came from its whole character.
 class AlignedText {
  public:
   AlignedText() = default;
@@ -44,11 +44,12 @@ class Rewriter {
   explicit Rewriter(const AlignedText& from);
 
   size_t position() const { return position_; }
-  void keep(size_t bytes);                                 // copies the next bytes
-  void skip(size_t bytes) { position_ += bytes; }          // drops them
-  void replace(size_t bytes, std::string_view with);       // `with` stands for all of the next bytes (at least one)
-  void insert(std::string_view text);                      // stands for what was read last, or for nothing at the start
-  AlignedText finish();                                    // the rest is kept
+  void keep(size_t bytes);                         // copies the next bytes
+  void skip(size_t bytes) { position_ += bytes; }  // drops them
+  void replace(size_t bytes,
+               std::string_view with);  // `with` stands for all of the next bytes (at least one)
+  void insert(std::string_view text);   // stands for what was read last, or for nothing at the start
+  AlignedText finish();                 // the rest is kept
 
  private:
   void append(std::string_view text, AlignedText::Origin origin);

@@ -19,8 +19,8 @@ constexpr size_t kShortWord = 24;  // symbols; up to here a search for the best 
 
 BpeWorkspace::BpeWorkspace() : cache_(kCacheSlots) {}
 
-// The word's place in the cache, which holds another word if its key differs (it is then made the word's, and empty);
-// null for words that are too long.
+// The word's place in the cache, which holds another word if its key differs (it is then made the word's, and
+// empty); null for words that are too long.
 BpeWorkspace::CachedWord* BpeWorkspace::find(std::string_view word) {
   if (word.size() > kMaxCachedBytes) return nullptr;
   std::uint64_t key[3] = {0, 0, 0};
@@ -53,8 +53,8 @@ void BpeModel::encode(std::string_view word, bool literal, BpeWorkspace& workspa
   }
 }
 
-// No merge crosses two neighbouring units that have tokens of their own when no merged token holds the last byte of
-// the one and the first of the other side by side: cutting there changes nothing.
+// No merge crosses two neighbouring units that have tokens of their own when no merged token holds the last
+// byte of the one and the first of the other side by side: cutting there changes nothing.
 void BpeModel::encode_long(std::string_view word, bool literal, BpeWorkspace& workspace,
                            std::vector<WordToken>& tokens) const {
   size_t begin = 0;
@@ -65,7 +65,8 @@ void BpeModel::encode_long(std::string_view word, bool literal, BpeWorkspace& wo
     if (known && own) {
       const auto first = static_cast<size_t>(static_cast<unsigned char>(word[at - 1]));
       if (!joined_[first * 256 + static_cast<unsigned char>(word[at])]) {
-        encode_part(word.substr(begin, at - begin), static_cast<std::uint32_t>(begin), literal, workspace, tokens);
+        encode_part(word.substr(begin, at - begin), static_cast<std::uint32_t>(begin), literal, workspace,
+                    tokens);
         begin = at;
       }
     }
@@ -107,7 +108,8 @@ void BpeModel::encode_part(std::string_view part, std::uint32_t offset, bool lit
   }
 }
 
-const BpeModel::Unit& BpeModel::unit_at(std::string_view word, size_t offset, size_t& length, Unit& storage) const {
+const BpeModel::Unit& BpeModel::unit_at(std::string_view word, size_t offset, size_t& length,
+                                        Unit& storage) const {
   if (bytes_) {
     length = 1;
     return byte_units_[static_cast<unsigned char>(word[offset])];
@@ -120,8 +122,8 @@ const BpeModel::Unit& BpeModel::unit_at(std::string_view word, size_t offset, si
   return storage;
 }
 
-// Fills the symbols with the units of `part`. Unknown ones become the unknown token (one for a run of them if they are
-// fused), written when the next known unit comes, or nothing if the model has none.
+// Fills the symbols with the units of `part`. Unknown ones become the unknown token (one for a run of them if
+// they are fused), written when the next known unit comes, or nothing if the model has none.
 void BpeModel::start(std::string_view part, BpeWorkspace& workspace) const {
   std::vector<WordToken>& symbols = workspace.symbols_;
   symbols.clear();
@@ -142,7 +144,8 @@ void BpeModel::start(std::string_view part, BpeWorkspace& workspace) const {
       for (const TokenId id : unit.fallback) symbols.push_back({id, begin, end});
     } else if (has_unknown_) {
       if (unknown_ < 0) {
-        throw model_error("[" + place_ + "] the text needs the unknown token, which is not in the vocabulary");
+        throw model_error("[" + place_ +
+                          "] the text needs the unknown token, which is not in the vocabulary");
       }
       if (pending.id >= 0 && fuse_unknown_) {
         pending.end = end;
@@ -183,7 +186,8 @@ void BpeModel::merge_short(bool literal, BpeWorkspace& workspace) const {
   }
 }
 
-// A linked list of symbols and a heap of candidate pairs; a candidate whose pair has changed since is dropped.
+// A linked list of symbols and a heap of candidate pairs; a candidate whose pair has changed since is
+// dropped.
 void BpeModel::merge_long(bool literal, BpeWorkspace& workspace) const {
   std::vector<WordToken>& symbols = workspace.symbols_;
   std::vector<std::int32_t>& previous = workspace.previous_;
@@ -196,7 +200,8 @@ void BpeModel::merge_long(bool literal, BpeWorkspace& workspace) const {
   const auto propose = [&](std::int32_t left) {
     const std::int32_t right = next[static_cast<size_t>(left)];
     if (right == size) return false;
-    const Merge* merge = find_merge(symbols[static_cast<size_t>(left)].id, symbols[static_cast<size_t>(right)].id, literal);
+    const Merge* merge =
+        find_merge(symbols[static_cast<size_t>(left)].id, symbols[static_cast<size_t>(right)].id, literal);
     if (merge) heap.push_back({*merge, static_cast<std::uint32_t>(left)});
     return merge != nullptr;
   };

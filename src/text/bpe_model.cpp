@@ -10,8 +10,8 @@ namespace ddro::text {
 BpeModel::BpeModel(const Component& component, bool bytes) : bytes_(bytes), place_(component.place()) {
   const std::string type = component.text_or("type", "BPE");
   if (type != "BPE") component.refuse("unknown model \"" + printable(type) + "\"");
-  component.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                         "byte_fallback", "ignore_merges", "vocab", "merges"});
+  component.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+                         "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   if (component.has("dropout") && component.at("dropout") != 0) component.refuse("dropout is not supported");
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!component.text_or(affix, "").empty()) component.refuse(std::string(affix) + " is not supported");
@@ -30,8 +30,8 @@ void BpeModel::read_vocabulary(const Component& component) {
     const auto entry = vocabulary_.emplace(token, number).first;
     const auto [owner, added] = owners.emplace(number, &entry->first);
     if (!added) {
-      vocab.refuse("\"" + printable(*owner->second) + "\" and \"" + printable(token) + "\" have the same id " +
-                   std::to_string(number));
+      vocab.refuse("\"" + printable(*owner->second) + "\" and \"" + printable(token) +
+                   "\" have the same id " + std::to_string(number));
     }
   }
   if (component.has("unk_token")) {
@@ -87,7 +87,8 @@ void BpeModel::read_merges(const Component& component) {
   for (const Value& entry : list) {
     const std::string number = std::to_string(rank);
     if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
-      add_merge(entry[0].get_ref<const std::string&>(), entry[1].get_ref<const std::string&>(), rank++, component);
+      add_merge(entry[0].get_ref<const std::string&>(), entry[1].get_ref<const std::string&>(), rank++,
+                component);
     } else if (entry.is_string()) {
       const auto& text = entry.get_ref<const std::string&>();
       if (text.rfind("#version", 0) == 0) continue;
@@ -120,7 +121,8 @@ void BpeModel::add_merge(const std::string& left, const std::string& right, std:
   produced_[static_cast<size_t>(ids[2])] = true;
   const std::string raw = bytes_ ? bytes_behind(texts[2]).value_or("") : texts[2];
   for (size_t i = 0; i + 1 < raw.size(); ++i) {
-    joined_.set(static_cast<size_t>(static_cast<unsigned char>(raw[i])) * 256 + static_cast<unsigned char>(raw[i + 1]));
+    joined_.set(static_cast<size_t>(static_cast<unsigned char>(raw[i])) * 256 +
+                static_cast<unsigned char>(raw[i + 1]));
   }
 }
 

@@ -27,7 +27,8 @@ struct WordToken {
   std::uint32_t end = 0;
 };
 
-// What encoding needs besides the model: buffers, and a cache of short words in fixed memory. For one thread at a time.
+// What encoding needs besides the model: buffers, and a cache of short words in fixed memory. For one thread
+// at a time.
 class BpeWorkspace {
  public:
   BpeWorkspace();
@@ -61,7 +62,8 @@ class BpeWorkspace {
 class BpeModel {
  public:
   // `bytes`: words are bytes, and the vocabulary writes them in the byte alphabet; else words are UTF-8.
-  // Error(kModel): a model other than BPE, unknown fields, dropout, word affixes, double ids, merges of unknown tokens.
+  // Error(kModel): a model other than BPE, unknown fields, dropout, word affixes, double ids, merges of
+  // unknown tokens.
   BpeModel(const Component& component, bool bytes);
 
   const StringIds& vocabulary() const { return vocabulary_; }
@@ -70,19 +72,21 @@ class BpeModel {
   void set_control_ids(const std::vector<TokenId>& ids);
 
   // Appends the tokens of `word`. Time n log n, memory linear in the word's length.
-  void encode(std::string_view word, bool literal, BpeWorkspace& workspace, std::vector<WordToken>& tokens) const;
+  void encode(std::string_view word, bool literal, BpeWorkspace& workspace,
+              std::vector<WordToken>& tokens) const;
   bool control_reachable() const { return control_reachable_; }
 
  private:
   // How a character (or byte) starts out.
   struct Unit {
-    TokenId id = -1;                  // its own token, if it has one
-    std::vector<TokenId> fallback;    // else its byte tokens, if all exist
+    TokenId id = -1;                // its own token, if it has one
+    std::vector<TokenId> fallback;  // else its byte tokens, if all exist
   };
 
   void read_vocabulary(const Component& component);
   void read_merges(const Component& component);
-  void add_merge(const std::string& left, const std::string& right, std::uint32_t rank, const Component& component);
+  void add_merge(const std::string& left, const std::string& right, std::uint32_t rank,
+                 const Component& component);
   void make_byte_units();
   Unit make_unit(std::string_view character) const;
   // The unit at `offset` and its bytes; `storage` holds it if it has no token of its own.
@@ -91,7 +95,8 @@ class BpeModel {
     return static_cast<size_t>(id) < control_.size() && control_[static_cast<size_t>(id)];
   }
 
-  void encode_long(std::string_view word, bool literal, BpeWorkspace& workspace, std::vector<WordToken>& tokens) const;
+  void encode_long(std::string_view word, bool literal, BpeWorkspace& workspace,
+                   std::vector<WordToken>& tokens) const;
   void encode_part(std::string_view part, std::uint32_t offset, bool literal, BpeWorkspace& workspace,
                    std::vector<WordToken>& tokens) const;
   void start(std::string_view part, BpeWorkspace& workspace) const;
@@ -105,13 +110,13 @@ class BpeModel {
   bool has_unknown_ = false;
   TokenId unknown_ = -1;  // -1: the vocabulary lacks it, so that a text that needs it is refused
   std::string place_;
-  StringIds vocabulary_;                                  // as the file writes tokens
-  StringIds words_;                                       // as words write them, for ignore_merges
-  std::array<TokenId, 256> fallback_;                     // byte tokens; -1 where there is none or no byte fallback
-  std::unordered_map<char32_t, Unit> characters_;         // those with a token of their own
-  std::vector<Unit> byte_units_;                          // 256, of a model of bytes
+  StringIds vocabulary_;                           // as the file writes tokens
+  StringIds words_;                                // as words write them, for ignore_merges
+  std::array<TokenId, 256> fallback_;              // byte tokens; -1 where there is none or no byte fallback
+  std::unordered_map<char32_t, Unit> characters_;  // those with a token of their own
+  std::vector<Unit> byte_units_;                   // 256, of a model of bytes
   PairTable merges_{0};
-  std::bitset<65536> joined_;  // two bytes side by side within some merged token: first * 256 + second
+  std::bitset<65536> joined_;   // two bytes side by side within some merged token: first * 256 + second
   std::vector<bool> produced_;  // by some merge
   std::vector<bool> control_;
   bool control_reachable_ = false;  // merging, or ignore_merges, can produce a control token

@@ -7,7 +7,8 @@
 
 namespace ddro::text {
 
-// The character (UTF-8) that stands for `byte`: itself where it is printable Latin-1, else one from U+0100 on.
+// The character (UTF-8) that stands for `byte`: itself where it is printable Latin-1, else one from U+0100
+// on.
 const std::string& byte_character(unsigned char byte);
 
 // The bytes that `text` stands for, or nothing if it has a character outside the alphabet.

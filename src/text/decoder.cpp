@@ -64,7 +64,8 @@ void strip_tokens(const std::string& content, size_t start, size_t stop, Tokens&
     size_t end = token.size();
     const size_t size = content.size();
     for (size_t i = 0; i < start && token.compare(begin, size, content) == 0; ++i) begin += size;
-    for (size_t i = 0; i < stop && end >= begin + size && token.compare(end - size, size, content) == 0; ++i) {
+    for (size_t i = 0; i < stop && end >= begin + size && token.compare(end - size, size, content) == 0;
+         ++i) {
       end -= size;
     }
     token = token.substr(begin, end - begin);
@@ -115,8 +116,8 @@ void Decoder::add(const Component& component) {
   } else if (type == "Metaspace") {
     component.expect_only({"replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
     const std::string replacement = one_character(component, "replacement");
-    const bool prepended =
-        component.text_or("prepend_scheme", "always") != "never" && component.flag_or("add_prefix_space", true);
+    const bool prepended = component.text_or("prepend_scheme", "always") != "never" &&
+                           component.flag_or("add_prefix_space", true);
     steps_.emplace_back([=](Tokens& tokens) { decode_metaspace(replacement, prepended, tokens); });
   } else if (type == "Replace") {
     component.expect_only({"pattern", "content"});

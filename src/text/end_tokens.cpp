@@ -25,7 +25,8 @@ TokenId read_id(const Json& value, const std::string& where, const Tokenizer& to
                       value.get<std::uint64_t>() < static_cast<std::uint64_t>(tokenizer.id_limit());
   const TokenId id = number ? value.get<TokenId>() : -1;
   if (id < 0 || tokenizer.token_of(id).empty()) {
-    throw model_error("[" + where + "] eos_token_id: got " + printable(value.dump(), 40) + ", expected the id of a token");
+    throw model_error("[" + where + "] eos_token_id: got " + printable(value.dump(), 40) +
+                      ", expected the id of a token");
   }
   return id;
 }
@@ -42,7 +43,8 @@ EndIds read_file_ids(const std::filesystem::path& file, const Tokenizer& tokeniz
   }
   for (const Json& id : *value) {
     const TokenId number = read_id(id, where, tokenizer);
-    if (std::find(result.ids.begin(), result.ids.end(), number) == result.ids.end()) result.ids.push_back(number);
+    if (std::find(result.ids.begin(), result.ids.end(), number) == result.ids.end())
+      result.ids.push_back(number);
   }
   return result;
 }
@@ -83,9 +85,10 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
   }
   std::erase_if(given, [](const EndIds& end) { return end.ids.empty(); });
   if (given.empty()) {
-    throw model_error("[" + printable(model_folder.string(), 400) +
-                      "] no end token; expected eos_token_id in generation_config.json or config.json, or eos_token in "
-                      "tokenizer_config.json");
+    throw model_error(
+        "[" + printable(model_folder.string(), 400) +
+        "] no end token; expected eos_token_id in generation_config.json or config.json, or eos_token in "
+        "tokenizer_config.json");
   }
   const auto sorted = [](std::vector<TokenId> ids) {
     std::sort(ids.begin(), ids.end());
@@ -93,8 +96,8 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
   };
   for (size_t i = 1; i < given.size(); ++i) {
     if (sorted(given[i].ids) == sorted(given[0].ids)) continue;
-    log_warning("[" + printable(model_folder.string(), 400) + "] end tokens differ: " + write_ids(given[0]) + ", " +
-                write_ids(given[i]) + "; the first is used");
+    log_warning("[" + printable(model_folder.string(), 400) + "] end tokens differ: " + write_ids(given[0]) +
+                ", " + write_ids(given[i]) + "; the first is used");
     break;
   }
   return given[0].ids;

@@ -33,7 +33,8 @@ struct JsonTokenizer::Call {
   Encoding result;
   std::vector<WordToken> word_tokens;
 
-  Call(const JsonTokenizer& owner, std::span<const Span> literal_spans) : tokenizer(owner), literal(literal_spans) {
+  Call(const JsonTokenizer& owner, std::span<const Span> literal_spans)
+      : tokenizer(owner), literal(literal_spans) {
     const std::lock_guard lock(tokenizer.workspaces_lock_);
     if (!tokenizer.workspaces_.empty()) {
       workspace = std::move(tokenizer.workspaces_.back());
@@ -49,8 +50,8 @@ struct JsonTokenizer::Call {
 };
 
 template <typename OnToken, typename OnText>
-void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> literal, const OnToken& on_token,
-                                  const OnText& on_text) const {
+void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> literal,
+                                  const OnToken& on_token, const OnText& on_text) const {
   const auto held_back = [&](Span span) { return overlaps(literal, span); };
   for (const TextPart& raw : raw_finder_.find(text, held_back)) {
     if (raw.token) {
@@ -94,7 +95,8 @@ void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
   for (const Span& piece : pieces.spans) {
     const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
     call.word_tokens.clear();
-    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace, call.word_tokens);
+    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace,
+                   call.word_tokens);
     for (const WordToken& token : call.word_tokens) {
       call.result.ids.push_back(token.id);
       call.result.offsets.push_back(pieces.text.origin({piece.begin + token.begin, piece.begin + token.end}));
@@ -113,7 +115,8 @@ std::string JsonTokenizer::decode(std::span<const TokenId> ids, bool skip_contro
 }
 
 TokenId JsonTokenizer::id_of(std::string_view token) const {
-  const auto added = std::find_if(added_.begin(), added_.end(), [&](const AddedToken& t) { return t.content == token; });
+  const auto added =
+      std::find_if(added_.begin(), added_.end(), [&](const AddedToken& t) { return t.content == token; });
   if (added != added_.end()) return added->id;
   const auto found = model_->vocabulary().find(token);
   return found == model_->vocabulary().end() ? -1 : found->second;

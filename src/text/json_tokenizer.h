@@ -44,7 +44,8 @@ class JsonTokenizer : public Tokenizer {
   void check_ids(const Component& root) const;
   Token& token_slot(TokenId id);
 
-  // Splits `text` at added tokens, normalizes, and hands each part on: `on_token(token, origin)` and `on_text(part)`.
+  // Splits `text` at added tokens, normalizes, and hands each part on: `on_token(token, origin)` and
+  // `on_text(part)`.
   template <typename OnToken, typename OnText>
   void for_each_part(std::string_view text, std::span<const Span> literal, const OnToken& on_token,
                      const OnText& on_text) const;
@@ -61,13 +62,15 @@ class JsonTokenizer : public Tokenizer {
   std::vector<Token> tokens_;  // by id
 
   mutable std::mutex workspaces_lock_;
-  mutable std::vector<std::unique_ptr<BpeWorkspace>> workspaces_;  // idle ones: as many as calls ran side by side
+  mutable std::vector<std::unique_ptr<BpeWorkspace>>
+      workspaces_;  // idle ones: as many as calls ran side by side
 };
 
 // True when `span` and one of `spans` (ascending, disjoint) have a byte in common.
 bool overlaps(std::span<const Span> spans, Span span);
 
-// Error(kInput) unless `text` is valid UTF-8 of at most 1 GiB and the spans are ascending, disjoint and within it.
+// Error(kInput) unless `text` is valid UTF-8 of at most 1 GiB and the spans are ascending, disjoint and
+// within it.
 void check_input(std::string_view text, std::span<const Span> literal);
 
 }  // namespace ddro::text

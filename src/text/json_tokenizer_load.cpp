@@ -13,7 +13,8 @@ JsonTokenizer::JsonTokenizer(const std::filesystem::path& file) {
   const Component root(json, place);
   const auto part = [&](const char* name) { return Component(root.at(name), place + ": " + name); };
   if (root.text_or("version", "1.0") != "1.0") root.refuse("version: expected \"1.0\"");
-  // Truncation and padding are settings of a call, not of the vocabulary; transformers resets them in each one, too.
+  // Truncation and padding are settings of a call, not of the vocabulary; transformers resets them in each
+  // one, too.
   root.expect_only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                     "post_processor", "decoder", "model"});
   if (root.has("normalizer")) normalizer_ = Normalizer(part("normalizer"));
@@ -47,7 +48,8 @@ void JsonTokenizer::read_added_tokens(const Component& root) {
     token.normalized = entry.flag("normalized");
     token.special = entry.flag("special");
     if (token.content.empty()) entry.refuse("content is empty");
-    if (!contents.insert(token.content).second) entry.refuse("\"" + printable(token.content) + "\" is listed twice");
+    if (!contents.insert(token.content).second)
+      entry.refuse("\"" + printable(token.content) + "\" is listed twice");
     add_token(token, entry);
   }
   // Where two normalized forms are equal, special tokens come before others, in the order of the file.
@@ -77,8 +79,8 @@ void JsonTokenizer::add_token(const AddedToken& token, const Component& componen
   added_.push_back(token);
   Token& slot = token_slot(token.id);
   if (slot.text && *slot.text != token.content) {
-    component.refuse("id " + std::to_string(token.id) + " of \"" + printable(token.content) + "\" belongs to \"" +
-                     printable(*slot.text) + "\"");
+    component.refuse("id " + std::to_string(token.id) + " of \"" + printable(token.content) +
+                     "\" belongs to \"" + printable(*slot.text) + "\"");
   }
   slot = {&added_.back().content, &added_.back()};
 }
@@ -86,7 +88,8 @@ void JsonTokenizer::add_token(const AddedToken& token, const Component& componen
 void JsonTokenizer::check_ids(const Component& root) const {
   for (const auto* ids : {&post_processor_.prefix, &post_processor_.suffix}) {
     for (const TokenId id : *ids) {
-      if (token_of(id).empty()) root.refuse("the post-processor adds the id " + std::to_string(id) + ", which has no token");
+      if (token_of(id).empty())
+        root.refuse("the post-processor adds the id " + std::to_string(id) + ", which has no token");
     }
   }
   if (tokens_.empty()) root.refuse("the vocabulary is empty");

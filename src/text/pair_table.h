@@ -35,7 +35,8 @@ class PairTable {
     Merge merge;  // result -1: the slot is free
   };
   static std::uint64_t key_of(TokenId left, TokenId right) {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
+           static_cast<std::uint32_t>(right);
   }
   size_t find_slot(std::uint64_t key) const {
     const size_t mask = slots_.size() - 1;

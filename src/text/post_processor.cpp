@@ -17,7 +17,8 @@ PostProcessor read_template(const Component& component) {
       continue;
     }
     const std::string name = piece.child("SpecialToken").text("id");
-    if (!special_tokens.has(name.c_str())) piece.refuse("special token \"" + printable(name) + "\" is not listed");
+    if (!special_tokens.has(name.c_str()))
+      piece.refuse("special token \"" + printable(name) + "\" is not listed");
     const Component token = special_tokens.child(name.c_str());
     const Value& ids = token.at("ids");
     if (!ids.is_array()) token.refuse("ids: expected a list");

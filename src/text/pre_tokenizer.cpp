@@ -126,7 +126,8 @@ void PreTokenizer::add(const Component& component, bool last) {
     add_metaspace(component);
   } else if (type == "Digits") {
     component.expect_only({"individual_digits"});
-    const auto behavior = component.flag("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
+    const auto behavior =
+        component.flag("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
     steps_.emplace_back([behavior](Pieces& pieces) {
       split_pieces(pieces, [&](std::string_view text, std::vector<Span>& parts) {
         parts = split_at(find_characters(text, kNumber), behavior);
@@ -141,7 +142,8 @@ void PreTokenizer::add(const Component& component, bool last) {
     });
   } else if (type == "Whitespace") {
     component.expect_only({});
-    // Words, and runs of what is neither word nor white space; both are what WhitespaceSplit leaves, cut at words.
+    // Words, and runs of what is neither word nor white space; both are what WhitespaceSplit leaves, cut at
+    // words.
     steps_.emplace_back([](Pieces& pieces) {
       split_pieces(pieces, [](std::string_view text, std::vector<Span>& parts) {
         parts = split_at(find_characters(text, kSpace), SplitBehavior::kRemoved);
@@ -193,7 +195,8 @@ void PreTokenizer::add_split(const Component& component) {
   // A known pattern covers the whole text, so isolating its matches is the scanner's result.
   if (known && behavior == SplitBehavior::kIsolated) {
     steps_.emplace_back([pattern = *known](Pieces& pieces) {
-      split_pieces(pieces, [&](std::string_view text, std::vector<Span>& parts) { scan_words(pattern, text, parts); });
+      split_pieces(
+          pieces, [&](std::string_view text, std::vector<Span>& parts) { scan_words(pattern, text, parts); });
     });
     return;
   }
@@ -210,7 +213,8 @@ void PreTokenizer::add_metaspace(const Component& component) {
   component.expect_only({"replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
   Metaspace metaspace;
   metaspace.replacement = component.text("replacement");
-  if (metaspace.replacement.empty() || utf8_length(metaspace.replacement[0]) != metaspace.replacement.size()) {
+  if (metaspace.replacement.empty() ||
+      utf8_length(metaspace.replacement[0]) != metaspace.replacement.size()) {
     component.refuse("replacement: got \"" + printable(metaspace.replacement) + "\", expected one character");
   }
   const std::string scheme = component.text_or("prepend_scheme", "always");

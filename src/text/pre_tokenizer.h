@@ -17,12 +17,13 @@ struct Pieces {
 class PreTokenizer {
  public:
   PreTokenizer() = default;  // one piece
-  // ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for anything else.
+  // ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for anything
+  // else.
   explicit PreTokenizer(const Component& component);
 
   void apply(Pieces& pieces) const;
-  // True when the last step writes bytes as characters of the byte alphabet. `apply` leaves that to the model, which
-  // then takes bytes.
+  // True when the last step writes bytes as characters of the byte alphabet. `apply` leaves that to the
+  // model, which then takes bytes.
   bool ends_in_bytes() const { return ends_in_bytes_; }
 
  private:

@@ -16,8 +16,10 @@ constexpr unsigned long kMaxRetries = 300'000'000;
 
 std::string describe(int code, const OnigErrorInfo* info = nullptr) {
   OnigUChar message[ONIG_MAX_ERROR_MESSAGE_LEN];
-  const int length = info ? onig_error_code_to_str(message, code, info) : onig_error_code_to_str(message, code);
-  return printable(std::string(reinterpret_cast<const char*>(message), static_cast<size_t>(std::max(length, 0))));
+  const int length =
+      info ? onig_error_code_to_str(message, code, info) : onig_error_code_to_str(message, code);
+  return printable(
+      std::string(reinterpret_cast<const char*>(message), static_cast<size_t>(std::max(length, 0))));
 }
 
 const OnigUChar* bytes_of(std::string_view text) { return reinterpret_cast<const OnigUChar*>(text.data()); }
@@ -44,8 +46,7 @@ struct Pattern::Compiled {
   }
 };
 
-Pattern::Pattern(const Component& component, const char* field)
-    : place_(component.place() + "." + field) {
+Pattern::Pattern(const Component& component, const char* field) : place_(component.place() + "." + field) {
   const Component pattern = component.child(field);
   if (pattern.value().size() != 1) pattern.refuse("expected one field, \"Regex\" or \"String\"");
   pattern.expect_only({"Regex", "String"});
@@ -71,12 +72,12 @@ void Pattern::compile(const std::string& regex) {
   auto compiled = std::make_shared<Compiled>();
   OnigErrorInfo info;
   const OnigUChar* begin = bytes_of(regex);
-  const int code = onig_new(&compiled->regex, begin, begin + regex.size(), ONIG_OPTION_NONE, ONIG_ENCODING_UTF8,
-                            OnigDefaultSyntax, &info);
+  const int code = onig_new(&compiled->regex, begin, begin + regex.size(), ONIG_OPTION_NONE,
+                            ONIG_ENCODING_UTF8, OnigDefaultSyntax, &info);
   if (code != ONIG_NORMAL) {
     compiled->regex = nullptr;
-    throw model_error("[" + place_ + "] bad regular expression \"" + printable(regex) + "\": " +
-                      describe(code, &info));
+    throw model_error("[" + place_ + "] bad regular expression \"" + printable(regex) +
+                      "\": " + describe(code, &info));
   }
   compiled->limits = onig_new_match_param();
   onig_initialize_match_param(compiled->limits);
@@ -95,8 +96,8 @@ void Pattern::find_regex(std::string_view text, const std::function<void(Span)>&
   size_t position = 0;
   size_t last_end = std::string_view::npos;
   while (position <= subject.size()) {
-    const int result = onig_search_with_param(compiled_->regex, begin, end, begin + position, end, region.get(),
-                                              ONIG_OPTION_NONE, compiled_->limits);
+    const int result = onig_search_with_param(compiled_->regex, begin, end, begin + position, end,
+                                              region.get(), ONIG_OPTION_NONE, compiled_->limits);
     if (result == ONIG_MISMATCH) return;
     if (result < 0) {
       throw model_error("[" + place_ + "] the regular expression gave up on a text of " +
@@ -139,7 +140,8 @@ std::vector<Span> split_at(const std::vector<Match>& matches, SplitBehavior beha
   std::vector<Span> result;
   bool previous = false;
   const auto merge_forwards = [&](const Match& match) {
-    const bool joins = behavior == SplitBehavior::kContiguous ? match.matched == previous : match.matched && !previous;
+    const bool joins =
+        behavior == SplitBehavior::kContiguous ? match.matched == previous : match.matched && !previous;
     previous = match.matched;
     if (joins && !result.empty()) {
       result.back().end = match.span.end;

@@ -1,4 +1,5 @@
-// Patterns that split text: Oniguruma regular expressions (the engine Hugging Face's tokenizers use) and plain strings.
+// Patterns that split text: Oniguruma regular expressions (the engine Hugging Face's tokenizers use) and
+// plain strings.
 #pragma once
 
 #include <functional>
@@ -27,8 +28,8 @@ class Pattern {
   // A plain, non-empty string.
   static Pattern plain(std::string text);
 
-  // Matches and what lies between them, in order, covering `text`; a match may be empty. Error(kModel) if the regular
-  // expression gives up on the text (it backtracks too much).
+  // Matches and what lies between them, in order, covering `text`; a match may be empty. Error(kModel) if the
+  // regular expression gives up on the text (it backtracks too much).
   std::vector<Match> find(std::string_view text) const;
 
   // The regular expression's source, empty for a plain string.

@@ -54,10 +54,10 @@ void read_named_tokens(const Component& config, SentencePieceSettings& settings)
     if (!token.content.empty()) settings.special.insert(token.content);
     if (!token.content.empty() && known.insert(token.content).second) settings.named.push_back(token);
   };
-  const std::pair<const char*, std::string> names[] = {{"bos_token", settings.bos}, {"eos_token", settings.eos},
-                                                       {"unk_token", settings.unk}, {"sep_token", ""},
-                                                       {"pad_token", ""},           {"cls_token", ""},
-                                                       {"mask_token", ""}};
+  const std::pair<const char*, std::string> names[] = {
+      {"bos_token", settings.bos}, {"eos_token", settings.eos}, {"unk_token", settings.unk},
+      {"sep_token", ""},           {"pad_token", ""},           {"cls_token", ""},
+      {"mask_token", ""}};
   for (const auto& [name, absent] : names) {
     const AddedToken token = read_named(config, name, absent);
     const std::string_view key = name;
@@ -82,11 +82,13 @@ void read_named_tokens(const Component& config, SentencePieceSettings& settings)
   }
 }
 
-void read_added_tokens(const Component& config, const std::filesystem::path& folder, SentencePieceSettings& settings) {
+void read_added_tokens(const Component& config, const std::filesystem::path& folder,
+                       SentencePieceSettings& settings) {
   if (config.has("added_tokens_decoder")) {
     const Component list = config.child("added_tokens_decoder");
     for (const auto& [key, value] : list.value().items()) {
-      const bool digits = !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
+      const bool digits =
+          !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
       if (!digits) list.refuse("got \"" + printable(key) + "\", expected a token id");
       AddedToken token = read_token(list.child(key.c_str()));
       token.id = token_id(Value(static_cast<std::uint64_t>(std::stoul(key))), list.place());
@@ -143,20 +145,27 @@ struct Reader {
   // The payload of a field of the wire type, and its number when it is a varint.
   std::string_view payload(std::uint64_t wire_type, std::uint64_t& number) {
     switch (wire_type) {
-      case 0: number = varint(); return {};
-      case 1: return take(8);
-      case 2: return take(varint());
-      case 5: return take(4);
-      default: refuse();
+      case 0:
+        number = varint();
+        return {};
+      case 1:
+        return take(8);
+      case 2:
+        return take(varint());
+      case 5:
+        return take(4);
+      default:
+        refuse();
     }
   }
 };
 
-constexpr std::uint64_t kPiecesField = 1;       // of the model; in a piece: its text
-constexpr std::uint64_t kTypeField = 3;         // of a piece
+constexpr std::uint64_t kPiecesField = 1;  // of the model; in a piece: its text
+constexpr std::uint64_t kTypeField = 3;    // of a piece
 constexpr std::uint64_t kUserDefined = 4;
-constexpr std::string_view kControlType("\x18\x03", 2);             // a piece's type field: CONTROL
-constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);   // normalizer_spec { add_dummy_prefix: false }
+constexpr std::string_view kControlType("\x18\x03", 2);  // a piece's type field: CONTROL
+constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00",
+                                          4);  // normalizer_spec { add_dummy_prefix: false }
 
 void append_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
@@ -169,12 +178,14 @@ SentencePieceSettings read_sentencepiece_settings(const std::filesystem::path& m
   const std::filesystem::path file = model_folder / "tokenizer_config.json";
   Value json = read_object(file);
   if (!json.contains("added_tokens_decoder")) {  // older folders name special tokens in a file of their own
-    for (const auto& [key, value] : read_object(model_folder / "special_tokens_map.json").items()) json[key] = value;
+    const Value older = read_object(model_folder / "special_tokens_map.json");
+    for (const auto& [key, value] : older.items()) json[key] = value;
   }
   const Component config(json, printable(file.string(), 400));
   const std::string type = config.text_or("tokenizer_class", "LlamaTokenizer");
   if (type != "LlamaTokenizer" && type != "LlamaTokenizerFast") {
-    config.refuse("tokenizer_class: got \"" + printable(type) + "\", expected LlamaTokenizer for a tokenizer.model; "
+    config.refuse("tokenizer_class: got \"" + printable(type) +
+                  "\", expected LlamaTokenizer for a tokenizer.model; "
                   "a tokenizer.json is read for any class");
   }
   SentencePieceSettings settings;

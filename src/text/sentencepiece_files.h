@@ -1,4 +1,5 @@
-// What a folder with a tokenizer.model says about its tokenizer, read as transformers' slow LlamaTokenizer reads it.
+// What a folder with a tokenizer.model says about its tokenizer, read as transformers' slow LlamaTokenizer
+// reads it.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +13,7 @@
 namespace ddro::text {
 
 struct SentencePieceSettings {
-  bool legacy = true;             // a dummy prefix in front of each part between added tokens, not of the text alone
+  bool legacy = true;  // a dummy prefix in front of each part between added tokens, not of the text alone
   bool add_prefix_space = true;
   bool add_bos_token = true;
   bool add_eos_token = false;
@@ -25,13 +26,13 @@ struct SentencePieceSettings {
   std::set<std::string> additional;
 };
 
-// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json. Error(kModel): another tokenizer class,
-// or a broken entry.
+// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json. Error(kModel): another
+// tokenizer class, or a broken entry.
 SentencePieceSettings read_sentencepiece_settings(const std::filesystem::path& model_folder);
 
-// Byte changes to a serialized sentencepiece model: no dummy prefix if `drop_dummy_prefix`, and each user-defined piece
-// for which `is_control` holds becomes a control piece, which the library does not look for in text. Error(kModel)
-// naming `place` if the bytes are no such model.
+// Byte changes to a serialized sentencepiece model: no dummy prefix if `drop_dummy_prefix`, and each
+// user-defined piece for which `is_control` holds becomes a control piece, which the library does not look
+// for in text. Error(kModel) naming `place` if the bytes are no such model.
 std::string adapt_sentencepiece_model(const std::string& model, bool drop_dummy_prefix,
                                       const std::function<bool(const std::string&)>& is_control,
                                       const std::string& place);

@@ -103,7 +103,8 @@ AlignedText SentencePieceTokenizer::prepare(std::string_view text) const {
   if (settings_.legacy || text.empty()) return result;
   if (text.find(kSpaceSymbol) != std::string_view::npos) {
     Rewriter rewriter(result);
-    for (size_t at = text.find(kSpaceSymbol); at != std::string_view::npos; at = text.find(kSpaceSymbol, at + 1)) {
+    for (size_t at = text.find(kSpaceSymbol); at != std::string_view::npos;
+         at = text.find(kSpaceSymbol, at + 1)) {
       rewriter.keep(at - rewriter.position());
       rewriter.replace(kSpaceSymbol.size(), " ");
     }
@@ -113,9 +114,10 @@ AlignedText SentencePieceTokenizer::prepare(std::string_view text) const {
   return result;
 }
 
-// Cuts at the added tokens. A token of single words that touches text which does not begin or end with a space becomes
-// part of that text.
-std::vector<TextPart> SentencePieceTokenizer::split(const AlignedText& prepared, std::span<const Span> literal) const {
+// Cuts at the added tokens. A token of single words that touches text which does not begin or end with a
+// space becomes part of that text.
+std::vector<TextPart> SentencePieceTokenizer::split(const AlignedText& prepared,
+                                                    std::span<const Span> literal) const {
   const std::string_view text = prepared.text();
   std::vector<TextPart> parts =
       finder_.find(text, [&](Span span) { return overlaps(literal, prepared.origin(span)); });
@@ -131,7 +133,8 @@ std::vector<TextPart> SentencePieceTokenizer::split(const AlignedText& prepared,
     if (token.lstrip && !left.token) left.span.end = skip_space_back(text, left.span);
     if (!token.single_word || (!touches_left && !touches_right)) continue;
     TextPart& joined = touches_left ? left : right;
-    joined.span = {std::min(joined.span.begin, parts[i].span.begin), std::max(joined.span.end, parts[i].span.end)};
+    joined.span = {std::min(joined.span.begin, parts[i].span.begin),
+                   std::max(joined.span.end, parts[i].span.end)};
     joined.token = nullptr;
     parts[i] = {};
   }
@@ -143,19 +146,19 @@ Encoding SentencePieceTokenizer::encode(std::string_view text, std::span<const S
   check_input(text, literal);
   Encoding result;
   const AlignedText prepared = prepare(text);
-  for (const TextPart& part : split(prepared, literal)) {
+  const std::vector<TextPart> parts = split(prepared, literal);
+  for (const TextPart& part : parts) {
     if (part.token) {
+      // A text that begins with a named token has no prefix in front of it.
+      const bool lone_prefix = !settings_.legacy && &part == parts.data() + 1 && result.ids.size() == 1 &&
+                               token_of(result.ids[0]) == kSpaceSymbol &&
+                               settings_.special.contains(part.token->content);
+      if (lone_prefix) result = {};
       result.ids.push_back(part.token->id);
       result.offsets.push_back(prepared.origin(part.span));
     } else {
       encode_part(prepared.slice(part.span), result);
     }
-  }
-  const bool lone_prefix = !settings_.legacy && result.ids.size() > 1 && token_of(result.ids[0]) == kSpaceSymbol &&
-                           settings_.special.contains(token_of(result.ids[1]));
-  if (lone_prefix) {
-    result.ids.erase(result.ids.begin());
-    result.offsets.erase(result.offsets.begin());
   }
   return result;
 }
@@ -163,18 +166,22 @@ Encoding SentencePieceTokenizer::encode(std::string_view text, std::span<const S
 void SentencePieceTokenizer::encode_part(const AlignedText& part, Encoding& result) const {
   const std::string_view text = part.text();
   // The library would drop a space in front; behind the unknown token's text it stays.
-  const bool guarded = !settings_.legacy && (text[0] == ' ' || text.substr(0, kSpaceSymbol.size()) == kSpaceSymbol);
+  const bool guarded =
+      !settings_.legacy && (text[0] == ' ' || text.substr(0, kSpaceSymbol.size()) == kSpaceSymbol);
   const std::string guard = guarded ? settings_.unk : "";
   sentencepiece::ImmutableSentencePieceText encoded;
   const auto status = processor_->Encode(guard + std::string(text), encoded.mutable_proto());
   if (!status.ok()) throw model_error("[tokenizer.model] " + printable(status.error_message()));
-  const std::vector<sentencepiece::ImmutableSentencePieceText_ImmutableSentencePiece> pieces = encoded.pieces();
+  const std::vector<sentencepiece::ImmutableSentencePieceText_ImmutableSentencePiece> pieces =
+      encoded.pieces();
   const size_t first = guarded && pieces.size() >= unknown_length_ ? unknown_length_ : 0;
   const size_t start = result.offsets.size();
   std::vector<Span> spans;
   for (size_t i = first; i < pieces.size(); ++i) {
     result.ids.push_back(static_cast<TokenId>(pieces[i].id()));
-    const auto inside = [&](size_t at) { return std::min(at > guard.size() ? at - guard.size() : 0, text.size()); };
+    const auto inside = [&](size_t at) {
+      return std::min(at > guard.size() ? at - guard.size() : 0, text.size());
+    };
     spans.push_back({inside(pieces[i].begin()), inside(pieces[i].end())});
   }
   // Of a character's byte tokens, the last one has its bytes.
@@ -247,8 +254,9 @@ std::string SentencePieceTokenizer::decode(std::span<const TokenId> ids, bool sk
   for (const TokenId id : ids) {
     const std::string token = token_of(id);
     if (token.empty() || (skip_control && is_control(id))) continue;
-    const bool stands_alone = added_.contains(id) && (!settings_.special.contains(token) ||
-                                                      (settings_.additional.contains(token) && id >= num_pieces_));
+    const bool stands_alone =
+        added_.contains(id) &&
+        (!settings_.special.contains(token) || (settings_.additional.contains(token) && id >= num_pieces_));
     if (stands_alone) {
       flush();
       texts.push_back(token);

@@ -26,12 +26,31 @@ constexpr char32_t kTooNew[][2] = {
 
 bool too_new(char32_t c) {
   const auto range = std::lower_bound(std::begin(kTooNew), std::end(kTooNew), c,
-                                      [](const char32_t (&r)[2], char32_t value) { return r[1] < value; });
+                                      [](const char32_t(&r)[2], char32_t value) { return r[1] < value; });
   return range != std::end(kTooNew) && c >= (*range)[0];
 }
 
-// One character of the result. `consumed`: 0 for a character that is new; else how many characters of the old text it
-// stands for, in order of position (canonical reordering moves characters, not this count).
+// Lower case, with what Unicode 16 added.
+char32_t lower(char32_t c) {
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  switch (c) {
+    case 0x1C89:
+      return 0x1C8A;
+    case 0xA7CB:
+      return 0x264;
+    case 0xA7CC:
+      return 0xA7CD;
+    case 0xA7DA:
+      return 0xA7DB;
+    case 0xA7DC:
+      return 0x19B;
+    default:
+      return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+  }
+}
+
+// One character of the result. `consumed`: 0 for a character that is new; else how many characters of the old
+// text it stands for, in order of position (canonical reordering moves characters, not this count).
 struct Item {
   char32_t code_point;
   int combining_class;
@@ -84,9 +103,9 @@ std::vector<Item> decompose(std::string_view text, bool compatible) {
 }
 
 void recompose(std::vector<Item>& items) {
-  size_t size = 0;                          // of the result, built in place
+  size_t size = 0;                           // of the result, built in place
   size_t starter = static_cast<size_t>(-1);  // the last character with class 0 in the result
-  int last_class = 0;                       // of the character before, back to the starter; 0: it is the starter
+  int last_class = 0;  // of the character before, back to the starter; 0: it is the starter
   for (const Item item : items) {
     if (starter != static_cast<size_t>(-1) && (last_class == 0 || last_class < item.combining_class)) {
       const char32_t composed = compose(items[starter].code_point, item.code_point);
@@ -114,7 +133,8 @@ bool is_plain(std::string_view text) {
     const utf8proc_property_t* property = utf8proc_get_property(c);
     const bool may_join = property->comb_index != UINT16_MAX && property->comb_index >= 0x8000;
     const bool hangul_part = c >= 0x1161 && c <= 0x11FF;
-    if (property->combining_class != 0 || property->decomp_seqindex != UINT16_MAX || may_join || hangul_part) {
+    if (property->combining_class != 0 || property->decomp_seqindex != UINT16_MAX || may_join ||
+        hangul_part) {
       return false;
     }
   }
@@ -161,10 +181,10 @@ void lower_case(AlignedText& text) {
   for (size_t offset = 0; offset < old.size();) {
     const size_t begin = offset;
     const char32_t code_point = next_code_point(old, offset);
-    std::string lower;
-    append_utf8(lower, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code_point))));
-    if (code_point == 0x130) lower = "i\xCC\x87";
-    rewriter.replace(offset - begin, lower);
+    std::string encoded;
+    append_utf8(encoded, lower(code_point));
+    if (code_point == 0x130) encoded = "i\xCC\x87";  // the one character that becomes two
+    rewriter.replace(offset - begin, encoded);
   }
   text = rewriter.finish();
 }

@@ -7,8 +7,8 @@ namespace ddro::text {
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 
-// `text` in a normal form. Characters newer than Unicode 9 have no decomposition and no combining class, because the
-// tables of the Rust library behind the tokenizers are of that version: ids follow it.
+// `text` in a normal form. Characters newer than Unicode 9 have no decomposition and no combining class,
+// because the tables of the Rust library behind the tokenizers are of that version: ids follow it.
 void normalize(NormalForm form, AlignedText& text);
 
 // Every character in lower case (full mapping, no context).

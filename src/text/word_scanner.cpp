@@ -7,7 +7,8 @@
 
 namespace ddro::text {
 
-const char* const kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+const char* const kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 namespace {
 
@@ -21,7 +22,9 @@ class Scanner {
  public:
   Scanner(WordPattern pattern, std::string_view text)
       : gpt2_(pattern == WordPattern::kGpt2),
-        max_digits_(gpt2_ ? text.size() : pattern == WordPattern::kLlama3 ? 3 : 1),
+        max_digits_(gpt2_                             ? text.size()
+                    : pattern == WordPattern::kLlama3 ? 3
+                                                      : 1),
         text_(text) {}
 
   // End of the word that begins at `begin`.
@@ -78,7 +81,8 @@ class Scanner {
     return end;
   }
 
-  // White space up to its last line end; without one, all of it at the end of the text, else all but the last character.
+  // White space up to its last line end; without one, all of it at the end of the text, else all but the last
+  // character.
   size_t white_space(size_t begin) const {
     const size_t end = run(begin, kSpace, 0);
     if (!gpt2_) {

@@ -1,4 +1,5 @@
-// Hand-written scanners for the regular expressions of the most common tokenizers, in linear time and constant memory.
+// Hand-written scanners for the regular expressions of the most common tokenizers, in linear time and
+// constant memory.
 #pragma once
 
 #include <optional>
@@ -15,9 +16,10 @@ extern const char* const kGpt2Pattern;
 
 // How the pattern groups characters; every text is covered by its matches.
 enum class WordPattern {
-  kGpt2,       // contraction, or letters, digits, others each with an optional space in front, or white space
-  kLlama3,     // as kGpt2, but one other character may lead letters, digits go in threes, line ends stay together
-  kQwen2,      // kLlama3 with single digits
+  kGpt2,    // contraction, or letters, digits, others each with an optional space in front, or white space
+  kLlama3,  // as kGpt2, but one other character may lead letters, digits go in threes, line ends stay
+            // together
+  kQwen2,   // kLlama3 with single digits
 };
 
 // The scanner that is equal to `regex`, if there is one.
