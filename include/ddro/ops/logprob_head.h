@@ -1,11 +1,15 @@
-// The language-model head fused with the loss: hidden states of completion positions -> each row's log-probability, and
-// from the loss's derivative straight back to gradients, chunk by chunk. No logits outlive a chunk.
+// The language-model head fused with the loss: hidden states of completion positions -> each row's
+// log-probability, and from the loss's derivative straight back to gradients, chunk by chunk. No logits
+// outlive a chunk.
 //
 //   logits = h W^T;  logp(row) = sum over its tokens of (logits[target] - logsumexp(logits))
 //   d logits = coefficient(row) * (onehot(target) - softmax(logits));  dh = d logits W;  dW += d logits^T h
 //
-// Logits in the dtype of `hidden_CD`; log-sum-exp, softmax and every sum over the vocabulary in float32 (float64 for
-// float64 input); sums over a row's tokens in float64. CUDA kernels and their CPU twin follow one contract.
+// Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64); log-sum-exp, softmax and every
+// sum over the vocabulary in float32 (float64 for float64 input); sums over a row's tokens in float64. The
+// coefficient is applied after the matmul for dh and to h before the one for dW, so that small coefficients
+// do not vanish in half precision. Not-a-number input gives not-a-number results for its row. Errors:
+// Error(kModel) for a target outside the vocabulary. CUDA kernels and their CPU twin follow one contract.
 //
 // Legend: C completion tokens, D width, V vocabulary, N rows.
 #pragma once
@@ -20,10 +24,11 @@
 namespace ddro::ops {
 
 struct HeadInput {
-  Tensor hidden_CD;                       // after the final norm; no autograd history is used
-  Tensor weight_VD;                       // same dtype and device
-  Tensor targets_C;                       // int64, same device
-  std::vector<std::int64_t> row_offsets;  // N + 1 entries, ascending from 0 to C: row n is [offsets[n], offsets[n+1])
+  Tensor hidden_CD;  // after the final norm; no autograd history is used
+  Tensor weight_VD;  // same dtype and device
+  Tensor targets_C;  // int64, same device
+  // N + 1 entries from 0 to C, never descending: row n is [offsets[n], offsets[n+1]).
+  std::vector<std::int64_t> row_offsets;
 };
 
 // Given log-probabilities of rows first_row, first_row + 1, ..., writes d loss / d logp of each.
@@ -44,11 +49,13 @@ struct HeadResult {
   Tensor d_hidden_CD;        // dtype of hidden_CD
 };
 
-// One pass over the vocabulary for chunks of whole units; a unit longer than chunk_tokens takes two (log-probabilities
-// first, logits again for the gradient). `unit_offsets`: ascending row indices from 0 to N between which the gradient
-// function needs all rows in one call (each row, each pair, or the whole batch). `d_weight_VD`: added to in its own
-// dtype (float32 or float64); undefined when the head is frozen, then no work is done for it.
+// One pass over the vocabulary for chunks of whole units; a unit longer than chunk_tokens takes two
+// (log-probabilities first, logits again for the gradient). `unit_offsets`: ascending row indices from 0 to N
+// between which the gradient function needs all rows in one call (each row, each pair, or the whole batch).
+// `d_weight_VD`: added to in its own dtype (float32 or float64); undefined when the head is frozen, then no
+// work is done for it. What `gradient` throws passes through, and d_weight_VD then holds the chunks before.
 HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
-                              const RowGradientFunction& gradient, Tensor d_weight_VD, const HeadOptions& options = {});
+                              const RowGradientFunction& gradient, Tensor d_weight_VD,
+                              const HeadOptions& options = {});
 
 }  // namespace ddro::ops

@@ -146,6 +146,14 @@ TEST(LogprobHead, EqualsTheComposedDefinitionAtOddSizes) {
   }
 }
 
+// Rows of logits so long that the CPU works on a chunk block by block.
+TEST(LogprobHead, EqualsTheComposedDefinitionAtALargeVocabulary) {
+  const Problem wide = make_problem(kLengths, 3, 20001);
+  expect_close(fused(wide, 109, 2), composed(wide), 1e-12);
+  const Problem single = make_problem(kLengths, 3, 20001, at::kFloat);
+  expect_close(fused(single, 50), composed(wide), 2e-6);
+}
+
 TEST(LogprobHead, DoesNotDependOnTheChunks) {
   const Problem wide = make_problem(kLengths, 33, 100);
   const Problem single = make_problem(kLengths, 33, 100, at::kFloat);
@@ -198,7 +206,7 @@ TEST(LogprobHead, EqualsTheEquationInScalars) {
 }
 
 TEST(LogprobHead, GivesTheGradientFunctionWholeUnitsOnce) {
-  const Problem problem = make_problem({3, 4, 2, 20, 1, 1}, 5, 11);
+  const Problem problem = make_problem({3, 4, 2, 20, 1, 1, 9}, 5, 11);
   const std::vector<double> expected = composed(problem).logp;
   std::vector<std::pair<std::int64_t, size_t>> calls;
   const RowGradientFunction gradient = [&](std::int64_t first, std::span<const double> logp,
@@ -209,10 +217,10 @@ TEST(LogprobHead, GivesTheGradientFunctionWholeUnitsOnce) {
       out[i] = 1;
     }
   };
-  const std::vector<std::int64_t> units = {0, 1, 3, 4, 6};
+  const std::vector<std::int64_t> units = {0, 1, 3, 4, 6, 7};
   fused_logprob_head(problem.input, units, gradient, {}, {.chunk_tokens = 9});
-  // 3 + 6 tokens fit a chunk, 20 do not, and 2 more are left.
-  EXPECT_THAT(calls, ElementsAre(std::pair{0, 3}, std::pair{3, 1}, std::pair{4, 2}));
+  // 3 + 6 tokens fit a chunk, 20 do not, nor do 2 + 9.
+  EXPECT_THAT(calls, ElementsAre(std::pair{0, 3}, std::pair{3, 1}, std::pair{4, 2}, std::pair{6, 1}));
 }
 
 TEST(LogprobHead, AddsToTheWeightGradient) {
