@@ -1,0 +1,14 @@
+// Arithmetic, with Python's types and rounding; integers have 64 bits and more is an error.
+#pragma once
+
+#include "text/jinja/machine.h"
+#include "text/jinja/syntax.h"
+
+namespace ddro::text::jinja {
+
+Value apply_binary(Machine& machine, Operator which, const Value& left, const Value& right);
+Value negate(Machine& machine, const Value& value);
+Value plus(Machine& machine, const Value& value);
+bool compare(Machine& machine, Operator which, const Value& left, const Value& right);
+
+}  // namespace ddro::text::jinja
