@@ -15,8 +15,10 @@ function(ddro_module name)
   endif()
 endfunction()
 
-# Links LibTorch to a target and compiles it with the shared precompiled header.
+# Links LibTorch to a target and compiles it with the shared precompiled header. The C++ library comes first: libtorch.so
+# exports std::filesystem functions of the compiler that built it, and some of them crash when called from here.
 function(ddro_use_torch target)
+  target_link_options(${target} PUBLIC "SHELL:-Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state")
   target_link_libraries(${target} PUBLIC ddro_torch)
   target_precompile_headers(${target} REUSE_FROM ddro_precompiled)
 endfunction()

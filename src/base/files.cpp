@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,6 +11,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 namespace ddro {
 namespace {
@@ -31,10 +34,18 @@ OpenFile open_regular(const std::filesystem::path& path, ErrorKind kind) {
   struct stat info {};
   if (fstat(file.descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
     close(file.descriptor);
-    throw Error(kind, where(path) + (S_ISDIR(info.st_mode) ? "is a folder; expected a file" : "is not a regular file"));
+    throw Error(kind, where(path) +
+                          (S_ISDIR(info.st_mode) ? "is a folder; expected a file" : "is not a regular file"));
   }
   file.size = static_cast<std::uint64_t>(info.st_size);
   return file;
+}
+
+// Bytes that this process may still write on the disk of `folder`.
+std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder) {
+  struct statvfs info {};
+  if (statvfs(folder.empty() ? "." : folder.c_str(), &info) != 0 || info.f_blocks == 0) return std::nullopt;
+  return std::uint64_t{geteuid() == 0 ? info.f_bfree : info.f_bavail} * info.f_frsize;
 }
 
 void sync_path(const std::filesystem::path& path, int flags) {
@@ -92,7 +103,7 @@ MappedFile::~MappedFile() {
 }
 
 DurableFile::DurableFile(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw save_error(where(path) + "cannot be created: " + reason());
 }
 
@@ -105,7 +116,13 @@ void DurableFile::write(std::span<const std::byte> bytes) {
   while (done < bytes.size()) {
     const ssize_t wrote = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) throw save_error(where(path_) + "cannot be written: " + reason());
+    if (wrote < 0) {
+      const std::string why = reason();
+      const auto space = free_bytes(path_.parent_path());
+      throw save_error(where(path_) + "cannot be written: " + why + "; " +
+                       std::to_string(bytes.size() - done) + " more bytes needed" +
+                       (space ? ", " + std::to_string(*space) + " free" : ""));
+    }
     done += static_cast<size_t>(wrote);
   }
   size_ += bytes.size();
@@ -121,14 +138,19 @@ void DurableFile::close() {
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view text) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw save_error(where(path) + "exists and is not a regular file");
+  }
   const std::filesystem::path temporary = path.string() + ".tmp";
+  std::filesystem::remove(temporary, ignored);
   try {
     DurableFile file(temporary);
     file.write(text);
     file.close();
     rename_durable(temporary, path);
   } catch (const Error&) {
-    std::error_code ignored;
     std::filesystem::remove(temporary, ignored);
     throw;
   }
@@ -138,11 +160,28 @@ void sync_folder(const std::filesystem::path& folder) {
   sync_path(folder.empty() ? std::filesystem::path(".") : folder, O_DIRECTORY);
 }
 
+void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes) {
+  const auto space = free_bytes(folder);
+  if (!space || *space >= bytes) return;
+  throw save_error(where(folder) + "not enough space on the disk; " + std::to_string(bytes) +
+                   " bytes needed, " + std::to_string(*space) + " free");
+}
+
 void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error || !std::filesystem::is_directory(folder)) {
-    throw save_error(where(folder) + "cannot be created: " + (error ? error.message() : "a file of this name exists"));
+  std::filesystem::path path = folder.lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();  // a trailing slash
+  std::vector<std::filesystem::path> missing;
+  std::error_code ignored;
+  for (auto at = path; !at.empty() && !std::filesystem::exists(at, ignored); at = at.parent_path())
+    missing.push_back(at);
+  for (auto made = missing.rbegin(); made != missing.rend(); ++made) {
+    if (mkdir(made->c_str(), 0777) != 0 && errno != EEXIST) {
+      throw save_error(where(*made) + "cannot be created: " + reason());
+    }
+    sync_folder(made->parent_path());
+  }
+  if (!std::filesystem::is_directory(path, ignored)) {
+    throw save_error(where(folder) + "cannot be created: a file of this name exists");
   }
 }
 
@@ -154,7 +193,7 @@ void rename_durable(const std::filesystem::path& from, const std::filesystem::pa
 }
 
 void failpoint(const char* name) {
-  static const char* const wanted = std::getenv("DDRO_FAILPOINT");
+  const char* const wanted = std::getenv("DDRO_FAILPOINT");
   if (wanted == nullptr) return;
   static std::atomic<long> visits{0};
   const char* const colon = std::strchr(wanted, ':');

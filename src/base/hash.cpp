@@ -43,8 +43,8 @@ std::string hash_bytes(std::span<const std::byte> bytes) {
 
 std::string hash_text(std::string_view text) { return hash_bytes(std::as_bytes(std::span(text))); }
 
-std::string hash_file(const std::filesystem::path& path) {
-  return hash_bytes(MappedFile(path, ErrorKind::kInput).bytes());
+std::string hash_file(const std::filesystem::path& path, ErrorKind kind) {
+  return hash_bytes(MappedFile(path, kind).bytes());
 }
 
 }  // namespace ddro

@@ -91,6 +91,11 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
+  // nlohmann's parser takes a zero byte for the end of its input.
+  const size_t zero = text.find('\0');
+  if (zero != std::string_view::npos) {
+    throw Error(kind, "[" + where + "] not valid JSON: a zero byte at byte " + std::to_string(zero));
+  }
   const size_t invalid = find_invalid_utf8(text);
   if (invalid != std::string_view::npos) {
     throw Error(kind, "[" + where + "] not valid UTF-8 at byte " + std::to_string(invalid));

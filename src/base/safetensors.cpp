@@ -20,13 +20,15 @@ struct DTypeRow {
 };
 
 constexpr DTypeRow kDTypes[] = {
-    {DType::kFloat64, "F64", 8}, {DType::kFloat32, "F32", 4}, {DType::kFloat16, "F16", 2},
-    {DType::kBFloat16, "BF16", 2}, {DType::kInt64, "I64", 8}, {DType::kInt32, "I32", 4},
-    {DType::kInt16, "I16", 2}, {DType::kInt8, "I8", 1}, {DType::kUInt8, "U8", 1}, {DType::kBool, "BOOL", 1},
+    {DType::kFloat64, "F64", 8},   {DType::kFloat32, "F32", 4}, {DType::kFloat16, "F16", 2},
+    {DType::kBFloat16, "BF16", 2}, {DType::kInt64, "I64", 8},   {DType::kInt32, "I32", 4},
+    {DType::kInt16, "I16", 2},     {DType::kInt8, "I8", 1},     {DType::kUInt8, "U8", 1},
+    {DType::kBool, "BOOL", 1},
 };
 
 const DTypeRow& row_of(DType dtype) {
-  return *std::find_if(std::begin(kDTypes), std::end(kDTypes), [&](const DTypeRow& row) { return row.dtype == dtype; });
+  return *std::find_if(std::begin(kDTypes), std::end(kDTypes),
+                       [&](const DTypeRow& row) { return row.dtype == dtype; });
 }
 
 // A non-negative integer that fits in int64, as JSON wrote it: no sign, no fraction, no exponent.
@@ -50,13 +52,15 @@ class HeaderReader {
   TensorView read(const std::string& name, const Json& entry) {
     if (!entry.is_object()) fail(name, "its entry is not an object");
     for (const auto& [key, value] : entry.items()) {
-      if (key != "dtype" && key != "shape" && key != "data_offsets") fail(name, "unknown field \"" + printable(key) + "\"");
+      if (key != "dtype" && key != "shape" && key != "data_offsets")
+        fail(name, "unknown field \"" + printable(key) + "\"");
     }
     TensorView view;
     const auto dtype = entry.find("dtype");
     if (dtype == entry.end() || !dtype->is_string()) fail(name, "dtype is missing or not a string");
-    const auto* const known = std::find_if(std::begin(kDTypes), std::end(kDTypes),
-                                           [&](const DTypeRow& row) { return dtype->get<std::string>() == row.name; });
+    const auto* const known = std::find_if(std::begin(kDTypes), std::end(kDTypes), [&](const DTypeRow& row) {
+      return dtype->get<std::string>() == row.name;
+    });
     if (known == std::end(kDTypes)) {
       fail(name, "dtype " + printable(dtype->get<std::string>()) + " is not supported");
     }
@@ -65,13 +69,18 @@ class HeaderReader {
     const auto shape = entry.find("shape");
     if (shape == entry.end() || !shape->is_array()) fail(name, "shape is missing or not an array");
     if (shape->size() > 8) fail(name, "shape has more than 8 dimensions");
+    // Without its zeros the product must fit, too: strides are made from it.
     std::uint64_t bytes = known->size;
+    bool is_empty = false;
     for (const Json& dimension : *shape) {
       const auto size = as_size(dimension);
       if (!size) fail(name, "shape holds something that is not a size");
-      if (__builtin_mul_overflow(bytes, *size, &bytes)) fail(name, "shape overflows");
+      if (__builtin_mul_overflow(bytes, std::max<std::uint64_t>(*size, 1), &bytes))
+        fail(name, "shape overflows");
       view.shape.push_back(static_cast<std::int64_t>(*size));
+      is_empty |= *size == 0;
     }
+    if (is_empty) bytes = 0;
 
     const auto offsets = entry.find("data_offsets");
     if (offsets == entry.end() || !offsets->is_array() || offsets->size() != 2) {
@@ -85,7 +94,8 @@ class HeaderReader {
                      " bytes of data; the file is truncated or its header is wrong");
     }
     if (*end - *begin != bytes) {
-      fail(name, "data has " + std::to_string(*end - *begin) + " bytes, shape and dtype need " + std::to_string(bytes));
+      fail(name, "data has " + std::to_string(*end - *begin) + " bytes, shape and dtype need " +
+                     std::to_string(bytes));
     }
     view.bytes = data_.subspan(*begin, bytes);
     ranges_.push_back({*begin, *end, name});
@@ -99,11 +109,14 @@ class HeaderReader {
     });
     std::uint64_t at = 0;
     for (const Range& range : ranges_) {
-      if (range.begin != at) fail(range.name, range.begin > at ? "a hole lies before its data" : "its data overlaps another tensor's");
+      if (range.begin != at)
+        fail(range.name,
+             range.begin > at ? "a hole lies before its data" : "its data overlaps another tensor's");
       at = range.end;
     }
     if (at != data_.size()) {
-      throw model_error("[" + file_ + "] " + std::to_string(data_.size() - at) + " bytes follow the last tensor");
+      throw model_error("[" + file_ + "] " + std::to_string(data_.size() - at) +
+                        " bytes follow the last tensor");
     }
   }
 
@@ -122,25 +135,31 @@ class HeaderReader {
 const char* dtype_name(DType dtype) { return row_of(dtype).name; }
 size_t dtype_size(DType dtype) { return row_of(dtype).size; }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(std::make_shared<MappedFile>(path)) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(std::make_shared<MappedFile>(path)) {
   const std::string where = printable(path.string(), 400);
   const auto bytes = file_->bytes();
-  if (bytes.size() < 8) throw model_error("[" + where + "] too short for a safetensors file: " + std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() < 8)
+    throw model_error("[" + where + "] too short for a safetensors file: " + std::to_string(bytes.size()) +
+                      " bytes");
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), 8);
   if (header_bytes == 0 || header_bytes > kMaxHeaderBytes || header_bytes > bytes.size() - 8) {
-    throw model_error("[" + where + "] not a safetensors file, or truncated: header length " + std::to_string(header_bytes) +
-                      " in a file of " + std::to_string(bytes.size()) + " bytes");
+    throw model_error("[" + where + "] not a safetensors file, or truncated: header length " +
+                      std::to_string(header_bytes) + " in a file of " + std::to_string(bytes.size()) +
+                      " bytes");
   }
   const std::string_view header_text(reinterpret_cast<const char*>(bytes.data()) + 8, header_bytes);
-  if (header_text.front() != '{') throw model_error("[" + where + "] not a safetensors file: its header does not begin with {");
+  if (header_text.front() != '{')
+    throw model_error("[" + where + "] not a safetensors file: its header does not begin with {");
   const Json header = parse_json(header_text, where + " header", ErrorKind::kModel, 4);
   HeaderReader reader(where, bytes.subspan(8 + header_bytes));
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
       if (!entry.is_object()) throw model_error("[" + where + "] __metadata__ is not an object");
       for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) throw model_error("[" + where + "] __metadata__ holds something that is not a string");
+        if (!value.is_string())
+          throw model_error("[" + where + "] __metadata__ holds something that is not a string");
         metadata_[key] = value.get<std::string>();
       }
     } else {
@@ -165,7 +184,8 @@ std::string write_safetensors(const std::filesystem::path& path, const std::vect
   for (const NamedBytes* tensor : order) {
     DDRO_CHECK(!header.contains(tensor->name), "tensor " + tensor->name + " is written twice");
     const std::uint64_t end = offset + tensor->bytes.size();
-    header[tensor->name] = {{"dtype", dtype_name(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {offset, end}}};
+    header[tensor->name] = {
+        {"dtype", dtype_name(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();

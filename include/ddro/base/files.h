@@ -1,5 +1,6 @@
-// Files that are whole or absent. Every function that writes syncs what it wrote before it returns; failures throw
-// Error(kSave) that names the path and the system's reason. Reading throws Error(kInput) unless `kind` says otherwise.
+// Files that are whole or absent. Every function that writes syncs what it wrote before it returns; failures
+// throw Error(kSave) that names the path and the system's reason. Reading throws Error(kInput) unless `kind`
+// says otherwise.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +20,8 @@ namespace ddro {
 std::string read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kInput,
                       std::uint64_t max_bytes = std::uint64_t{1} << 32);
 
-// A private, copy-on-write mapping of a whole file: in-place changes stay in this process. The mapping outlives the
-// file's name but not a truncation: the file must not shrink while mapped.
+// A private, copy-on-write mapping of a whole file: in-place changes stay in this process. The mapping
+// outlives the file's name but not a truncation: the file must not shrink while mapped.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kModel);
@@ -37,8 +38,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Sequential writer that syncs on close. Without close() the destructor leaves a partial file behind: write under a
-// temporary name and rename (write_file_atomic, or a temporary folder).
+// Sequential writer of a new file (an existing one is refused: another reader may have it mapped) that syncs
+// on close. Without close() the destructor leaves a partial file behind: write under a temporary name and
+// rename (write_file_atomic, or a temporary folder).
 class DurableFile {
  public:
   explicit DurableFile(const std::filesystem::path& path);
@@ -57,20 +59,25 @@ class DurableFile {
   std::uint64_t size_ = 0;
 };
 
-// Temporary name in the same folder, write, sync, rename, sync the folder.
+// Temporary name in the same folder, write, sync, rename, sync the folder. Replaces a regular file; anything
+// else of this name (a folder, a device) is refused.
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
 // Makes the entries of a folder durable (fsync on the folder itself).
 void sync_folder(const std::filesystem::path& folder);
 
-// Creates `folder` and its parents; Error(kSave) with the reason when it cannot.
+// Throws Error(kSave) with both numbers when the disk of `folder` has less than `bytes` left for us. Disks
+// that do not say are taken to have enough.
+void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes);
+
+// Creates `folder` and its parents, each made durable; Error(kSave) with the reason when it cannot.
 void make_folder(const std::filesystem::path& folder);
 
 // rename(2), then sync of the parent folder.
 void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// A named point in our own code at which a test may end the process (DDRO_FAILPOINT=name[:count] in the environment:
-// the count-th visit, default 1, is SIGKILL). Does nothing otherwise.
+// A named point in our own code at which a test may end the process (DDRO_FAILPOINT=name[:count] in the
+// environment: the count-th visit, default 1, is SIGKILL). Does nothing otherwise.
 void failpoint(const char* name);
 
 }  // namespace ddro

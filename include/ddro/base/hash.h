@@ -1,5 +1,5 @@
-// Content hashes: XXH3 with 128 bits, written as 32 hexadecimal digits. They detect corruption and tell contents
-// apart; they are no defence against someone who makes collisions on purpose.
+// Content hashes: XXH3 with 128 bits, written as 32 hexadecimal digits. They detect corruption and tell
+// contents apart; they are no defence against someone who makes collisions on purpose.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "ddro/base/error.h"
 
 namespace ddro {
 
@@ -29,6 +31,6 @@ class Hasher {
 
 std::string hash_bytes(std::span<const std::byte> bytes);
 std::string hash_text(std::string_view text);
-std::string hash_file(const std::filesystem::path& path);
+std::string hash_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kInput);
 
 }  // namespace ddro

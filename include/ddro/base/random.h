@@ -1,5 +1,5 @@
-// Random numbers that are a pure function of (seed, stream, index): nothing to save, nothing that depends on a
-// platform's standard library.
+// Random numbers that are a pure function of (seed, stream, index): nothing to save, nothing that depends on
+// a platform's standard library.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The safetensors file format (https://github.com/huggingface/safetensors), without LibTorch. Reading maps the file
-// and checks every length before any tensor is handed out; writing is durable.
+// The safetensors file format (https://github.com/huggingface/safetensors), without LibTorch. Reading maps
+// the file and checks every length before any tensor is handed out; writing is durable.
 #pragma once
 
 #include <cstddef>
@@ -28,9 +28,9 @@ struct TensorView {
 };
 
 // One mapped file. Errors are Error(kModel) and name the file and, where there is one, the tensor.
-// Refused: header length 0, above 100 MB or past the end; a header that is not a UTF-8 JSON object; duplicate names;
-// unknown dtype; negative, fractional or overflowing shape or offsets; size that differs from shape x dtype; holes,
-// overlaps, trailing bytes.
+// Refused: header length 0, above 100 MB or past the end; a header that is not a UTF-8 JSON object; duplicate
+// names; unknown dtype; negative, fractional or overflowing shape or offsets; size that differs from shape x
+// dtype; holes, overlaps, trailing bytes.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
@@ -53,8 +53,8 @@ struct NamedBytes {
   std::span<const std::byte> bytes;
 };
 
-// Writes `tensors` in the reference writer's order (descending dtype size, then name), synced, to a new file at
-// `path` (which must not exist: write into a temporary folder). Returns the XXH3-128 of the file's bytes.
+// Writes `tensors` in the reference writer's order (descending dtype size, then name), synced, to a new file
+// at `path` (which must not exist: write into a temporary folder). Returns the XXH3-128 of the file's bytes.
 std::string write_safetensors(const std::filesystem::path& path, const std::vector<NamedBytes>& tensors,
                               const std::map<std::string, std::string>& metadata);
 

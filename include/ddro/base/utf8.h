@@ -8,7 +8,8 @@
 
 namespace ddro {
 
-// Offset of the first byte that is not valid UTF-8 (overlong forms, surrogates and > U+10FFFF included), or npos.
+// Offset of the first byte that is not valid UTF-8 (overlong forms, surrogates and > U+10FFFF included), or
+// npos.
 size_t find_invalid_utf8(std::string_view text);
 
 // Decodes the code point that begins at `offset` of valid UTF-8 and moves `offset` past it.

@@ -1,6 +1,9 @@
 // A state on disk, whole or absent. A checkpoint is a folder step_NNNNNN with data files and, written last,
-// manifest.json (sizes and hashes of every file, "complete": true). It is written under a temporary name, synced and
-// renamed; a folder without a manifest that verifies is never used.
+// manifest.json. It is written under a temporary name, synced and renamed; a folder whose manifest and files
+// do not verify is never used. One process at a time writes into a folder of checkpoints (RunLock).
+//
+// manifest.json: {"schema_version": 1, "step": N, <description>, "files": {NAME: {"bytes": n, "xxh3_128":
+// hex}}, "complete": true, "xxh3_128": of the manifest without this member}.
 #pragma once
 
 #include <cstdint>
@@ -16,22 +19,27 @@ namespace ddro::checkpoint {
 
 class CheckpointWriter {
  public:
-  // Makes <folder>/step_NNNNNN.tmp; leftovers of an earlier attempt at the same step are removed.
+  // Makes <folder>/step_NNNNNN.tmp; leftovers of an earlier attempt at the same step are removed. All members
+  // throw Error(kSave) naming the path when something cannot be written.
   CheckpointWriter(const std::filesystem::path& folder, std::int64_t step);
   // Without commit() the temporary folder is removed.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
+  // Names are plain: no slash, not manifest.json.
   void add_tensors(const std::string& file_name, const NamedTensors& tensors);
   void add_text(const std::string& file_name, const std::string& text);
-  // Writes the manifest with `description` merged in, syncs, renames. Error(kSave) leaves nothing behind.
+  // Writes the manifest with the members of `description` merged in, syncs, renames; a checkpoint of this
+  // step that is there already is replaced in one step. Returns its path.
   std::filesystem::path commit(const Json& description);
 
  private:
+  void record(const std::string& file_name, std::string hash);
+
   std::filesystem::path final_path_;
   std::filesystem::path temporary_path_;
-  Json files_;
+  Json files_ = Json::object();
   std::int64_t step_ = 0;
   bool committed_ = false;
 };
@@ -42,18 +50,22 @@ struct Checkpoint {
   Json manifest;
 };
 
-// Checks manifest, sizes and hashes of every file; Error(kModel) names the file and what is wrong. Files that the
-// manifest does not list are refused too.
+// Checks manifest, sizes and hashes of every file; Error(kModel) names the file and what is wrong. Files that
+// the manifest does not list are refused too, and a folder step_N whose manifest is of another step.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
-// The newest checkpoint of `folder` that verifies, or nullopt when there is none at all. Newer ones that do not verify
-// are each logged as a warning with the reason; when checkpoints exist and none verifies: Error(kModel).
+// The newest checkpoint of `folder` that verifies, or nullopt when there is none at all. Newer ones that do
+// not verify are each logged as a warning with the reason; when checkpoints exist and none verifies:
+// Error(kModel).
 std::optional<Checkpoint> newest_checkpoint(const std::filesystem::path& folder);
 
-// Removes the oldest checkpoints beyond `keep` (>= 1), each renamed out of the way first, and temporary leftovers.
+// Removes the oldest checkpoints beyond `keep` (>= 1), each renamed out of the way first, and what
+// interrupted writers and rotations left. When the newest checkpoint does not verify, no checkpoint is
+// removed and a warning says so.
 void rotate_checkpoints(const std::filesystem::path& folder, std::int64_t keep);
 
-// Exclusive ownership of a run's output folder (flock on <folder>/.lock, which holds host, pid and start time).
+// Exclusive ownership of a run's output folder, which exists: flock on <folder>/.lock, which holds host, pid
+// and start time. A killed holder holds nothing; programs that the holder starts do not inherit it.
 // Error(kInput) naming the holder when another process has it.
 class RunLock {
  public:

@@ -1,0 +1,94 @@
+#include "ddro/base/json.h"
+
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+
+namespace ddro {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::message_of;
+using ::testing::StartsWith;
+
+std::string refusal(std::string_view text) {
+  return message_of(ErrorKind::kModel, [&] { parse_json(text, "f.json", ErrorKind::kModel); });
+}
+
+TEST(ParseJson, KeepsOrderAndTypes) {
+  const Json value =
+      parse_json(R"({"b": 1, "a": [-2, 1.5e3, true, null, "\u00e9\ud83d\ude00"]})", "f", ErrorKind::kInput);
+  EXPECT_EQ(value.begin().key(), "b");
+  EXPECT_TRUE(value["b"].is_number_unsigned());
+  EXPECT_TRUE(value["a"][0].is_number_integer());
+  EXPECT_EQ(value["a"][1], 1500.0);
+  EXPECT_EQ(value["a"][4], "\u00e9\U0001F600");
+}
+
+TEST(ParseJson, RefusesWhatIsNotStrictJson) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,]",
+                           "{\"a\": 1,}",
+                           "{'a': 1}",
+                           "{a: 1}",
+                           "// c\n1",
+                           "NaN",
+                           "Infinity",
+                           "01",
+                           "+1",
+                           ".5",
+                           "1.",
+                           "0x1",
+                           "\"\t\"",
+                           "\"\\x41\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\\ud800\"",
+                           "1 2",
+                           "{} x",
+                           "tru",
+                           "\"abc",
+                           "[1 2]",
+                           "{\"a\" 1}",
+                           "1e400",
+                           "-1e400"}) {
+    EXPECT_THAT(refusal(text), StartsWith("[f.json] ")) << text;
+  }
+}
+
+TEST(ParseJson, RefusesTwiceTheSameKeyAtAnyDepth) {
+  EXPECT_THAT(refusal(R"({"a": 1, "b": 2, "a": 3})"), HasSubstr("\"a\" occurs twice"));
+  EXPECT_THAT(refusal(R"([{"x": {"k": 1, "\u006b": 2}}])"), HasSubstr("\"k\" occurs twice"));
+  EXPECT_NO_THROW(parse_json(R"([{"a": 1}, {"a": 2, "b": {"a": 3}}])", "f", ErrorKind::kInput));
+}
+
+TEST(ParseJson, BoundsDepth) {
+  EXPECT_THAT(refusal(std::string(100'000, '[')), HasSubstr("nested deeper than 64 levels"));
+  std::string objects;
+  for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
+  EXPECT_THAT(refusal(objects), HasSubstr("nested deeper than 64 levels"));
+  EXPECT_NO_THROW(parse_json(std::string(64, '[') + std::string(64, ']'), "f", ErrorKind::kInput));
+  EXPECT_THAT(refusal(std::string(65, '[') + std::string(65, ']')), HasSubstr("nested deeper"));
+}
+
+TEST(ParseJson, RefusesBadBytes) {
+  EXPECT_THAT(refusal("\"a\xff\""), HasSubstr("not valid UTF-8 at byte 2"));
+  EXPECT_THAT(refusal(std::string_view("{\"a\":\0 1}", 9)), HasSubstr("a zero byte at byte 5"));
+  EXPECT_THAT(refusal(std::string_view("{}\0smuggled", 11)), HasSubstr("a zero byte at byte 2"));
+}
+
+TEST(ParseJson, KeepsLargeIntegersExact) {
+  EXPECT_EQ(parse_json("18446744073709551615", "f", ErrorKind::kInput).get<std::uint64_t>(), UINT64_MAX);
+  EXPECT_EQ(parse_json("-9223372036854775808", "f", ErrorKind::kInput).get<std::int64_t>(), INT64_MIN);
+  EXPECT_TRUE(parse_json("18446744073709551616", "f", ErrorKind::kInput).is_number_float());
+}
+
+TEST(ReadJsonFile, NamesTheFile) {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.write("x.json", "{]").string();
+  EXPECT_THAT(message_of(ErrorKind::kModel, [&] { read_json_file(path, ErrorKind::kModel); }),
+              HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace ddro
