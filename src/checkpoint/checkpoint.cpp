@@ -132,4 +132,15 @@ void rotate_checkpoints(const std::filesystem::path& folder, std::int64_t keep) 
   }
 }
 
+void set_aside_after(const std::filesystem::path& folder, std::int64_t step) {
+  for (const StepFolder& found : step_folders(folder)) {
+    if (found.step <= step) continue;
+    std::filesystem::path aside = found.path;
+    aside += ".abandoned";
+    remove_folder(aside);
+    rename_durable(found.path, aside);
+    log_warning("set aside " + aside.string() + ": the run goes on from step " + std::to_string(step));
+  }
+}
+
 }  // namespace ddro::checkpoint

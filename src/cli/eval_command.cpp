@@ -1,12 +1,13 @@
-#include <CLI/CLI.hpp>
-#include <iostream>
 
-#include "commands.h"
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/output.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/train/evaluation.h"
 #include "ddro/train/metrics_file.h"
-#include "run_plan.h"
+#include "cli/run_plan.h"
 
 namespace ddro::cli {
 namespace {
@@ -50,7 +51,7 @@ void run_eval(const EvalArguments& arguments) {
   }
   Json result = {{"model", path.string()}};
   result.update(train::metrics_json(all));
-  std::cout << result.dump(1) << "\n";
+  print_line(result.dump(1));
 }
 
 }  // namespace

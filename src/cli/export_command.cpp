@@ -1,7 +1,7 @@
-#include <CLI/CLI.hpp>
-#include <iostream>
 
-#include "commands.h"
+#include <memory>
+
+#include "cli/commands.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"

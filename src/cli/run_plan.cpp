@@ -1,4 +1,4 @@
-#include "run_plan.h"
+#include "cli/run_plan.h"
 
 #include <ATen/Parallel.h>
 
@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <map>
 
+#include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"

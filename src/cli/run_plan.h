@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "run_setup.h"
+#include "cli/run_setup.h"
 
 namespace ddro::cli {
 

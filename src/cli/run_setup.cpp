@@ -1,4 +1,4 @@
-#include "run_setup.h"
+#include "cli/run_setup.h"
 
 #include <torch/torch.h>
 

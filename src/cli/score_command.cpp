@@ -1,15 +1,15 @@
-#include <CLI/CLI.hpp>
 #include <chrono>
-#include <iostream>
+#include <memory>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+
 #include "ddro/base/files.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
 #include "ddro/train/step.h"
-#include "output_stream.h"
-#include "run_setup.h"
+#include "cli/run_setup.h"
 
 namespace ddro::cli {
 namespace {
@@ -56,8 +56,9 @@ std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreA
   return score_plan(*model, plan, label);
 }
 
-void write_scores(std::ostream& out, const data::Dataset& dataset, const data::StepPlan& plan,
-                  const std::vector<double>& logp, const std::vector<double>& ref_logp) {
+std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan, const std::vector<double>& logp,
+                        const std::vector<double>& ref_logp) {
+  std::string lines;
   const std::vector<losses::LossRow> rows = train::loss_rows(plan);
   size_t index = 0;
   for (const data::EncodedExample& example : dataset.examples) {
@@ -69,10 +70,11 @@ void write_scores(std::ostream& out, const data::Dataset& dataset, const data::S
       line["ref_logp"] = ref_logp.empty() ? Json(nullptr) : Json(ref_logp[index]);
       line["log_ratio"] = ref_logp.empty() ? Json(nullptr) : Json(logp[index] - ref_logp[index]);
       line["num_tokens"] = rows[index].num_tokens;
-      out << line.dump() << "\n";
+      lines += line.dump() + "\n";
       ++index;
     }
   }
+  return lines;
 }
 
 void run_score(const ScoreArguments& arguments) {
@@ -95,9 +97,12 @@ void run_score(const ScoreArguments& arguments) {
     ref_logp = score_folder(models::open_model_folder(models::resolve_model_path(arguments.reference)), arguments, dataset, plan,
                             "reference");
   }
-  OutputStream out(arguments.out);
-  write_scores(out.stream(), dataset, plan, logp, ref_logp);
-  out.finish();
+  const std::string lines = score_lines(dataset, plan, logp, ref_logp);
+  if (arguments.out.empty()) {
+    print(lines);
+  } else {
+    write_file_atomic(arguments.out, lines);
+  }
 }
 
 }  // namespace

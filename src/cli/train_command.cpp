@@ -2,18 +2,23 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
-#include <iostream>
+#include <cmath>
+#include <memory>
+#include <set>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#include "cli/version.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/config/run_config.h"
+#include "ddro/train/schedule.h"
 #include "ddro/train/trainer.h"
-#include "run_plan.h"
-#include "run_setup.h"
+#include "cli/run_plan.h"
+#include "cli/run_setup.h"
 
 namespace ddro::cli {
 namespace {
@@ -93,7 +98,7 @@ class RunFolder {
 
   void write_start(const config::RunConfig& config, const LoadedRun& run, const train::RunIdentity& identity) {
     write_file_atomic(path_ / "config.yaml", config::dump_run_config(config, /*with_help=*/false));
-    record_ = {{"version", version_line()}, {"template_date", run.now}, {"run", identity}, {"finished_step", nullptr}};
+    record_ = {{"version", version_text()}, {"template_date", run.now}, {"run", identity}, {"finished_step", nullptr}};
     write_record();
     std::vector<std::pair<std::string, std::vector<data::DroppedRow>>> dropped{{"train", run.train_set.dropped}};
     for (const auto& [name, set] : run.eval_sets) dropped.emplace_back(name, set.dropped);
@@ -137,7 +142,7 @@ void run_train(const TrainArguments& arguments) {
   Json record = read_run_record(output_dir);
   const LoadedRun run = load_run(config, fixed_template_date(output_dir));
   if (arguments.dry_run) {
-    std::cout << describe_plan(config, run);
+    print(describe_plan(config, run));
     return;
   }
 

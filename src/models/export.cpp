@@ -162,6 +162,15 @@ fs::path checked_target(const fs::path& out) {
 
 }  // namespace
 
+std::vector<fs::path> auxiliary_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (const auto config = find_contained_file(folder, "config.json")) files.push_back(folder / "config.json");
+  for (const char* name : kCopiedFiles) {
+    if (find_contained_file(folder, name)) files.push_back(folder / name);
+  }
+  return files;
+}
+
 void export_model_folder(const fs::path& source_folder, const NamedTensors& tensors, ExportDType dtype,
                          const fs::path& out, std::uint64_t max_shard_bytes) {
   const fs::path target = checked_target(out);
