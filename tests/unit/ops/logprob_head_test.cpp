@@ -148,9 +148,9 @@ TEST(LogprobHead, EqualsTheComposedDefinitionAtOddSizes) {
 
 // Rows of logits so long that the CPU works on a chunk block by block.
 TEST(LogprobHead, EqualsTheComposedDefinitionAtALargeVocabulary) {
-  const Problem wide = make_problem(kLengths, 3, 20001);
+  const Problem wide = make_problem(kLengths, 33, 20001);
   expect_close(fused(wide, 109, 2), composed(wide), 1e-12);
-  const Problem single = make_problem(kLengths, 3, 20001, at::kFloat);
+  const Problem single = make_problem(kLengths, 33, 20001, at::kFloat);
   expect_close(fused(single, 50), composed(wide), 2e-6);
 }
 
