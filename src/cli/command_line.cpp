@@ -1,0 +1,48 @@
+#include "ddro/cli/command_line.h"
+
+#include <cstdio>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/version.h"
+#include "ddro/base/error.h"
+
+namespace ddro::cli {
+namespace {
+
+constexpr int kUsageError = static_cast<int>(ErrorKind::kInput);
+
+void add_commands(CLI::App& app) {
+  add_config_command(app);
+  add_loss_command(app);
+  add_tokenize_command(app);
+  CLI::App* inspect = app.add_subcommand("inspect", "Show what is in a file or folder");
+  inspect->require_subcommand(1);
+  add_inspect_checkpoint_command(*inspect);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Aligns language models from preference data by direct density ratio optimization.",
+               "ddro-train");
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  add_commands(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    app.exit(success);
+    flush_output();
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ddro-train: error: [usage] %s; see ddro-train --help\n",
+                 printable(error.what(), 4000).c_str());
+    return kUsageError;
+  }
+  flush_output();
+  return 0;
+}
+
+}  // namespace ddro::cli

@@ -1,0 +1,13 @@
+// The subcommands, each in a file of its own. Each function adds one whose callback runs the command.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace ddro::cli {
+
+void add_config_command(CLI::App& app);
+void add_loss_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
+void add_inspect_checkpoint_command(CLI::App& inspect);
+
+}  // namespace ddro::cli

@@ -1,0 +1,98 @@
+#include "cli/log_prob_rows.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "ddro/base/files.h"
+#include "ddro/base/json.h"
+
+namespace ddro::cli {
+namespace {
+
+class RowParser {
+ public:
+  RowParser(std::string_view line, std::string where, bool needs_reference)
+      : where_(std::move(where)),
+        needs_reference_(needs_reference),
+        row_(parse_json(line, where_, ErrorKind::kInput)) {
+    if (!row_.is_object()) fail("not a JSON object");
+  }
+
+  void append_to(std::vector<losses::LossRow>& rows) const {
+    const bool paired = row_.contains("chosen_logp") || row_.contains("rejected_logp");
+    const bool single = row_.contains("logp");
+    if (paired == single) {
+      fail(
+          "expected either chosen_logp, rejected_logp, ref_chosen_logp and ref_rejected_logp, or logp, "
+          "ref_logp and label");
+    }
+    if (paired) {
+      const auto first = static_cast<std::int64_t>(rows.size());
+      rows.push_back(loss_row("chosen_logp", "ref_chosen_logp", true));
+      rows.push_back(loss_row("rejected_logp", "ref_rejected_logp", false));
+      rows[static_cast<size_t>(first)].partner = first + 1;
+      rows[static_cast<size_t>(first) + 1].partner = first;
+    } else {
+      const auto label = row_.find("label");
+      if (label == row_.end() || !label->is_boolean()) fail("\"label\" is missing or not true or false");
+      rows.push_back(loss_row("logp", "ref_logp", label->get<bool>()));
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const { throw input_error("[" + where_ + "] " + what); }
+
+  double number(const char* name) const {
+    const auto found = row_.find(name);
+    if (found == row_.end()) fail(std::string("\"") + name + "\" is missing");
+    if (!found->is_number())
+      fail(std::string("\"") + name + "\" is not a number; got " + printable(found->dump(), 40));
+    return found->get<double>();
+  }
+
+  double reference(const char* name) const {
+    const auto found = row_.find(name);
+    const bool absent = found == row_.end() || found->is_null();
+    return absent && !needs_reference_ ? 0 : number(name);
+  }
+
+  losses::LossRow loss_row(const char* logp, const char* ref_logp, bool chosen) const {
+    losses::LossRow row;
+    row.logp = number(logp);
+    row.ref_logp = reference(ref_logp);
+    row.chosen = chosen;
+    if (row_.contains("weight")) row.weight = number("weight");
+    if (!(row.weight > 0))
+      fail("\"weight\" is out of range; got " + printable(row.weight) + ", expected a number above 0");
+    if (row_.contains("num_tokens")) {
+      const Json& count = row_.at("num_tokens");
+      if (!count.is_number_integer() || count < 1) fail("\"num_tokens\" is not an integer of at least 1");
+      row.num_tokens = count.get<std::int64_t>();
+    }
+    return row;
+  }
+
+  std::string where_;
+  bool needs_reference_;
+  Json row_;
+};
+
+}  // namespace
+
+std::vector<losses::LossRow> read_log_prob_rows(const std::string& path, bool needs_reference) {
+  const std::string name = printable(path, 400);
+  const std::string content = read_file(path);
+  std::vector<losses::LossRow> rows;
+  std::string_view rest = content;
+  for (int line = 1; !rest.empty(); ++line) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view text = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    RowParser(text, name + ":" + std::to_string(line), needs_reference).append_to(rows);
+  }
+  if (rows.empty()) throw input_error("[" + name + "] holds no rows");
+  return rows;
+}
+
+}  // namespace ddro::cli

@@ -1,0 +1,56 @@
+// The only catch-all: each kind of failure becomes one line on standard error and an exit code.
+#include <c10/util/Exception.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "cli/output.h"
+#include "ddro/base/error.h"
+#include "ddro/cli/command_line.h"
+
+namespace {
+
+constexpr int kInternal = static_cast<int>(ddro::ErrorKind::kInternal);
+constexpr int kOutputClosed = 128 + SIGPIPE;  // as if the signal had ended the program
+constexpr const char* kOutOfMemory = "out of memory; a smaller train.micro_batch_tokens needs less";
+
+int report(const std::string& message, int exit_code) {
+  std::fprintf(stderr, "ddro-train: error: %s\n", ddro::printable(message, 4000).c_str());
+  return exit_code;
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int report(const c10::Error& error) {
+  const std::string line = first_line(error.what_without_backtrace());
+  const bool memory = line.find("DefaultCPUAllocator") != std::string::npos;
+  return report(memory ? kOutOfMemory + std::string(" (") + line + ")" : "[LibTorch] " + line, kInternal);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Writing to a reader that has gone, or past a limit of file size, is an error of that write, not of the
+  // program.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  try {
+    return ddro::cli::run_command_line(argc, argv);
+  } catch (const ddro::Error& error) {
+    return report(error.what(), error.exit_code());
+  } catch (const ddro::cli::OutputClosed&) {
+    return kOutputClosed;
+  } catch (const c10::OutOfMemoryError& error) {
+    return report(kOutOfMemory + std::string(" (") + first_line(error.what_without_backtrace()) + ")",
+                  kInternal);
+  } catch (const c10::Error& error) {
+    return report(error);
+  } catch (const std::bad_alloc&) {
+    return report(kOutOfMemory, kInternal);
+  } catch (const std::exception& error) {
+    return report(std::string("[internal] ") + error.what(), kInternal);
+  }
+}
