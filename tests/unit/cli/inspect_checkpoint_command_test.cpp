@@ -1,0 +1,44 @@
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include "ddro/checkpoint/checkpoint.h"
+#include "support/run_program.h"
+#include "support/temporary_folder.h"
+
+namespace ddro {
+namespace {
+
+using testing::ddro_train;
+using ::testing::HasSubstr;
+using testing::ProgramResult;
+using testing::TemporaryFolder;
+
+TEST(InspectCheckpoint, ShowsManifestAndTensors) {
+  const TemporaryFolder folder;
+  checkpoint::CheckpointWriter writer(folder.path(), 12);
+  writer.add_tensors("model.safetensors",
+                     {{"w", torch::zeros({3, 4})}, {"s", torch::zeros({}, torch::kLong)}});
+  writer.add_text("state.json", "{}");
+  const auto path = writer.commit({{"alpha", 0.39}});
+  const ProgramResult result = ddro_train({"inspect", "checkpoint", path.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part :
+       {"step: 12\n", "alpha: 0.39\n", "  w  F32  3 x 4\n", "  s  I64  scalar\n", "state.json  2 bytes  "}) {
+    EXPECT_THAT(result.out, HasSubstr(part));
+  }
+}
+
+TEST(InspectCheckpoint, RefusesDamage) {
+  const TemporaryFolder folder;
+  checkpoint::CheckpointWriter writer(folder.path(), 12);
+  writer.add_text("state.json", "{}");
+  const auto path = writer.commit(Json::object());
+  folder.write("step_000012/state.json", "[]");
+  const ProgramResult result = ddro_train({"inspect", "checkpoint", path.string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("state.json] is damaged"));
+}
+
+}  // namespace
+}  // namespace ddro
