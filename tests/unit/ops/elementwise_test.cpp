@@ -51,7 +51,7 @@ TEST_P(Elementwise, SwiGlu) {
 
 TEST_P(Elementwise, Rotary) {
   const std::int64_t half = GetParam();
-  const Tensor x = random({3, 2, 2 * half}), angle = random({3, 1, half});
+  const Tensor x = random({3, 2, 2 * half}), angle = random({3, 1, half}).repeat({1, 1, 2});
   const Tensor y = rotary(x, angle.cos(), angle.sin());
   for (std::int64_t t = 0; t < 3; ++t) {
     for (std::int64_t head = 0; head < 2; ++head) {
@@ -73,7 +73,7 @@ TEST(ElementwiseGradients, EqualCentralDifferences) {
   test::expect_gradients([](const auto& x) { return rms_norm(x[0], x[1], 1e-3); },
                          {leaf({3, 2, 5}), leaf({5})});
   test::expect_gradients([](const auto& x) { return swiglu(x[0], x[1]); }, {leaf({3, 4}), leaf({3, 4})});
-  const Tensor angle = random({3, 1, 2});
+  const Tensor angle = random({3, 1, 2}).repeat({1, 1, 2});
   test::expect_gradients([&](const auto& x) { return rotary(x[0], angle.cos(), angle.sin()); },
                          {leaf({3, 2, 4})});
 }
