@@ -36,7 +36,7 @@ struct Layer {
 
 // What every layer of one forward shares.
 struct Shared {
-  Tensor cos_T1J, sin_T1J;
+  Tensor cos_T1K, sin_T1K;
   std::shared_ptr<const ops::AttentionLayout> layout;  // a copy: recomputation needs it after the forward
 };
 
@@ -133,8 +133,9 @@ class Llama : public CausalLm {
     const Tensor angles_T1J =
         (input.positions_T.to(inverse_frequencies_J_.scalar_type()).unsqueeze(-1) * inverse_frequencies_J_)
             .unsqueeze(1);
+    const Tensor angles_T1K = at::cat({angles_T1J, angles_T1J}, -1);
     const auto dtype = embedding_VD_.scalar_type();
-    return {angles_T1J.cos().to(dtype), angles_T1J.sin().to(dtype),
+    return {angles_T1K.cos().to(dtype), angles_T1K.sin().to(dtype),
             std::make_shared<const ops::AttentionLayout>(*input.layout)};
   }
 
@@ -154,8 +155,8 @@ class Llama : public CausalLm {
       q_THK = ops::rms_norm(q_THK, layer.q_norm, config_.rms_norm_eps);
       k_TGK = ops::rms_norm(k_TGK, layer.k_norm, config_.rms_norm_eps);
     }
-    q_THK = ops::rotary(q_THK, shared.cos_T1J, shared.sin_T1J);
-    k_TGK = ops::rotary(k_TGK, shared.cos_T1J, shared.sin_T1J);
+    q_THK = ops::rotary(q_THK, shared.cos_T1K, shared.sin_T1K);
+    k_TGK = ops::rotary(k_TGK, shared.cos_T1K, shared.sin_T1K);
     const double scale = 1 / std::sqrt(static_cast<double>(config_.head_dim));
     return layer.o(
         ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale, layer.window).view({tokens, -1}));

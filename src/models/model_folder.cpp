@@ -53,11 +53,15 @@ NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
   const auto weight_map = read_weight_map(index_file, where);
   std::map<std::string, std::vector<std::string>> names_of_shard;
   for (const auto& [name, shard] : weight_map) names_of_shard[shard].push_back(name);
-  NamedTensors tensors;
+  std::map<std::string, fs::path> paths;  // every name is checked before any file is opened
   for (const auto& [shard, names] : names_of_shard) {
     const auto path = find_contained_file(folder, shard);
     if (!path) throw model_error("[" + where + "] its shard " + printable(shard) + " is missing");
-    const SafetensorsFile file(*path);
+    paths[shard] = *path;
+  }
+  NamedTensors tensors;
+  for (const auto& [shard, names] : names_of_shard) {
+    const SafetensorsFile file(paths.at(shard));
     for (const std::string& name : names) {
       if (!file.tensors().contains(name)) {
         throw model_error("[" + shown(folder / shard) + "] tensor " + printable(name) +

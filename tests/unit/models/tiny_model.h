@@ -1,0 +1,75 @@
+// A model of a few hundred parameters, as a folder on disk.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <unistd.h>
+
+#include "ddro/base/json.h"
+#include "ddro/base/tensor_io.h"
+#include "ddro/models/model_config.h"
+#include "models/parameters.h"
+
+namespace ddro::test {
+
+namespace fs = std::filesystem;
+
+// Removed with everything in it at the end of the test.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "ddro_models_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+inline void write_file(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+inline Json tiny_config() {
+  return Json{{"architectures", {"LlamaForCausalLM"}},
+              {"model_type", "llama"},
+              {"vocab_size", 11},
+              {"hidden_size", 8},
+              {"intermediate_size", 12},
+              {"num_hidden_layers", 2},
+              {"num_attention_heads", 2},
+              {"num_key_value_heads", 1},
+              {"tie_word_embeddings", false},
+              {"torch_dtype", "float32"},
+              {"a_key_of_tomorrow", 7}};
+}
+
+inline NamedTensors tiny_tensors(const Json& config) {
+  at::manual_seed(1);
+  NamedTensors tensors;
+  for (const auto& spec : models::expected_parameters(models::parse_model_config(config, "tiny"))) {
+    tensors.emplace_back(spec.name, at::randn(spec.shape));
+  }
+  return tensors;
+}
+
+inline void write_folder(const fs::path& folder, const Json& config, const NamedTensors& tensors) {
+  fs::create_directories(folder);
+  write_file(folder / "config.json", config.dump(2));
+  fs::remove(folder / "model.safetensors");
+  write_tensors(folder / "model.safetensors", tensors, {});
+}
+
+}  // namespace ddro::test

@@ -1,0 +1,205 @@
+#include "ddro/ops/varlen_attention.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <set>
+
+#include "ddro/base/error.h"
+#include "ops/varlen_attention_kernels.h"
+#include "unit/ops/gradcheck.h"
+
+namespace ddro::ops {
+namespace {
+
+using Segments = std::vector<AttentionSegment>;
+
+// Lengths in order; a prefix is the index of an earlier segment, or -1.
+Segments make_segments(const std::vector<std::pair<std::int64_t, int>>& lengths_and_prefixes) {
+  Segments segments;
+  std::int64_t begin = 0;
+  for (const auto& [length, prefix] : lengths_and_prefixes) {
+    AttentionSegment segment{begin, length, 0, 0};
+    if (prefix >= 0) {
+      segment.prefix_begin = segments[static_cast<size_t>(prefix)].begin;
+      segment.prefix_length = segments[static_cast<size_t>(prefix)].length;
+    }
+    segments.push_back(segment);
+    begin += length;
+  }
+  return segments;
+}
+
+std::int64_t count_tokens(const Segments& segments) { return segments.back().begin + segments.back().length; }
+
+// The definition, token by token, in double.
+Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
+                        double scale, std::int64_t window) {
+  const Tensor out = at::zeros_like(q);
+  const auto Q = q.accessor<double, 3>(), K = k.accessor<double, 3>(), V = v.accessor<double, 3>();
+  auto O = out.accessor<double, 3>();
+  const std::int64_t heads_per_group = q.size(1) / k.size(1);
+  for (const AttentionSegment& segment : segments) {
+    for (std::int64_t i = 0; i < segment.length; ++i) {
+      const std::int64_t query = segment.prefix_length + i;
+      for (std::int64_t head = 0; head < q.size(1); ++head) {
+        const std::int64_t group = head / heads_per_group;
+        double total = 0;
+        for (std::int64_t key = std::max<std::int64_t>(0, window > query ? 0 : query - window + 1);
+             key <= query; ++key) {
+          const std::int64_t at = key < segment.prefix_length ? segment.prefix_begin + key
+                                                              : segment.begin + key - segment.prefix_length;
+          double score = 0;
+          for (std::int64_t c = 0; c < q.size(2); ++c)
+            score += Q[segment.begin + i][head][c] * K[at][group][c];
+          const double weight = std::exp(scale * score);
+          total += weight;
+          for (std::int64_t c = 0; c < q.size(2); ++c)
+            O[segment.begin + i][head][c] += weight * V[at][group][c];
+        }
+        for (std::int64_t c = 0; c < q.size(2); ++c) O[segment.begin + i][head][c] /= total;
+      }
+    }
+  }
+  return out;
+}
+
+struct Inputs {
+  Tensor q, k, v;
+};
+
+Inputs make_inputs(std::int64_t tokens, std::int64_t heads, std::int64_t groups, std::int64_t width) {
+  at::manual_seed(7);
+  const auto options = at::TensorOptions(at::kDouble);
+  return {at::randn({tokens, heads, width}, options), at::randn({tokens, groups, width}, options),
+          at::randn({tokens, groups, width}, options)};
+}
+
+const Segments kMixed =
+    make_segments({{1, -1}, {31, -1}, {32, 1}, {33, 1}, {1, 1}, {33, -1}, {32, -1}, {2, 0}, {17, 5}});
+
+class VarlenAttention : public testing::TestWithParam<std::tuple<int, std::int64_t>> {};
+
+TEST_P(VarlenAttention, EqualsTheDefinition) {
+  const auto [groups, window] = GetParam();
+  const Inputs in = make_inputs(count_tokens(kMixed), 6, groups, 8);
+  const AttentionLayout layout(kMixed, at::kCPU);
+  const Tensor expected = scalar_attention(in.q, in.k, in.v, kMixed, 0.3, window);
+  const Tensor exact = varlen_attention(in.q, in.k, in.v, layout, 0.3, window);
+  EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
+  const Tensor single =
+      varlen_attention(in.q.to(at::kFloat), in.k.to(at::kFloat), in.v.to(at::kFloat), layout, 0.3, window);
+  EXPECT_LE((single.to(at::kDouble) - expected).abs().max().item<double>(), 2e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(HeadsAndWindows, VarlenAttention,
+                         testing::Combine(testing::Values(1, 3, 6),
+                                          testing::Values(kNoWindow, 1, 5, 31, 32, 33, 64)));
+
+TEST(VarlenAttentionLong, WindowsAndPrefixesBeyondTheKernelsBlocks) {
+  const Segments segments = make_segments({{1100, -1}, {700, 0}, {3, 0}});
+  const Inputs in = make_inputs(count_tokens(segments), 2, 1, 4);
+  const AttentionLayout layout(segments, at::kCPU);
+  for (const std::int64_t window : {std::int64_t{40}, std::int64_t{600}, kNoWindow}) {
+    const Tensor got = varlen_attention(in.q, in.k, in.v, layout, 0.5, window);
+    const Tensor expected = scalar_attention(in.q, in.k, in.v, segments, 0.5, window);
+    EXPECT_LE((got - expected).abs().max().item<double>(), 1e-12) << window;
+  }
+}
+
+TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
+  const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}, {5, -1}});
+  for (const std::int64_t window : {kNoWindow, std::int64_t{3}}) {
+    Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
+    const AttentionLayout layout(segments, at::kCPU);
+    test::expect_gradients(
+        [&](const std::vector<Tensor>& x) { return varlen_attention(x[0], x[1], x[2], layout, 0.6, window); },
+        {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
+  }
+}
+
+TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
+  Segments segments;
+  for (std::int64_t i = 0; i < 30; ++i) segments.push_back({0, i % 3 == 0 ? 40 + i : 20 + i, 0, 0});
+  std::int64_t begin = 0;
+  for (AttentionSegment& segment : segments) {
+    segment.begin = begin;
+    begin += segment.length;
+  }
+  segments.push_back({begin, 2000, 0, 0});
+  const auto groups = plan_attention_groups(segments);
+  std::set<std::int64_t> seen;
+  size_t largest = 0;
+  for (const auto& group : groups) {
+    largest = std::max(largest, group.size());
+    for (const std::int64_t member : group) EXPECT_TRUE(seen.insert(member).second);
+  }
+  EXPECT_EQ(seen.size(), segments.size());
+  EXPECT_GE(largest, 8u);
+  const auto of_long =
+      std::find_if(groups.begin(), groups.end(), [](const auto& group) { return group.back() == 30; });
+  ASSERT_NE(of_long, groups.end());
+  EXPECT_EQ(of_long->size(), 1u) << "the long segment must not make others pad to it";
+}
+
+TEST(AttentionLayoutChecks, SegmentsThatDoNotFit) {
+  const auto make = [](Segments segments) { return AttentionLayout(std::move(segments), at::kCPU); };
+  EXPECT_THROW(make({{1, 4, 0, 0}}), Error);                              // does not begin at 0
+  EXPECT_THROW(make({{0, 4, 0, 0}, {5, 1, 0, 0}}), Error);                // a hole
+  EXPECT_THROW(make({{0, 0, 0, 0}}), Error);                              // empty
+  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, 5}}), Error);                // longer than its prefix segment
+  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 1, 2}}), Error);                // not its beginning
+  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 4, 2}}), Error);                // itself
+  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, -1}}), Error);               // negative
+  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, 4}, {6, 1, 4, 2}}), Error);  // a prefix of a prefix
+  EXPECT_EQ(make({{0, 4, 0, 0}, {4, 2, 0, 3}}).max_key_length(), 5);
+  EXPECT_EQ(make({}).num_tokens(), 0);
+}
+
+TEST(VarlenAttentionChecks, TensorsThatDoNotFit) {
+  const AttentionLayout layout(make_segments({{4, -1}}), at::kCPU);
+  const auto run = [&](at::IntArrayRef q, at::IntArrayRef k, at::IntArrayRef v, std::int64_t window) {
+    return varlen_attention(at::ones(q), at::ones(k), at::ones(v), layout, 1, window);
+  };
+  EXPECT_NO_THROW(run({4, 4, 2}, {4, 2, 2}, {4, 2, 2}, 1));
+  EXPECT_THROW(run({4, 8}, {4, 2, 2}, {4, 2, 2}, 1), Error);
+  EXPECT_THROW(run({4, 4, 2}, {4, 2, 2}, {4, 1, 2}, 1), Error);
+  EXPECT_THROW(run({5, 4, 2}, {5, 2, 2}, {5, 2, 2}, 1), Error);
+  EXPECT_THROW(run({4, 3, 2}, {4, 2, 2}, {4, 2, 2}, 1), Error);
+  EXPECT_THROW(run({4, 4, 3}, {4, 2, 2}, {4, 2, 2}, 1), Error);
+  EXPECT_THROW(run({4, 4, 2}, {4, 2, 2}, {4, 2, 2}, 0), Error);
+}
+
+TEST(VarlenAttentionGpu, EqualsTheCpuForwardAndBackward) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  const AttentionLayout cpu_layout(kMixed, at::kCPU), gpu_layout(kMixed, at::kCUDA);
+  for (const auto& [dtype, tolerance] :
+       {std::pair(at::kBFloat16, 3e-2), {at::kHalf, 4e-3}, {at::kFloat, 1e-5}}) {
+    for (const std::int64_t window : {kNoWindow, std::int64_t{5}}) {
+      const Inputs in = make_inputs(count_tokens(kMixed), 6, 2, 16);
+      std::vector<Tensor> results;
+      for (const bool gpu : {false, true}) {
+        std::vector<Tensor> leaves;
+        for (const Tensor& x : {in.q, in.k, in.v}) {
+          // The CPU starts from the same rounded values and computes in double.
+          const Tensor rounded = x.to(dtype);
+          leaves.push_back((gpu ? rounded.to(at::kCUDA) : rounded.to(at::kDouble)).detach().requires_grad_());
+        }
+        const Tensor out =
+            varlen_attention(leaves[0], leaves[1], leaves[2], gpu ? gpu_layout : cpu_layout, 0.3, window);
+        out.sum().backward();
+        results.push_back(out.detach().to(at::kCPU, at::kDouble));
+        for (const Tensor& leaf : leaves) results.push_back(leaf.grad().to(at::kCPU, at::kDouble));
+      }
+      for (size_t i = 0; i < 4; ++i) {
+        const double scale = results[i].norm().item<double>();
+        EXPECT_LE((results[i + 4] - results[i]).norm().item<double>(), tolerance * scale)
+            << dtype << " " << window << " " << i;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ddro::ops
