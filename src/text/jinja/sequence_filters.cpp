@@ -291,8 +291,9 @@ Value attr_filter(Machine& machine, const Value& self, Arguments& arguments) {
   if (const auto* nothing = std::get_if<Undefined>(&self.data)) machine.fail(*nothing->problem);
   const std::string& name = given[0].text()->text;
   const std::optional<Value> found = get_own_attribute(machine, self, name);
-  return found ? *found
-               : undefined("'" + type_name(self) + " object' has no attribute " + printable(quote_text(name)));
+  return found
+             ? *found
+             : undefined("'" + type_name(self) + " object' has no attribute " + printable(quote_text(name)));
 }
 
 Native named_function(Machine& machine, const Value& name, Native (*find)(std::string_view),

@@ -1,4 +1,5 @@
-// Chat templates against jinja2 in transformers' environment: the same bytes, or an error where jinja2 has one.
+// Chat templates against jinja2 in transformers' environment: the same bytes, or an error where jinja2 has
+// one.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
