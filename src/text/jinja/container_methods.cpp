@@ -19,7 +19,8 @@ Value list_index(Machine& machine, const Value& self, Arguments& arguments) {
 Value list_count(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "count", arguments, {"value"}, 1);
   std::int64_t count = 0;
-  for (const Value& item : iterate(machine, self)->items) {
+  const ListRef items = iterate(machine, self);
+  for (const Value& item : items->items) {
     machine.charge(1);
     count += equal(machine, item, given[0]) ? 1 : 0;
   }

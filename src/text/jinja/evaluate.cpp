@@ -235,7 +235,7 @@ Value Interpreter::call_macro(const Macro& macro, Arguments& arguments) {
   }
   ++macro_depth_;
   charge(8);
-  const ScopeRef scope = inner(macro.scope);
+  const ScopeRef scope = inner(macro.scope, &macro.definition->body);
   // Named arguments that are not parameters come after; the parameters take theirs first.
   bind_parameters(macro, arguments, scope);
   bind_extras(macro, arguments, *scope);

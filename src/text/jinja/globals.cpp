@@ -39,7 +39,8 @@ Dict make_dict(Machine& machine, const char* function, const Arguments& argument
     if (source.dict() != nullptr) {
       for (const auto& [key, value] : source.dict()->entries()) dict.set(machine, key, value);
     } else {
-      for (const Value& pair : iterate(machine, source)->items) {
+      const ListRef pairs = iterate(machine, source);
+      for (const Value& pair : pairs->items) {
         const ListRef parts = iterate(machine, pair);
         if (parts->items.size() != 2) machine.fail("dictionary update sequence needs pairs");
         dict.set(machine, parts->items[0], parts->items[1]);

@@ -23,7 +23,7 @@ MarkedText Interpreter::run(const std::unordered_map<std::string, Value>& variab
     }
   }
   loop_name_ = special_name("loop");
-  run_block(program_.body, std::make_shared<Scope>(context));
+  run_block(program_.body, inner(context, &program_.body));
   return std::move(output_);
 }
 
@@ -32,14 +32,19 @@ NameId Interpreter::special_name(const char* name) const {
   return found == program_.names.end() ? -1 : static_cast<NameId>(found - program_.names.begin());
 }
 
-ScopeRef Interpreter::inner(const ScopeRef& scope) {
+ScopeRef Interpreter::inner(const ScopeRef& scope, const Block* block) {
   charge(4);
-  return std::make_shared<Scope>(scope);
+  auto made = std::make_shared<Scope>(scope);
+  if (block == nullptr) return made;
+  for (const NameId name : block->unset) {
+    made->set(*this, name, undefined("'" + program_.names[static_cast<size_t>(name)] + "' is undefined"));
+  }
+  return made;
 }
 
 Interpreter::Flow Interpreter::run_block(const Block& block, const ScopeRef& scope) {
   const Level level(*this);
-  for (const auto& statement : block) {
+  for (const auto& statement : block.statements) {
     const Flow flow = run_statement(*statement, scope);
     if (flow != Flow::kNormal) return flow;
   }
@@ -80,7 +85,7 @@ Loop* Interpreter::make_loop(const ForStatement& node, const ScopeRef& scope) {
       charge(1);
       const Value& item = items->items[next++];
       if (node.condition == nullptr) return item;
-      const ScopeRef test_scope = inner(scope);
+      const ScopeRef test_scope = inner(scope, nullptr);
       assign(*node.target, item, *test_scope);
       if (truth(evaluate(*node.condition, test_scope))) return item;
     }
@@ -93,7 +98,7 @@ Interpreter::Flow Interpreter::run_node(const ForStatement& node, const ScopeRef
   Loop* loop = make_loop(node, scope);
   bool completed = false;  // as in jinja2, an iteration left by break or continue does not count
   while (loop->advance()) {
-    const ScopeRef body_scope = inner(scope);
+    const ScopeRef body_scope = inner(scope, &node.body);
     if (loop_name_ >= 0) body_scope->set(*this, loop_name_, {static_cast<Object*>(loop)});
     assign(*node.target, loop->current, *body_scope);
     const Flow flow = run_block(node.body, body_scope);
@@ -101,8 +106,8 @@ Interpreter::Flow Interpreter::run_node(const ForStatement& node, const ScopeRef
     completed = completed || flow == Flow::kNormal;
   }
   loop->fetch = nullptr;
-  if (completed || node.otherwise.empty()) return Flow::kNormal;
-  return run_block(node.otherwise, inner(scope));
+  if (completed || node.otherwise.statements.empty()) return Flow::kNormal;
+  return run_block(node.otherwise, inner(scope, &node.otherwise));
 }
 
 Interpreter::Flow Interpreter::run_node(const IfStatement& node, const ScopeRef& scope) {
@@ -159,7 +164,7 @@ Value Interpreter::apply_block_filter(const Expr* filter, const Value& input, co
 }
 
 Interpreter::Flow Interpreter::run_node(const SetBlockStatement& node, const ScopeRef& scope) {
-  const ScopeRef block_scope = inner(scope);
+  const ScopeRef block_scope = inner(scope, &node.body);
   MarkedText captured;
   const Flow flow = capture(node.body, block_scope, captured);
   if (flow != Flow::kNormal) return flow;
@@ -169,7 +174,7 @@ Interpreter::Flow Interpreter::run_node(const SetBlockStatement& node, const Sco
 }
 
 Interpreter::Flow Interpreter::run_node(const FilterStatement& node, const ScopeRef& scope) {
-  const ScopeRef block_scope = inner(scope);
+  const ScopeRef block_scope = inner(scope, &node.body);
   MarkedText captured;
   const Flow flow = capture(node.body, block_scope, captured);
   if (flow != Flow::kNormal) return flow;
@@ -196,13 +201,13 @@ Interpreter::Flow Interpreter::run_node(const CallStatement& node, const ScopeRe
 }
 
 Interpreter::Flow Interpreter::run_node(const WithStatement& node, const ScopeRef& scope) {
-  const ScopeRef body_scope = inner(scope);
+  const ScopeRef body_scope = inner(scope, &node.body);
   for (const auto& [target, value] : node.bindings) assign(*target, evaluate(*value, scope), *body_scope);
   return run_block(node.body, body_scope);
 }
 
 Interpreter::Flow Interpreter::run_node(const GenerationStatement& node, const ScopeRef& scope) {
-  return run_block(node.body, inner(scope));
+  return run_block(node.body, inner(scope, &node.body));
 }
 
 }  // namespace ddro::text::jinja

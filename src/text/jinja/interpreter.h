@@ -42,7 +42,7 @@ class Interpreter : public Machine {
   Flow run_node(const ContinueStatement&, const ScopeRef&) { return Flow::kContinue; }
 
   Loop* make_loop(const ForStatement& node, const ScopeRef& scope);
-  ScopeRef inner(const ScopeRef& scope);
+  ScopeRef inner(const ScopeRef& scope, const Block* block);
   void assign(const Expr& target, const Value& value, Scope& scope);
   void assign_tuple(const Expr& target, const Value& value, Scope& scope);
   void assign_attribute(const Expr& target, const Value& value, Scope& scope);

@@ -141,6 +141,7 @@ class Lexer {
       const bool signed_close = offset > inside && (text_[offset - 1] == '-' || text_[offset - 1] == '+');
       return move_to(end_of_close("#}", signed_close ? offset - 1 : offset));
     }
+    if (inside == text_.size()) return move_to(inside);
     fail("a comment is not closed with #}");
   }
 
@@ -156,6 +157,7 @@ class Lexer {
       push_data(tag, sign, false);
       return move_to(end);
     }
+    if (inside == text_.size()) return;
     fail("a raw block is not closed with {% endraw %}");
   }
 

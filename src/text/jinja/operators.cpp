@@ -27,7 +27,8 @@ void fail_if_undefined(Machine& machine, const Value& value) {
                "' and '" + type_name(right) + "'");
 }
 
-Value checked(Machine& machine, bool overflow, std::int64_t result) {
+// By reference: `result` is written while the argument before it is evaluated.
+Value checked(Machine& machine, bool overflow, const std::int64_t& result) {
   if (overflow) machine.fail("an integer does not fit in 64 bits");
   return {result};
 }

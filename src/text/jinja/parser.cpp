@@ -5,6 +5,7 @@
 #include "ddro/base/error.h"
 #include "text/jinja/expression_parser.h"
 #include "text/jinja/limits.h"
+#include "text/jinja/symbols.h"
 
 namespace ddro::text::jinja {
 namespace {
@@ -20,6 +21,7 @@ class Parser : public ExpressionParser {
     Program program;
     program.body = parse_block({});
     program.uses_date = watch.loaded.contains("strftime_now");
+    find_unset_names(program);
     program.name = name_;
     program.names = std::move(names_);
     return program;
@@ -55,18 +57,18 @@ class Parser : public ExpressionParser {
     while (current().kind != TokenKind::kEnd) {
       const Token token = take();
       if (token.kind == TokenKind::kData) {
-        block.push_back(make(token.line, TextStatement{token.text}));
+        block.statements.push_back(make(token.line, TextStatement{token.text}));
       } else if (token.kind == TokenKind::kVariableBegin) {
         PrintStatement print;
         print.values.push_back(parse_tuple());
         expect(TokenKind::kVariableEnd, "'}}'");
-        block.push_back(make(token.line, std::move(print)));
+        block.statements.push_back(make(token.line, std::move(print)));
       } else {
         if (current().kind != TokenKind::kName) fail_unexpected("the name of a tag");
         for (const std::string_view end : ends) {
           if (current().is_name(end)) return block;
         }
-        block.push_back(parse_statement());
+        block.statements.push_back(parse_statement());
         expect(TokenKind::kBlockEnd, "'%}'");
       }
     }

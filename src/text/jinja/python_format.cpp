@@ -78,6 +78,7 @@ class PercentFormat {
       ++position_;
       spec.precision = static_cast<int>(read_number(machine_, text_, position_, kMaxPrecision));
     }
+    if (spec.align == '<') spec.zero = false;
     spec.type = peek();
     if (spec.type == '\0') machine_.fail("incomplete format");
     ++position_;

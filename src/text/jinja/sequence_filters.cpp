@@ -57,7 +57,8 @@ using Keyed = std::vector<std::pair<Value, Value>>;
 
 Keyed with_keys(Machine& machine, const Value& sequence, const AttributeGetter& getter, bool case_sensitive) {
   Keyed out;
-  for (const Value& item : iterate(machine, sequence)->items) {
+  const ListRef items = iterate(machine, sequence);
+  for (const Value& item : items->items) {
     machine.charge(2);
     Value key = getter(item);
     out.emplace_back(case_sensitive ? std::move(key) : ignore_case(machine, std::move(key)), item);
@@ -92,7 +93,8 @@ Value sort_filter(Machine& machine, const Value& self, Arguments& arguments) {
     getters.emplace_back(machine, pointer_to(given, 2));
   }
   Keyed items;
-  for (const Value& item : iterate(machine, self)->items) {
+  const ListRef sequence = iterate(machine, self);
+  for (const Value& item : sequence->items) {
     std::vector<Value> key;
     for (const AttributeGetter& getter : getters) {
       key.push_back(given.truth_of(1) ? getter(item) : ignore_case(machine, getter(item)));
@@ -137,7 +139,8 @@ Value sum_filter(Machine& machine, const Value& self, Arguments& arguments) {
   const AttributeGetter getter(machine, pointer_to(given, 0));
   Value total = given.has(1) ? given[1] : Value{std::int64_t{0}};
   if (total.text() != nullptr) machine.fail("sum() can't sum strings");
-  for (const Value& item : iterate(machine, self)->items) {
+  const ListRef items = iterate(machine, self);
+  for (const Value& item : items->items) {
     total = apply_binary(machine, Operator::kAdd, total, getter(item));
   }
   return total;
@@ -258,7 +261,8 @@ Value join_filter(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "join", arguments, {"d", "attribute"});
   const AttributeGetter getter(machine, pointer_to(given, 1));
   std::vector<MarkedText> pieces;
-  for (const Value& item : iterate(machine, self)->items) {
+  const ListRef items = iterate(machine, self);
+  for (const Value& item : items->items) {
     pieces.push_back(to_text(machine, getter(item)));
     machine.charge_text(pieces.back().text.size());
   }
@@ -287,8 +291,9 @@ Value attr_filter(Machine& machine, const Value& self, Arguments& arguments) {
   if (const auto* nothing = std::get_if<Undefined>(&self.data)) machine.fail(*nothing->problem);
   const std::string& name = given[0].text()->text;
   const std::optional<Value> found = get_own_attribute(machine, self, name);
-  return found ? *found
-               : undefined("'" + type_name(self) + " object' has no attribute " + printable(quote_text(name)));
+  return found
+             ? *found
+             : undefined("'" + type_name(self) + " object' has no attribute " + printable(quote_text(name)));
 }
 
 Native named_function(Machine& machine, const Value& name, Native (*find)(std::string_view),
@@ -335,7 +340,8 @@ Value select_filter(Machine& machine, const Value& self, Arguments& arguments) {
     given.erase(given.begin());
   }
   std::vector<Value> out;
-  for (const Value& item : iterate(machine, self)->items) {
+  const ListRef items = iterate(machine, self);
+  for (const Value& item : items->items) {
     machine.charge(2);
     Arguments copy = arguments;
     const Value subject = getter(item);

@@ -122,7 +122,8 @@ Value replace_method(Machine& machine, const Value& self, Arguments& arguments) 
 Value join_method(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "join", arguments, {"iterable"}, 1);
   std::vector<MarkedText> pieces;
-  for (const Value& item : iterate(machine, given[0])->items)
+  const ListRef items = iterate(machine, given[0]);
+  for (const Value& item : items->items)
     pieces.push_back(require_text(machine, "join", item));
   return machine.text(join(machine, *self.text(), pieces));
 }

@@ -80,7 +80,12 @@ struct Expr {
 };
 
 struct Statement;
-using Block = std::vector<std::unique_ptr<Statement>>;
+struct Block {
+  std::vector<std::unique_ptr<Statement>> statements;
+  // Of a block with a scope of its own: the names that read as undefined in it until it sets them, even if there is a
+  // variable of that name around the template (symbols.h).
+  std::vector<NameId> unset;
+};
 
 struct MacroDefinition {
   std::string name;
@@ -144,7 +149,7 @@ struct Statement {
 struct Program {
   std::string name;  // for messages
   Block body;
-  std::vector<std::string> names;
+  std::vector<std::string> names;  // by NameId
   bool uses_date = false;
 };
 

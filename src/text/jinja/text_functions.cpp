@@ -86,7 +86,6 @@ std::vector<Value> split_space(Machine& machine, const MarkedText& source, std::
       if (is_space(c)) break;
       end = next;
     }
-    if (last) end = strip_end(text);
     out.push_back(machine.text(slice(source, offset, end)));
     offset = end + strip_begin(text.substr(end));
   }
@@ -100,7 +99,7 @@ std::vector<Value> split_space_from_right(Machine& machine, const MarkedText& so
   while (end > 0) {
     size_t begin = end;
     const bool last = most >= 0 && static_cast<std::int64_t>(out.size()) == most;
-    if (last) begin = strip_begin(text);
+    if (last) begin = 0;
     while (!last && begin > 0) {
       size_t previous = begin;
       if (is_space(previous_code_point(text, previous))) break;
