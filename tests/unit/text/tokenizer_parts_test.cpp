@@ -57,8 +57,8 @@ TEST(Whitespace, SeparatesWordsAndOthers) {
 }
 
 TEST(Pattern, GivesUpInsteadOfHanging) {
-  const Pattern pattern("(a|a)*[cd]", "test");
-  EXPECT_THROW(pattern.find(std::string(64, 'a')), Error);
+  const Pattern pattern("^(a|aa)*$", "test");
+  EXPECT_THROW(pattern.find(std::string(64, 'a') + "bc"), Error);
 }
 
 TEST(Pattern, ReportsEmptyMatchesOnce) {
