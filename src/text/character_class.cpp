@@ -108,9 +108,9 @@ std::vector<std::uint8_t> make_table() {
 
 }  // namespace
 
-std::uint8_t character_flags(char32_t code_point) {
+const std::uint8_t* character_table() {
   static const std::vector<std::uint8_t> table = make_table();
-  return table[code_point];
+  return table.data();
 }
 
 std::uint8_t flags_at(std::string_view text, size_t offset) {

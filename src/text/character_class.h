@@ -14,8 +14,10 @@ enum CharacterFlags : std::uint8_t {
   kWord = 8,    // \w: letters and other alphabetic characters, marks, decimal digits, connectors, joiners
 };
 
-// Flags of `code_point`; the table behind it is made once, from Oniguruma's.
-std::uint8_t character_flags(char32_t code_point);
+// The flags of every code point, made once from Oniguruma's tables.
+const std::uint8_t* character_table();
+
+inline std::uint8_t character_flags(char32_t code_point) { return character_table()[code_point]; }
 
 inline bool is_space(char32_t code_point) { return (character_flags(code_point) & kSpace) != 0; }
 

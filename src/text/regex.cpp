@@ -12,7 +12,7 @@ namespace ddro::text {
 namespace {
 
 // Steps back that one search may take before the pattern is given up: seconds.
-constexpr unsigned long kMaxRetries = 300'000'000;
+constexpr unsigned long kMaxRetries = 100'000'000;
 
 std::string describe(int code, const OnigErrorInfo* info = nullptr) {
   OnigUChar message[ONIG_MAX_ERROR_MESSAGE_LEN];

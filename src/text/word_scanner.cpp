@@ -25,6 +25,7 @@ class Scanner {
         max_digits_(gpt2_                             ? text.size()
                     : pattern == WordPattern::kLlama3 ? 3
                                                       : 1),
+        table_(character_table()),
         text_(text) {}
 
   // End of the word that begins at `begin`.
@@ -33,18 +34,19 @@ class Scanner {
       const size_t length = contraction(begin + 1);
       if (length > 0) return begin + 1 + length;
     }
-    const std::uint8_t flags = flags_at(text_, begin);
+    size_t next = begin;
+    const std::uint8_t flags = next_flags(next);
     if (flags & kLetter) return run(begin, kLetter, 0);
     if (flags & kNumber) return digits(begin);
-    const size_t next = begin + utf8_length(text_[begin]);
-    const std::uint8_t next_flags = next < text_.size() ? flags_at(text_, next) : std::uint8_t{kSpace};
+    size_t unused = next;
+    const std::uint8_t following = next < text_.size() ? next_flags(unused) : std::uint8_t{kSpace};
     const bool space = text_[begin] == ' ';
     if (gpt2_ ? space : !is_line_end(text_[begin])) {
-      if (next_flags & kLetter) return run(next, kLetter, 0);
+      if (following & kLetter) return run(next, kLetter, 0);
     }
-    if (gpt2_ && space && (next_flags & kNumber)) return digits(next);
+    if (gpt2_ && space && (following & kNumber)) return digits(next);
     if (!(flags & kSpace)) return others(begin);
-    if (space && !(next_flags & kNotOther)) return others(next);
+    if (space && !(following & kNotOther)) return others(next);
     return white_space(begin);
   }
 
@@ -56,7 +58,7 @@ class Scanner {
     size_t end = begin;
     while (end < text_.size()) {
       size_t next = end;
-      const std::uint8_t flags = character_flags(next_code_point(text_, next));
+      const std::uint8_t flags = next_flags(next);
       if (any ? !(flags & any) : (flags & none) != 0) break;
       end = next;
     }
@@ -67,7 +69,7 @@ class Scanner {
     size_t end = begin;
     for (size_t n = 0; n < max_digits_ && end < text_.size(); ++n) {
       size_t next = end;
-      if (!(character_flags(next_code_point(text_, next)) & kNumber)) break;
+      if (!(next_flags(next) & kNumber)) break;
       end = next;
     }
     return end;
@@ -111,8 +113,17 @@ class Scanner {
     return word[0] == 's' || word[0] == 't' || word[0] == 'm' || word[0] == 'd' ? 1 : 0;
   }
 
+  // The flags of the character at `offset`, which moves past it.
+  std::uint8_t next_flags(size_t& offset) const {
+    const auto lead = static_cast<unsigned char>(text_[offset]);
+    if (lead >= 0x80) return table_[next_code_point(text_, offset)];
+    ++offset;
+    return table_[lead];
+  }
+
   bool gpt2_;
   size_t max_digits_;
+  const std::uint8_t* table_;
   std::string_view text_;
 };
 

@@ -1,0 +1,171 @@
+// Broken and hostile files are refused with one line that names the place; hostile text takes linear time and
+// memory.
+#include <gmock/gmock.h>
+
+#include "ddro/base/error.h"
+#include "ddro/base/random.h"
+#include "unit/text/tokenizer_files.h"
+
+namespace ddro::text {
+namespace {
+
+using testing::HasSubstr;
+
+std::string refusal(const std::string& text) {
+  try {
+    load_text(text);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kModel);
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    EXPECT_THAT(error.what(), HasSubstr("tokenizer.json"));
+    return error.what();
+  }
+  return "accepted";
+}
+
+// The message for the small tokenizer with `value` at `pointer`.
+std::string refusal(const std::string& pointer, const json& value) {
+  json config = small_tokenizer();
+  config[json::json_pointer(pointer)] = value;
+  return refusal(config.dump());
+}
+
+TEST(HostileFile, NotJson) {
+  EXPECT_THAT(refusal(""), HasSubstr("not valid JSON"));
+  EXPECT_THAT(refusal("{\"a\": \xFF}"), HasSubstr("not valid UTF-8"));
+  EXPECT_THAT(refusal("[]"), HasSubstr("expected an object"));
+  EXPECT_THAT(refusal("{\"a\": 1, \"a\": 2}"), HasSubstr("occurs twice"));
+  EXPECT_THAT(refusal(std::string(100000, '[')), HasSubstr("nested deeper"));
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
+  EXPECT_THAT(refusal(deep), HasSubstr("nested deeper"));
+  EXPECT_THAT(refusal("{\"version\": 1e999}"), HasSubstr("not valid JSON"));
+}
+
+TEST(HostileFile, Vocabulary) {
+  EXPECT_THAT(refusal("/model/vocab/x", 1), HasSubstr("same id"));
+  EXPECT_THAT(refusal("/model/vocab/x", -1), HasSubstr("token id"));
+  EXPECT_THAT(refusal("/model/vocab/x", 1.5), HasSubstr("token id"));
+  EXPECT_THAT(refusal("/model/vocab/x", "1"), HasSubstr("token id"));
+  EXPECT_THAT(refusal("/model/vocab/x", std::uint64_t{1} << 63), HasSubstr("token id"));
+  EXPECT_THAT(refusal("/model/vocab/x", 1 << 24), HasSubstr("token id"));
+  EXPECT_THAT(refusal("/model/vocab", json::array()), HasSubstr("expected an object"));
+  EXPECT_THAT(refusal("/model/vocab", json::object()), HasSubstr("not in the vocabulary"));
+  EXPECT_EQ(refusal("/model/vocab/hole", 1000), "accepted");
+}
+
+TEST(HostileFile, Merges) {
+  EXPECT_THAT(refusal("/model/merges", json::array({"a q"})),
+              HasSubstr("\"aq\", which is not in the vocabulary"));
+  EXPECT_THAT(refusal("/model/merges", {"a"}), HasSubstr("expected two tokens"));
+  EXPECT_THAT(refusal("/model/merges", {"a b c"}), HasSubstr("expected two tokens"));
+  EXPECT_THAT(refusal("/model/merges", {1}), HasSubstr("expected \"a b\""));
+  EXPECT_THAT(refusal("/model/merges", {{"a", "b", "c"}}), HasSubstr("expected \"a b\""));
+  EXPECT_THAT(refusal("/model/merges", json::array({json::array({"a", ""})})),
+              HasSubstr("not in the vocabulary"));
+  EXPECT_THAT(refusal("/model/merges", "a b"), HasSubstr("expected a list"));
+}
+
+TEST(HostileFile, UnknownComponents) {
+  for (const char* part : {"normalizer", "pre_tokenizer", "post_processor", "decoder"}) {
+    EXPECT_THAT(refusal(std::string("/") + part, {{"type", "Nonsense"}}), HasSubstr("\"Nonsense\"")) << part;
+    EXPECT_THAT(refusal(std::string("/") + part, 3), HasSubstr("expected an object")) << part;
+    EXPECT_THAT(refusal(std::string("/") + part, json::object()), HasSubstr("\"type\" is missing")) << part;
+  }
+  for (const char* type : {"WordPiece", "Unigram", "WordLevel"}) {
+    EXPECT_THAT(refusal("/model/type", type), HasSubstr(type));
+  }
+  EXPECT_THAT(refusal("/model/dropout", 0.1), HasSubstr("dropout"));
+  EXPECT_THAT(refusal("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
+  EXPECT_THAT(refusal("/model/news", true), HasSubstr("unknown field \"news\""));
+  EXPECT_THAT(refusal("/news", true), HasSubstr("unknown field \"news\""));
+  EXPECT_THAT(refusal("/version", "2.0"), HasSubstr("version"));
+  EXPECT_THAT(refusal("/normalizer", {{"type", "NFC"}, {"extra", 1}}), HasSubstr("unknown field \"extra\""));
+  EXPECT_THAT(refusal("/normalizer", {{"type", "Precompiled"}}), HasSubstr("Precompiled"));
+}
+
+TEST(HostileFile, BrokenComponents) {
+  const auto split = [](const json& pattern, const std::string& behavior) {
+    return json{{"type", "Split"}, {"pattern", pattern}, {"behavior", behavior}, {"invert", false}};
+  };
+  EXPECT_THAT(refusal("/pre_tokenizer", split({{"Regex", "(a"}}, "Isolated")),
+              HasSubstr("bad regular expression"));
+  EXPECT_THAT(refusal("/pre_tokenizer", split({{"Regex", std::string(200000, '(')}}, "Isolated")),
+              HasSubstr("bad regular expression"));
+  EXPECT_THAT(refusal("/pre_tokenizer", split({{"String", ""}}, "Isolated")), HasSubstr("empty"));
+  EXPECT_THAT(refusal("/pre_tokenizer", split({{"Glob", "a"}}, "Isolated")), HasSubstr("Glob"));
+  EXPECT_THAT(refusal("/pre_tokenizer", split({{"String", "a"}}, "Shuffled")), HasSubstr("Shuffled"));
+  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "ab"}}),
+              HasSubstr("one character"));
+  EXPECT_THAT(
+      refusal("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}}),
+      HasSubstr("last"));
+  EXPECT_THAT(
+      refusal("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "_"}, {"add_prefix_space", false}}),
+      HasSubstr("add_prefix_space"));
+  EXPECT_THAT(refusal("/decoder", {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}}),
+              HasSubstr("start"));
+  EXPECT_THAT(
+      refusal("/post_processor", {{"type", "RobertaProcessing"}, {"cls", {"c", 99}}, {"sep", {"d", 3}}}),
+      HasSubstr("which has no token"));
+  EXPECT_THAT(refusal("/post_processor", {{"type", "TemplateProcessing"},
+                                          {"single", json::array()},
+                                          {"special_tokens", json::object()}}),
+              HasSubstr("must name it once"));
+}
+
+TEST(HostileFile, AddedTokens) {
+  const auto added = [](const json& tokens) { return refusal("/added_tokens", tokens); };
+  EXPECT_THAT(added(json::array({added_token("x", 3)})), HasSubstr("has id 3 here and id 23"));
+  EXPECT_THAT(added(json::array({added_token("new", 3)})), HasSubstr("belongs to \"d\""));
+  EXPECT_THAT(added(json::array({added_token("new", 40), added_token("newer", 40)})),
+              HasSubstr("belongs to \"new\""));
+  EXPECT_THAT(added(json::array({added_token("new", 40), added_token("new", 41)})),
+              HasSubstr("listed twice"));
+  EXPECT_THAT(added(json::array({added_token("", 40)})), HasSubstr("empty"));
+  EXPECT_THAT(added(json::array({added_token("new", -1)})), HasSubstr("token id"));
+  EXPECT_THAT(added(json::array({added_token("new", 40, {{"special", 1}})})), HasSubstr("true or false"));
+  EXPECT_THAT(added(json::array({added_token("new", 40, {{"extra", 1}})})), HasSubstr("unknown field"));
+  EXPECT_THAT(added(json::array({7})), HasSubstr("expected an object"));
+}
+
+TEST(HostileFile, AnyByteMayBeWrong) {
+  const std::string good = small_tokenizer().dump();
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    std::string bad = good;
+    for (std::uint64_t k = 0; k <= i % 3; ++k) {
+      bad[random_bits(5, 2 * k, i) % bad.size()] = static_cast<char>(random_bits(5, 2 * k + 1, i) & 0xFF);
+    }
+    refusal(bad);  // or accepted; no crash, no other exception
+  }
+}
+
+TEST(HostileFolder, WithoutATokenizer) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(load_tokenizer(folder.path()), Error);
+  folder.write("tokenizer.model", "nonsense");
+  EXPECT_THROW(load_tokenizer(folder.path()), Error);
+  folder.write("tokenizer.model", "");
+  EXPECT_THROW(load_tokenizer(folder.path()), Error);
+  folder.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
+  EXPECT_THROW(load_tokenizer(folder.path()), Error);
+}
+
+TEST(HostileText, LongRunsTakeLinearTime) {
+  json config = small_tokenizer();
+  config["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+  config["model"]["vocab"]["aa"] = 50;
+  config["model"]["vocab"]["aaaa"] = 51;
+  config["model"]["merges"] = {"a a", "aa aa"};
+  config["added_tokens"] = {added_token(std::string(50, 'b'), 52),
+                            added_token("<r>", 53, {{"rstrip", true}, {"lstrip", true}})};
+  const auto tokenizer = load(config);
+  const size_t size = 10'000'000;
+  EXPECT_EQ(tokenizer->encode(std::string(size, 'a')).ids.size(), size / 4);
+  EXPECT_EQ(tokenizer->encode(std::string(size, 'b')).ids.size(), size / 50);
+  EXPECT_EQ(tokenizer->encode(std::string(size, '\n') + "a").ids.size(), 1u);  // line ends have no token
+  EXPECT_EQ(tokenizer->encode("<r>" + std::string(size, ' ') + "<r>").ids.size(), 2u);
+}
+
+}  // namespace
+}  // namespace ddro::text
