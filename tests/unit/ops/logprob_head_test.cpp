@@ -164,8 +164,11 @@ TEST(LogprobHead, DoesNotDependOnTheChunks) {
       SCOPED_TRACE(std::to_string(unit_rows) + " rows a unit, chunk of " + std::to_string(chunk_tokens));
       expect_close(fused(wide, chunk_tokens, unit_rows), expected, 1e-12);
       expect_close(fused(single, chunk_tokens, unit_rows), expected, 2e-6);
-      EXPECT_THAT(row_logprobs(wide.input, {.chunk_tokens = chunk_tokens}),
-                  testing::Pointwise(testing::DoubleNear(1e-11), expected.logp));
+      // The same bits as the fused pass's, so that a policy equal to its reference has log-ratios of exactly 0.
+      const auto units = units_of(wide.coefficients.size(), unit_rows);
+      EXPECT_EQ(row_logprobs(wide.input, units, {.chunk_tokens = chunk_tokens}), fused(wide, chunk_tokens, unit_rows).logp);
+      EXPECT_EQ(row_logprobs(single.input, units, {.chunk_tokens = chunk_tokens}),
+                fused(single, chunk_tokens, unit_rows).logp);
     }
   }
 }
@@ -264,7 +267,7 @@ TEST(LogprobHead, NothingGivesNothing) {
   EXPECT_TRUE(got.logp.empty());
   EXPECT_EQ(got.d_hidden_CD.sizes(), (std::vector<std::int64_t>{0, 7}));
   EXPECT_EQ(got.d_weight_VD.abs().sum().item<double>(), 0);
-  EXPECT_TRUE(row_logprobs(none.input).empty());
+  EXPECT_TRUE(row_logprobs(none.input, units_of(0, 1)).empty());
   const Problem empty_row = make_problem({0}, 7, 50);
   EXPECT_THAT(fused(empty_row, 16).logp, ElementsAre(0));
 }
@@ -339,7 +342,7 @@ TEST(LogprobHead, NoTensorHoldsMoreLogitsThanAChunk) {
     {
       const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, probe);
       fused(problem, kChunk, unit_rows);
-      row_logprobs(problem.input, {.chunk_tokens = kChunk});
+      row_logprobs(problem.input, units_of(problem.coefficients.size(), unit_rows), {.chunk_tokens = kChunk});
     }
     EXPECT_EQ(probe->largest, kChunkBytes);
     EXPECT_GE(probe->peak, kChunkBytes);
@@ -353,7 +356,7 @@ TEST(LogprobHead, RefusesTokensOutsideTheVocabulary) {
     problem.input.targets_C[2] = id;
     expect_error(ErrorKind::kModel, "got " + std::to_string(id) + ", expected 0 to 29",
                  [&] { fused(problem, 8); });
-    expect_error(ErrorKind::kModel, "[head]", [&] { row_logprobs(problem.input); });
+    expect_error(ErrorKind::kModel, "[head]", [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   }
 }
 
@@ -362,7 +365,7 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   const auto expect_bug = [&](const std::string& part, const std::function<void(HeadInput&)>& spoil) {
     Problem problem = good;
     spoil(problem.input);
-    expect_error(ErrorKind::kInternal, part, [&] { row_logprobs(problem.input); });
+    expect_error(ErrorKind::kInternal, part, [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   };
   expect_bug("C x D", [](HeadInput& input) { input.hidden_CD = input.hidden_CD.flatten(); });
   expect_bug("C and D agree", [](HeadInput& input) { input.weight_VD = at::zeros({30, 9}, at::kDouble); });
@@ -373,7 +376,7 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {}; });
   expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {0, 3, 2, 4}; });
   expect_error(ErrorKind::kInternal, "a chunk holds a token",
-               [&] { row_logprobs(good.input, {.chunk_tokens = 0}); });
+               [&] { row_logprobs(good.input, units_of(good.coefficients.size(), 1), {.chunk_tokens = 0}); });
   const RowGradientFunction gradient = [](std::int64_t, std::span<const double>, std::span<double>) {};
   const std::vector<std::int64_t> units = {0, 1}, short_units = {0};
   expect_error(ErrorKind::kInternal, "unit offsets",
