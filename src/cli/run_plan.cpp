@@ -138,6 +138,11 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.steps_per_epoch = sampler.steps_per_epoch();
   run.one_class_steps = sampler.one_class_steps();
   run.total_steps = train::num_total_steps(config.train, run.steps_per_epoch);
+  if (run.one_class_steps > 0 && config.objective.loss_type == losses::LossType::kDdro &&
+      config.objective.stabilizer == losses::Stabilizer::kNnbd) {
+    throw input_error("[objective.stabilizer] nnbd needs both classes in every step; " + std::to_string(run.one_class_steps) +
+                      " of " + std::to_string(run.steps_per_epoch) + " steps hold one class; raise train.train_batch_size");
+  }
   if (run.one_class_steps > 0) {
     log_warning(std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) +
                 " steps of an epoch hold one class only; a larger train.train_batch_size avoids that");

@@ -3,7 +3,6 @@
 #include <torch/version.h>
 
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <set>
 
@@ -49,16 +48,10 @@ std::optional<checkpoint::Checkpoint> find_checkpoint(const std::string& resume,
   return chosen;
 }
 
-Json objective_json(const losses::ObjectiveOptions& options, const losses::Objective& objective) {
-  Json json = {{"loss_type", losses::loss_name(options.loss_type)}};
-  if (std::isfinite(objective.alpha())) json["alpha"] = objective.alpha();
-  json["generator"] = static_cast<int>(options.generator);
-  json["basu_power"] = options.basu_power;
-  json["stabilizer"] = static_cast<int>(options.stabilizer);
-  json["max_weight"] = options.max_weight;
-  json["class_reduction"] = static_cast<int>(options.class_reduction);
-  json["beta"] = options.beta;
-  return json;
+// The objective with alpha as resolved: `auto` on other data is another loss.
+std::string resolved_objective(losses::ObjectiveOptions options, const losses::Objective& objective) {
+  if (losses::uses_option(options, "alpha")) options.alpha = objective.alpha();
+  return config::describe_objective(options);
 }
 
 train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun& run) {
@@ -69,7 +62,7 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   identity["tokenizer"] = run.text.tokenizer_hash;
   identity["template"] = run.text.template_hash;
   identity["base_model"] = run.base_model.weights_hash;
-  identity["loss"] = objective_json(config.objective, *run.objective);
+  identity["loss"] = resolved_objective(config.objective, *run.objective);
   identity["reference"] = run.reference_hash();
   identity["seed"] = config.train.seed;
   identity["train_batch_size"] = config.train.train_batch_size;

@@ -87,18 +87,6 @@ std::string yaml_value(Enum value) {
       std::find_if(names.begin(), names.end(), [&](const auto& row) { return row.value == value; })->name);
 }
 
-// False for an option that the loss does not have: setting it would be refused.
-bool applies(const losses::ObjectiveOptions& objective, const std::string& key) {
-  losses::ObjectiveOptions alone = objective;
-  alone.explicitly_set = {key};
-  try {
-    alone.validate();
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 class Dumper {
  public:
   Dumper(const RunConfig& config, bool with_help) : config_(config), with_help_(with_help) {}
@@ -121,7 +109,7 @@ class Dumper {
 
   template <typename T>
   void operator()(const char* key, const T& member, const char* help) {
-    const bool shown = section_ != "objective" || applies(config_.objective, key);
+    const bool shown = section_ != "objective" || losses::uses_option(config_.objective, key);
     if (!shown && !with_help_) return;
     lines_.push_back({std::string(shown ? "  " : "  # ") + key + ": " + yaml_value(member), help});
   }
@@ -142,7 +130,33 @@ class Dumper {
   std::string out_;
 };
 
+// "key: value, ..." of the options that the loss has.
+struct ObjectiveLine {
+  const losses::ObjectiveOptions& options;
+  bool in_objective = false;
+  std::string text;
+
+  template <typename Options, typename Body>
+  void section(const char* name, const Options& section_options, Body body) {
+    in_objective = std::string_view(name) == "objective";
+    body(section_options, *this);
+  }
+  template <typename T>
+  void operator()(const char* key, const T& member, const char*) {
+    if (!in_objective || !losses::uses_option(options, key)) return;
+    text += (text.empty() ? "" : ", ") + std::string(key) + ": " + yaml_value(member);
+  }
+};
+
 }  // namespace
+
+std::string describe_objective(const losses::ObjectiveOptions& objective) {
+  RunConfig config;
+  config.objective = objective;
+  ObjectiveLine line{config.objective};
+  visit_fields(config, line);
+  return line.text;
+}
 
 std::string dump_run_config(const RunConfig& config, bool with_help) {
   Dumper dumper(config, with_help);

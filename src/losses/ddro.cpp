@@ -33,12 +33,12 @@ class DdroObjective : public ClassObjective {
 
   double pole(bool chosen) const { return chosen ? terms_.preferred_pole() : terms_.unpreferred_pole(); }
 
-  Error pole_error(double log_ratio, bool chosen, size_t index) const {
-    return {ErrorKind::kNonFinite, "[objective.stabilizer] the raw loss is not finite at " +
-                                       std::string(chosen ? "preferred" : "unpreferred") + " row " +
-                                       std::to_string(index) + "; got log-ratio " + number_text(log_ratio) +
-                                       ", expected less than " + number_text(pole(chosen)) +
-                                       "; stabilizer cap keeps it finite"};
+  PoleError pole_error(double log_ratio, bool chosen, size_t index) const {
+    return {"[objective.stabilizer] the raw loss is not finite at " +
+                std::string(chosen ? "preferred" : "unpreferred") + " row " + std::to_string(index) +
+                "; got log-ratio " + number_text(log_ratio) + ", expected less than " +
+                number_text(pole(chosen)) + "; stabilizer cap keeps it finite",
+            index};
   }
 
   DdroTerms terms_;

@@ -100,7 +100,11 @@ class StepComputation {
     }
     std::vector<double> loss(rows.size());
     std::vector<double> derivative(rows.size());
-    objective_.evaluate(local, counts_, loss, derivative);
+    try {
+      objective_.evaluate(local, counts_, loss, derivative);
+    } catch (const losses::PoleError& error) {
+      throw losses::PoleError(error.what(), static_cast<size_t>(rows[error.row()].step_row));
+    }
     for (size_t i = 0; i < rows.size(); ++i) {
       row_loss_[static_cast<size_t>(rows[i].step_row)] = loss[i];
       derivative_[static_cast<size_t>(rows[i].step_row)] = derivative[i];

@@ -48,6 +48,16 @@ std::string row_names(const data::Dataset& dataset, const data::StepPlan& plan) 
   return plan.examples.size() > kShown ? names + ", ..." : names;
 }
 
+// file:line of the example that a row of the step belongs to.
+std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_row) {
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    for (const data::BatchRow& row : batch.rows) {
+      if (row.step_row == static_cast<std::int64_t>(step_row)) return dataset.wheres[static_cast<size_t>(row.example)];
+    }
+  }
+  return "";
+}
+
 void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset, const data::StepPlan& plan) {
   Json rows = Json::array();
   for (const std::int64_t index : plan.examples) {
@@ -150,7 +160,7 @@ void Trainer::train_step() {
   const data::StepPlan plan =
       data::plan_step(parts_.train_set, examples, {.micro_batch_tokens = options_.train.micro_batch_tokens});
   optimizer_.zero_gradients();
-  const StepResult result = compute_step(parts_.policy, parts_.reference, plan, parts_.objective, optimizer_);
+  const StepResult result = compute(plan);
   if (state_.step == 0) check_reference(result);
   const double norm = optimizer_.gradient_norm();
   const double rate = learning_rate(options_.optimizer, state_.step, total_steps_);
@@ -166,6 +176,15 @@ void Trainer::train_step() {
   state_.num_tokens += plan.counts.tokens;
   if (state_.step % options_.logging.logging_steps == 0 || state_.step == total_steps_) {
     log_step(plan, result, rate, norm, seconds_since(start));
+  }
+}
+
+StepResult Trainer::compute(const data::StepPlan& plan) {
+  try {
+    return compute_step(parts_.policy, parts_.reference, plan, parts_.objective, optimizer_);
+  } catch (const losses::PoleError& error) {
+    throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " + std::to_string(state_.step + 1) + ", " +
+                                           where_of(parts_.train_set, plan, error.row()) + ")");
   }
 }
 

@@ -34,6 +34,9 @@ RunConfig load_run_config(const std::string& path, const std::vector<std::string
 // The objective section alone, from overrides; an override of another section is refused.
 losses::ObjectiveOptions load_objective(const std::vector<std::string>& overrides);
 
+// The objective in one line: every option that the loss has, with its value.
+std::string describe_objective(const losses::ObjectiveOptions& objective);
+
 // Every default, with paths of files that a user would have to name.
 RunConfig example_run_config();
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/error.h"
 #include "ddro/losses/objective_options.h"
 
 namespace ddro::losses {
@@ -36,6 +37,16 @@ struct BatchCounts {
 // The counts of rows that are an effective batch by themselves: an evaluation set, a file of log-probabilities.
 BatchCounts batch_counts(std::span<const LossRow> rows);
 
+// The raw loss past its pole.
+class PoleError : public Error {
+ public:
+  PoleError(const std::string& message, size_t row) : Error(ErrorKind::kNonFinite, message), row_(row) {}
+  size_t row() const { return row_; }  // index of the row in the span given to evaluate
+
+ private:
+  size_t row_;
+};
+
 // Which rows a row's derivative depends on.
 enum class Locality {
   kRow,    // itself
@@ -59,8 +70,8 @@ class Objective {
   // Writes each row's contribution to the loss (row_loss: sums to the loss over the effective batch; a pair's
   // value goes half to either row) and d loss / d logp. `rows` must be closed under the objective's locality:
   // partners present for kPair, the whole effective batch for kBatch. A class that the batch lacks
-  // contributes nothing. Log-probabilities that are not numbers give results that are not. Errors: kNonFinite
-  // naming the row's index for the raw loss past its pole; kInput for a row without a partner where pairs are
+  // contributes nothing. Log-probabilities that are not numbers give results that are not. Errors: PoleError
+  // for the raw loss past its pole; kInput for a row without a partner where pairs are
   // needed, and for nnbd with a class missing.
   virtual void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
                         std::span<double> dloss_dlogp) const = 0;

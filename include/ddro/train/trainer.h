@@ -73,6 +73,7 @@ class Trainer {
  private:
   void restore(const checkpoint::Checkpoint& from);
   void train_step();
+  StepResult compute(const data::StepPlan& plan);
   void skip_update(const data::StepPlan& plan, double loss, double norm);
   void check_reference(const StepResult& result) const;
   void log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm, double seconds);
