@@ -205,8 +205,7 @@ ExprPtr ExpressionParser::parse_target(bool namespaces, bool ends_at_in) {
   if (!current().is_operator(",")) return first;
   ExprPtr node = make(ExprKind::kTuple, line, std::move(first));
   while (skip_operator(",")) {
-    if ((ends_at_in && current().is_name("in")) || current().is_operator(")") || current().is_operator("="))
-      break;
+    if ((ends_at_in && current().is_name("in")) || current().is_operator(")")) break;
     add_child(*node, parse_target_item(namespaces));
   }
   return node;
