@@ -18,8 +18,8 @@ using jinja::Value;
 
 // A template may build a control token around one of these (`<|` + role + `|>`), so they count as the
 // template's.
-constexpr std::array<std::string_view, 9> kOrdinaryRoles = {
-    "system", "user", "assistant", "tool", "function", "model", "developer", "ipython", "documents"};
+constexpr std::array<std::string_view, 8> kOrdinaryRoles = {"system",   "user",  "assistant", "tool",
+                                                            "function", "model", "developer", "ipython"};
 
 // Json to values. Strings are checked, and marked if they come from the messages.
 class Converter {

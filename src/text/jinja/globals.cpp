@@ -36,6 +36,7 @@ Dict make_dict(Machine& machine, const char* function, const Arguments& argument
   if (arguments.positional.size() > 1) machine.fail(std::string(function) + " expects at most 1 argument");
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
+    if (const auto* nothing = std::get_if<Undefined>(&source.data)) machine.fail(*nothing->problem);
     if (source.dict() != nullptr) {
       for (const auto& [key, value] : source.dict()->entries()) dict.set(machine, key, value);
     } else {

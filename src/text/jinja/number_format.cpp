@@ -11,9 +11,10 @@ namespace ddro::text::jinja {
 namespace {
 
 std::string integer_digits(std::uint64_t value, unsigned base, bool upper) {
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
   do {
-    out += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[value % base];
+    out += digits[value % base];
     value /= base;
   } while (value != 0);
   return {out.rbegin(), out.rend()};

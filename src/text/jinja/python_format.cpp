@@ -32,8 +32,9 @@ class PercentFormat {
       if (percent < text_.size()) conversion();
     }
     const bool is_tuple = arguments_.list() != nullptr && arguments_.list()->is_tuple();
-    const bool is_mapping =
-        arguments_.dict() || arguments_.is_undefined() || (arguments_.list() && !is_tuple);
+    // To Python's % everything that can be indexed is a mapping, and may stay unused.
+    const bool is_mapping = arguments_.dict() || arguments_.is_undefined() ||
+                            (arguments_.list() && !is_tuple) || arguments_.object<Range>();
     const size_t given = is_tuple ? arguments_.list()->items.size() : is_mapping ? 0 : 1;
     if (used_ < given) machine_.fail("not all arguments converted during string formatting");
     return machine_.text(std::move(out_));

@@ -184,7 +184,7 @@ Value partition_method(Machine& machine, const Value& self, Arguments& arguments
   const MarkedText& text = *self.text();
   machine.charge(1 + text.text.size() / 16);
   const size_t found = from_right ? text.text.rfind(separator) : text.text.find(separator);
-  const Value nothing = machine.text(std::string());
+  const Value nothing = machine.text(slice(text, 0, 0));
   if (found == std::string::npos) {
     return machine.tuple(from_right ? std::vector<Value>{nothing, nothing, self}
                                     : std::vector<Value>{self, nothing, nothing});

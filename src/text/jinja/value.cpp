@@ -210,7 +210,9 @@ ListRef iterate(Machine& machine, const Value& value) {
     for (size_t offset = 0; offset < text->text.size();) {
       const size_t begin = offset;
       next_code_point(text->text, offset);
-      items.push_back(machine.text(slice(*text, begin, offset)));
+      MarkedText character = slice(*text, begin, offset);
+      character.markup = false;  // str's own iterator, as in Python
+      items.push_back(machine.text(std::move(character)));
     }
   } else if (const Dict* dict = value.dict()) {
     for (const auto& [key, item] : dict->entries()) items.push_back(key);

@@ -200,6 +200,13 @@ std::string repeated(const std::string& text, size_t count) {
   return out;
 }
 
+// Of all cases together; a single one stays under 200 MB. A sanitizer keeps what is freed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr long kMostMemoryMb = 4000;
+#else
+constexpr long kMostMemoryMb = 400;
+#endif
+
 long peak_memory_mb() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -286,16 +293,15 @@ TEST(ChatTemplate, BoundsHostileTemplates) {
       "endfor %}{% endfor %}",
       std::string(3 << 20, 'x'),
   };
+  constexpr double kMostSeconds = 5;  // half a second on a quiet machine
   for (const std::string& source : hostile) {
     const auto begin = std::chrono::steady_clock::now();
     const Failure failure = failure_of(source);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
     EXPECT_NE(failure.kind, ErrorKind::kInternal) << source.substr(0, 200);
-    EXPECT_LT(taken.count(), 5.0) << source.substr(0, 200);
+    EXPECT_LT(taken.count(), kMostSeconds) << source.substr(0, 200);
   }
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(peak_memory_mb(), 400);
-#endif
+  EXPECT_LT(peak_memory_mb(), kMostMemoryMb);
 }
 
 TEST(ChatTemplate, OrdinaryTemplatesStayFarFromTheLimits) {
