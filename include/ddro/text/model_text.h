@@ -23,8 +23,9 @@ struct ModelText {
   std::string template_hash;                    // of the template's source; empty without one
 };
 
-// `chat_template_file`: overrides the folder's template (a path to Jinja source), or nullopt. End tokens are eos_token_id
-// of generation_config.json, else of config.json, else the tokenizer's eos_token; disagreement is one warning.
+// `chat_template_file`: overrides the folder's template (a path to Jinja source), or nullopt. End tokens are
+// eos_token_id of generation_config.json, else of config.json, else the tokenizer's eos_token; disagreement
+// is one warning.
 ModelText load_model_text(const std::filesystem::path& model_folder,
                           const std::optional<std::string>& chat_template_file);
 

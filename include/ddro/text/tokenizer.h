@@ -23,8 +23,10 @@ struct Span {
 
 struct Encoding {
   std::vector<TokenId> ids;
-  // offsets[i]: the bytes of the input that ids[i] stands for. Ascending begins; a token made of part of a character
-  // carries that character's bytes.
+  // offsets[i]: the bytes of the input that ids[i] stands for, white space included, before any trimming by a
+  // post-processor. Ascending begins; a token made of part of a character carries that character's bytes, one
+  // made of several joined characters carries all of theirs, and a prefix that was not in the input those of
+  // what follows it.
   std::vector<Span> offsets;
 };
 
@@ -33,12 +35,17 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Ids of `text` (valid UTF-8), nothing added in front or behind: Hugging Face's add_special_tokens=False. Inside the
-  // bytes of `literal` (ascending, disjoint) no control token is recognised: its text is encoded as ordinary text. A
-  // control token is an added token that is flagged special or is not made of white space only.
+  // Ids of `text` (valid UTF-8), nothing added in front or behind: Hugging Face's add_special_tokens=False.
+  // Inside the bytes of `literal` (ascending, disjoint) no control token is recognised: its text is encoded
+  // as ordinary text. A control token is an added token that is flagged special or is not made of white space
+  // only; one that overlaps a span by a byte is held back, and merging does not make one either. (The unknown
+  // token may still come of a character that the vocabulary lacks.) Error(kInput) for text that is not UTF-8
+  // or longer than 1 GiB; Error(kModel) where the vocabulary has no way to write the text or its regular
+  // expression gives up.
   virtual Encoding encode(std::string_view text, std::span<const Span> literal = {}) const = 0;
 
-  // Text of `ids`; invalid byte sequences become U+FFFD. Control tokens are written out unless `skip_control`.
+  // Text of `ids`; invalid byte sequences become U+FFFD, ids without a token nothing. Control tokens are
+  // written out unless `skip_control`.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_control = false) const = 0;
 
   // What the folder's post-processor puts in front of a text (BOS, usually), and behind it.
@@ -56,8 +63,8 @@ class Tokenizer {
   virtual std::vector<Span> find_control_text(std::string_view text) const = 0;
 };
 
-// Reads tokenizer.json if the folder has one, else tokenizer.model. Error(kModel) names the file and the component that
-// is unknown or broken; nothing is approximated.
+// Reads tokenizer.json if the folder has one, else tokenizer.model. Error(kModel) names the file and the
+// component that is unknown or broken; nothing is approximated.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
 
 }  // namespace ddro::text

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/error.h"
+#include "ddro/base/random.h"
 #include "ddro/text/tokenizer.h"
 #include "parity/text/tokenizer_fixtures.h"
 
@@ -144,6 +145,30 @@ TEST_P(RoundTrip, DecodeInvertsEncode) {
 
 INSTANTIATE_TEST_SUITE_P(Exact, RoundTrip, testing::Values("gpt2", "llama3", "smollm2", "nemo", "gemma"),
                          name_of);
+
+// Some changes leave a model that works; none may do more harm than an Error.
+TEST(SentencePieceFile, WrongBytesAreRefusedOrHarmless) {
+  const std::filesystem::path source = tokenizer_fixtures() / "sp_unigram";
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "ddro-broken-model";
+  std::filesystem::remove_all(folder);
+  std::filesystem::copy(source, folder);
+  const std::string model = read_file(source / "tokenizer.model");
+  int refused = 0;
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    std::string broken = model.substr(0, i % 2 ? model.size() : random_bits(1, 0, i) % model.size());
+    broken[random_bits(1, 1, i) % broken.size()] = static_cast<char>(random_bits(1, 2, i) & 0xFF);
+    std::filesystem::remove(folder / "tokenizer.model");
+    write_file_atomic(folder / "tokenizer.model", broken);
+    try {
+      load_tokenizer(folder)->encode("Hello, w\u00F6rld! \u2460 <|end|>");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kModel);
+      ++refused;
+    }
+  }
+  EXPECT_GE(refused, 20);
+  std::filesystem::remove_all(folder);
+}
 
 }  // namespace
 }  // namespace ddro::text
