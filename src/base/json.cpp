@@ -10,8 +10,9 @@
 namespace ddro {
 namespace {
 
-// Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It appends to objects
-// itself: the ordered map's insertion searches all earlier keys, which is quadratic in a tokenizer's vocabulary.
+// Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It appends to
+// objects itself: the ordered map's insertion searches all earlier keys, which is quadratic in a tokenizer's
+// vocabulary.
 class StrictBuilder : public nlohmann::json_sax<Json> {
  public:
   StrictBuilder(int max_depth, Json& root, std::string& problem)
@@ -38,10 +39,12 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& error) override {
-    problem_ = error.id == kOutOfRange ? "the number " + printable(token, 40) + " is too large"
-                                       : "not valid JSON at byte " + std::to_string(position) +
-                                             (token.empty() ? std::string() : " near \"" + printable(token, 40) + "\"");
+  bool parse_error(std::size_t position, const std::string& token,
+                   const nlohmann::detail::exception& error) override {
+    problem_ = error.id == kOutOfRange
+                   ? "the number " + printable(token, 40) + " is too large"
+                   : "not valid JSON at byte " + std::to_string(position) +
+                         (token.empty() ? std::string() : " near \"" + printable(token, 40) + "\"");
     return false;
   }
 

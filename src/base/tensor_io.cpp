@@ -7,33 +7,54 @@ namespace {
 
 at::ScalarType scalar_type(DType dtype) {
   switch (dtype) {
-    case DType::kFloat64: return at::kDouble;
-    case DType::kFloat32: return at::kFloat;
-    case DType::kFloat16: return at::kHalf;
-    case DType::kBFloat16: return at::kBFloat16;
-    case DType::kInt64: return at::kLong;
-    case DType::kInt32: return at::kInt;
-    case DType::kInt16: return at::kShort;
-    case DType::kInt8: return at::kChar;
-    case DType::kUInt8: return at::kByte;
-    case DType::kBool: return at::kBool;
+    case DType::kFloat64:
+      return at::kDouble;
+    case DType::kFloat32:
+      return at::kFloat;
+    case DType::kFloat16:
+      return at::kHalf;
+    case DType::kBFloat16:
+      return at::kBFloat16;
+    case DType::kInt64:
+      return at::kLong;
+    case DType::kInt32:
+      return at::kInt;
+    case DType::kInt16:
+      return at::kShort;
+    case DType::kInt8:
+      return at::kChar;
+    case DType::kUInt8:
+      return at::kByte;
+    case DType::kBool:
+      return at::kBool;
   }
   return at::kFloat;
 }
 
 DType dtype_of(const Tensor& tensor) {
   switch (tensor.scalar_type()) {
-    case at::kDouble: return DType::kFloat64;
-    case at::kFloat: return DType::kFloat32;
-    case at::kHalf: return DType::kFloat16;
-    case at::kBFloat16: return DType::kBFloat16;
-    case at::kLong: return DType::kInt64;
-    case at::kInt: return DType::kInt32;
-    case at::kShort: return DType::kInt16;
-    case at::kChar: return DType::kInt8;
-    case at::kByte: return DType::kUInt8;
-    case at::kBool: return DType::kBool;
-    default: break;
+    case at::kDouble:
+      return DType::kFloat64;
+    case at::kFloat:
+      return DType::kFloat32;
+    case at::kHalf:
+      return DType::kFloat16;
+    case at::kBFloat16:
+      return DType::kBFloat16;
+    case at::kLong:
+      return DType::kInt64;
+    case at::kInt:
+      return DType::kInt32;
+    case at::kShort:
+      return DType::kInt16;
+    case at::kChar:
+      return DType::kInt8;
+    case at::kByte:
+      return DType::kUInt8;
+    case at::kBool:
+      return DType::kBool;
+    default:
+      break;
   }
   DDRO_CHECK(false, "a tensor of this type cannot be written");
 }
@@ -45,7 +66,8 @@ Tensor tensor_from_view(const TensorView& view, const std::shared_ptr<MappedFile
   const bool aligned = reinterpret_cast<std::uintptr_t>(view.bytes.data()) % dtype_size(view.dtype) == 0;
   if (view.bytes.empty()) return at::empty(view.shape, options);
   if (aligned) {
-    return at::from_blob(view.bytes.data(), view.shape, [mapping](void*) {}, options);
+    return at::from_blob(
+        view.bytes.data(), view.shape, [mapping](void*) {}, options);
   }
   Tensor copy = at::empty(view.shape, options);
   std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
@@ -59,7 +81,9 @@ std::string write_tensors(const std::filesystem::path& path, const NamedTensors&
   for (const auto& [name, tensor] : tensors) {
     const Tensor flat = tensor.detach().to(at::kCPU).contiguous();
     kept.push_back(flat);
-    views.push_back({name, dtype_of(flat), flat.sizes().vec(),
+    views.push_back({name,
+                     dtype_of(flat),
+                     flat.sizes().vec(),
                      {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
   }
   return write_safetensors(path, views, metadata);

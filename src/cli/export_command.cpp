@@ -21,7 +21,8 @@ models::ExportDType parse_export_dtype(const std::string& name) {
   if (name == "float32") return models::ExportDType::kFloat32;
   if (name == "bfloat16") return models::ExportDType::kBFloat16;
   if (name == "float16") return models::ExportDType::kFloat16;
-  throw input_error("[--dtype] unknown type \"" + printable(name) + "\"; known: keep, float32, bfloat16, float16");
+  throw input_error("[--dtype] unknown type \"" + printable(name) +
+                    "\"; known: keep, float32, bfloat16, float16");
 }
 
 // A checkpoint's folder is checked against its manifest; any other folder has to be a whole model folder.
@@ -39,9 +40,12 @@ void run_export(const ExportArguments& arguments) {
 void add_export_command(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder");
-  command->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")->required();
+  command
+      ->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")
+      ->required();
   command->add_option("--out", arguments->out, "Folder to make")->required();
-  command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")->capture_default_str();
+  command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")
+      ->capture_default_str();
   command->callback([arguments] { run_export(*arguments); });
 }
 

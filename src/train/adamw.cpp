@@ -16,8 +16,8 @@ std::unordered_map<std::string, Tensor> by_name(const NamedTensors& tensors) {
   return {tensors.begin(), tensors.end()};
 }
 
-void restore(const Tensor& target, const std::string& name, const std::unordered_map<std::string, Tensor>& source,
-             const std::string& where) {
+void restore(const Tensor& target, const std::string& name,
+             const std::unordered_map<std::string, Tensor>& source, const std::string& where) {
   const auto found = source.find(name);
   if (found == source.end()) throw model_error("[" + where + "] tensor \"" + name + "\" is missing");
   if (found->second.sizes() != target.sizes() || found->second.scalar_type() != target.scalar_type()) {
@@ -40,7 +40,9 @@ AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const O
     if (type == at::kFloat || type == at::kDouble) {
       slot.master = parameter;
     } else {
-      slot.master = source.at(name).to(parameter.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+      slot.master = source.at(name)
+                        .to(parameter.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+                        .contiguous();
     }
     slot.gradient = at::zeros_like(slot.master, at::MemoryFormat::Contiguous);
     slot.exp_avg = at::zeros_like(slot.master, at::MemoryFormat::Contiguous);
@@ -96,7 +98,8 @@ void AdamW::update_group(bool decays, double learning_rate) {
     gradients.push_back(slot.gradient);
     exp_avgs.push_back(slot.exp_avg);
     exp_avg_sqs.push_back(slot.exp_avg_sq);
-    steps.push_back(at::full({}, static_cast<double>(steps_done_), slot.master.options().dtype(at::kFloat).requires_grad(false)));
+    steps.push_back(at::full({}, static_cast<double>(steps_done_),
+                             slot.master.options().dtype(at::kFloat).requires_grad(false)));
   }
   if (weights.empty()) return;
   at::_fused_adamw_(weights, gradients, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{}, steps, learning_rate,
@@ -142,7 +145,8 @@ std::string AdamW::first_non_finite() const {
   torch::NoGradGuard no_grad;
   const auto finite = [](const Tensor& tensor) {
     // A sum over finite values of a well-behaved model is finite; only a suspicious one is looked at closely.
-    return std::isfinite(at::sum(tensor, at::kDouble).item<double>()) || at::isfinite(tensor).all().item<bool>();
+    return std::isfinite(at::sum(tensor, at::kDouble).item<double>()) ||
+           at::isfinite(tensor).all().item<bool>();
   };
   for (const Slot& slot : slots_) {
     if (!finite(slot.master.detach())) return slot.name;

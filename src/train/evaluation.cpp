@@ -21,7 +21,8 @@ data::StepPlan plan_of_all(const data::Dataset& dataset, const data::PackOptions
 EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options)
     : name_(std::move(name)), plan_(plan_of_all(dataset, options)) {}
 
-std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy, const models::CausalLm* reference,
+std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy,
+                                                       const models::CausalLm* reference,
                                                        const losses::Objective& objective,
                                                        const std::function<bool()>& stop) {
   std::vector<losses::LossRow> rows = loss_rows(plan_);

@@ -26,8 +26,9 @@ KeptLines lines_to_keep(const std::filesystem::path& path, std::int64_t last_ste
   while (true) {
     const size_t end = content.find('\n', begin);
     if (end == std::string::npos) break;
-    const Json line = Json::parse(content.begin() + static_cast<std::ptrdiff_t>(begin),
-                                  content.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false);
+    const Json line =
+        Json::parse(content.begin() + static_cast<std::ptrdiff_t>(begin),
+                    content.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) break;
     const auto step = line["step"].get<std::int64_t>();
     if (step > last_step) break;
@@ -58,7 +59,8 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t last_st
   const KeptLines kept = lines_to_keep(path, last_step);
   last_evaluation_ = kept.last_evaluation;
   descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0 || ftruncate(descriptor_, static_cast<off_t>(kept.bytes)) != 0 || lseek(descriptor_, 0, SEEK_END) < 0) {
+  if (descriptor_ < 0 || ftruncate(descriptor_, static_cast<off_t>(kept.bytes)) != 0 ||
+      lseek(descriptor_, 0, SEEK_END) < 0) {
     const std::string why = std::strerror(errno);
     if (descriptor_ >= 0) close(descriptor_);
     throw save_error("[" + path.string() + "] cannot be opened for writing: " + why);
@@ -77,13 +79,15 @@ void MetricsFile::write(const std::string& kind, std::int64_t step, const losses
     wrote = ::write(descriptor_, text.data(), text.size());
   } while (wrote < 0 && errno == EINTR);
   if (wrote != static_cast<ssize_t>(text.size())) {
-    throw save_error("[" + path_.string() + "] cannot be written: " + (wrote < 0 ? std::strerror(errno) : "the disk is full"));
+    throw save_error("[" + path_.string() +
+                     "] cannot be written: " + (wrote < 0 ? std::strerror(errno) : "the disk is full"));
   }
   if (kind == "eval") last_evaluation_ = step;
 }
 
 void MetricsFile::sync() {
-  if (fsync(descriptor_) != 0) throw save_error("[" + path_.string() + "] cannot be synced: " + std::strerror(errno));
+  if (fsync(descriptor_) != 0)
+    throw save_error("[" + path_.string() + "] cannot be synced: " + std::strerror(errno));
 }
 
 }  // namespace ddro::train

@@ -8,7 +8,8 @@ namespace {
 Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
   const auto options = at::TensorOptions().dtype(at::kLong);
   // The copy owns its memory also where the device is the CPU.
-  return at::from_blob(const_cast<std::int64_t*>(values.data()), {static_cast<std::int64_t>(values.size())}, options)
+  return at::from_blob(const_cast<std::int64_t*>(values.data()), {static_cast<std::int64_t>(values.size())},
+                       options)
       .to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
 }
 
@@ -57,7 +58,8 @@ std::vector<double> score_batch(const models::CausalLm& model, const data::Packe
                                 const ModelBatch& on_device, bool keep_pairs) {
   torch::NoGradGuard no_grad;
   const Tensor hidden_CD = model.hidden(on_device.input());
-  return ops::row_logprobs(on_device.head_input(hidden_CD, model.head_weight()), unit_offsets(batch, keep_pairs));
+  return ops::row_logprobs(on_device.head_input(hidden_CD, model.head_weight()),
+                           unit_offsets(batch, keep_pairs));
 }
 
 }  // namespace ddro::train

@@ -20,7 +20,9 @@ NonFiniteGuard::Verdict NonFiniteGuard::record_non_finite(std::int64_t step) {
   return consecutive_ == 2 ? Verdict::kSkipAndDump : Verdict::kSkip;
 }
 
-Json NonFiniteGuard::state() const { return {{"consecutive", consecutive_}, {"total", total_}, {"recent", recent_}}; }
+Json NonFiniteGuard::state() const {
+  return {{"consecutive", consecutive_}, {"total", total_}, {"recent", recent_}};
+}
 
 void NonFiniteGuard::load(const Json& state) {
   consecutive_ = state.at("consecutive").get<std::int64_t>();

@@ -27,12 +27,13 @@ void Progress::update(std::int64_t done, double tokens_per_second, const std::st
 
   const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const std::int64_t fresh = done - first_;
-  const double left = fresh > 0 ? elapsed / static_cast<double>(fresh) * static_cast<double>(total_ - done) : 0;
+  const double left =
+      fresh > 0 ? elapsed / static_cast<double>(fresh) * static_cast<double>(total_ - done) : 0;
   constexpr int kWidth = 24;
   const int filled = total_ > 0 ? static_cast<int>(kWidth * done / total_) : 0;
   std::string line = label_ + " [" + std::string(static_cast<size_t>(filled), '#') +
-                     std::string(static_cast<size_t>(kWidth - filled), '-') + "] " + std::to_string(done) + "/" +
-                     std::to_string(total_);
+                     std::string(static_cast<size_t>(kWidth - filled), '-') + "] " + std::to_string(done) +
+                     "/" + std::to_string(total_);
   if (tokens_per_second > 0) line += "  " + std::to_string(std::llround(tokens_per_second)) + " tokens/s";
   if (fresh > 0) line += "  " + format_duration(left) + " left";
   if (!detail.empty()) line += "  " + detail;

@@ -26,25 +26,30 @@ OnChange on_change(const std::string& name) {
 }  // namespace
 
 const std::set<std::string>& allowable_changes() {
-  static const std::set<std::string> names = {"data", "tokenizer", "template", "base_model", "loss", "reference"};
+  static const std::set<std::string> names = {"data",       "tokenizer", "template",
+                                              "base_model", "loss",      "reference"};
   return names;
 }
 
-void check_identity(const RunIdentity& stored, const RunIdentity& current, const std::set<std::string>& allowed) {
+void check_identity(const RunIdentity& stored, const RunIdentity& current,
+                    const std::set<std::string>& allowed) {
   for (const auto& [name, value] : current.items()) {
     const Json before = stored.contains(name) ? stored.at(name) : Json(nullptr);
     if (before == value) continue;
-    const std::string change = name + ": " + printable(before.dump(), 200) + " -> " + printable(value.dump(), 200);
+    const std::string change =
+        name + ": " + printable(before.dump(), 200) + " -> " + printable(value.dump(), 200);
     switch (on_change(name)) {
       case OnChange::kAllowable:
         if (!allowed.contains(name)) {
           throw input_error("[resume] the run's " + name + " has changed since the checkpoint (" + change +
-                            "); give --allow-change=" + name + " to go on with it, or use another train.output_dir");
+                            "); give --allow-change=" + name +
+                            " to go on with it, or use another train.output_dir");
         }
         log_warning("resuming with a changed " + change);
         break;
       case OnChange::kRefuse:
-        throw input_error("[resume] " + change + " would change the order of samples; keep it, or use another train.output_dir");
+        throw input_error("[resume] " + change +
+                          " would change the order of samples; keep it, or use another train.output_dir");
       case OnChange::kWarn:
         log_warning("resuming with " + change + ": the same run, but bits may differ");
         break;

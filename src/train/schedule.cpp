@@ -8,7 +8,9 @@ namespace ddro::train {
 namespace {
 
 // 1 -> 0 along half a cosine as `progress` goes 0 -> 1.
-double half_cosine(double progress) { return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress))); }
+double half_cosine(double progress) {
+  return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
+}
 
 }  // namespace
 
@@ -21,7 +23,8 @@ std::int64_t num_warmup_steps(const OptimizerOptions& options, std::int64_t tota
 double learning_rate(const OptimizerOptions& options, std::int64_t steps_done, std::int64_t total_steps) {
   const std::int64_t warmup = num_warmup_steps(options, total_steps);
   if (steps_done < warmup) {
-    return options.learning_rate * static_cast<double>(steps_done) / static_cast<double>(std::max<std::int64_t>(1, warmup));
+    return options.learning_rate * static_cast<double>(steps_done) /
+           static_cast<double>(std::max<std::int64_t>(1, warmup));
   }
   const auto rest = static_cast<double>(std::max<std::int64_t>(1, total_steps - warmup));
   const double progress = static_cast<double>(steps_done - warmup) / rest;

@@ -14,23 +14,24 @@ namespace ddro::train {
 namespace {
 
 bool pairs_are_whole(const data::StepPlan& plan) {
-  return std::all_of(plan.micro_batches.begin(), plan.micro_batches.end(), [](const data::PackedBatch& batch) {
-    const auto& rows = batch.rows;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].partner < 0) continue;
-      const bool next = i + 1 < rows.size() && rows[i + 1].step_row == rows[i].partner;
-      const bool previous = i > 0 && rows[i - 1].step_row == rows[i].partner;
-      if (!next && !previous) return false;
-    }
-    return true;
-  });
+  return std::all_of(plan.micro_batches.begin(), plan.micro_batches.end(),
+                     [](const data::PackedBatch& batch) {
+                       const auto& rows = batch.rows;
+                       for (size_t i = 0; i < rows.size(); ++i) {
+                         if (rows[i].partner < 0) continue;
+                         const bool next = i + 1 < rows.size() && rows[i + 1].step_row == rows[i].partner;
+                         const bool previous = i > 0 && rows[i - 1].step_row == rows[i].partner;
+                         if (!next && !previous) return false;
+                       }
+                       return true;
+                     });
 }
 
 // One step's computation; keeps what its micro-batches share.
 class StepComputation {
  public:
-  StepComputation(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
-                  const losses::Objective& objective, AdamW& optimizer)
+  StepComputation(const models::CausalLm& policy, const models::CausalLm* reference,
+                  const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
@@ -44,7 +45,8 @@ class StepComputation {
   }
 
   StepResult run() {
-    const bool one_pass = objective_.locality() == losses::Locality::kRow || (keep_pairs_ && pairs_are_whole(plan_));
+    const bool one_pass =
+        objective_.locality() == losses::Locality::kRow || (keep_pairs_ && pairs_are_whole(plan_));
     if (!one_pass) {
       for (const data::PackedBatch& batch : plan_.micro_batches) score(batch);
       objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
@@ -56,7 +58,9 @@ class StepComputation {
 
  private:
   at::Device device() const { return policy_.head_weight().device(); }
-  losses::LossRow& row_of(const data::BatchRow& row) { return result_.rows[static_cast<size_t>(row.step_row)]; }
+  losses::LossRow& row_of(const data::BatchRow& row) {
+    return result_.rows[static_cast<size_t>(row.step_row)];
+  }
 
   void score_reference(const data::PackedBatch& batch, const ModelBatch& on_device) {
     if (reference_ == nullptr) return;
@@ -80,9 +84,9 @@ class StepComputation {
       if (one_pass) evaluate_rows(rows, logp);
       for (size_t i = 0; i < rows.size(); ++i) out[i] = derivative_[static_cast<size_t>(rows[i].step_row)];
     };
-    const ops::HeadResult head =
-        ops::fused_logprob_head(on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_),
-                                gradient, optimizer_.gradient(policy_.head_weight_name()));
+    const ops::HeadResult head = ops::fused_logprob_head(
+        on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_), gradient,
+        optimizer_.gradient(policy_.head_weight_name()));
     hidden_CD.backward(head.d_hidden_CD);
     optimizer_.collect_gradients();
   }
@@ -95,7 +99,8 @@ class StepComputation {
       local[i] = row_of(rows[i]);
       local[i].partner = -1;
       for (const size_t j : {i - 1, i + 1}) {
-        if (j < rows.size() && rows[j].step_row == rows[i].partner) local[i].partner = static_cast<std::int64_t>(j);
+        if (j < rows.size() && rows[j].step_row == rows[i].partner)
+          local[i].partner = static_cast<std::int64_t>(j);
       }
     }
     std::vector<double> loss(rows.size());
@@ -144,10 +149,12 @@ losses::BatchCounts batch_counts(const data::StepCounts& counts) {
   return {counts.chosen, counts.rejected, counts.pairs, counts.chosen_tokens};
 }
 
-StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
-                        const losses::Objective& objective, AdamW& optimizer) {
+StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference,
+                        const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
-  return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, objective, optimizer).run();
+  return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, objective,
+                         optimizer)
+      .run();
 }
 
 }  // namespace ddro::train

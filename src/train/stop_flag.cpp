@@ -16,7 +16,8 @@ struct Handled {
   int number;
   const char* name;
 };
-constexpr std::array<Handled, 3> kHandled = {{{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}}};
+constexpr std::array<Handled, 3> kHandled = {
+    {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}}};
 
 void set_handlers(void (*handler)(int)) {
   for (const Handled& handled : kHandled) {

@@ -48,7 +48,8 @@ double measure_matmul_rate(at::Device device, at::ScalarType dtype) {
     at::mm_out(out, a, a);
     synchronize();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::max(best, 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size) / seconds);
+    best = std::max(best, 2.0 * static_cast<double>(size) * static_cast<double>(size) *
+                              static_cast<double>(size) / seconds);
   }
   return best;
 }

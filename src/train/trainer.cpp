@@ -17,7 +17,8 @@
 namespace ddro::train {
 namespace {
 
-// A reference equal to the policy leaves log-ratios of exactly 0; this much means that they are not the same model.
+// A reference equal to the policy leaves log-ratios of exactly 0; this much means that they are not the same
+// model.
 constexpr double kMaxStartLogRatio = 1e-3;
 constexpr std::int64_t kMaxFailedSaves = 3;
 
@@ -52,7 +53,8 @@ std::string row_names(const data::Dataset& dataset, const data::StepPlan& plan) 
 std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_row) {
   for (const data::PackedBatch& batch : plan.micro_batches) {
     for (const data::BatchRow& row : batch.rows) {
-      if (row.step_row == static_cast<std::int64_t>(step_row)) return dataset.wheres[static_cast<size_t>(row.example)];
+      if (row.step_row == static_cast<std::int64_t>(step_row))
+        return dataset.wheres[static_cast<size_t>(row.example)];
     }
   }
   return "";
@@ -68,7 +70,9 @@ void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset,
                            {"completion_start", sequence.completion_start},
                            {"chosen", sequence.row_class == data::RowClass::kChosen}});
     }
-    rows.push_back({{"where", dataset.wheres[static_cast<size_t>(index)]}, {"weight", example.weight}, {"sequences", sequences}});
+    rows.push_back({{"where", dataset.wheres[static_cast<size_t>(index)]},
+                    {"weight", example.weight},
+                    {"sequences", sequences}});
   }
   write_file_atomic(path, rows.dump(1) + "\n");
 }
@@ -109,13 +113,15 @@ TrainerState TrainerState::from_json(const Json& json) {
   return state;
 }
 
-Trainer::Trainer(TrainerParts parts, TrainerOptions options, const std::optional<checkpoint::Checkpoint>& resume_from)
+Trainer::Trainer(TrainerParts parts, TrainerOptions options,
+                 const std::optional<checkpoint::Checkpoint>& resume_from)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       output_dir_(options_.train.output_dir),
       device_(parts_.policy.head_weight().device()),
       optimizer_(parts_.policy, parts_.base_model.tensors, options_.optimizer),
-      sampler_(parts_.train_set, options_.train.train_batch_size, static_cast<std::uint64_t>(options_.train.seed)),
+      sampler_(parts_.train_set, options_.train.train_batch_size,
+               static_cast<std::uint64_t>(options_.train.seed)),
       total_steps_(num_total_steps(options_.train, sampler_.steps_per_epoch())),
       stop_(options_.checkpoint.save_before_timeout_s),
       progress_("train", total_steps_, 0) {
@@ -139,19 +145,23 @@ void Trainer::run() {
 void Trainer::restore(const checkpoint::Checkpoint& from) {
   const std::string where = from.path.string();
   try {
-    state_ = TrainerState::from_json(read_json_file((from.path / "trainer.json").string(), ErrorKind::kModel));
+    state_ =
+        TrainerState::from_json(read_json_file((from.path / "trainer.json").string(), ErrorKind::kModel));
   } catch (const Json::exception& error) {
     throw model_error("[" + where + "/trainer.json] is not a trainer's state: " + error.what());
   }
   const auto load = [&](const char* name) {
     const SafetensorsFile file(from.path / name);
     NamedTensors tensors;
-    for (const auto& [key, view] : file.tensors()) tensors.emplace_back(key, tensor_from_view(view, file.mapping()));
+    for (const auto& [key, view] : file.tensors())
+      tensors.emplace_back(key, tensor_from_view(view, file.mapping()));
     return tensors;
   };
   optimizer_.load(load("model.safetensors"), load("optimizer.safetensors"), where);
-  saved_step_ = std::filesystem::equivalent(from.path.parent_path(), output("checkpoints")) ? state_.step : -1;
-  log_info("resuming from " + where + " after step " + std::to_string(state_.step) + " of " + std::to_string(total_steps_));
+  saved_step_ =
+      std::filesystem::equivalent(from.path.parent_path(), output("checkpoints")) ? state_.step : -1;
+  log_info("resuming from " + where + " after step " + std::to_string(state_.step) + " of " +
+           std::to_string(total_steps_));
 }
 
 void Trainer::train_step() {
@@ -183,7 +193,8 @@ StepResult Trainer::compute(const data::StepPlan& plan) {
   try {
     return compute_step(parts_.policy, parts_.reference, plan, parts_.objective, optimizer_);
   } catch (const losses::PoleError& error) {
-    throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " + std::to_string(state_.step + 1) + ", " +
+    throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
+                                           std::to_string(state_.step + 1) + ", " +
                                            where_of(parts_.train_set, plan, error.row()) + ")");
   }
 }
@@ -192,18 +203,19 @@ void Trainer::skip_update(const data::StepPlan& plan, double loss, double norm) 
   const std::int64_t step = state_.step + 1;
   const NonFiniteGuard::Verdict verdict = state_.guard.record_non_finite(step);
   progress_.clear();
-  log_warning("step " + std::to_string(step) + " is skipped: loss " + number(loss) + ", gradient norm " + number(norm) +
-              "; rows " + row_names(parts_.train_set, plan));
+  log_warning("step " + std::to_string(step) + " is skipped: loss " + number(loss) + ", gradient norm " +
+              number(norm) + "; rows " + row_names(parts_.train_set, plan));
   if (verdict == NonFiniteGuard::Verdict::kSkipAndDump) {
     const auto path = output("non_finite_step_" + std::to_string(step) + ".json");
     dump_batch(path, parts_.train_set, plan);
     log_warning("the batch of step " + std::to_string(step) + " was written to " + path.string());
   }
   if (verdict == NonFiniteGuard::Verdict::kGiveUp) {
-    throw Error(ErrorKind::kNonFinite,
-                "[train] step " + std::to_string(step) + ": too many steps with a loss or gradient that is not finite (" +
-                    std::to_string(state_.guard.total()) + " in all); the last checkpoint is kept; try a smaller "
-                    "optimizer.learning_rate or look at the rows named above");
+    throw Error(ErrorKind::kNonFinite, "[train] step " + std::to_string(step) +
+                                           ": too many steps with a loss or gradient that is not finite (" +
+                                           std::to_string(state_.guard.total()) +
+                                           " in all); the last checkpoint is kept; try a smaller "
+                                           "optimizer.learning_rate or look at the rows named above");
   }
 }
 
@@ -212,13 +224,16 @@ void Trainer::check_reference(const StepResult& result) const {
   double largest = 0;
   for (const losses::LossRow& row : result.rows) largest = std::max(largest, std::fabs(row.log_ratio()));
   if (largest > kMaxStartLogRatio) {
-    throw model_error("[reference] policy and reference are the same folder, but their log-probabilities differ by up to " +
-                      number(largest) + " nats before the first update; likely one of them was changed on disk while it was "
-                      "loaded, or the two compute in different types");
+    throw model_error(
+        "[reference] policy and reference are the same folder, but their log-probabilities differ by up to " +
+        number(largest) +
+        " nats before the first update; likely one of them was changed on disk while it was "
+        "loaded, or the two compute in different types");
   }
 }
 
-void Trainer::log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm, double seconds) {
+void Trainer::log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm,
+                       double seconds) {
   losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, result.loss);
   const double flops = step_flops(parts_.policy.config(), plan, parts_.reference != nullptr);
   const double tokens_per_second = static_cast<double>(plan.counts.tokens) / seconds;
@@ -237,9 +252,9 @@ void Trainer::log_step(const data::StepPlan& plan, const StepResult& result, dou
   metrics_->write("train", state_.step, metrics);
   progress_.clear();
   log_info("step " + std::to_string(state_.step) + "/" + std::to_string(total_steps_) + "  loss " +
-           number(result.loss) + "  chosen " + number(metric(metrics, "log_ratio/chosen"), "%+.3f") + "  rejected " +
-           number(metric(metrics, "log_ratio/rejected"), "%+.3f") + "  grad_norm " + number(norm) + "  lr " + number(rate) +
-           "  " + number(seconds, "%.2f") + " s");
+           number(result.loss) + "  chosen " + number(metric(metrics, "log_ratio/chosen"), "%+.3f") +
+           "  rejected " + number(metric(metrics, "log_ratio/rejected"), "%+.3f") + "  grad_norm " +
+           number(norm) + "  lr " + number(rate) + "  " + number(seconds, "%.2f") + " s");
   progress_.update(state_.step, tokens_per_second);
 }
 
@@ -259,11 +274,14 @@ bool Trainer::evaluate() {
   const auto start = std::chrono::steady_clock::now();
   losses::Metrics all;
   for (EvaluationSet& set : parts_.eval_sets) {
-    const auto metrics = set.evaluate(parts_.policy, parts_.reference, parts_.objective, [&] { return stop_.requested(); });
+    const auto metrics =
+        set.evaluate(parts_.policy, parts_.reference, parts_.objective, [&] { return stop_.requested(); });
     if (!metrics) return false;
-    log_info("eval " + set.name() + " at step " + std::to_string(state_.step) + "  loss " + number(metric(*metrics, "loss")) +
-             "  accuracy " + number(metric(*metrics, "rewards/accuracies")) + "  auc " + number(metric(*metrics, "ratio/auc")) +
-             "  chosen " + number(metric(*metrics, "log_ratio/chosen"), "%+.3f") + "  rejected " +
+    log_info("eval " + set.name() + " at step " + std::to_string(state_.step) + "  loss " +
+             number(metric(*metrics, "loss")) + "  accuracy " +
+             number(metric(*metrics, "rewards/accuracies")) + "  auc " +
+             number(metric(*metrics, "ratio/auc")) + "  chosen " +
+             number(metric(*metrics, "log_ratio/chosen"), "%+.3f") + "  rejected " +
              number(metric(*metrics, "log_ratio/rejected"), "%+.3f"));
     for (const auto& [name, value] : *metrics) all.emplace_back("eval_" + set.name() + "_" + name, value);
   }
@@ -280,8 +298,9 @@ bool Trainer::save_due() const {
 void Trainer::save() {
   const std::string bad = optimizer_.first_non_finite();
   if (!bad.empty()) {
-    throw Error(ErrorKind::kNonFinite, "[train] step " + std::to_string(state_.step) + ": tensor \"" + bad +
-                                           "\" holds values that are not finite; not saved, the last checkpoint is kept");
+    throw Error(ErrorKind::kNonFinite,
+                "[train] step " + std::to_string(state_.step) + ": tensor \"" + bad +
+                    "\" holds values that are not finite; not saved, the last checkpoint is kept");
   }
   metrics_->sync();
   const auto folder = output("checkpoints");
@@ -307,7 +326,8 @@ void Trainer::save_or_count_failure() {
   } catch (const Error& error) {
     const bool last = state_.step >= total_steps_ || ++failed_saves_ >= kMaxFailedSaves;
     if (error.kind() != ErrorKind::kSave || last) throw;
-    log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") + error.what());
+    log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") +
+                error.what());
   }
 }
 
@@ -316,18 +336,21 @@ void Trainer::stop_now() {
   const std::string reason = stop_.reason();
   log_info("stopping: " + reason);
   if (state_.step == 0) {
-    throw Error(ErrorKind::kInterrupted, "[train] stopped by " + reason + " before the first step; run the same command again");
+    throw Error(ErrorKind::kInterrupted,
+                "[train] stopped by " + reason + " before the first step; run the same command again");
   }
   if (state_.step != saved_step_) save();
-  throw Error(ErrorKind::kInterrupted, "[train] stopped by " + reason + " after step " + std::to_string(state_.step) + " of " +
-                                           std::to_string(total_steps_) + "; the checkpoint is saved, run the same command to go on");
+  throw Error(ErrorKind::kInterrupted,
+              "[train] stopped by " + reason + " after step " + std::to_string(state_.step) + " of " +
+                  std::to_string(total_steps_) + "; the checkpoint is saved, run the same command to go on");
 }
 
 void Trainer::export_final() {
   const auto target = output("final");
   const auto fresh = output("final.new");
   std::filesystem::remove_all(fresh);
-  models::export_model_folder(parts_.base_model.path, optimizer_.master_weights(), base_dtype(parts_.base_model), fresh);
+  models::export_model_folder(parts_.base_model.path, optimizer_.master_weights(),
+                              base_dtype(parts_.base_model), fresh);
   std::filesystem::remove_all(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());

@@ -56,7 +56,10 @@ INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1)
 TEST(Resume, BeforeTheJobsTimeLimit) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path());
-  const auto end = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() + 60;
+  const auto end =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count() +
+      60;
   const int code = run.run({}, {"SLURM_JOB_END_TIME=" + std::to_string(end)});
   EXPECT_EQ(code, 75) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("time limit"));
@@ -130,7 +133,8 @@ TEST(Resume, ADamagedNewestCheckpointFallsBackToTheOneBefore) {
     ASSERT_EQ(program.wait(60).code, 75);
   }
   std::filesystem::path newest;
-  for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints")) newest = std::max(newest, entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints"))
+    newest = std::max(newest, entry.path());
   std::filesystem::resize_file(newest / "optimizer.safetensors", 1000);
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("optimizer.safetensors"));

@@ -20,10 +20,10 @@ class TinyRun {
       : folder_(folder), extra_(std::move(extra)) {
     const std::string base = fixture("tiny_run/model").parent_path().string();
     const std::string text =
-        "model: {model_name_or_path: " + base + "/model, dtype: float32}\n" +
-        "data:\n  train_files: [" + base + "/pairs_train.jsonl]\n  eval_files: {held_out: " + base + "/pairs_eval.jsonl}\n" +
-        "  max_length: 128\n" +
-        "train: {output_dir: " + output_dir().string() + ", train_batch_size: 8, micro_batch_tokens: 160, num_train_epochs: 4}\n" +
+        "model: {model_name_or_path: " + base + "/model, dtype: float32}\n" + "data:\n  train_files: [" +
+        base + "/pairs_train.jsonl]\n  eval_files: {held_out: " + base + "/pairs_eval.jsonl}\n" +
+        "  max_length: 128\n" + "train: {output_dir: " + output_dir().string() +
+        ", train_batch_size: 8, micro_batch_tokens: 160, num_train_epochs: 4}\n" +
         "optimizer: {learning_rate: 3.0e-3}\neval: {eval_steps: 7}\ncheckpoint: {save_steps: 3}\n";
     write_file_atomic(config(), text);
   }
@@ -52,7 +52,8 @@ class TinyRun {
     std::vector<Json> lines;
     const std::string text = read_file(output_dir() / "metrics.jsonl");
     size_t begin = 0;
-    for (size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
+    for (size_t end = text.find('\n'); end != std::string::npos;
+         begin = end + 1, end = text.find('\n', begin)) {
       Json line = Json::parse(text.substr(begin, end - begin));
       if (line["kind"] == kind) lines.push_back(std::move(line));
     }
@@ -69,7 +70,9 @@ inline std::string lasting_metrics(const TinyRun& run) {
   std::string text;
   for (const char* kind : {"train", "eval"}) {
     for (Json line : run.metrics(kind)) {
-      for (const char* fleeting : {"step_time_s", "tokens_per_second", "mfu", "peak_memory_bytes", "eval_runtime"}) line.erase(fleeting);
+      for (const char* fleeting :
+           {"step_time_s", "tokens_per_second", "mfu", "peak_memory_bytes", "eval_runtime"})
+        line.erase(fleeting);
       text += line.dump() + "\n";
     }
   }

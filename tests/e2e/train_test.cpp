@@ -20,10 +20,13 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
   EXPECT_DOUBLE_EQ(steps[0]["loss"].get<double>(), 2 * std::log(2.0));
   EXPECT_EQ(steps[0]["log_ratio/abs_max"], 0);
   EXPECT_LT(steps.back()["loss"].get<double>(), 0.9 * 2 * std::log(2.0));
-  for (const char* name : {"grad_norm", "learning_rate", "epoch", "num_tokens", "rewards/chosen", "rewards/rejected",
-                           "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "ratio/auc",
-                           "ratio/saturated", "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean", "log_ratio/chosen",
-                           "log_ratio/rejected", "step_time_s", "peak_memory_bytes", "tokens_per_second", "mfu",
+  for (const char* name : {"grad_norm",          "learning_rate",      "epoch",
+                           "num_tokens",         "rewards/chosen",     "rewards/rejected",
+                           "rewards/accuracies", "rewards/margins",    "logps/chosen",
+                           "logps/rejected",     "ratio/auc",          "ratio/saturated",
+                           "ratio/capped",       "ratio/chosen_mean",  "ratio/rejected_mean",
+                           "log_ratio/chosen",   "log_ratio/rejected", "step_time_s",
+                           "peak_memory_bytes",  "tokens_per_second",  "mfu",
                            "padding_fraction"}) {
     EXPECT_TRUE(steps[3].contains(name)) << name;
   }
@@ -36,8 +39,9 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
   EXPECT_GT(evals.back()["eval_held_out_ratio/auc"].get<double>(), 0.8);
   EXPECT_GT(evals.back()["eval_held_out_rewards/accuracies"].get<double>(), 0.8);
 
-  for (const char* file : {"config.yaml", "run.json", "dropped.jsonl", "final/config.json", "final/model.safetensors",
-                           "final/tokenizer.json", "checkpoints/step_000028/manifest.json"}) {
+  for (const char* file :
+       {"config.yaml", "run.json", "dropped.jsonl", "final/config.json", "final/model.safetensors",
+        "final/tokenizer.json", "checkpoints/step_000028/manifest.json"}) {
     EXPECT_TRUE(std::filesystem::exists(run.output_dir() / file)) << file;
   }
   size_t checkpoints = 0;
@@ -56,7 +60,8 @@ TEST(Train, TwoRunsGiveTheSameBits) {
   const TinyRun b(second.path());
   ASSERT_EQ(a.run(), 0);
   ASSERT_EQ(b.run(), 0);
-  EXPECT_EQ(hash_file(a.output_dir() / "final/model.safetensors"), hash_file(b.output_dir() / "final/model.safetensors"));
+  EXPECT_EQ(hash_file(a.output_dir() / "final/model.safetensors"),
+            hash_file(b.output_dir() / "final/model.safetensors"));
   EXPECT_EQ(lasting_metrics(a), lasting_metrics(b));
 }
 
@@ -106,15 +111,20 @@ TEST_P(Objectives, TrainAndFinish) {
   EXPECT_LT(steps.back()["loss"].get<double>(), steps.front()["loss"].get<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Objectives,
-    testing::Values(std::vector<std::string>{"objective.loss_type=rdro"}, std::vector<std::string>{"objective.loss_type=sigmoid"},
-                    std::vector<std::string>{"objective.loss_type=sft"},
-                    std::vector<std::string>{"objective.stabilizer=nnbd", "data.train_files=[@/labels_train.jsonl]"},
-                    std::vector<std::string>{"data.train_files=[@/labels_train.jsonl]", "objective.class_reduction=pooled"},
-                    std::vector<std::string>{"objective.generator=lsif", "data.train_files=[@/strings_train.jsonl]"},
-                    std::vector<std::string>{"model.gradient_checkpointing=true"}, std::vector<std::string>{"model.dtype=bfloat16"},
-                    std::vector<std::string>{"model.dtype=float64", "eval.eval_strategy=no"}));
+INSTANTIATE_TEST_SUITE_P(All, Objectives,
+                         testing::Values(std::vector<std::string>{"objective.loss_type=rdro"},
+                                         std::vector<std::string>{"objective.loss_type=sigmoid"},
+                                         std::vector<std::string>{"objective.loss_type=sft"},
+                                         std::vector<std::string>{"objective.stabilizer=nnbd",
+                                                                  "data.train_files=[@/labels_train.jsonl]"},
+                                         std::vector<std::string>{"data.train_files=[@/labels_train.jsonl]",
+                                                                  "objective.class_reduction=pooled"},
+                                         std::vector<std::string>{"objective.generator=lsif",
+                                                                  "data.train_files=[@/strings_train.jsonl]"},
+                                         std::vector<std::string>{"model.gradient_checkpointing=true"},
+                                         std::vector<std::string>{"model.dtype=bfloat16"},
+                                         std::vector<std::string>{"model.dtype=float64",
+                                                                  "eval.eval_strategy=no"}));
 
 }  // namespace
 }  // namespace ddro::test

@@ -22,8 +22,8 @@ namespace ddro::test {
 
 struct ExitStatus {
   bool timed_out = false;
-  int code = -1;    // exit code, -1 when ended by a signal
-  int signal = 0;   // the signal that ended it
+  int code = -1;   // exit code, -1 when ended by a signal
+  int signal = 0;  // the signal that ended it
 };
 
 // stdout is discarded, stderr goes to a file. Killed in the destructor when still running.
@@ -44,7 +44,8 @@ class BackgroundProgram {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, stderr_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, stderr_path_.c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
     const int error = posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), envp.data());
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) throw std::runtime_error("cannot start " + arguments[0]);

@@ -28,7 +28,8 @@ inline models::ModelConfig tiny_config(bool tied = true) {
 inline NamedTensors tiny_weights(const models::ModelConfig& config, std::uint64_t seed) {
   torch::manual_seed(seed);
   NamedTensors tensors;
-  const auto add = [&](const std::string& name, std::vector<std::int64_t> sizes, double scale, double shift = 0) {
+  const auto add = [&](const std::string& name, std::vector<std::int64_t> sizes, double scale,
+                       double shift = 0) {
     tensors.emplace_back(name, torch::randn(sizes, at::kDouble) * scale + shift);
   };
   const std::int64_t d = config.hidden_size;
@@ -60,11 +61,13 @@ inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelConfig& c
   return models::make_causal_lm(config, tiny_weights(config, seed), options);
 }
 
-// `num_pairs` pairs (every third one with prompts that differ, so that nothing is shared), or twice as many single
-// completions, of random ids, lengths and weights.
+// `num_pairs` pairs (every third one with prompts that differ, so that nothing is shared), or twice as many
+// single completions, of random ids, lengths and weights.
 inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::uint64_t seed) {
   torch::manual_seed(seed);
-  const auto random = [](std::int64_t low, std::int64_t high) { return torch::randint(low, high, {1}).item<std::int64_t>(); };
+  const auto random = [](std::int64_t low, std::int64_t high) {
+    return torch::randint(low, high, {1}).item<std::int64_t>();
+  };
   const auto ids = [&](std::int64_t count) {
     std::vector<text::TokenId> out;
     for (std::int64_t i = 0; i < count; ++i) out.push_back(static_cast<text::TokenId>(random(0, 97)));
@@ -78,7 +81,8 @@ inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::ui
     for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
       data::EncodedSequence sequence;
       sequence.ids = prompt;
-      if (i % 3 == 2 && row_class == data::RowClass::kRejected) sequence.ids.back() = (sequence.ids.back() + 1) % 97;
+      if (i % 3 == 2 && row_class == data::RowClass::kRejected)
+        sequence.ids.back() = (sequence.ids.back() + 1) % 97;
       sequence.completion_start = static_cast<std::int64_t>(prompt.size());
       const std::vector<text::TokenId> completion = ids(random(1, 14));
       sequence.ids.insert(sequence.ids.end(), completion.begin(), completion.end());

@@ -64,8 +64,8 @@ std::optional<Checkpoint> newest_checkpoint(const std::filesystem::path& folder)
 // removed and a warning says so.
 void rotate_checkpoints(const std::filesystem::path& folder, std::int64_t keep);
 
-// Renames the checkpoints of `folder` after `step` to step_N.abandoned, so that a run that went back to `step` does not
-// pick them up.
+// Renames the checkpoints of `folder` after `step` to step_N.abandoned, so that a run that went back to
+// `step` does not pick them up.
 void set_aside_after(const std::filesystem::path& folder, std::int64_t step);
 
 // Exclusive ownership of a run's output folder, which exists: flock on <folder>/.lock, which holds host, pid

@@ -34,7 +34,8 @@ struct BatchCounts {
   double chosen_tokens = 0;  // weighted completion tokens of preferred rows
 };
 
-// The counts of rows that are an effective batch by themselves: an evaluation set, a file of log-probabilities.
+// The counts of rows that are an effective batch by themselves: an evaluation set, a file of
+// log-probabilities.
 BatchCounts batch_counts(std::span<const LossRow> rows);
 
 // The raw loss past its pole.

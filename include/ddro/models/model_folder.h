@@ -28,8 +28,8 @@ struct ModelFolder {
 // convert it. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path);
 
-// The files beside the weights that belong to a model folder and exist in this one: config.json, generation_config.json,
-// tokenizer and chat template files.
+// The files beside the weights that belong to a model folder and exist in this one: config.json,
+// generation_config.json, tokenizer and chat template files.
 std::vector<std::filesystem::path> auxiliary_files(const std::filesystem::path& folder);
 
 enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };

@@ -39,8 +39,8 @@ struct HeadOptions {
   std::int64_t chunk_tokens = 2048;  // completion tokens whose logits exist at one time
 };
 
-// Log-probability of each row; builds no graph. With the units of a fused pass over equal hidden states, the results
-// have the same bits as that pass's.
+// Log-probability of each row; builds no graph. With the units of a fused pass over equal hidden states, the
+// results have the same bits as that pass's.
 std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
                                  const HeadOptions& options = {});
 

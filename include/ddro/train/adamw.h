@@ -11,8 +11,8 @@
 
 namespace ddro::train {
 
-// Owns masters, gradients and moments. The masters' type is float64 for a float64 model, float32 otherwise; where it is
-// the model's own type, master and parameter are one tensor.
+// Owns masters, gradients and moments. The masters' type is float64 for a float64 model, float32 otherwise;
+// where it is the model's own type, master and parameter are one tensor.
 class AdamW {
  public:
   // `initial`: weights at the precision of the model folder, from which the masters start.
@@ -20,15 +20,15 @@ class AdamW {
 
   // Gradients of a step add up in the masters' type over any number of backward passes.
   void zero_gradients();
-  void collect_gradients();                          // after each backward; moves what autograd left in short types
-  Tensor gradient(const std::string& name) const;    // accumulator of one parameter, to add to directly
-  double gradient_norm() const;                      // 2-norm over all parameters
-  // Decoupled weight decay (none for norms and biases), bias-corrected moments. `gradient_scale` multiplies the
-  // gradients first (clipping).
+  void collect_gradients();  // after each backward; moves what autograd left in short types
+  Tensor gradient(const std::string& name) const;  // accumulator of one parameter, to add to directly
+  double gradient_norm() const;                    // 2-norm over all parameters
+  // Decoupled weight decay (none for norms and biases), bias-corrected moments. `gradient_scale` multiplies
+  // the gradients first (clipping).
   void step(double learning_rate, double gradient_scale);
 
-  NamedTensors master_weights() const;               // named as in the model folder
-  NamedTensors state() const;                        // "exp_avg.NAME", "exp_avg_sq.NAME", "step"
+  NamedTensors master_weights() const;  // named as in the model folder
+  NamedTensors state() const;           // "exp_avg.NAME", "exp_avg_sq.NAME", "step"
   // Restores both; Error(kModel) with `where` for a missing, surplus or misshapen tensor.
   void load(const NamedTensors& weights, const NamedTensors& state, const std::string& where);
 

@@ -20,10 +20,11 @@ class EvaluationSet {
 
   const std::string& name() const { return name_; }
 
-  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches. The reference's log-probabilities are
-  // computed by the first call and kept: the reference is frozen.
+  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches. The reference's
+  // log-probabilities are computed by the first call and kept: the reference is frozen.
   std::optional<losses::Metrics> evaluate(const models::CausalLm& policy, const models::CausalLm* reference,
-                                          const losses::Objective& objective, const std::function<bool()>& stop);
+                                          const losses::Objective& objective,
+                                          const std::function<bool()>& stop);
 
  private:
   std::string name_;

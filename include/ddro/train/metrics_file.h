@@ -12,14 +12,15 @@ namespace ddro::train {
 
 class MetricsFile {
  public:
-  // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last lines
-  // included). last_step = -1 empties the file.
+  // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last
+  // lines included). last_step = -1 empties the file.
   MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
   ~MetricsFile();
   MetricsFile(const MetricsFile&) = delete;
   MetricsFile& operator=(const MetricsFile&) = delete;
 
-  // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on failure.
+  // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on
+  // failure.
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
   // True when the file holds an evaluation of `step`.
   bool has_evaluation(std::int64_t step) const { return last_evaluation_ == step; }

@@ -27,7 +27,8 @@ class ModelBatch {
   std::vector<std::int64_t> row_offsets_;
 };
 
-// Rows between which the loss needs no boundary inside: each row by itself, or each pair whose rows are neighbours.
+// Rows between which the loss needs no boundary inside: each row by itself, or each pair whose rows are
+// neighbours.
 std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep_pairs);
 
 // log pi(completion | prompt) of each row of `batch`, no graph built.

@@ -1,5 +1,5 @@
-// What happens when a step's loss or gradient norm is not finite: the step is skipped; five in a row, or more than ten
-// of the last thousand, end the run.
+// What happens when a step's loss or gradient norm is not finite: the step is skipped; five in a row, or more
+// than ten of the last thousand, end the run.
 #pragma once
 
 #include <cstdint>

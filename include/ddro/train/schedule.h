@@ -1,5 +1,6 @@
-// Learning-rate schedules, defined as Hugging Face's `get_scheduler` does: the learning rate of a step is the base rate
-// times a factor of the number of steps done before it, so with a warm-up the first step's rate is 0.
+// Learning-rate schedules, defined as Hugging Face's `get_scheduler` does: the learning rate of a step is the
+// base rate times a factor of the number of steps done before it, so with a warm-up the first step's rate is
+// 0.
 #pragma once
 
 #include <cstdint>

@@ -20,11 +20,11 @@ std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan);
 
 losses::BatchCounts batch_counts(const data::StepCounts& counts);
 
-// Adds the step's gradients to `optimizer`'s accumulators (zeroed by the caller). `reference` may be null when the
-// objective reads none. One pass over the vocabulary where a row's gradient needs no more than the rows of its chunk;
-// otherwise log-probabilities of all micro-batches first.
-// losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of the step.
-StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference, const data::StepPlan& plan,
-                        const losses::Objective& objective, AdamW& optimizer);
+// Adds the step's gradients to `optimizer`'s accumulators (zeroed by the caller). `reference` may be null
+// when the objective reads none. One pass over the vocabulary where a row's gradient needs no more than the
+// rows of its chunk; otherwise log-probabilities of all micro-batches first. losses::PoleError, its row a
+// step_row, for the raw loss past its pole; the accumulators then hold part of the step.
+StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference,
+                        const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer);
 
 }  // namespace ddro::train

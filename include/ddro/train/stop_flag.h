@@ -5,12 +5,12 @@
 
 namespace ddro::train {
 
-// While one exists, SIGINT, SIGTERM and SIGUSR1 only set a flag; the second such signal ends the process at once, as if
-// it had never been caught. One at a time in a process.
+// While one exists, SIGINT, SIGTERM and SIGUSR1 only set a flag; the second such signal ends the process at
+// once, as if it had never been caught. One at a time in a process.
 class StopFlag {
  public:
-  // `save_before_timeout_s`: seconds before the job's end (SLURM_JOB_END_TIME, seconds since 1970) from which on
-  // requested() is true. Without that variable there is no limit.
+  // `save_before_timeout_s`: seconds before the job's end (SLURM_JOB_END_TIME, seconds since 1970) from which
+  // on requested() is true. Without that variable there is no limit.
   explicit StopFlag(double save_before_timeout_s);
   ~StopFlag();
   StopFlag(const StopFlag&) = delete;

@@ -9,12 +9,12 @@
 
 namespace ddro::train {
 
-// Operations of one forward over a step's packed tokens: linear layers 2 per parameter and token, attention 4 per
-// visible key, query head and head width, the head at completion positions only.
+// Operations of one forward over a step's packed tokens: linear layers 2 per parameter and token, attention 4
+// per visible key, query head and head width, the head at completion positions only.
 double forward_flops(const models::ModelConfig& config, const data::StepPlan& plan);
 
-// Useful operations of a training step: forward and twice that for the backward, plus the reference's forward when it is
-// live. Recomputation is not useful work.
+// Useful operations of a training step: forward and twice that for the backward, plus the reference's forward
+// when it is live. Recomputation is not useful work.
 double step_flops(const models::ModelConfig& config, const data::StepPlan& plan, bool live_reference);
 
 // Operations a second of a large matmul, measured here and now in `dtype` on `device` (about 0.2 s of work).

@@ -12,7 +12,7 @@ struct TrainOptions {
   std::int64_t train_batch_size = 64;      // examples (pairs or rows) an optimizer step
   std::int64_t micro_batch_tokens = 8192;  // memory knob: changes nothing but memory and speed
   std::int64_t num_train_epochs = 1;
-  std::int64_t max_steps = -1;             // -1: num_train_epochs decide
+  std::int64_t max_steps = -1;  // -1: num_train_epochs decide
   std::int64_t seed = 42;
 
   void validate() const;  // Error(kInput) naming the dotted key
@@ -23,14 +23,14 @@ enum class Schedule { kConstant, kConstantWithWarmup, kLinear, kCosine, kCosineW
 struct OptimizerOptions {
   double learning_rate = 1e-6;
   Schedule lr_scheduler_type = Schedule::kCosine;
-  double warmup_ratio = 0.1;     // of all steps; used when warmup_steps is 0
+  double warmup_ratio = 0.1;  // of all steps; used when warmup_steps is 0
   std::int64_t warmup_steps = 0;
-  double min_lr_ratio = 0.1;     // cosine_with_min_lr: the last learning rate over the first
-  double weight_decay = 0.0;     // not applied to norms and biases
+  double min_lr_ratio = 0.1;  // cosine_with_min_lr: the last learning rate over the first
+  double weight_decay = 0.0;  // not applied to norms and biases
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
-  double max_grad_norm = 1.0;    // 0: no clipping
+  double max_grad_norm = 1.0;  // 0: no clipping
 
   void validate() const;
 };

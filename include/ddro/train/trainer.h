@@ -41,9 +41,9 @@ std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per
 // What a run works on. The parts outlive the trainer.
 struct TrainerParts {
   const models::CausalLm& policy;
-  const models::CausalLm* reference;        // null when the objective reads none
-  const models::ModelFolder& base_model;    // starting weights, and the files that an export copies
-  bool reference_is_base;                   // policy and reference start from equal weights
+  const models::CausalLm* reference;      // null when the objective reads none
+  const models::ModelFolder& base_model;  // starting weights, and the files that an export copies
+  bool reference_is_base;                 // policy and reference start from equal weights
   const data::Dataset& train_set;
   std::vector<EvaluationSet> eval_sets;
   const losses::Objective& objective;
@@ -63,11 +63,14 @@ struct TrainerState {
 
 class Trainer {
  public:
-  // `resume_from`: the checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the run's lock.
-  Trainer(TrainerParts parts, TrainerOptions options, const std::optional<checkpoint::Checkpoint>& resume_from);
+  // `resume_from`: the checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the
+  // run's lock.
+  Trainer(TrainerParts parts, TrainerOptions options,
+          const std::optional<checkpoint::Checkpoint>& resume_from);
 
-  // Runs to the end and exports <output_dir>/final. Error(kInterrupted) after a checkpoint when a stop was asked for,
-  // Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be written.
+  // Runs to the end and exports <output_dir>/final. Error(kInterrupted) after a checkpoint when a stop was
+  // asked for, Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be
+  // written.
   void run();
 
  private:
@@ -76,7 +79,8 @@ class Trainer {
   StepResult compute(const data::StepPlan& plan);
   void skip_update(const data::StepPlan& plan, double loss, double norm);
   void check_reference(const StepResult& result) const;
-  void log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm, double seconds);
+  void log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm,
+                double seconds);
   bool evaluation_due() const;
   bool evaluate();
   bool save_due() const;

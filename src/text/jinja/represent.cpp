@@ -117,7 +117,9 @@ MarkedText represent_object(Machine& machine, const Value& value) {
 
 }  // namespace
 
-std::string quote_text(std::string_view text) { return represent_text(make_text(std::string(text), false)).text; }
+std::string quote_text(std::string_view text) {
+  return represent_text(make_text(std::string(text), false)).text;
+}
 
 std::string represent_real(double value) {
   if (std::isnan(value)) return "nan";

@@ -123,8 +123,7 @@ Value join_method(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "join", arguments, {"iterable"}, 1);
   std::vector<MarkedText> pieces;
   const ListRef items = iterate(machine, given[0]);
-  for (const Value& item : items->items)
-    pieces.push_back(require_text(machine, "join", item));
+  for (const Value& item : items->items) pieces.push_back(require_text(machine, "join", item));
   return machine.text(join(machine, *self.text(), pieces));
 }
 

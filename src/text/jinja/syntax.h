@@ -82,8 +82,8 @@ struct Expr {
 struct Statement;
 struct Block {
   std::vector<std::unique_ptr<Statement>> statements;
-  // Of a block with a scope of its own: the names that read as undefined in it until it sets them, even if there is a
-  // variable of that name around the template (symbols.h).
+  // Of a block with a scope of its own: the names that read as undefined in it until it sets them, even if
+  // there is a variable of that name around the template (symbols.h).
   std::vector<NameId> unset;
 };
 

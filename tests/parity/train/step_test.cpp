@@ -1,5 +1,5 @@
-// However a step is cut, packed or shared, its loss and gradients are those of the composed definition: logits of each
-// sequence alone, log-softmax, the objective, autograd.
+// However a step is cut, packed or shared, its loss and gradients are those of the composed definition:
+// logits of each sequence alone, log-softmax, the objective, autograd.
 #include "ddro/train/step.h"
 
 #include <gmock/gmock.h>
@@ -15,7 +15,8 @@ namespace {
 
 using losses::LossType;
 
-losses::ObjectiveOptions objective_options(LossType type, losses::Stabilizer stabilizer = losses::Stabilizer::kCap) {
+losses::ObjectiveOptions objective_options(LossType type,
+                                           losses::Stabilizer stabilizer = losses::Stabilizer::kCap) {
   losses::ObjectiveOptions options;
   options.loss_type = type;
   options.stabilizer = stabilizer;
@@ -29,8 +30,9 @@ struct Gradients {
   NamedTensors tensors;
 };
 
-Gradients run_step(const models::CausalLm& policy, const models::CausalLm& reference, const data::Dataset& dataset,
-                   const losses::Objective& objective, data::PackOptions pack, std::int64_t* num_micro_batches = nullptr) {
+Gradients run_step(const models::CausalLm& policy, const models::CausalLm& reference,
+                   const data::Dataset& dataset, const losses::Objective& objective, data::PackOptions pack,
+                   std::int64_t* num_micro_batches = nullptr) {
   std::vector<std::int64_t> all(dataset.examples.size());
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, pack);
@@ -41,7 +43,8 @@ Gradients run_step(const models::CausalLm& policy, const models::CausalLm& refer
   Gradients out;
   out.loss = result.loss;
   out.rows = std::move(result.rows);
-  for (const auto& [name, tensor] : policy.parameters()) out.tensors.emplace_back(name, optimizer.gradient(name).clone());
+  for (const auto& [name, tensor] : policy.parameters())
+    out.tensors.emplace_back(name, optimizer.gradient(name).clone());
   return out;
 }
 
@@ -61,8 +64,8 @@ Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence&
   return torch::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
 }
 
-Gradients composed(const models::CausalLm& policy, const models::CausalLm& reference, const data::Dataset& dataset,
-                   const losses::Objective& objective) {
+Gradients composed(const models::CausalLm& policy, const models::CausalLm& reference,
+                   const data::Dataset& dataset, const losses::Objective& objective) {
   Gradients out;
   std::vector<Tensor> logps;
   losses::BatchCounts counts;
@@ -93,11 +96,13 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
   Tensor surrogate = torch::zeros({}, logps[0].options());
   for (size_t i = 0; i < logps.size(); ++i) surrogate = surrogate + logps[i] * derivative[i];
   const auto gradients = torch::autograd::grad({surrogate}, parameters);
-  for (size_t i = 0; i < gradients.size(); ++i) out.tensors.emplace_back(policy.parameters()[i].first, gradients[i]);
+  for (size_t i = 0; i < gradients.size(); ++i)
+    out.tensors.emplace_back(policy.parameters()[i].first, gradients[i]);
   return out;
 }
 
-void expect_equal(const Gradients& got, const Gradients& expected, double tolerance, const std::string& what) {
+void expect_equal(const Gradients& got, const Gradients& expected, double tolerance,
+                  const std::string& what) {
   EXPECT_NEAR(got.loss, expected.loss, tolerance * std::max(1.0, std::fabs(expected.loss)) * 10) << what;
   ASSERT_EQ(got.tensors.size(), expected.tensors.size());
   for (size_t i = 0; i < got.tensors.size(); ++i) {
@@ -125,14 +130,16 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
   const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
   const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
-  const auto exact_reference = test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
+  const auto exact_reference =
+      test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);
 
   std::int64_t whole = 0, pieces = 0, single = 0;
   const auto run = [&](std::int64_t tokens, bool share, std::int64_t* count) {
-    return run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens, .share_prompts = share}, count);
+    return run_step(*policy, *reference, dataset, *objective,
+                    {.micro_batch_tokens = tokens, .share_prompts = share}, count);
   };
   expect_equal(run(1 << 20, true, &whole), expected, c.tolerance, "one micro-batch, shared prompts");
   expect_equal(run(1 << 20, false, nullptr), expected, c.tolerance, "one micro-batch, separate prompts");
@@ -160,7 +167,8 @@ INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()));
 
 class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 
-// Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or pair.
+// Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
+// pair.
 TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
   const auto policy = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/true);
   const auto reference = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/false);
@@ -170,8 +178,10 @@ TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
     if (type == LossType::kDdro) options.alpha = 0.5;
     const auto objective = losses::make_objective(options, 0.5);
     for (const std::int64_t tokens : {1, 40, 1 << 20}) {
-      const Gradients result = run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens});
-      for (const losses::LossRow& row : result.rows) EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
+      const Gradients result =
+          run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens});
+      for (const losses::LossRow& row : result.rows)
+        EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
       const double classes = type == LossType::kDdro ? 2 : 1;
       EXPECT_NEAR(result.loss, classes * std::log(2.0), 1e-15 * 16) << losses::loss_name(type);
     }

@@ -17,7 +17,8 @@ data::Dataset recorded_dataset(const Json& record) {
   for (const Json& pair : record["pairs"]) {
     data::EncodedExample example;
     example.row = static_cast<std::int64_t>(dataset.examples.size());
-    for (const auto& [name, row_class] : {std::pair{"chosen", data::RowClass::kChosen}, std::pair{"rejected", data::RowClass::kRejected}}) {
+    for (const auto& [name, row_class] :
+         {std::pair{"chosen", data::RowClass::kChosen}, std::pair{"rejected", data::RowClass::kRejected}}) {
       data::EncodedSequence sequence;
       sequence.ids = pair[name].get<std::vector<text::TokenId>>();
       sequence.completion_start = pair["completion_start"];
@@ -61,7 +62,8 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   const SafetensorsFile gradients(test::fixture("trl_dpo/gradients.safetensors"));
   size_t compared = 0;
   for (const auto& [name, parameter] : policy->parameters()) {
-    const Tensor expected = tensor_from_view(gradients.tensors().at(name), gradients.mapping()).to(at::kDouble);
+    const Tensor expected =
+        tensor_from_view(gradients.tensors().at(name), gradients.mapping()).to(at::kDouble);
     const Tensor got = optimizer.gradient(name).to(at::kDouble);
     EXPECT_LE((got - expected).norm().item<double>() / expected.norm().item<double>(), 1e-5) << name;
     ++compared;

@@ -164,9 +164,11 @@ TEST(LogprobHead, DoesNotDependOnTheChunks) {
       SCOPED_TRACE(std::to_string(unit_rows) + " rows a unit, chunk of " + std::to_string(chunk_tokens));
       expect_close(fused(wide, chunk_tokens, unit_rows), expected, 1e-12);
       expect_close(fused(single, chunk_tokens, unit_rows), expected, 2e-6);
-      // The same bits as the fused pass's, so that a policy equal to its reference has log-ratios of exactly 0.
+      // The same bits as the fused pass's, so that a policy equal to its reference has log-ratios of exactly
+      // 0.
       const auto units = units_of(wide.coefficients.size(), unit_rows);
-      EXPECT_EQ(row_logprobs(wide.input, units, {.chunk_tokens = chunk_tokens}), fused(wide, chunk_tokens, unit_rows).logp);
+      EXPECT_EQ(row_logprobs(wide.input, units, {.chunk_tokens = chunk_tokens}),
+                fused(wide, chunk_tokens, unit_rows).logp);
       EXPECT_EQ(row_logprobs(single.input, units, {.chunk_tokens = chunk_tokens}),
                 fused(single, chunk_tokens, unit_rows).logp);
     }
@@ -356,7 +358,8 @@ TEST(LogprobHead, RefusesTokensOutsideTheVocabulary) {
     problem.input.targets_C[2] = id;
     expect_error(ErrorKind::kModel, "got " + std::to_string(id) + ", expected 0 to 29",
                  [&] { fused(problem, 8); });
-    expect_error(ErrorKind::kModel, "[head]", [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
+    expect_error(ErrorKind::kModel, "[head]",
+                 [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   }
 }
 
@@ -365,7 +368,8 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   const auto expect_bug = [&](const std::string& part, const std::function<void(HeadInput&)>& spoil) {
     Problem problem = good;
     spoil(problem.input);
-    expect_error(ErrorKind::kInternal, part, [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
+    expect_error(ErrorKind::kInternal, part,
+                 [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   };
   expect_bug("C x D", [](HeadInput& input) { input.hidden_CD = input.hidden_CD.flatten(); });
   expect_bug("C and D agree", [](HeadInput& input) { input.weight_VD = at::zeros({30, 9}, at::kDouble); });

@@ -87,7 +87,8 @@ void expect_scalar_updates(at::ScalarType dtype, double tolerance) {
   for (const auto& [name, master] : optimizer.master_weights()) {
     const Tensor flat = master.to(at::kDouble).flatten();
     for (std::int64_t i = 0; i < flat.numel(); ++i) {
-      EXPECT_NEAR(flat[i].item<double>(), expected[slot][static_cast<size_t>(i)].weight, tolerance) << name << " " << i;
+      EXPECT_NEAR(flat[i].item<double>(), expected[slot][static_cast<size_t>(i)].weight, tolerance)
+          << name << " " << i;
     }
     EXPECT_TRUE(torch::equal(model.parameters()[slot].second.detach(), master.to(dtype)));
     ++slot;
@@ -119,7 +120,8 @@ TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {
   AdamW resumed(other, other.initial(), options());
   const auto run = [](AdamW& optimizer, int t) {
     optimizer.zero_gradients();
-    for (const auto& [name, master] : optimizer.master_weights()) optimizer.gradient(name).add_(gradient_of_step(master, t));
+    for (const auto& [name, master] : optimizer.master_weights())
+      optimizer.gradient(name).add_(gradient_of_step(master, t));
     optimizer.step(1e-2, 1.0);
   };
   run(straight, 1);
@@ -127,7 +129,8 @@ TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {
   resumed.load(straight.master_weights(), straight.state(), "test");
   run(straight, 3);
   run(resumed, 3);
-  for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(torch::equal(straight.master_weights()[i].second, resumed.master_weights()[i].second));
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(torch::equal(straight.master_weights()[i].second, resumed.master_weights()[i].second));
 }
 
 TEST(AdamW, RefusesForeignState) {

@@ -15,7 +15,8 @@ TEST(MetricsFile, WritesLinesWithNullForWhatIsNotFinite) {
   const test::TemporaryFolder folder;
   {
     MetricsFile file(folder / "metrics.jsonl", -1);
-    file.write("train", 1, {{"loss", 0.5}, {"grad_norm", std::numeric_limits<double>::infinity()}, {"num_tokens", 12}});
+    file.write("train", 1,
+               {{"loss", 0.5}, {"grad_norm", std::numeric_limits<double>::infinity()}, {"num_tokens", 12}});
   }
   EXPECT_EQ(read_file(folder / "metrics.jsonl"),
             "{\"kind\":\"train\",\"step\":1,\"loss\":0.5,\"grad_norm\":null,\"num_tokens\":12}\n");
@@ -38,7 +39,8 @@ TEST(MetricsFile, CutsOffWhatFollowsTheCheckpoint) {
     file.write("train", 4, {});
   }
   const std::string content = read_file(path);
-  EXPECT_THAT(content, testing::EndsWith("{\"kind\":\"train\",\"step\":3}\n{\"kind\":\"train\",\"step\":4}\n"));
+  EXPECT_THAT(content,
+              testing::EndsWith("{\"kind\":\"train\",\"step\":3}\n{\"kind\":\"train\",\"step\":4}\n"));
   EXPECT_EQ(std::count(content.begin(), content.end(), '\n'), 5);
 }
 

@@ -9,8 +9,8 @@ namespace ddro::train {
 namespace {
 
 Schedule schedule_of(const std::string& name) {
-  for (const Schedule schedule : {Schedule::kConstant, Schedule::kConstantWithWarmup, Schedule::kLinear, Schedule::kCosine,
-                                  Schedule::kCosineWithMinLr}) {
+  for (const Schedule schedule : {Schedule::kConstant, Schedule::kConstantWithWarmup, Schedule::kLinear,
+                                  Schedule::kCosine, Schedule::kCosineWithMinLr}) {
     if (name == schedule_name(schedule)) return schedule;
   }
   throw std::runtime_error("no schedule " + name);
@@ -29,7 +29,8 @@ TEST(LearningRate, EqualsHuggingFaceStepByStep) {
     options.min_lr_ratio = entry["min_lr_ratio"];
     const std::int64_t total = entry["total"];
     for (std::int64_t step = 0; step < total; ++step) {
-      EXPECT_NEAR(learning_rate(options, step, total), entry["rates"][static_cast<size_t>(step)].get<double>(), 1e-18)
+      EXPECT_NEAR(learning_rate(options, step, total),
+                  entry["rates"][static_cast<size_t>(step)].get<double>(), 1e-18)
           << entry["name"] << " step " << step;
     }
   }

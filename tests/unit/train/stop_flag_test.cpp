@@ -42,7 +42,9 @@ TEST(StopFlag, TheSecondSignalEndsTheProcess) {
 }
 
 TEST(StopFlag, IsRaisedBeforeTheJobsEnd) {
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   setenv("SLURM_JOB_END_TIME", std::to_string(now + 600).c_str(), 1);
   EXPECT_FALSE(StopFlag(120).requested());
   const StopFlag near_end(1200);
