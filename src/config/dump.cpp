@@ -133,7 +133,7 @@ class Dumper {
 // "key: value, ..." of the options that the loss has.
 struct ObjectiveLine {
   const losses::ObjectiveOptions& options;
-  bool in_objective = false;
+  bool in_objective;
   std::string text;
 
   template <typename Options, typename Body>
@@ -153,7 +153,7 @@ struct ObjectiveLine {
 std::string describe_objective(const losses::ObjectiveOptions& objective) {
   RunConfig config;
   config.objective = objective;
-  ObjectiveLine line{config.objective};
+  ObjectiveLine line{.options = config.objective, .in_objective = false, .text = {}};
   visit_fields(config, line);
   return line.text;
 }
