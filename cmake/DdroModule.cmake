@@ -26,7 +26,7 @@ endfunction()
 # ddro_test(NAME [TORCH] LABEL unit|parity|... SOURCES ... DEPENDS ... [ENVIRONMENT NAME=value...] [TIMEOUT seconds])
 # One GoogleTest binary; every test in it is a ctest entry, so that a skipped one is skipped by name. Tests find their
 # surroundings in the environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what
-# scripts/make_fixtures made). Those without TORCH are also labelled torch-free and built by the target of that name.
+# scripts/make_fixtures made). Threads that wait do not spin: several tests share the cores. Those without TORCH are also labelled torch-free and built by the target of that name.
 function(ddro_test name)
   cmake_parse_arguments(arg "TORCH" "LABEL;TIMEOUT" "SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
@@ -50,7 +50,7 @@ function(ddro_test name)
   file(CONFIGURE OUTPUT ${name}_properties.cmake @ONLY CONTENT [[
 if(@name@_list)
   set_tests_properties(${@name@_list} PROPERTIES LABELS "@labels@" TIMEOUT @arg_TIMEOUT@
-    ENVIRONMENT "DDRO_SOURCE_DIR=@PROJECT_SOURCE_DIR@;DDRO_TRAIN=@PROJECT_BINARY_DIR@/bin/ddro-train;DDRO_FIXTURES=@DDRO_FIXTURES@;@arg_ENVIRONMENT@")
+    ENVIRONMENT "DDRO_SOURCE_DIR=@PROJECT_SOURCE_DIR@;DDRO_TRAIN=@PROJECT_BINARY_DIR@/bin/ddro-train;DDRO_FIXTURES=@DDRO_FIXTURES@;OMP_WAIT_POLICY=passive;@arg_ENVIRONMENT@")
 endif()
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake")

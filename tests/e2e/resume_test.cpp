@@ -51,7 +51,8 @@ TEST_P(Signals, SaveAndExit75ThenGoOnWithTheSameBits) {
   expect_same_as_undisturbed(run);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1));
+INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1),
+                         [](const testing::TestParamInfo<int>& entry) { return sigabbrev_np(entry.param); });
 
 TEST(Resume, BeforeTheJobsTimeLimit) {
   const TemporaryFolder folder;

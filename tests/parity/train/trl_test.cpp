@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ddro/base/json.h"
+#include "ddro/losses/metrics.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/train/step.h"
 #include "support/fixtures.h"

@@ -96,7 +96,7 @@ const std::vector<BadRow> kBadRows = {
     {R"({"prompt": "a"} {"prompt": "b"})", "not valid JSON at byte 17"},
     {"{\"prompt\": \"a\x01\"}", "not valid JSON at byte 14"},
     {R"({"prompt": "\ud800", )" PAIR "}", "not valid JSON at byte 19"},
-    {R"({"prompt": "a", "weight": 1e400, )" PAIR "}", "not valid JSON at byte 31"},
+    {R"({"prompt": "a", "weight": 1e400, )" PAIR "}", "the number 1e400 is too large"},
     {R"({"prompt": "a", "weight": NaN, )" PAIR "}", "not valid JSON at byte 27"},
     {"{\"prompt\": \"\xC3\x28\"}", "not valid UTF-8 at byte 12"},
     {"{\"prompt\": \"\xED\xA0\x80\"}", "not valid UTF-8 at byte 12"},

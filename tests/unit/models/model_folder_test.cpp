@@ -25,6 +25,8 @@ void write_shards(const path& folder, const Json& config, const NamedTensors& te
   test::fs::create_directories(folder);
   test::write_file(folder / "config.json", config.dump());
   const auto middle = tensors.begin() + static_cast<std::ptrdiff_t>(first_count);
+  std::filesystem::remove(folder / "a.safetensors");
+  std::filesystem::remove(folder / "b.safetensors");
   write_tensors(folder / "a.safetensors", NamedTensors(tensors.begin(), middle), {});
   write_tensors(folder / "b.safetensors", NamedTensors(middle, tensors.end()), {});
   Json map = Json::object();

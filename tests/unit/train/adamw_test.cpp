@@ -110,7 +110,7 @@ TEST(AdamW, CollectsBfloat16GradientsOverSeveralBackwards) {
     optimizer.collect_gradients();
   }
   EXPECT_TRUE(torch::allclose(optimizer.gradient("model.norm.weight"), torch::full({33}, 1.5)));
-  EXPECT_DOUBLE_EQ(optimizer.gradient_norm(), std::sqrt(33 * 1.5 * 1.5));
+  EXPECT_NEAR(optimizer.gradient_norm(), std::sqrt(33 * 1.5 * 1.5), 1e-5);
 }
 
 TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {

@@ -1,7 +1,9 @@
 #include "ddro/train/metrics_file.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 #include <limits>
 
@@ -76,8 +78,15 @@ TEST(MetricsFile, NamesThePathThatCannotBeOpened) {
 }
 
 TEST(MetricsFile, AFullDiskIsAnErrorNotASilence) {
-  MetricsFile file("/dev/full", -1);
+  const test::TemporaryFolder folder;
+  MetricsFile file(folder / "metrics.jsonl", -1);
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{10, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
   EXPECT_THROW(file.write("train", 1, {}), Error);
+  setrlimit(RLIMIT_FSIZE, &before);
 }
 
 }  // namespace
