@@ -31,7 +31,8 @@ std::string gigabytes(double bytes) { return format("%.2f GB", bytes / 1e9); }
 std::vector<std::int64_t> sorted_lengths(const data::Dataset& dataset) {
   std::vector<std::int64_t> lengths;
   for (const data::EncodedExample& example : dataset.examples) {
-    for (const data::EncodedSequence& sequence : example.sequences) lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
+    for (const data::EncodedSequence& sequence : example.sequences)
+      lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
   }
   std::sort(lengths.begin(), lengths.end());
   return lengths;
@@ -71,8 +72,9 @@ std::string dropped_reasons(const data::Dataset& dataset) {
 }
 
 std::string describe_set(const std::string& name, const data::Dataset& dataset) {
-  return "  " + name + ": " + std::to_string(dataset.examples.size()) + " rows used, " + std::to_string(dataset.dropped.size()) +
-         " dropped; preferred " + format("%g", dataset.class_weight(data::RowClass::kChosen)) + ", unpreferred " +
+  return "  " + name + ": " + std::to_string(dataset.examples.size()) + " rows used, " +
+         std::to_string(dataset.dropped.size()) + " dropped; preferred " +
+         format("%g", dataset.class_weight(data::RowClass::kChosen)) + ", unpreferred " +
          format("%g", dataset.class_weight(data::RowClass::kRejected)) + "; sequence tokens " +
          percentiles(sorted_lengths(dataset)) + "\n" + dropped_reasons(dataset);
 }
@@ -118,15 +120,17 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   }
   run.objective = losses::make_objective(config.objective, data_alpha(run.train_set));
   if (std::fabs(run.objective->alpha() - data_alpha(run.train_set)) > kMaxAlphaDistance) {
-    log_warning("objective.alpha is " + format("%.3g", run.objective->alpha()) + ", the preferred share of the training rows is " +
-                format("%.3g", data_alpha(run.train_set)));
+    log_warning("objective.alpha is " + format("%.3g", run.objective->alpha()) +
+                ", the preferred share of the training rows is " + format("%.3g", data_alpha(run.train_set)));
   }
   run.base_model = models::open_model_folder(model_path);
   if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
-    auto reference = models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
+    auto reference =
+        models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
     if (reference.config.vocab_size != run.base_model.config.vocab_size) {
-      throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) + " ids, the policy " +
-                        std::to_string(run.base_model.config.vocab_size) + "; both need the same tokenizer");
+      throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) +
+                        " ids, the policy " + std::to_string(run.base_model.config.vocab_size) +
+                        "; both need the same tokenizer");
     }
     if (reference.weights_hash != run.base_model.weights_hash) run.reference_model = std::move(reference);
   }
@@ -148,11 +152,14 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
 std::string describe_plan(const config::RunConfig& config, const LoadedRun& run) {
   const std::int64_t n = num_parameters(run.base_model);
   const bool no_reference = !run.objective->reads_reference();
-  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type + ", " +
-                     format("%.1f", static_cast<double>(n) / 1e6) + "M parameters, computes in " + dtype_label(run.dtype) + " on " +
-                     (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
-  text += "reference: " + std::string(no_reference ? "none" : run.reference_model ? run.reference_model->path.string()
-                                                                                  : "the policy's starting weights") + "\n";
+  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type +
+                     ", " + format("%.1f", static_cast<double>(n) / 1e6) + "M parameters, computes in " +
+                     dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
+  text += "reference: " +
+          std::string(no_reference          ? "none"
+                      : run.reference_model ? run.reference_model->path.string()
+                                            : "the policy's starting weights") +
+          "\n";
   text += "data:\n" + describe_set("train", run.train_set);
   for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
   text += "objective: " + std::string(losses::loss_name(config.objective.loss_type));
@@ -160,26 +167,32 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   if (std::isfinite(run.objective->cap_log_ratio())) {
     text += ", capped above log-ratio " + format("%.4g", run.objective->cap_log_ratio());
   }
-  text += "\nsteps: " + std::to_string(run.total_steps) + " of " + std::to_string(config.train.train_batch_size) +
-          " examples, " + std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
-          format("%g", config.optimizer.learning_rate) + " " + train::schedule_name(config.optimizer.lr_scheduler_type) +
-          ", warm-up " + std::to_string(train::num_warmup_steps(config.optimizer, run.total_steps)) + " steps\n";
+  text += "\nsteps: " + std::to_string(run.total_steps) + " of " +
+          std::to_string(config.train.train_batch_size) + " examples, " +
+          std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
+          format("%g", config.optimizer.learning_rate) + " " +
+          train::schedule_name(config.optimizer.lr_scheduler_type) + ", warm-up " +
+          std::to_string(train::num_warmup_steps(config.optimizer, run.total_steps)) + " steps\n";
 
   const data::StratifiedSampler sampler(run.train_set, config.train.train_batch_size,
                                         static_cast<std::uint64_t>(config.train.seed));
-  const data::StepPlan first = data::plan_step(run.train_set, sampler.step({}), {.micro_batch_tokens = config.train.micro_batch_tokens});
-  text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " + std::to_string(first.packed_tokens) +
-          " packed tokens for " + std::to_string(first.counts.tokens) + " of all sequences\n";
+  const data::StepPlan first = data::plan_step(run.train_set, sampler.step({}),
+                                               {.micro_batch_tokens = config.train.micro_batch_tokens});
+  text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
+          std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
+          " of all sequences\n";
   const double checkpoint_bytes = static_cast<double>(n) * (run.dtype == at::kDouble ? 24 : 12);
-  text += "memory: " + gigabytes(state_bytes(run, no_reference)) + " for weights, gradients, moments and reference, activations on top\n";
+  text += "memory: " + gigabytes(state_bytes(run, no_reference)) +
+          " for weights, gradients, moments and reference, activations on top\n";
   text += "disk: " + gigabytes(checkpoint_bytes) + " a checkpoint, at most " +
-          std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " + config.train.output_dir + "\n";
+          std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
+          config.train.output_dir + "\n";
   return text;
 }
 
 std::string describe_start(const config::RunConfig& config, const LoadedRun& run) {
-  return std::string(losses::loss_name(config.objective.loss_type)) + ", " + std::to_string(run.total_steps) + " steps, " +
-         dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
+  return std::string(losses::loss_name(config.objective.loss_type)) + ", " + std::to_string(run.total_steps) +
+         " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
          std::to_string(at::get_num_threads()) + " threads";
 }
 

@@ -19,25 +19,31 @@ bool cpu_has_native_bfloat16() {
 
 void report(const std::string& name, const data::Dataset& dataset) {
   const data::DatasetReport& r = dataset.report;
-  std::string line = name + ": " + std::to_string(dataset.examples.size()) + " of " + std::to_string(r.num_rows) + " rows used (" +
+  std::string line = name + ": " + std::to_string(dataset.examples.size()) + " of " +
+                     std::to_string(r.num_rows) + " rows used (" +
                      (dataset.kind == data::RowKind::kPaired ? "pairs" : "single completions") + "), " +
-                     std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) + " tokens";
+                     std::to_string(dataset.dropped.size()) + " dropped, " +
+                     std::to_string(dataset.num_tokens()) + " tokens";
   log_info(line);
   const auto warn = [&](std::int64_t count, const std::string& what) {
     if (count > 0) log_warning(name + ": " + std::to_string(count) + " " + what);
   };
   warn(r.num_truncated, "rows cut to data.max_length");
   warn(r.num_boundary_merges, "completions begin inside a token; that token counts as completion");
-  warn(r.num_control_text, "rows spell a control token; it is kept as ordinary text unless data.parse_control_tokens is true");
+  warn(r.num_control_text,
+       "rows spell a control token; it is kept as ordinary text unless data.parse_control_tokens is true");
   warn(r.num_duplicates, "rows repeat an earlier row");
   warn(r.num_both_labels, "completions occur with both labels");
   warn(r.num_chosen_equals_rejected, "pairs have equal completions");
-  for (const std::string& field : r.ignored_fields) log_warning(name + ": field \"" + printable(field) + "\" is not used");
+  for (const std::string& field : r.ignored_fields)
+    log_warning(name + ": field \"" + printable(field) + "\" is not used");
 }
 
 }  // namespace
 
-at::Device default_device() { return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU); }
+at::Device default_device() {
+  return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+}
 
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
   switch (dtype) {
@@ -69,7 +75,8 @@ data::Dataset load_reported(const std::string& name, const std::vector<std::stri
   return dataset;
 }
 
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text, std::time_t now) {
+std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
+                                         std::time_t now) {
   std::vector<NamedDataset> sets;
   for (const auto& [name, files] : config.data.eval_files) {
     sets.emplace_back(name, load_reported(name, {files}, config.data, text, now));
@@ -82,20 +89,23 @@ void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& c
     for (const data::EncodedSequence& sequence : dataset.examples[i].sequences) {
       const auto length = static_cast<std::int64_t>(sequence.ids.size());
       if (length > config.max_position_embeddings) {
-        throw input_error("[data] " + dataset.wheres[i] + ": " + std::to_string(length) + " tokens, the model has " +
-                          std::to_string(config.max_position_embeddings) + " positions; lower data.max_length");
+        throw input_error("[data] " + dataset.wheres[i] + ": " + std::to_string(length) +
+                          " tokens, the model has " + std::to_string(config.max_position_embeddings) +
+                          " positions; lower data.max_length");
       }
       const auto largest = *std::max_element(sequence.ids.begin(), sequence.ids.end());
       if (largest >= config.vocab_size) {
-        throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + dataset.wheres[i] + ", the model has " +
-                          std::to_string(config.vocab_size) + " ids; tokenizer and model do not belong together");
+        throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + dataset.wheres[i] +
+                          ", the model has " + std::to_string(config.vocab_size) +
+                          " ids; tokenizer and model do not belong together");
       }
     }
   }
 }
 
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
-                                              at::ScalarType dtype, bool trainable, bool gradient_checkpointing) {
+                                              at::ScalarType dtype, bool trainable,
+                                              bool gradient_checkpointing) {
   models::BuildOptions options;
   options.device = device;
   options.dtype = dtype;

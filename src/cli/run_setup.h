@@ -34,12 +34,14 @@ double data_alpha(const data::Dataset& dataset);
 data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
                             const data::DataOptions& options, const text::ModelText& text, std::time_t now);
 
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text, std::time_t now);
+std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
+                                         std::time_t now);
 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
 
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
-                                              at::ScalarType dtype, bool trainable, bool gradient_checkpointing);
+                                              at::ScalarType dtype, bool trainable,
+                                              bool gradient_checkpointing);
 
 }  // namespace ddro::cli

@@ -10,6 +10,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 
+#include "cli/run_plan.h"
+#include "cli/run_setup.h"
 #include "cli/version.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
@@ -17,8 +19,6 @@
 #include "ddro/config/run_config.h"
 #include "ddro/train/schedule.h"
 #include "ddro/train/trainer.h"
-#include "cli/run_plan.h"
-#include "cli/run_setup.h"
 
 namespace ddro::cli {
 namespace {
@@ -64,8 +64,8 @@ Json objective_json(const losses::ObjectiveOptions& options, const losses::Objec
 train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun& run) {
   const data::DataOptions& data = config.data;
   train::RunIdentity identity;
-  identity["data"] = {run.train_set.content_hash, static_cast<int>(data.on_overlength), static_cast<int>(data.on_bad_row),
-                      data.parse_control_tokens};
+  identity["data"] = {run.train_set.content_hash, static_cast<int>(data.on_overlength),
+                      static_cast<int>(data.on_bad_row), data.parse_control_tokens};
   identity["tokenizer"] = run.text.tokenizer_hash;
   identity["template"] = run.text.template_hash;
   identity["base_model"] = run.base_model.weights_hash;
@@ -80,7 +80,8 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   identity["lr_scheduler_type"] = train::schedule_name(config.optimizer.lr_scheduler_type);
   identity["warmup_steps"] = train::num_warmup_steps(config.optimizer, run.total_steps);
   identity["weight_decay"] = config.optimizer.weight_decay;
-  identity["adam"] = {config.optimizer.adam_beta1, config.optimizer.adam_beta2, config.optimizer.adam_epsilon};
+  identity["adam"] = {config.optimizer.adam_beta1, config.optimizer.adam_beta2,
+                      config.optimizer.adam_epsilon};
   identity["max_grad_norm"] = config.optimizer.max_grad_norm;
   identity["save_steps"] = config.checkpoint.save_steps;
   identity["logging_steps"] = config.logging.logging_steps;
@@ -94,13 +95,19 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
 
 class RunFolder {
  public:
-  RunFolder(const config::RunConfig& config, Json record) : path_(config.train.output_dir), record_(std::move(record)) {}
+  RunFolder(const config::RunConfig& config, Json record)
+      : path_(config.train.output_dir), record_(std::move(record)) {}
 
-  void write_start(const config::RunConfig& config, const LoadedRun& run, const train::RunIdentity& identity) {
+  void write_start(const config::RunConfig& config, const LoadedRun& run,
+                   const train::RunIdentity& identity) {
     write_file_atomic(path_ / "config.yaml", config::dump_run_config(config, /*with_help=*/false));
-    record_ = {{"version", version_text()}, {"template_date", run.now}, {"run", identity}, {"finished_step", nullptr}};
+    record_ = {{"version", version_text()},
+               {"template_date", run.now},
+               {"run", identity},
+               {"finished_step", nullptr}};
     write_record();
-    std::vector<std::pair<std::string, std::vector<data::DroppedRow>>> dropped{{"train", run.train_set.dropped}};
+    std::vector<std::pair<std::string, std::vector<data::DroppedRow>>> dropped{
+        {"train", run.train_set.dropped}};
     for (const auto& [name, set] : run.eval_sets) dropped.emplace_back(name, set.dropped);
     data::write_dropped_rows((path_ / "dropped.jsonl").string(), dropped);
   }
@@ -118,9 +125,10 @@ class RunFolder {
   Json record_;
 };
 
-bool is_finished(const Json& record, const std::optional<checkpoint::Checkpoint>& newest, std::int64_t total_steps,
-                 const fs::path& output_dir) {
-  return newest && newest->step >= total_steps && record.is_object() && record.value("finished_step", Json()) == newest->step &&
+bool is_finished(const Json& record, const std::optional<checkpoint::Checkpoint>& newest,
+                 std::int64_t total_steps, const fs::path& output_dir) {
+  return newest && newest->step >= total_steps && record.is_object() &&
+         record.value("finished_step", Json()) == newest->step &&
          fs::exists(output_dir / "final" / "config.json");
 }
 
@@ -150,24 +158,27 @@ void run_train(const TrainArguments& arguments) {
   const checkpoint::RunLock lock(output_dir);
   const auto resume_from = find_checkpoint(arguments.resume, output_dir);
   if (arguments.resume == "auto" && is_finished(record, resume_from, run.total_steps, output_dir)) {
-    log_info("the run in " + output_dir.string() + " is finished (" + std::to_string(run.total_steps) + " steps); its model is " +
-             (output_dir / "final").string());
+    log_info("the run in " + output_dir.string() + " is finished (" + std::to_string(run.total_steps) +
+             " steps); its model is " + (output_dir / "final").string());
     return;
   }
   const train::RunIdentity identity = run_identity(config, run);
   if (resume_from) {
     train::check_identity(resume_from->manifest.at("run"), identity, allowed);
-    if (arguments.resume != "auto") checkpoint::set_aside_after(output_dir / "checkpoints", resume_from->step);
+    if (arguments.resume != "auto")
+      checkpoint::set_aside_after(output_dir / "checkpoints", resume_from->step);
   }
   RunFolder folder(config, std::move(record));
   folder.write_start(config, run, identity);
 
-  const auto policy = build_model(run.base_model, run.device, run.dtype, /*trainable=*/true, config.model.gradient_checkpointing);
+  const auto policy = build_model(run.base_model, run.device, run.dtype, /*trainable=*/true,
+                                  config.model.gradient_checkpointing);
   const auto reference = run.build_reference();
   log_info(describe_start(config, run));
   std::vector<train::EvaluationSet> eval_sets;
   for (const auto& [name, set] : run.eval_sets) {
-    eval_sets.emplace_back(name, set, data::PackOptions{.micro_batch_tokens = config.train.micro_batch_tokens});
+    eval_sets.emplace_back(name, set,
+                           data::PackOptions{.micro_batch_tokens = config.train.micro_batch_tokens});
   }
   train::Trainer trainer({.policy = *policy,
                           .reference = reference.get(),
@@ -177,9 +188,11 @@ void run_train(const TrainArguments& arguments) {
                           .eval_sets = std::move(eval_sets),
                           .objective = *run.objective,
                           .identity = identity},
-                         {config.train, config.optimizer, config.eval, config.checkpoint, config.logging}, resume_from);
+                         {config.train, config.optimizer, config.eval, config.checkpoint, config.logging},
+                         resume_from);
   trainer.run();
-  folder.write_end(run.total_steps, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  folder.write_end(run.total_steps,
+                   std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
 }  // namespace
@@ -189,11 +202,14 @@ void add_train_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Align a model with preference data");
   command->add_option("config", arguments->config, "The run's YAML file")->required();
   command->add_option("--set", arguments->overrides, "Overrides one key: section.key=value")->take_all();
-  command->add_option("--resume", arguments->resume,
-                      "auto: the newest valid checkpoint of the output folder, if any; never; or a checkpoint's folder");
+  command->add_option(
+      "--resume", arguments->resume,
+      "auto: the newest valid checkpoint of the output folder, if any; never; or a checkpoint's folder");
   command->add_option("--allow-change", arguments->allow_change,
-                      "Goes on although this has changed since the checkpoint: data, tokenizer, template, base_model, loss, reference");
-  command->add_flag("--dry-run", arguments->dry_run, "Checks everything that needs no training, prints the plan, exits");
+                      "Goes on although this has changed since the checkpoint: data, tokenizer, template, "
+                      "base_model, loss, reference");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "Checks everything that needs no training, prints the plan, exits");
   command->callback([arguments] { run_train(*arguments); });
 }
 
