@@ -23,6 +23,8 @@ void add_commands(CLI::App& app) {
   add_config_command(app);
   CLI::App* inspect = app.add_subcommand("inspect", "Show what is in a file or folder");
   inspect->require_subcommand(1);
+  add_inspect_data_command(*inspect);
+  add_inspect_model_command(*inspect);
   add_inspect_checkpoint_command(*inspect);
 }
 

@@ -2,12 +2,11 @@
 
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <map>
 
+#include "cli/summaries.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/data/packed_batch.h"
@@ -20,47 +19,14 @@ namespace {
 
 constexpr double kMaxAlphaDistance = 0.05;
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
-std::string gigabytes(double bytes) { return format("%.2f GB", bytes / 1e9); }
-
-std::vector<std::int64_t> sorted_lengths(const data::Dataset& dataset) {
+std::vector<std::int64_t> sequence_lengths(const data::Dataset& dataset) {
   std::vector<std::int64_t> lengths;
   for (const data::EncodedExample& example : dataset.examples) {
-    for (const data::EncodedSequence& sequence : example.sequences)
+    for (const data::EncodedSequence& sequence : example.sequences) {
       lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
+    }
   }
-  std::sort(lengths.begin(), lengths.end());
   return lengths;
-}
-
-std::string percentiles(const std::vector<std::int64_t>& sorted) {
-  std::string text;
-  for (const auto& [name, share] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1.0}}) {
-    const auto index = static_cast<size_t>(std::ceil(share * static_cast<double>(sorted.size()))) - 1;
-    text += std::string(text.empty() ? "" : ", ") + name + " " + std::to_string(sorted[index]);
-  }
-  return text;
-}
-
-std::int64_t num_parameters(const models::ModelFolder& folder) {
-  std::int64_t count = 0;
-  for (const auto& [name, tensor] : folder.tensors) count += tensor.numel();
-  return count;
-}
-
-// Bytes that stay for the whole run: weights, masters, gradients, moments, reference.
-double state_bytes(const LoadedRun& run, bool trains_reference_free) {
-  const auto n = static_cast<double>(num_parameters(run.base_model));
-  const auto compute = static_cast<double>(at::elementSize(run.dtype));
-  const double master = run.dtype == at::kDouble ? 8 : 4;
-  const bool mixed = run.dtype == at::kBFloat16;
-  const double policy = n * (compute + (mixed ? master : 0) + 3 * master);
-  return policy + (trains_reference_free ? 0 : n * compute);
 }
 
 std::string dropped_reasons(const data::Dataset& dataset) {
@@ -76,7 +42,7 @@ std::string describe_set(const std::string& name, const data::Dataset& dataset) 
          std::to_string(dataset.dropped.size()) + " dropped; preferred " +
          format("%g", dataset.class_weight(data::RowClass::kChosen)) + ", unpreferred " +
          format("%g", dataset.class_weight(data::RowClass::kRejected)) + "; sequence tokens " +
-         percentiles(sorted_lengths(dataset)) + "\n" + dropped_reasons(dataset);
+         percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
 }
 
 }  // namespace
@@ -187,10 +153,9 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
-  const double checkpoint_bytes = static_cast<double>(n) * (run.dtype == at::kDouble ? 24 : 12);
-  text += "memory: " + gigabytes(state_bytes(run, no_reference)) +
+  text += "memory: " + gigabytes(training_bytes(n, run.dtype, !no_reference)) +
           " for weights, gradients, moments and reference, activations on top\n";
-  text += "disk: " + gigabytes(checkpoint_bytes) + " a checkpoint, at most " +
+  text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
           std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
           config.train.output_dir + "\n";
   return text;

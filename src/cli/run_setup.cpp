@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/summaries.h"
 #include "ddro/base/log.h"
 
 namespace ddro::cli {
@@ -18,25 +19,11 @@ bool cpu_has_native_bfloat16() {
 }
 
 void report(const std::string& name, const data::Dataset& dataset) {
-  const data::DatasetReport& r = dataset.report;
-  std::string line = name + ": " + std::to_string(dataset.examples.size()) + " of " +
-                     std::to_string(r.num_rows) + " rows used (" +
-                     (dataset.kind == data::RowKind::kPaired ? "pairs" : "single completions") + "), " +
-                     std::to_string(dataset.dropped.size()) + " dropped, " +
-                     std::to_string(dataset.num_tokens()) + " tokens";
-  log_info(line);
-  const auto warn = [&](std::int64_t count, const std::string& what) {
-    if (count > 0) log_warning(name + ": " + std::to_string(count) + " " + what);
-  };
-  warn(r.num_truncated, "rows cut to data.max_length");
-  warn(r.num_boundary_merges, "completions begin inside a token; that token counts as completion");
-  warn(r.num_control_text,
-       "rows spell a control token; it is kept as ordinary text unless data.parse_control_tokens is true");
-  warn(r.num_duplicates, "rows repeat an earlier row");
-  warn(r.num_both_labels, "completions occur with both labels");
-  warn(r.num_chosen_equals_rejected, "pairs have equal completions");
-  for (const std::string& field : r.ignored_fields)
-    log_warning(name + ": field \"" + printable(field) + "\" is not used");
+  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
+           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
+           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
+           " tokens");
+  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
 }  // namespace
@@ -57,10 +44,6 @@ at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
       return at::kDouble;
   }
   return at::kFloat;
-}
-
-std::string dtype_label(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kDouble ? "float64" : "float32";
 }
 
 double data_alpha(const data::Dataset& dataset) {

@@ -25,8 +25,6 @@ at::Device default_device();
 // `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 
-std::string dtype_label(at::ScalarType dtype);
-
 // Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
 double data_alpha(const data::Dataset& dataset);
 

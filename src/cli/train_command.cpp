@@ -11,6 +11,7 @@
 
 #include "cli/run_plan.h"
 #include "cli/run_setup.h"
+#include "cli/summaries.h"
 #include "cli/version.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"

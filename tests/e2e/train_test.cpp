@@ -108,7 +108,7 @@ TEST_P(Variants, TrainAndLearn) {
     const size_t at = override.find('@');
     if (at != std::string::npos) override.replace(at, 1, base);
   }
-  overrides.push_back("optimizer.learning_rate=1.0e-3");
+  overrides.insert(overrides.begin(), "optimizer.learning_rate=1.0e-3");
   const TinyRun run(folder.path(), overrides);
   ASSERT_EQ(run.run(), 0) << run.log_text();
   const std::vector<Json> evals = run.metrics("eval");
@@ -126,7 +126,8 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"pooled_unpaired",
                 {"data.train_files=[@/labels_train.jsonl]", "objective.class_reduction=pooled"}},
         Variant{"kl_weighted_strings",
-                {"objective.generator=kl", "data.train_files=[@/strings_train.jsonl]"}},
+                {"objective.generator=kl", "data.train_files=[@/strings_train.jsonl]",
+                 "optimizer.learning_rate=1.0e-4"}},
         Variant{"recomputation", {"model.gradient_checkpointing=true"}},
         Variant{"bfloat16", {"model.dtype=bfloat16"}}, Variant{"float64", {"model.dtype=float64"}},
         Variant{"linear_schedule", {"optimizer.lr_scheduler_type=linear", "eval.eval_strategy=epoch"}}),

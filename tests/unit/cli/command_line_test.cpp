@@ -26,8 +26,14 @@ void expect_one_line_error(const ProgramResult& result, int exit_code) {
 }
 
 TEST(CommandLine, HelpIsEverywhere) {
-  const std::vector<std::vector<std::string>> commands = {
-      {}, {"config"}, {"loss"}, {"tokenize"}, {"inspect"}, {"inspect", "checkpoint"}};
+  const std::vector<std::vector<std::string>> commands = {{},
+                                                          {"config"},
+                                                          {"loss"},
+                                                          {"tokenize"},
+                                                          {"inspect"},
+                                                          {"inspect", "checkpoint"},
+                                                          {"inspect", "data"},
+                                                          {"inspect", "model"}};
   for (std::vector<std::string> command : commands) {
     command.push_back("--help");
     const ProgramResult result = ddro_train(command);

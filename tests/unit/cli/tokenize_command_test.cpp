@@ -4,6 +4,7 @@
 
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
+#include "unit/cli/small_tokenizer.h"
 
 namespace ddro {
 namespace {
@@ -13,24 +14,10 @@ using ::testing::HasSubstr;
 using testing::ProgramResult;
 using testing::TemporaryFolder;
 
-// A byte-level tokenizer without merges that has <|end|> as a control token.
-const char* const kTokenizer = R"({
-  "version": "1.0", "truncation": null, "padding": null,
-  "added_tokens": [{"id": 3, "content": "<|end|>", "single_word": false, "lstrip": false, "rstrip": false,
-                    "normalized": false, "special": true}],
-  "normalizer": null,
-  "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-  "post_processor": null,
-  "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-  "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}
-})";
-
 class TokenizeCommand : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_.write("tokenizer.json", kTokenizer);
+    folder_.write("tokenizer.json", testing::kSmallTokenizer);
     folder_.write("tokenizer_config.json", R"({"eos_token": "<|end|>", "chat_template":
         "{% for m in messages %}{{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}b{% endif %}"})");
     folder_.write("config.json", R"({"model_type": "llama", "eos_token_id": 3})");

@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/run_setup.h"
+#include "cli/summaries.h"
+#include "cli/token_display.h"
+#include "ddro/models/model_path.h"
+
+namespace ddro::cli {
+namespace {
+
+struct InspectDataOptions {
+  std::vector<std::string> files;
+  std::string model;
+  std::int64_t max_length = 1024;
+  std::int64_t rows = 3;
+  std::optional<std::string> chat_template;
+  bool parse_control_tokens = false;
+};
+
+void print_class(const data::Dataset& dataset, data::RowClass row_class,
+                 const std::vector<text::TokenId>& end_ids) {
+  std::vector<std::int64_t> prompts;
+  std::vector<std::int64_t> completions;
+  std::vector<std::int64_t> lengths;
+  std::int64_t ended = 0;
+  for (const data::EncodedExample& example : dataset.examples) {
+    for (const data::EncodedSequence& sequence : example.sequences) {
+      if (sequence.row_class != row_class) continue;
+      prompts.push_back(sequence.completion_start);
+      completions.push_back(sequence.num_completion_tokens());
+      lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
+      ended += std::find(end_ids.begin(), end_ids.end(), sequence.ids.back()) != end_ids.end();
+    }
+  }
+  const auto count = static_cast<double>(lengths.size());
+  print_line(std::string(row_class == data::RowClass::kChosen ? "preferred   " : "unpreferred ") +
+             format("%g", count) + " completions, weight " + format("%g", dataset.class_weight(row_class)) +
+             (lengths.empty() ? ""
+                              : ", " + format("%.1f", 100 * static_cast<double>(ended) / count) +
+                                    " % with an end token"));
+  print_line("  prompt tokens      " + percentiles(prompts));
+  print_line("  completion tokens  " + percentiles(completions));
+  print_line("  sequence tokens    " + percentiles(lengths));
+}
+
+void print_report(const data::Dataset& dataset, const text::ModelText& text) {
+  print_line("rows        " + std::to_string(dataset.report.num_rows) + " read, " +
+             std::to_string(dataset.examples.size()) + " used, " + std::to_string(dataset.dropped.size()) +
+             " dropped; " + kind_label(dataset.kind) + ", " + std::to_string(dataset.num_tokens()) +
+             " tokens");
+  print_line("alpha       " + format("%.6g", data_alpha(dataset)) + " (objective.alpha: auto)");
+  for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
+    print_class(dataset, row_class, text.end_ids);
+  }
+  for (const std::string& remark : data_remarks(dataset.report)) print_line("note        " + remark);
+  if (dataset.dropped.empty()) return;
+  print_line(
+      "dropped     listed here; in a run such a row is an error unless data.on_bad_row and "
+      "data.on_overlength say "
+      "otherwise");
+  for (const data::DroppedRow& row : dataset.dropped) {
+    print_line("  " + printable(row.where, 400) + ": " + printable(row.reason, 1000));
+  }
+}
+
+void print_example(const data::Dataset& dataset, size_t index, const text::Tokenizer& tokenizer,
+                   bool colours) {
+  const data::EncodedExample& example = dataset.examples[index];
+  print_line("\nrow " + std::to_string(example.row) + "  " + printable(dataset.wheres[index], 400) +
+             (example.weight == 1 ? "" : "  weight " + format("%g", example.weight)));
+  for (const data::EncodedSequence& sequence : example.sequences) {
+    print_line(std::string(sequence.row_class == data::RowClass::kChosen ? "preferred" : "unpreferred") +
+               ", " + std::to_string(sequence.completion_start) + " prompt and " +
+               std::to_string(sequence.num_completion_tokens()) + " completion tokens");
+    print_line("  " + display_tokens(tokenizer, sequence, colours));
+    print_line("  " + display_ids(sequence));
+  }
+}
+
+void run_inspect_data(const InspectDataOptions& arguments) {
+  data::DataOptions options;
+  options.max_length = arguments.max_length;
+  options.on_overlength = data::OnOverlength::kDrop;
+  options.on_bad_row = data::OnBadRow::kDrop;
+  options.parse_control_tokens = arguments.parse_control_tokens;
+  options.chat_template = arguments.chat_template;
+  const text::ModelText text =
+      text::load_model_text(models::resolve_model_path(arguments.model), options.chat_template);
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const data::Dataset dataset = data::load_dataset(arguments.files, options, text, now);
+  print_report(dataset, text);
+  const bool colours = output_takes_colours();
+  const size_t shown = std::min(static_cast<size_t>(arguments.rows), dataset.examples.size());
+  for (size_t i = 0; i < shown; ++i) print_example(dataset, i, *text.tokenizer, colours);
+}
+
+}  // namespace
+
+void add_inspect_data_command(CLI::App& inspect) {
+  CLI::App* command = inspect.add_subcommand("data", "Show what the rows of data files become");
+  auto options = std::make_shared<InspectDataOptions>();
+  command->add_option("FILE", options->files, "Preference rows (.jsonl); globs")->required();
+  command->add_option("--model", options->model, "a Hugging Face folder, or org/name in its local cache")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option("--max-length", options->max_length,
+                   "tokens of prompt and completion; longer rows are dropped")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{2}, std::int64_t{1} << 24));
+  command->add_option("--rows", options->rows, "rows to show token by token")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  command
+      ->add_option("--chat-template", options->chat_template,
+                   "file with a Jinja template instead of the folder's")
+      ->type_name("FILE");
+  command->add_flag("--parse-control-tokens", options->parse_control_tokens,
+                    "control-token text in a row becomes control tokens");
+  command->callback([options] { run_inspect_data(*options); });
+}
+
+}  // namespace ddro::cli

@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/summaries.h"
+#include "ddro/base/json.h"
+#include "ddro/models/model_folder.h"
+#include "ddro/text/model_text.h"
+
+namespace ddro::cli {
+namespace {
+
+constexpr size_t kShownControlTokens = 32;
+
+std::string architecture(const models::ModelConfig& config) {
+  std::string text = config.model_type + ", " + std::to_string(config.num_hidden_layers) +
+                     " layers of width " + std::to_string(config.hidden_size) + ", " +
+                     std::to_string(config.num_attention_heads) + " heads of " +
+                     std::to_string(config.head_dim) + " (" + std::to_string(config.num_key_value_heads) +
+                     " for keys and values), MLP " + std::to_string(config.intermediate_size) + ", " +
+                     std::to_string(config.vocab_size) + " ids, " +
+                     std::to_string(config.max_position_embeddings) + " positions";
+  if (config.sliding_window) text += ", window of " + std::to_string(*config.sliding_window);
+  if (config.tie_word_embeddings) text += ", head tied to the embedding";
+  return text;
+}
+
+// Each shape as text, so that the columns can be as wide as they have to be.
+struct TableRow {
+  std::string name;
+  std::string shape;
+  std::string dtype;
+};
+
+void print_parameters(const models::ModelFolder& folder) {
+  std::vector<TableRow> rows;
+  size_t name_width = 0;
+  size_t shape_width = 0;
+  double bytes = 0;
+  for (const auto& [name, tensor] : folder.tensors) {
+    std::string shape;
+    for (const std::int64_t size : tensor.sizes())
+      shape += (shape.empty() ? "" : " x ") + std::to_string(size);
+    bytes += static_cast<double>(tensor.nbytes());
+    name_width = std::max(name_width, name.size());
+    shape_width = std::max(shape_width, shape.size());
+    rows.push_back({name, shape, dtype_label(tensor.scalar_type())});
+  }
+  for (TableRow& row : rows) {
+    row.name.resize(name_width, ' ');
+    row.shape.resize(shape_width, ' ');
+    print_line("  " + row.name + "  " + row.shape + "  " + row.dtype);
+  }
+  print_line("total       " + std::to_string(num_parameters(folder)) + " parameters in " +
+             std::to_string(rows.size()) + " tensors, " + gigabytes(bytes));
+}
+
+std::string named_token(const text::Tokenizer& tokenizer, text::TokenId id) {
+  return std::to_string(id) + " \"" + printable(tokenizer.token_of(id)) + "\"";
+}
+
+std::string tokenizer_kind(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "tokenizer.json";
+  if (!std::filesystem::exists(file)) return "tokenizer.model (sentencepiece)";
+  const Json json = read_json_file(file.string(), ErrorKind::kModel);
+  return "tokenizer.json (" + printable(json.at("model").value("type", "BPE"), 40) + ")";
+}
+
+void print_text(const std::filesystem::path& folder, const text::ModelText& text) {
+  const text::Tokenizer& tokenizer = *text.tokenizer;
+  print_line("tokenizer   " + tokenizer_kind(folder) + ", " + std::to_string(tokenizer.id_limit()) +
+             " ids, hash " + text.tokenizer_hash);
+  std::string ends;
+  for (const text::TokenId id : text.end_ids) ends += (ends.empty() ? "" : ", ") + named_token(tokenizer, id);
+  print_line("end tokens  " + ends);
+  std::vector<text::TokenId> control;
+  for (text::TokenId id = 0; id < tokenizer.id_limit(); ++id) {
+    if (tokenizer.is_control(id)) control.push_back(id);
+  }
+  std::string names;
+  for (size_t i = 0; i < std::min(control.size(), kShownControlTokens); ++i) {
+    names += (i == 0 ? ": " : ", ") + named_token(tokenizer, control[i]);
+  }
+  if (control.size() > kShownControlTokens) names += ", ...";
+  print_line("control     " + std::to_string(control.size()) + " tokens" + names);
+  print_line("template    " +
+             (text.chat_template == nullptr
+                  ? "none; rows have to be strings"
+                  : std::to_string(text.chat_template->source().size()) + " bytes, hash " +
+                        text.template_hash + (text.chat_template->uses_date() ? ", shows the date" : "")));
+}
+
+// Everything is read and checked before the first line is printed.
+void run_inspect_model(const std::string& name) {
+  const std::filesystem::path path = models::resolve_model_path(name);
+  const models::ModelFolder folder = models::open_model_folder(path);
+  const text::ModelText text = text::load_model_text(path, std::nullopt);
+  const std::int64_t n = num_parameters(folder);
+  print_line("model       " + printable(path.string(), 400));
+  print_line("kind        " + architecture(folder.config));
+  print_line("weights     hash " + folder.weights_hash);
+  print_parameters(folder);
+  print_text(path, text);
+  print_line("checkpoint  " + gigabytes(checkpoint_bytes(n, at::kFloat)) + " on disk");
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    print_line("training    " + gigabytes(training_bytes(n, dtype, false)) + " in " + dtype_label(dtype) +
+               ", " + gigabytes(training_bytes(n, dtype, true)) + " with a reference; activations on top");
+  }
+}
+
+}  // namespace
+
+void add_inspect_model_command(CLI::App& inspect) {
+  CLI::App* command =
+      inspect.add_subcommand("model", "Check a model folder and show its parameters and tokenizer");
+  auto path = std::make_shared<std::string>();
+  command->add_option("DIR", *path, "a Hugging Face folder, or org/name in its local cache")->required();
+  command->callback([path] { run_inspect_model(*path); });
+}
+
+}  // namespace ddro::cli

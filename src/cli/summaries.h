@@ -1,0 +1,40 @@
+// What a set of rows or a model folder amounts to, in words and numbers: shared by the plan of a run, the log
+// and `inspect`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ddro/data/dataset.h"
+#include "ddro/models/model_folder.h"
+
+namespace ddro::cli {
+
+// `value` through one printf conversion.
+std::string format(const char* pattern, double value);
+
+// "1.23 GB"; 10^9 bytes.
+std::string gigabytes(double bytes);
+
+// "float32", "bfloat16", ...
+std::string dtype_label(at::ScalarType dtype);
+
+// "p50 12, p90 30, p99 44, max 60" by nearest rank; "none" of no values.
+std::string percentiles(std::vector<std::int64_t> values);
+
+// "pairs" or "single completions".
+std::string kind_label(data::RowKind kind);
+
+// Each thing about a loaded set that its owner should know, as "3 rows repeat an earlier row".
+std::vector<std::string> data_remarks(const data::DatasetReport& report);
+
+std::int64_t num_parameters(const models::ModelFolder& folder);
+
+// Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
+// weights, gradients, both moments, and a reference's weights if there is one.
+double training_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool with_reference);
+
+double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype);
+
+}  // namespace ddro::cli
