@@ -1,0 +1,79 @@
+#include "ddro/train/trainer.h"
+
+#include <gmock/gmock.h>
+
+#include "ddro/base/error.h"
+#include "support/fixtures.h"
+#include "support/tiny_model.h"
+
+namespace ddro::train {
+namespace {
+
+// A run of a tiny policy against a reference made from `reference_seed` (the policy's is 1).
+class TinyTrainer {
+ public:
+  TinyTrainer(const std::filesystem::path& folder, std::uint64_t reference_seed, bool reference_is_base,
+              double learning_rate = 1e-3, losses::Stabilizer stabilizer = losses::Stabilizer::kCap) {
+    base_.path = folder;
+    base_.config = test::tiny_config();
+    base_.tensors = test::tiny_weights(base_.config, 1);
+    losses::ObjectiveOptions objective;
+    objective.stabilizer = stabilizer;
+    objective_ = losses::make_objective(objective, 0.5);
+    policy_ = test::tiny_model(base_.config, 1, at::kFloat, /*trainable=*/true);
+    reference_ = test::tiny_model(base_.config, reference_seed, at::kFloat, /*trainable=*/false);
+    dataset_ = test::random_dataset(12, /*paired=*/true, 5);
+    options_.train.output_dir = (folder / "run").string();
+    options_.train.train_batch_size = 4;
+    options_.optimizer.learning_rate = learning_rate;
+    std::filesystem::create_directories(folder / "run");
+    trainer_ = std::make_unique<Trainer>(TrainerParts{.policy = *policy_,
+                                                      .reference = reference_.get(),
+                                                      .base_model = base_,
+                                                      .reference_is_base = reference_is_base,
+                                                      .train_set = dataset_,
+                                                      .eval_sets = {},
+                                                      .objective = *objective_,
+                                                      .identity = {}},
+                                         options_, std::nullopt);
+  }
+
+  // The error that ends the run, or "finished".
+  std::string run(ErrorKind expected) {
+    try {
+      trainer_->run();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), expected) << error.what();
+      return error.what();
+    }
+    return "finished";
+  }
+
+ private:
+  models::ModelFolder base_;
+  std::unique_ptr<losses::Objective> objective_;
+  std::unique_ptr<models::CausalLm> policy_;
+  std::unique_ptr<models::CausalLm> reference_;
+  data::Dataset dataset_;
+  TrainerOptions options_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+TEST(Trainer, RefusesAReferenceThatIsSaidToBeThePolicyAndIsNot) {
+  const test::TemporaryFolder folder;
+  TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/true);
+  EXPECT_THAT(run.run(ErrorKind::kModel),
+              testing::StartsWith("[reference] policy and reference are the same folder"));
+}
+
+TEST(Trainer, NamesTheDataRowWhoseRawLossIsPastThePole) {
+  const test::TemporaryFolder folder;
+  TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/false, 1e-3,
+                  losses::Stabilizer::kNone);
+  EXPECT_THAT(run.run(ErrorKind::kNonFinite),
+              testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
+                             testing::ContainsRegex("step 1, random:[0-9]+")));
+}
+
+}  // namespace
+}  // namespace ddro::train
