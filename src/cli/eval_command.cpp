@@ -3,11 +3,11 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/run_plan.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/train/evaluation.h"
 #include "ddro/train/metrics_file.h"
-#include "cli/run_plan.h"
 
 namespace ddro::cli {
 namespace {
@@ -26,7 +26,8 @@ fs::path model_to_evaluate(const EvalArguments& arguments, const fs::path& outpu
   if (fs::exists(output_dir / "final" / "config.json")) return output_dir / "final";
   const auto newest = checkpoint::newest_checkpoint(output_dir / "checkpoints");
   if (!newest) {
-    throw input_error("[eval] " + output_dir.string() + " holds neither final/ nor a checkpoint; train first or give --model");
+    throw input_error("[eval] " + output_dir.string() +
+                      " holds neither final/ nor a checkpoint; train first or give --model");
   }
   return newest->path;
 }
@@ -41,7 +42,8 @@ void run_eval(const EvalArguments& arguments) {
     throw model_error("[" + path.string() + "] has another vocabulary than the run's model");
   }
   log_info("evaluating " + path.string());
-  const auto model = build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
+  const auto model =
+      build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
   const auto reference = run.build_reference();
   losses::Metrics all;
   for (const auto& [name, set] : run.eval_sets) {
@@ -58,10 +60,16 @@ void run_eval(const EvalArguments& arguments) {
 
 void add_eval_command(CLI::App& app) {
   auto arguments = std::make_shared<EvalArguments>();
-  CLI::App* command = app.add_subcommand("eval", "Metrics of a model on a run's evaluation files, as one JSON object");
+  CLI::App* command =
+      app.add_subcommand("eval", "Metrics of a model on a run's evaluation files, as one JSON object");
   command->add_option("config", arguments->config, "The run's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "Overrides one key: section.key=value")->take_all();
-  command->add_option("--model", arguments->model, "Model folder (default: the run's final/, else its newest checkpoint)");
+  command
+      ->add_option("--set", arguments->overrides,
+                   "section.key=value, in place of the file's; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  command->add_option("--model", arguments->model,
+                      "Model folder (default: the run's final/, else its newest checkpoint)");
   command->callback([arguments] { run_eval(*arguments); });
 }
 
