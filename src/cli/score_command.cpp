@@ -1,15 +1,17 @@
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/output.h"
 
+#include "cli/run_setup.h"
 #include "ddro/base/files.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
 #include "ddro/train/step.h"
-#include "cli/run_setup.h"
 
 namespace ddro::cli {
 namespace {
@@ -30,11 +32,13 @@ models::ComputeDType parse_dtype(const std::string& name) {
   if (name == "float32") return models::ComputeDType::kFloat32;
   if (name == "bfloat16") return models::ComputeDType::kBFloat16;
   if (name == "float64") return models::ComputeDType::kFloat64;
-  throw input_error("[--dtype] unknown type \"" + printable(name) + "\"; known: auto, float32, bfloat16, float64");
+  throw input_error("[--dtype] unknown type \"" + printable(name) +
+                    "\"; known: auto, float32, bfloat16, float64");
 }
 
 // log pi of every row of a plan, by step_row.
-std::vector<double> score_plan(const models::CausalLm& model, const data::StepPlan& plan, const std::string& label) {
+std::vector<double> score_plan(const models::CausalLm& model, const data::StepPlan& plan,
+                               const std::string& label) {
   std::vector<double> logp(static_cast<size_t>(plan.counts.rows));
   train::Progress progress(label, static_cast<std::int64_t>(plan.micro_batches.size()));
   std::int64_t done = 0;
@@ -48,23 +52,28 @@ std::vector<double> score_plan(const models::CausalLm& model, const data::StepPl
 }
 
 std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
-                                 const data::Dataset& dataset, const data::StepPlan& plan, const std::string& label) {
+                                 const data::Dataset& dataset, const data::StepPlan& plan,
+                                 const std::string& label) {
   check_fits_model(dataset, folder.config);
   const at::Device device = default_device();
-  const auto model = build_model(folder, device, compute_dtype(parse_dtype(arguments.dtype), device), /*trainable=*/false,
-                                 /*gradient_checkpointing=*/false);
+  const auto model =
+      build_model(folder, device, compute_dtype(parse_dtype(arguments.dtype), device), /*trainable=*/false,
+                  /*gradient_checkpointing=*/false);
   return score_plan(*model, plan, label);
 }
 
-std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan, const std::vector<double>& logp,
-                        const std::vector<double>& ref_logp) {
+std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan,
+                        const std::vector<double>& logp, const std::vector<double>& ref_logp) {
   std::string lines;
   const std::vector<losses::LossRow> rows = train::loss_rows(plan);
   size_t index = 0;
   for (const data::EncodedExample& example : dataset.examples) {
     for (const data::EncodedSequence& sequence : example.sequences) {
       const bool chosen = sequence.row_class == data::RowClass::kChosen;
-      Json line = {{"row", example.row}, {"role", !example.is_pair() ? "completion" : chosen ? "chosen" : "rejected"}};
+      Json line = {{"row", example.row},
+                   {"role", !example.is_pair() ? "completion"
+                            : chosen           ? "chosen"
+                                               : "rejected"}};
       if (!example.is_pair()) line["label"] = chosen;
       line["logp"] = logp[index];
       line["ref_logp"] = ref_logp.empty() ? Json(nullptr) : Json(ref_logp[index]);
@@ -77,8 +86,17 @@ std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan
   return lines;
 }
 
+// Before the work rather than after it.
+void check_out(const std::filesystem::path& out) {
+  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
+  if (!out.empty() && !std::filesystem::is_directory(folder)) {
+    throw input_error("[--out] the folder of " + printable(out.string(), 400) + " does not exist");
+  }
+}
+
 void run_score(const ScoreArguments& arguments) {
   parse_dtype(arguments.dtype);
+  check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
   const text::ModelText text = text::load_model_text(path, std::nullopt);
   data::DataOptions options;
@@ -89,14 +107,18 @@ void run_score(const ScoreArguments& arguments) {
   const data::Dataset dataset = load_reported("data", options.train_files, options, text, now);
   std::vector<std::int64_t> all(dataset.examples.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-  const data::StepPlan plan = data::plan_step(dataset, all, {.micro_batch_tokens = arguments.micro_batch_tokens});
+  const data::StepPlan plan =
+      data::plan_step(dataset, all, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
-  const std::vector<double> logp = score_folder(models::open_model_folder(path), arguments, dataset, plan, "score");
-  std::vector<double> ref_logp;
+  const models::ModelFolder model = models::open_model_folder(path);
+  std::optional<models::ModelFolder> reference;
   if (!arguments.reference.empty()) {
-    ref_logp = score_folder(models::open_model_folder(models::resolve_model_path(arguments.reference)), arguments, dataset, plan,
-                            "reference");
+    reference = models::open_model_folder(models::resolve_model_path(arguments.reference));
+    check_same_ids(reference->config, model.config);
   }
+  const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
+  std::vector<double> ref_logp;
+  if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
   const std::string lines = score_lines(dataset, plan, logp, ref_logp);
   if (arguments.out.empty()) {
     print(lines);
@@ -109,16 +131,23 @@ void run_score(const ScoreArguments& arguments) {
 
 void add_score_command(CLI::App& app) {
   auto arguments = std::make_shared<ScoreArguments>();
-  CLI::App* command = app.add_subcommand("score", "Log-probability of every completion of a data file, as JSON lines");
+  CLI::App* command =
+      app.add_subcommand("score", "Log-probability of every completion of a data file, as JSON lines");
   command->add_option("--model", arguments->model, "Hugging Face model folder")->required();
-  command->add_option("--reference", arguments->reference, "Model folder to compare with; its tokenizer is not used");
+  command->add_option("--reference", arguments->reference,
+                      "Model folder to compare with; its tokenizer is not used");
   command->add_option("--data", arguments->files, "Preference rows (.jsonl); globs")->required();
   command->add_option("--out", arguments->out, "File to write (default: standard output)");
-  command->add_option("--dtype", arguments->dtype, "auto, float32, bfloat16 or float64")->capture_default_str();
-  command->add_option("--max-length", arguments->max_length, "Tokens of prompt and completion; longer rows are refused")
+  command->add_option("--dtype", arguments->dtype, "auto, float32, bfloat16 or float64")
+      ->capture_default_str();
+  command
+      ->add_option("--max-length", arguments->max_length,
+                   "Tokens of prompt and completion; longer rows are refused")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1} << 24));
-  command->add_option("--micro-batch-tokens", arguments->micro_batch_tokens, "Packed tokens a forward; memory against speed")
+  command
+      ->add_option("--micro-batch-tokens", arguments->micro_batch_tokens,
+                   "Packed tokens a forward; memory against speed")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
   command->add_flag("--parse-control-tokens", arguments->parse_control_tokens,
