@@ -63,7 +63,11 @@ void add_eval_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("eval", "Metrics of a model on a run's evaluation files, as one JSON object");
   command->add_option("config", arguments->config, "The run's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "Overrides one key: section.key=value")->take_all();
+  command
+      ->add_option("--set", arguments->overrides,
+                   "section.key=value, in place of the file's; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
   command->add_option("--model", arguments->model,
                       "Model folder (default: the run's final/, else its newest checkpoint)");
   command->callback([arguments] { run_eval(*arguments); });

@@ -93,11 +93,7 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
     auto reference =
         models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
-    if (reference.config.vocab_size != run.base_model.config.vocab_size) {
-      throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) +
-                        " ids, the policy " + std::to_string(run.base_model.config.vocab_size) +
-                        "; both need the same tokenizer");
-    }
+    check_same_ids(reference.config, run.base_model.config);
     if (reference.weights_hash != run.base_model.weights_hash) run.reference_model = std::move(reference);
   }
   check_fits_model(run.train_set, run.base_model.config);

@@ -86,6 +86,12 @@ void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& c
   }
 }
 
+void check_same_ids(const models::ModelConfig& reference, const models::ModelConfig& policy) {
+  if (reference.vocab_size == policy.vocab_size) return;
+  throw model_error("[reference] has " + std::to_string(reference.vocab_size) + " ids, the policy " +
+                    std::to_string(policy.vocab_size) + "; both need the same tokenizer");
+}
+
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
                                               at::ScalarType dtype, bool trainable,
                                               bool gradient_checkpointing) {

@@ -38,6 +38,9 @@ std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
 
+// Error(kModel) when a reference has another number of ids than the policy: their tokenizers differ.
+void check_same_ids(const models::ModelConfig& reference, const models::ModelConfig& policy);
+
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
                                               at::ScalarType dtype, bool trainable,
                                               bool gradient_checkpointing);

@@ -1,5 +1,7 @@
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -84,8 +86,17 @@ std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan
   return lines;
 }
 
+// Before the work rather than after it.
+void check_out(const std::filesystem::path& out) {
+  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
+  if (!out.empty() && !std::filesystem::is_directory(folder)) {
+    throw input_error("[--out] the folder of " + printable(out.string(), 400) + " does not exist");
+  }
+}
+
 void run_score(const ScoreArguments& arguments) {
   parse_dtype(arguments.dtype);
+  check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
   const text::ModelText text = text::load_model_text(path, std::nullopt);
   data::DataOptions options;
@@ -99,13 +110,15 @@ void run_score(const ScoreArguments& arguments) {
   const data::StepPlan plan =
       data::plan_step(dataset, all, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
-  const std::vector<double> logp =
-      score_folder(models::open_model_folder(path), arguments, dataset, plan, "score");
-  std::vector<double> ref_logp;
+  const models::ModelFolder model = models::open_model_folder(path);
+  std::optional<models::ModelFolder> reference;
   if (!arguments.reference.empty()) {
-    ref_logp = score_folder(models::open_model_folder(models::resolve_model_path(arguments.reference)),
-                            arguments, dataset, plan, "reference");
+    reference = models::open_model_folder(models::resolve_model_path(arguments.reference));
+    check_same_ids(reference->config, model.config);
   }
+  const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
+  std::vector<double> ref_logp;
+  if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
   const std::string lines = score_lines(dataset, plan, logp, ref_logp);
   if (arguments.out.empty()) {
     print(lines);

@@ -195,13 +195,20 @@ void add_train_command(CLI::App& app) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "Align a model with preference data");
   command->add_option("config", arguments->config, "The run's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "Overrides one key: section.key=value")->take_all();
+  command
+      ->add_option("--set", arguments->overrides,
+                   "section.key=value, in place of the file's; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
   command->add_option(
       "--resume", arguments->resume,
       "auto: the newest valid checkpoint of the output folder, if any; never; or a checkpoint's folder");
-  command->add_option("--allow-change", arguments->allow_change,
-                      "Goes on although this has changed since the checkpoint: data, tokenizer, template, "
-                      "base_model, loss, reference");
+  command
+      ->add_option("--allow-change", arguments->allow_change,
+                   "Goes on although this has changed since the checkpoint: data, tokenizer, template, "
+                   "base_model, loss, reference; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("NAME");
   command->add_flag("--dry-run", arguments->dry_run,
                     "Checks everything that needs no training, prints the plan, exits");
   command->callback([arguments] { run_train(*arguments); });

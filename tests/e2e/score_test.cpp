@@ -68,6 +68,24 @@ TEST(Score, UnpairedRowsKeepTheFilesOrderAndTheirLabels) {
   }
 }
 
+TEST(Score, RefusesBeforeItWorks) {
+  const auto refused = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"score", "--model", tiny("model"), "--data", tiny("pairs_eval.jsonl")});
+    return ddro_train(more);
+  };
+  const ProgramResult other = refused({"--reference", smollm2()});
+  EXPECT_EQ(other.exit_code, 3);
+  EXPECT_EQ(other.out, "");
+  EXPECT_THAT(other.err, ::testing::HasSubstr(
+                             "[reference] has 49152 ids, the policy 400; both need the same tokenizer"));
+  const ProgramResult nowhere = refused({"--out", "/nonexistent/scores.jsonl"});
+  EXPECT_EQ(nowhere.exit_code, 2);
+  EXPECT_THAT(nowhere.err,
+              ::testing::HasSubstr("[--out] the folder of /nonexistent/scores.jsonl does not exist"));
+  EXPECT_EQ(refused({"--dtype", "int8"}).exit_code, 2);
+  EXPECT_EQ(refused({"--max-length", "20"}).exit_code, 2);
+}
+
 TEST(Tokenize, LinesAndChatsAreWhatTransformersGives) {
   const auto file = [](const std::string& name) {
     return read_file(fixture("encoded_rows/smollm2/" + name));

@@ -3,13 +3,17 @@
     python3 tests/scripts/check_layers_test.py
 """
 
+import importlib.util
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/check_layers"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts/check_layers"
 
 CLEAN = {
     "include/ddro/base/error.h": "#include <string>",
@@ -37,11 +41,32 @@ def run(files):
         return done.returncode, done.stdout
 
 
+def table_of_script():
+    loader = SourceFileLoader("check_layers", str(SCRIPT))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_layers", loader))
+    loader.exec_module(module)
+    return module.ALLOWED
+
+
+def table_of_document():
+    """Module -> modules it includes, from the layer table of docs/architecture.md."""
+    table = {}
+    for line in (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines():
+        if match := re.fullmatch(r"\| \d \| `(\w+)` \|.*\|([^|]*)\|", line):
+            table[match[1]] = set(re.findall(r"\w+", match[2]))
+    table["cli"] = set(table) - {"cli"}  # "everything"
+    table["config"] = {"base"}  # and the options' headers
+    return table
+
+
 class CheckLayers(unittest.TestCase):
     def assert_found(self, name, text, expected):
         code, output = run({**CLEAN, name: text})
         self.assertEqual(code, 1, output)
         self.assertIn(expected, output)
+
+    def test_has_the_table_of_the_document(self):
+        self.assertEqual(table_of_script(), table_of_document())
 
     def test_accepts_a_clean_tree(self):
         code, output = run(CLEAN)

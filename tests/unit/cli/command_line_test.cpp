@@ -63,6 +63,19 @@ TEST(CommandLine, UsageErrorsAreOneLine) {
   EXPECT_THAT(ddro_train({"loss"}).err, HasSubstr("--data is required"));
 }
 
+TEST(CommandLine, OptionsThatRepeatLeaveThePositionalAlone) {
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{"train", "--set", "train.seed=1", "--allow-change", "data"},
+        {"train", "--set", "train.seed=1", "--set", "train.max_steps=2"},
+        {"eval", "--set", "train.seed=1"}}) {
+    std::vector<std::string> arguments = options;
+    arguments.push_back("/nonexistent/run.yaml");
+    const ProgramResult result = ddro_train(arguments);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("/nonexistent/run.yaml"));
+  }
+}
+
 TEST(CommandLine, ConfigPrintsTheShippedDefaults) {
   const ProgramResult result = ddro_train({"config"});
   EXPECT_EQ(result.exit_code, 0);
