@@ -199,8 +199,10 @@ void failpoint(const char* name) {
   const char* const colon = std::strchr(wanted, ':');
   const size_t length = colon ? static_cast<size_t>(colon - wanted) : std::strlen(wanted);
   if (std::strlen(name) != length || std::strncmp(name, wanted, length) != 0) return;
-  const long target = colon ? std::strtol(colon + 1, nullptr, 10) : 1;
-  if (++visits == target) std::raise(SIGKILL);
+  char* rest = nullptr;
+  const long target = colon ? std::strtol(colon + 1, &rest, 10) : 1;
+  if (++visits != target) return;
+  std::raise(rest != nullptr && std::strcmp(rest, ":stop") == 0 ? SIGSTOP : SIGKILL);
 }
 
 }  // namespace ddro

@@ -23,7 +23,8 @@ struct EvalArguments {
 // The run's exported model, else its newest checkpoint.
 fs::path model_to_evaluate(const EvalArguments& arguments, const fs::path& output_dir) {
   if (!arguments.model.empty()) return models::resolve_model_path(arguments.model);
-  if (fs::exists(output_dir / "final" / "config.json")) return output_dir / "final";
+  std::error_code ignored;
+  if (fs::exists(output_dir / "final" / "config.json", ignored)) return output_dir / "final";
   const auto newest = checkpoint::newest_checkpoint(output_dir / "checkpoints");
   if (!newest) {
     throw input_error("[eval] " + output_dir.string() +

@@ -29,7 +29,8 @@ models::ExportDType parse_export_dtype(const std::string& name) {
 void run_export(const ExportArguments& arguments) {
   const models::ExportDType dtype = parse_export_dtype(arguments.dtype);
   const std::filesystem::path source = arguments.checkpoint;
-  if (std::filesystem::exists(source / "manifest.json")) checkpoint::open_checkpoint(source);
+  std::error_code ignored;
+  if (std::filesystem::exists(source / "manifest.json", ignored)) checkpoint::open_checkpoint(source);
   const models::ModelFolder folder = models::open_model_folder(source);
   models::export_model_folder(folder.path, folder.tensors, dtype, arguments.out);
   log_info("exported " + arguments.out);

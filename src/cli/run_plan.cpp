@@ -49,7 +49,9 @@ std::string describe_set(const std::string& name, const data::Dataset& dataset) 
 
 Json read_run_record(const std::filesystem::path& output_dir) {
   const std::filesystem::path path = output_dir / "run.json";
-  return std::filesystem::exists(path) ? read_json_file(path.string(), ErrorKind::kModel) : Json(nullptr);
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? read_json_file(path.string(), ErrorKind::kModel)
+                                                : Json(nullptr);
 }
 
 std::time_t fixed_template_date(const std::filesystem::path& output_dir) {

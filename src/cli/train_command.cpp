@@ -36,8 +36,9 @@ struct TrainArguments {
 std::optional<checkpoint::Checkpoint> find_checkpoint(const std::string& resume, const fs::path& output_dir) {
   const fs::path checkpoints = output_dir / "checkpoints";
   if (resume == "never") {
+    std::error_code ignored;
     for (const char* trace : {"checkpoints", "final", "metrics.jsonl"}) {
-      if (fs::exists(output_dir / trace)) {
+      if (fs::exists(output_dir / trace, ignored)) {
         throw input_error("[train.output_dir] " + output_dir.string() + " holds a run (" + trace +
                           "); --resume never needs another folder");
       }
@@ -87,6 +88,14 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   return identity;
 }
 
+const train::RunIdentity& stored_identity(const checkpoint::Checkpoint& from) {
+  const auto found = from.manifest.find("run");
+  if (found == from.manifest.end() || !found->is_object()) {
+    throw model_error("[" + from.path.string() + "/manifest.json] does not say which run it is of");
+  }
+  return *found;
+}
+
 class RunFolder {
  public:
   RunFolder(const config::RunConfig& config, Json record)
@@ -121,9 +130,10 @@ class RunFolder {
 
 bool is_finished(const Json& record, const std::optional<checkpoint::Checkpoint>& newest,
                  std::int64_t total_steps, const fs::path& output_dir) {
+  std::error_code ignored;
   return newest && newest->step >= total_steps && record.is_object() &&
          record.value("finished_step", Json()) == newest->step &&
-         fs::exists(output_dir / "final" / "config.json");
+         fs::exists(output_dir / "final" / "config.json", ignored);
 }
 
 std::set<std::string> checked_changes(const std::vector<std::string>& names) {
@@ -158,7 +168,7 @@ void run_train(const TrainArguments& arguments) {
   }
   const train::RunIdentity identity = run_identity(config, run);
   if (resume_from) {
-    train::check_identity(resume_from->manifest.at("run"), identity, allowed);
+    train::check_identity(stored_identity(*resume_from), identity, allowed);
     if (arguments.resume != "auto")
       checkpoint::set_aside_after(output_dir / "checkpoints", resume_from->step);
   }

@@ -35,7 +35,15 @@ std::vector<std::string> matches_of(const std::string& pattern) {
   return paths;
 }
 
-void check_format(const std::string& path) {
+// Pipes and devices could be waited for without end, and could not be read again on a resume.
+void check_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw input_error(
+        "[data] " + shown_path(path) +
+        (std::filesystem::is_directory(path, ignored) ? ": is a folder" : ": is not a regular file") +
+        "; expected a file of JSON lines");
+  }
   for (const char* ending : kOtherFormats) {
     if (path.ends_with(ending)) {
       throw input_error("[data] " + shown_path(path) + ": " + ending +
@@ -54,7 +62,7 @@ std::vector<std::string> expand_patterns(const std::vector<std::string>& pattern
       throw input_error("[data] " + shown_path(pattern) +
                         ": no such file; relative paths are relative to the working directory");
     }
-    for (const std::string& path : matches) check_format(path);
+    for (const std::string& path : matches) check_file(path);
     paths.insert(paths.end(), matches.begin(), matches.end());
   }
   return paths;

@@ -81,9 +81,7 @@ class Loader {
     for (const std::string& path : paths) {
       LineReader reader(path, hasher);
       while (read_block(reader)) {
-        std::vector<Outcome> outcomes(block_.size());
-        for_each_in_threads(block_.size(),
-                            [&](size_t i) { outcomes[i] = read_row(block_[i], text_, options_); });
+        std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
       }
     }
@@ -103,6 +101,26 @@ class Loader {
       block_.push_back(std::move(line));
     }
     return !block_.empty();
+  }
+
+  // What became of the lines of the block; those behind one that ends the load are not read.
+  std::vector<Outcome> read_rows() const {
+    std::vector<Outcome> outcomes(block_.size());
+    std::atomic<size_t> last = block_.size();
+    for_each_in_threads(block_.size(), [&](size_t i) {
+      if (i > last) return;
+      outcomes[i] = read_row(block_[i], text_, options_);
+      size_t seen = last;
+      while (ends_load(outcomes[i]) && i < seen && !last.compare_exchange_weak(seen, i)) {
+      }
+    });
+    return outcomes;
+  }
+
+  bool ends_load(const Outcome& outcome) const {
+    const EncodeResult& encoded = outcome.encoded;
+    return outcome.failure ||
+           (encoded.unusable && !encoded.overlength && options_.on_bad_row == OnBadRow::kError);
   }
 
   void take(const std::string& where, Outcome outcome) {

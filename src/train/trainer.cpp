@@ -27,6 +27,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 std::string number(double value, const char* format = "%.4g") {
+  if (std::isnan(value)) return "nan";  // printf writes some with a sign
   char text[40];
   std::snprintf(text, sizeof text, format, value);
   return text;
@@ -75,6 +76,13 @@ void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset,
                     {"sequences", sequences}});
   }
   write_file_atomic(path, rows.dump(1) + "\n");
+}
+
+void remove_old(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error)
+    throw save_error("[" + printable(path.string(), 400) + "] cannot be removed: " + error.message());
 }
 
 // The type in which the base model's weights are stored: the trained model is exported in the same.
@@ -150,6 +158,14 @@ void Trainer::restore(const checkpoint::Checkpoint& from) {
   } catch (const Json::exception& error) {
     throw model_error("[" + where + "/trainer.json] is not a trainer's state: " + error.what());
   }
+  const data::SamplerState& at = state_.sampler;
+  if (state_.step != from.step || state_.num_tokens < 0 || at.epoch < 0 || at.step_in_epoch < 0 ||
+      at.step_in_epoch >= sampler_.steps_per_epoch()) {
+    throw model_error("[" + where + "/trainer.json] does not fit this run: step " +
+                      std::to_string(state_.step) + ", epoch " + std::to_string(at.epoch) + ", step " +
+                      std::to_string(at.step_in_epoch) + " of " + std::to_string(sampler_.steps_per_epoch()) +
+                      " in it; the checkpoint is of step " + std::to_string(from.step));
+  }
   const auto load = [&](const char* name) {
     const SafetensorsFile file(from.path / name);
     NamedTensors tensors;
@@ -158,10 +174,13 @@ void Trainer::restore(const checkpoint::Checkpoint& from) {
     return tensors;
   };
   optimizer_.load(load("model.safetensors"), load("optimizer.safetensors"), where);
-  saved_step_ =
-      std::filesystem::equivalent(from.path.parent_path(), output("checkpoints")) ? state_.step : -1;
+  std::error_code ignored;
+  const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), output("checkpoints"), ignored);
+  saved_step_ = is_ours ? state_.step : -1;
   log_info("resuming from " + where + " after step " + std::to_string(state_.step) + " of " +
            std::to_string(total_steps_));
+  // Also what a killed run left half-written or half-removed there.
+  checkpoint::rotate_checkpoints(output("checkpoints"), options_.checkpoint.save_total_limit);
 }
 
 void Trainer::train_step() {
@@ -348,10 +367,10 @@ void Trainer::stop_now() {
 void Trainer::export_final() {
   const auto target = output("final");
   const auto fresh = output("final.new");
-  std::filesystem::remove_all(fresh);
+  remove_old(fresh);
   models::export_model_folder(parts_.base_model.path, optimizer_.master_weights(),
                               base_dtype(parts_.base_model), fresh);
-  std::filesystem::remove_all(target);
+  remove_old(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());
 }

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -60,6 +61,7 @@ class BackgroundProgram {
   BackgroundProgram& operator=(const BackgroundProgram&) = delete;
 
   void send(int number) const { kill(pid_, number); }
+  pid_t pid() const { return pid_; }
 
   ExitStatus wait(double timeout_s) {
     ExitStatus result;
@@ -76,6 +78,28 @@ class BackgroundProgram {
     if (WIFEXITED(status)) result.code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
     return result;
+  }
+
+  // Waits until a stop signal has halted it; false after the time-out or when it ended.
+  bool wait_for_halt(double timeout_s) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+    while (std::chrono::steady_clock::now() < end) {
+      siginfo_t info{};
+      const int waited =
+          waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT);
+      if (waited == 0 && info.si_pid == pid_) return info.si_code == CLD_STOPPED;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
+  }
+
+  bool wait_for_file(const std::filesystem::path& path, double timeout_s) const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+    while (std::chrono::steady_clock::now() < end) {
+      if (std::filesystem::exists(path)) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
   }
 
   // Waits until stderr holds `text`; false after the time-out or when the program ended without it.

@@ -76,8 +76,9 @@ void make_folder(const std::filesystem::path& folder);
 // rename(2), then sync of the parent folder.
 void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// A named point in our own code at which a test may end the process (DDRO_FAILPOINT=name[:count] in the
-// environment: the count-th visit, default 1, is SIGKILL). Does nothing otherwise.
+// A named point in our own code at which a test may end or halt the process:
+// DDRO_FAILPOINT=name[:count[:stop]] in the environment sends SIGKILL, or SIGSTOP, at the count-th visit
+// (default 1). Does nothing otherwise.
 void failpoint(const char* name);
 
 }  // namespace ddro

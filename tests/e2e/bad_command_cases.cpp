@@ -1,0 +1,169 @@
+// Command lines that make no sense, and places that cannot be written.
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <stdexcept>
+
+#include "bad_input.h"
+
+namespace ddro::test {
+namespace {
+
+BadInput usage(const char* name, const Arguments& arguments, const char* phrase, int exit_code = 2) {
+  return {name, exit_code, phrase, [arguments](Scene& scene) { return scene.command(arguments); }};
+}
+
+std::vector<BadInput> command_cases() {
+  return {
+      usage("NoCommand", {}, "[usage] A subcommand is required"),
+      usage("UnknownCommand", {"trian", "@/run.yaml"}, "[usage]"),
+      usage("UnknownOption", {"train", "@/run.yaml", "--lr", "1"}, "[usage]"),
+      usage("NoConfig", {"train"}, "[usage] config is required"),
+      usage("ResumeWithoutValue", {"train", "@/run.yaml", "--resume"}, "[usage] --resume"),
+      usage("ControlCharacters", {"train", "@/run.yaml", "--\x1b[2J\nok"}, "\\x1B[2J\\nok"),
+      usage("EvalWithoutModel", {"eval", "@/run.yaml"}, "[eval] @/run holds neither final/ nor a checkpoint"),
+      usage("EvalOfNothing", {"eval", "@/run.yaml", "--set", "data.eval_files={}"},
+            "[data.eval_files] is empty"),
+      usage("ScoreWithoutModel", {"score", "--data", "@/train.jsonl"}, "[usage] --model is required"),
+      usage("ScoreOfAMissingFile", {"score", "--model", "@/model", "--data", "@/nothing.jsonl"},
+            "[data] @/nothing.jsonl: no such file"),
+      usage("ScoreInAnUnknownType",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--dtype", "int4"},
+            "[--dtype] unknown type \"int4\""),
+      usage("ScoreLengthOfOne",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--max-length", "1"},
+            "[usage] --max-length"),
+      usage("ScoreWithAMissingReference",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--reference", "@/nowhere"},
+            "[@/nowhere] there is no such folder", 3),
+      usage("ExportIntoAFolderInUse", {"export", "@/model", "--out", "@/model"},
+            "[@/model] exists and is not an empty folder"),
+      usage("ExportInAnUnknownType", {"export", "@/model", "--out", "@/new", "--dtype", "int4"},
+            "[--dtype] unknown type \"int4\""),
+      usage("ExportOfNothing", {"export", "@/nowhere", "--out", "@/new"},
+            "[@/nowhere] there is no such folder", 3),
+      usage("InspectNothing", {"inspect", "checkpoint", "@/nowhere"}, "[@/nowhere] does not exist", 3),
+      usage("InspectWithoutKind", {"inspect"}, "[usage] A subcommand is required"),
+      usage("TokenizeWithAMissingModel", {"tokenize", "--model", "@/nowhere"},
+            "[@/nowhere] there is no such folder", 3),
+      usage("LossOfAMissingFile", {"loss", "--data", "@/nothing.jsonl"},
+            "[@/nothing.jsonl] cannot be opened"),
+      usage("LossWithAnotherSection", {"loss", "--data", "@/train.jsonl", "--set", "train.seed=1"},
+            "only the section objective can be set here"),
+      usage("LossOfOtherRows", {"loss", "--data", "@/train.jsonl"},
+            "[@/train.jsonl:1] expected either chosen_logp"),
+      {"LossIsNotFinite", 2, "log.jsonl:1] the number 1e999 is too large",
+       [](Scene& s) {
+         return s.write("log.jsonl", R"({"logp": 1e999, "ref_logp": -1, "label": true})")
+             .command({"loss", "--data", "@/log.jsonl"});
+       }},
+      {"TokenizeLatin1", 2, "[stdin:1] not valid UTF-8 at byte 3",
+       [](Scene& s) {
+         return s.command({"tokenize", "--model", "@/model"});
+       },
+       "caf\xe9\n"},
+      {"TokenizeNotJson", 2, "[stdin:1] not valid JSON",
+       [](Scene& s) {
+         return s.command({"tokenize", "--model", "@/model", "--chat"});
+       },
+       "hello\n"},
+      {"TokenizeNotMessages", 2, "[stdin:1] not a list of messages",
+       [](Scene& s) {
+         return s.command({"tokenize", "--model", "@/model", "--chat"});
+       },
+       "{}\n"},
+  };
+}
+
+// The program may write no file larger than this; the system's answer is that of a disk without room.
+std::vector<std::string> file_limit(int bytes) {
+  return {"prlimit", "--fsize=" + std::to_string(bytes), "--"};
+}
+
+BadInput unwritable(const char* name, const char* output_dir, const char* phrase) {
+  return {name, 78, phrase, [output_dir](Scene& scene) {
+            return scene.train_with(std::string("train.output_dir=") + output_dir);
+          }};
+}
+
+BadInput limited(const char* name, const Arguments& arguments, int bytes, const char* phrase, bool writes) {
+  return {name, 78,     phrase,           [arguments](Scene& scene) { return scene.command(arguments); },
+          "",   writes, file_limit(bytes)};
+}
+
+std::vector<BadInput> output_cases() {
+  const std::string long_name(300, 'x');
+  return {
+      unwritable("SystemFolder", "/proc/ddro-train/run", "[/proc/ddro-train] cannot be created"),
+      unwritable("InsideAFile", "@/run.yaml/run", "[@/run.yaml/run] cannot be created: Not a directory"),
+      unwritable("IsAFile", "@/run.yaml", "[@/run.yaml] cannot be created: a file of this name exists"),
+      {"NameTooLong", 78, "cannot be created: File name too long",
+       [long_name](Scene& s) { return s.train_with("train.output_dir=@/" + long_name); }},
+      {"LinkLoop", 78, "[@/loop] cannot be created",
+       [](Scene& s) {
+         std::filesystem::create_symlink("loop", s.path("loop"));
+         return s.train_with("train.output_dir=@/loop");
+       }},
+      {"RecordIsAFolder", 3, "run/run.json] is a folder",
+       [](Scene& s) {
+         std::filesystem::create_directories(s.path("run/run.json"));
+         return s.train();
+       }},
+      {"ConfigIsAFolder", 78, "run/config.yaml] exists and is not a regular file",
+       [](Scene& s) {
+         std::filesystem::create_directories(s.path("run/config.yaml"));
+         return s.train();
+       },
+       "", true},
+      {"MetricsIsAFolder", 78, "run/metrics.jsonl] cannot be opened for writing: Is a directory",
+       [](Scene& s) {
+         std::filesystem::create_directories(s.path("run/metrics.jsonl"));
+         return s.train();
+       },
+       "", true},
+      {"CheckpointsIsAFile", 3, "run/checkpoints] cannot be listed",
+       [](Scene& s) { return s.write("run/checkpoints", "").train(); }, "", true},
+      {"InUse", 2, "run/.lock] the folder is in use by another process",
+       [](Scene& s) {
+         s.write("run/.lock", "");
+         // Held until this process ends: the program is started by it, and does not get the descriptor.
+         const int lock = open(s.path("run/.lock").c_str(), O_RDWR | O_CLOEXEC);
+         if (lock < 0 || flock(lock, LOCK_EX) != 0) throw std::runtime_error("no lock");
+         return s.train();
+       }},
+      limited("NoRoomForTheRecord", {"train", "@/run.yaml"}, 100, "cannot be written: File too large", true),
+      limited("NoRoomForMetrics", {"train", "@/run.yaml"}, 1500, "run/metrics.jsonl] cannot be written",
+              true),
+      limited("NoRoomForTheLastCheckpoint", {"train", "@/run.yaml"}, 100000,
+              "step_000002.tmp/model.safetensors] cannot be written: File too large", true),
+      limited("NoRoomForScores",
+              {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "@/scores.jsonl"}, 1000,
+              "[@/scores.jsonl.tmp] cannot be written: File too large", false),
+      limited("NoRoomForTheExport", {"export", "@/model", "--out", "@/new"}, 50000,
+              "cannot be written: File too large", false),
+      usage("ScoresIntoADevice",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "/dev/full"},
+            "[/dev/full] exists and is not a regular file", 78),
+      usage("ScoresIntoAFolder",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "@/model"},
+            "[@/model] exists and is not a regular file", 78),
+      usage("ScoresIntoNoFolder",
+            {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "@/none/scores.jsonl"},
+            "[@/none/scores.jsonl.tmp] cannot be created", 78),
+      usage("ExportBelowAFile", {"export", "@/model", "--out", "@/run.yaml/new"}, "cannot be", 78),
+      {"StandardOutputIsFull",
+       78,
+       "[stdout] cannot be written: No space left on device",
+       [](Scene& s) { return s.command({"config"}); },
+       "",
+       false,
+       {"sh", "-c", "exec \"$0\" \"$@\" >/dev/full"}},
+  };
+}
+
+}  // namespace
+
+DDRO_BAD_INPUTS(Command, command_cases());
+DDRO_BAD_INPUTS(Output, output_cases());
+
+}  // namespace ddro::test

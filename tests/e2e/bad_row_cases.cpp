@@ -1,0 +1,126 @@
+// Data rows that cannot be used: each ends the run, by default, with the file and the line.
+#include <sys/stat.h>
+
+#include <stdexcept>
+
+#include "bad_input.h"
+
+namespace ddro::test {
+namespace {
+
+// The row stands on line 57, behind those of the tiny data.
+BadInput row(const char* name, const std::string& text, const char* phrase) {
+  return {name, 2, phrase, [text](Scene& scene) { return scene.add_row(text).train(); }};
+}
+
+BadInput file(const char* name, const std::string& content, const char* phrase,
+              const char* override = nullptr) {
+  return {name, 2, phrase, [content, override](Scene& scene) {
+            scene.write("train.jsonl", content);
+            return override != nullptr ? scene.train_with(override) : scene.train();
+          }};
+}
+
+// One side of a pair of strings.
+std::string pair_with(const std::string& chosen) {
+  return R"({"prompt": "Q:", "chosen": )" + chosen + R"(, "rejected": " no"})";
+}
+
+std::string repeated(const std::string& text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += text;
+  return out;
+}
+
+// Any row's rendering takes all steps that a template may take.
+Arguments with_slow_template(Scene& scene) {
+  return scene
+      .write("model/chat_template.jinja",
+             "{% for a in range(90000) %}{% for b in range(90000) %}x{% endfor %}{% endfor %}")
+      .train();
+}
+
+std::vector<BadInput> cases() {
+  return {
+      row("NotJson", "{\"prompt\": \"Q:\"", "[data] @/train.jsonl:57: not valid JSON"),
+      row("TrailingComma", R"({"prompt": "Q:", "chosen": "a", "rejected": "b",})",
+          "train.jsonl:57: not valid JSON"),
+      row("Latin1", pair_with("\"caf\xe9\""), "train.jsonl:57: not valid UTF-8"),
+      row("OverlongUtf8", pair_with("\"\xc0\xaf\""), "train.jsonl:57: not valid UTF-8"),
+      row("LoneSurrogate", pair_with(R"("\ud800")"), "train.jsonl:57: not valid JSON"),
+      row("ZeroByte", pair_with(std::string("\"a\0b\"", 5)), "train.jsonl:57: not valid JSON: a zero byte"),
+      row("DuplicateKey", R"({"prompt": "Q:", "chosen": "a", "chosen": "b", "rejected": "c"})",
+          "train.jsonl:57: the key \"chosen\" occurs twice"),
+      row("DeepNesting", pair_with(std::string(100000, '[')), "train.jsonl:57: nested deeper than"),
+      row("NumberTooLarge", R"({"prompt": "Q:", "chosen": "a", "rejected": "b", "weight": 1e400})",
+          "train.jsonl:57: the number 1e400 is too large"),
+      row("WeightOfZero", R"({"prompt": "Q:", "chosen": "a", "rejected": "b", "weight": 0})",
+          "train.jsonl:57: \"weight\" is no weight; got the number 0"),
+      row("WeightIsText", R"({"prompt": "Q:", "chosen": "a", "rejected": "b", "weight": "2"})",
+          "\"weight\" is no weight; got the string"),
+      row("ArrayRow", R"([1, 2])", "train.jsonl:57: a row is a JSON object; got a list"),
+      row("NumberRow", "17", "train.jsonl:57: a row is a JSON object; got the number 17"),
+      row("NoKind", R"({"text": "a"})", "train.jsonl:57: neither a paired nor an unpaired row"),
+      row("BothKinds", R"({"prompt": "Q:", "chosen": "a", "rejected": "b", "label": true})",
+          "train.jsonl:57: \"chosen\" belongs to paired rows"),
+      row("MixedKinds", R"({"prompt": "Q:", "completion": "a", "label": true})",
+          "train.jsonl:57: an unpaired row among paired ones (@/train.jsonl:1)"),
+      row("ChosenMissing", R"({"prompt": "Q:", "rejected": "b"})", "train.jsonl:57: \"chosen\" is missing"),
+      row("PromptMissing", R"({"chosen": "a", "rejected": "b"})", "train.jsonl:57: \"prompt\" is missing"),
+      row("EmptyCompletion", pair_with("\"\""), "train.jsonl:57: \"chosen\" is empty"),
+      row("NumberForText", pair_with("3"), "train.jsonl:57: \"chosen\" is no text; got the number 3"),
+      row("NullForText", pair_with("null"), "train.jsonl:57: \"chosen\" is no text; got null"),
+      row("TextAndMessages", pair_with(R"([{"role": "assistant", "content": "a"}])"),
+          "train.jsonl:57: \"rejected\" is a string but \"chosen\" a list of messages"),
+      row("MessageWithoutRole", R"({"prompt": [{"content": "a"}], "chosen": "a", "rejected": "b"})",
+          "\"prompt\" message 1 has no \"role\""),
+      row("UserAnswers",
+          R"({"prompt": [{"role": "user", "content": "a"}], "chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "assistant", "content": "b"}]})",
+          "\"chosen\" is a message of the user, expected one of the assistant"),
+      row("EmptyPromptString", R"({"prompt": "", "chosen": "a", "rejected": "b"})",
+          "train.jsonl:57: \"chosen\": no token stands before the completion"),
+      row("OverLong", pair_with("\"" + repeated("long ", 500) + "\""),
+          "more than data.max_length 128; 1 of 57 rows do not fit"),
+      row("TerminalEscapes", "\"\\u001b[2J\x07", "train.jsonl:57: not valid JSON"),
+      row("CutOffLastLine", std::string(R"({"prompt": "Q:", "chosen": "a)"),
+          "train.jsonl:57: not valid JSON"),
+      file("HugeLine", pair_with("\"" + std::string(5 << 20, 'a') + "\""), "train.jsonl:1: "),
+      file("Empty", "", "[data] @/train.jsonl: no rows"),
+      file("BlankLines", "\n \n\t\n", "[data] @/train.jsonl: no rows"),
+      file("NothingLeft", "{}\n[]\n", "no usable row among 2; the first, @/train.jsonl:1",
+           "data.on_bad_row=drop"),
+      file("LabelIsText", R"({"prompt": "Q:", "completion": "a", "label": "true"})",
+           "train.jsonl:1: \"label\" is not a boolean; got the string \"true\""),
+      file("LabelMissing", R"({"prompt": "Q:", "completion": "a"})", "train.jsonl:1: \"label\" is missing"),
+      file("CompletionIsNull", R"({"prompt": "Q:", "completion": null, "label": true})",
+           "train.jsonl:1: \"completion\" is no text; got null"),
+      file("PromptAloneTooLong",
+           R"({"prompt": ")" + repeated("long ", 500) + R"(", "chosen": " a", "rejected": " b"})",
+           "leaves the completion no room", "data.on_overlength=truncate"),
+      file("BinaryFile", std::string("\x1f\x8b\x08\0\0\0\0\0", 8) + std::string(5000, '\xff'),
+           "train.jsonl:1: not valid"),
+      {"NotInTheFirstFile", 2, "more.jsonl:2: not valid JSON",
+       [](Scene& scene) {
+         return scene.write("more.jsonl", pair_with("\" yes\"") + "\nnonsense\n")
+             .train_with("data.train_files=['@/train.jsonl', '@/more.jsonl']");
+       }},
+      {"InTheEvalFile", 2, "[data] @/eval.jsonl:1: not valid JSON",
+       [](Scene& scene) { return scene.write("eval.jsonl", "nonsense\n").train(); }},
+      {"NamedPipe", 2, "[data] @/pipe.jsonl: is not a regular file",
+       [](Scene& scene) {
+         if (mkfifo(scene.path("pipe.jsonl").c_str(), 0600) != 0) throw std::runtime_error("no named pipe");
+         return scene.train_with("data.train_files=['@/pipe.jsonl']");
+       }},
+      {"EndlessDevice", 2, "[data] /dev/zero: is not a regular file",
+       [](Scene& scene) { return scene.train_with("data.train_files=[/dev/zero]"); }},
+      {"SlowTemplate", 2, "the template takes more than 5000000 steps", with_slow_template},
+      {"DryRunToo", 2, "train.jsonl:57: not valid JSON",
+       [](Scene& scene) { return scene.add_row("nonsense").train({"--dry-run"}); }},
+  };
+}
+
+}  // namespace
+
+DDRO_BAD_INPUTS(Row, cases());
+
+}  // namespace ddro::test

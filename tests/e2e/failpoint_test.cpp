@@ -1,0 +1,91 @@
+// A run that is killed at any of the points that its own code names, and started again, ends as if nothing
+// had been.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <regex>
+#include <set>
+
+#include "ddro/base/hash.h"
+#include "tiny_run.h"
+
+namespace ddro::test {
+namespace {
+
+// "name:count": at each name's first visit, and at a later one where there is one.
+constexpr const char* kPoints[] = {"checkpoint.folder:1",
+                                   "checkpoint.folder:3",
+                                   "checkpoint.file:1",
+                                   "checkpoint.file:2",
+                                   "checkpoint.file:12",
+                                   "checkpoint.before_manifest:1",
+                                   "checkpoint.before_manifest:3",
+                                   "checkpoint.after_manifest:1",
+                                   "checkpoint.after_manifest:3",
+                                   "checkpoint.before_rename:1",
+                                   "checkpoint.before_rename:3",
+                                   "checkpoint.after_rename:1",
+                                   "checkpoint.after_rename:3",
+                                   "checkpoint.rotate_renamed:1",
+                                   "checkpoint.rotate_renamed:2",
+                                   "checkpoint.rotate_removed:1",
+                                   "checkpoint.rotate_removed:2",
+                                   "export_after_shard:1",
+                                   "export_before_compare:1",
+                                   "export_before_rename:1",
+                                   "export_after_rename:1"};
+
+std::string name_of(const std::string& point) { return point.substr(0, point.find(':')); }
+
+// Four checkpoints, of which two are kept.
+const std::vector<std::string> kShort = {"train.max_steps=8", "checkpoint.save_steps=2",
+                                         "checkpoint.save_total_limit=2"};
+
+std::vector<std::string> entries(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class Failpoints : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Failpoints, KilledThereAndStartedAgain) {
+  const TemporaryFolder straight_folder;
+  const TinyRun straight(straight_folder.path(), kShort);
+  ASSERT_EQ(straight.run(), 0) << straight.log_text();
+
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kShort);
+  ASSERT_EQ(run.run({}, {std::string("DDRO_FAILPOINT=") + GetParam()}), -SIGKILL) << run.log_text();
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+
+  EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
+            hash_file(straight.output_dir() / "final/model.safetensors"));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+  EXPECT_EQ(entries(run.output_dir() / "checkpoints"),
+            (std::vector<std::string>{"step_000006", "step_000008"}));
+  EXPECT_EQ(entries(run.output_dir()), entries(straight.output_dir())) << "something half-written is left";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Failpoints, ::testing::ValuesIn(kPoints), [](const auto& point) {
+  return std::regex_replace(std::string(point.param), std::regex("[^a-z0-9]"), "_");
+});
+
+TEST(Failpoints, AllThatTheCodeNamesAreVisited) {
+  std::set<std::string> named;
+  const std::regex call("failpoint\\(\"([^\"]+)\"\\)");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_path("src"))) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string text = read_file(entry.path());
+    for (std::sregex_iterator found(text.begin(), text.end(), call), end; found != end; ++found)
+      named.insert((*found)[1]);
+  }
+  std::set<std::string> visited;
+  for (const char* point : kPoints) visited.insert(name_of(point));
+  EXPECT_EQ(visited, named);
+}
+
+}  // namespace
+}  // namespace ddro::test
