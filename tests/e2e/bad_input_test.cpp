@@ -52,7 +52,8 @@ TEST_P(BadInputs, IsRefusedInOneLine) {
   if (!bad.writes) {
     EXPECT_EQ(scene.listing(), before);
   }
-  EXPECT_LT(result.cpu_seconds, allowed_seconds());
+  const double work = bad.writes ? 2 : 1;  // some of these train first
+  EXPECT_LT(result.cpu_seconds, work * allowed_seconds());
   RecordProperty("milliseconds", static_cast<int>(result.seconds * 1000));
   RecordProperty("cpu_milliseconds", static_cast<int>(result.cpu_seconds * 1000));
 }

@@ -73,7 +73,11 @@ std::vector<BadInput> config_cases() {
              "tensor model.layers.2.input_layernorm.weight is missing"),
       config("OneLayerLess", "num_hidden_layers", 1, "is not a parameter of this llama configuration"),
       config("UntiedHead", "tie_word_embeddings", false, "tensor lm_head.weight is missing"),
-      config("FewPositions", "max_position_embeddings", 16, "the model has 16 positions"),
+      {"FewPositions", 2, "train.jsonl:1: 19 tokens, the model has 16 positions",
+       [](Scene& scene) {
+         return scene.change_json("model/config.json", [](Json& c) { c["max_position_embeddings"] = 16; })
+             .train();
+       }},
       json(
           "EndTokenOutside", "model/generation_config.json", [](Json& j) { j["eos_token_id"] = 400000; },
           "generation_config.json] eos_token_id: got 400000"),
@@ -256,8 +260,8 @@ std::vector<BadInput> template_cases() {
   return {
       chat_template("OpenBlock", "{% for message in messages %}{{ message", "chat_template.jinja:1]"),
       chat_template("UnknownFilter", "{{ messages | shell('rm') }}", "shell"),
-      chat_template("PythonInternals", "{{ messages.__class__.__mro__[1].__subclasses__() }}", "__class__",
-                    2),
+      chat_template("PythonInternals", "{{ messages.__class__.__mro__[1].__subclasses__() }}",
+                    "the attribute __class__ is not allowed"),
       chat_template("Include", "{% include '/etc/passwd' %}", "include"),
       chat_template("DeepParentheses", "{{ " + std::string(100000, '(') + "1 }}", "nested deeper than"),
       chat_template("EndlessRecursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "deeper", 2),

@@ -119,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SecondSignal, ::testing::Values(SIGINT, SIGTER
 // One signal there is the first: the save is finished, and nothing is lost.
 TEST(FirstSignal, DuringASaveFinishesIt) {
   const TemporaryFolder folder;
-  const TinyRun run(folder.path(), {"checkpoint.save_steps=3"});
+  const TinyRun run(folder.path(), {"checkpoint.save_steps=3", "train.max_steps=2000"});
   BackgroundProgram program(run.arguments(), run.log().string(),
                             {"DDRO_FAILPOINT=checkpoint.before_manifest:2:stop"});
   ASSERT_TRUE(program.wait_for_halt(60)) << program.output();
