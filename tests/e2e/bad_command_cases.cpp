@@ -149,7 +149,7 @@ std::vector<BadInput> output_cases() {
             "[@/model] exists and is not a regular file", 78),
       usage("ScoresIntoNoFolder",
             {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "@/none/scores.jsonl"},
-            "[@/none/scores.jsonl.tmp] cannot be created", 78),
+            "[--out] the folder of @/none/scores.jsonl does not exist", 2),
       usage("ExportBelowAFile", {"export", "@/model", "--out", "@/run.yaml/new"}, "cannot be", 78),
       {"StandardOutputIsFull",
        78,
