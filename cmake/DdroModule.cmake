@@ -23,18 +23,23 @@ function(ddro_use_torch target)
   target_precompile_headers(${target} REUSE_FROM ddro_precompiled)
 endfunction()
 
-# ddro_test(NAME [TORCH] LABEL unit|parity|... SOURCES ... DEPENDS ... [ENVIRONMENT NAME=value...] [TIMEOUT seconds])
+# ddro_test(NAME [TORCH | PROGRAM] LABEL unit|parity|... SOURCES ... DEPENDS ... [ENVIRONMENT NAME=value...]
+#           [TIMEOUT seconds])
 # One GoogleTest binary; every test in it is a ctest entry, so that a skipped one is skipped by name. Tests find their
 # surroundings in the environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what
-# scripts/make_fixtures made). Threads that wait do not spin: several tests share the cores. Those without TORCH are also labelled torch-free and built by the target of that name.
+# scripts/make_fixtures made). Threads that wait do not spin: several tests share the cores. TORCH links LibTorch;
+# PROGRAM says that the tests run ddro-train. Those with neither are also labelled torch-free and built by the target
+# of that name.
 function(ddro_test name)
-  cmake_parse_arguments(arg "TORCH" "LABEL;TIMEOUT" "SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(arg "TORCH;PROGRAM" "TIMEOUT" "LABEL;SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_DEPENDS} ddro_warnings GTest::gmock GTest::gtest_main)
   set(labels ${arg_LABEL})
   if(arg_TORCH)
     ddro_use_torch(${name})
+  elseif(arg_PROGRAM)
+    add_dependencies(${name} ddro-train)
   else()
     list(APPEND labels torch-free)
     if(NOT TARGET torch-free)

@@ -85,7 +85,7 @@ std::vector<BadFile> broken_headers() {
        "ELF\x02\x01\x01" +
            std::string(57, '\0') + good,
        "header length"},
-      {"a pickle", std::string("\x80\x02}q\x00X\x01\x00\x00\x00wq\x01.", 16), "header length"},
+      {"a pickle", std::string("\x80\x02}q\x00X\x01\x00\x00\x00wq\x01.", 14), "header length"},
   };
 }
 
