@@ -39,6 +39,7 @@ addEventListener("load", () => setTimeout(() => {
   };
   const result = document.createElement("pre");
   result.id = "probe";
+  result.hidden = true;
   result.textContent = JSON.stringify(seen);
   document.body.append(result);
 }, 50));
@@ -49,29 +50,30 @@ onerror = (message) => { window.probeErrors.push(String(message)); };
 </script>"""
 
 
-def browse(page, width, dark, *options):
+def browse(page, width, dark, screenshot):
+    """The document after the scripts have run."""
     with tempfile.TemporaryDirectory() as profile:
         command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                   f"--user-data-dir={profile}", f"--window-size={width},2400", *options]
+                   f"--user-data-dir={profile}", f"--window-size={width},2400", "--virtual-time-budget=3000",
+                   "--dump-dom", f"--screenshot={screenshot.resolve()}"]
         if dark:
             command.append("--force-dark-mode")
-        return subprocess.run([*command, Path(page).resolve().as_uri()], check=True, capture_output=True, timeout=120,
+        return subprocess.run([*command, page.resolve().as_uri()], check=True, capture_output=True, timeout=240,
                               text=True).stdout
 
 
 def main():
-    page, width, out, dark = sys.argv[1], int(sys.argv[2]), sys.argv[3], "--dark" in sys.argv
-    html = Path(page).read_text(encoding="utf-8")
+    page, width, out, dark = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), "--dark" in sys.argv
+    html = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         probed = Path(folder, "probed.html")
         html = html.replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>")
         probed.write_text(html, encoding="utf-8")
-        dom = browse(probed, width, dark, "--virtual-time-budget=3000", "--dump-dom")
+        dom = browse(probed, width, dark, out)
     found = re.search(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)
     if not found:
         sys.exit("the browser ran no script of the page")
     seen = json.loads(unescape(found[1]))
-    browse(page, width, dark, f"--screenshot={Path(out).resolve()}")
     with Image.open(out) as image:
         colors = Counter(image.convert("RGB").get_flattened_data())
     seen["colors"], seen["background"] = len(colors), colors.most_common(1)[0][0]

@@ -7,8 +7,8 @@
 namespace ddro::config {
 namespace {
 
-using testing::ElementsAre;
-using testing::Pair;
+using ::testing::ElementsAre;
+using ::testing::Pair;
 
 TEST(FlatSettings, GiveEveryKeyItsDottedName) {
   const FlatSettings settings = read_flat_settings(
@@ -27,7 +27,7 @@ TEST(FlatSettings, OfAnEmptyFileAreNone) {
 TEST(FlatSettings, NameTheFileThatIsNotYaml) {
   EXPECT_THAT(
       ddro::testing::message_of(ErrorKind::kInput, [] { read_flat_settings("a: [1\n", "config.yaml"); }),
-      testing::HasSubstr("[config.yaml:"));
+      ::testing::HasSubstr("[config.yaml:"));
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"NotASample", "samples.jsonl", "{\"step\":1}\n", "samples.jsonl:1] is not a sample"},
         Refusal{"NotARecord", "run.json", "{", "run.json"},
         Refusal{"NotYaml", "config.yaml", "a: [", "config.yaml:"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& entry) { return std::string(entry.param.name); });
 
 TEST(RunHistory, RefusesWhatIsNoRun) {
   const TemporaryFolder folder;

@@ -14,8 +14,8 @@
 namespace ddro::train {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::vector<std::string> event_files(const std::filesystem::path& folder) {
   std::set<std::string> names;
@@ -46,7 +46,7 @@ TEST(EventFile, ComesAfterTheFilesThatAreThereWhateverTheClockSays) {
   EventFile(folder.path(), -1);
   EventFile(folder.path(), 7);
   const std::vector<std::string> names = event_files(folder.path());
-  EXPECT_THAT(names, testing::ElementsAre("events.out.tfevents.", "events.out.tfevents.10000000000", later,
+  EXPECT_THAT(names, ::testing::ElementsAre("events.out.tfevents.", "events.out.tfevents.10000000000", later,
                                           "events.out.tfevents.9999999999"));
   EXPECT_EQ(read_file(folder / later), "x");
 }
@@ -68,7 +68,7 @@ TEST(MetricsLog, WritesToTheSinksThatAreNamed) {
     EXPECT_FALSE(log->has_evaluation(2));
   }
   EXPECT_EQ(read_file(both / "metrics.jsonl"), read_file(one / "metrics.jsonl"));
-  EXPECT_THAT(event_files(one.path()), testing::IsEmpty());
+  EXPECT_THAT(event_files(one.path()), ::testing::IsEmpty());
   EXPECT_THAT(read_file(both / event_files(both.path()).at(0)), HasSubstr("eval/x_loss"));
 }
 
