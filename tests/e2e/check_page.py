@@ -70,7 +70,7 @@ def main():
         html = html.replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>")
         probed.write_text(html, encoding="utf-8")
         dom = browse(probed, width, dark, out)
-    found = re.search(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)
+    found = re.search(r'<pre id="probe"[^>]*>(.*?)</pre>', dom, re.DOTALL)
     if not found:
         sys.exit("the browser ran no script of the page")
     seen = json.loads(unescape(found[1]))

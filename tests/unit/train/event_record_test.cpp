@@ -25,7 +25,7 @@ TEST(EventRecord, Crc32cOfKnownTexts) {
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAu);
   EXPECT_EQ(crc32c(std::string(32, '\xFF')), 0x62A8AB43u);
   EXPECT_EQ(crc32c(ascending), 0x46DD794Eu);
-  EXPECT_EQ(crc32c({ascending.rbegin(), ascending.rend()}), 0x113FDB5Cu);
+  EXPECT_EQ(crc32c(std::string(ascending.rbegin(), ascending.rend())), 0x113FDB5Cu);
 }
 
 TEST(EventRecord, BytesAreThoseOfTensorBoardsWriter) {
