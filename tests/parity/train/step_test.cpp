@@ -149,9 +149,11 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
     return run_step(*policy, *reference, dataset, *objective,
                     {.micro_batch_tokens = tokens, .min_shared_tokens = shared}, count);
   };
-  expect_equal(run(1 << 20, 1, &whole), expected, in_type, c.tolerance, "one micro-batch, all beginnings shared");
+  expect_equal(run(1 << 20, 1, &whole), expected, in_type, c.tolerance,
+               "one micro-batch, all beginnings shared");
   expect_equal(run(1 << 20, 4, nullptr), expected, in_type, c.tolerance, "one micro-batch, long beginnings");
-  expect_equal(run(1 << 20, 1 << 20, nullptr), expected, in_type, c.tolerance, "one micro-batch, nothing shared");
+  expect_equal(run(1 << 20, 1 << 20, nullptr), expected, in_type, c.tolerance,
+               "one micro-batch, nothing shared");
   expect_equal(run(40, 1, &pieces), expected, in_type, c.tolerance, "several micro-batches");
   // Pairs are split over micro-batches here, and each micro-batch holds one class only.
   expect_equal(run(1, 1, &single), expected, in_type, c.tolerance, "one row a micro-batch");

