@@ -15,7 +15,7 @@ constexpr size_t kFirstSorted = 64;
 constexpr size_t kSortedGrowth = 4;
 
 bool more_probable(const Candidate& a, const Candidate& b) {
-  return std::tie(a.probability, a.token) > std::tie(b.probability, b.token);
+  return std::tie(b.probability, a.token) < std::tie(a.probability, b.token);
 }
 
 // The k-th largest logit.

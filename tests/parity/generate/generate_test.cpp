@@ -218,7 +218,9 @@ TEST(Generate, EndsAtEndTokensLimitsAndStopTexts) {
     const size_t length = completion.ids.size();
     for (size_t i = 0; i + 1 < length; ++i) EXPECT_FALSE(is_end(completion.ids[i]));
     EXPECT_EQ(completion.finished, is_end(completion.ids.back()));
-    if (!completion.finished) EXPECT_EQ(length, 30u);
+    if (!completion.finished) {
+      EXPECT_EQ(length, 30u);
+    }
     const std::span<const text::TokenId> kept = std::span(completion.ids).first(length - completion.finished);
     EXPECT_EQ(completion.text, tokenizer().decode(kept));
     finished += completion.finished;
@@ -257,11 +259,11 @@ TEST(Generate, RefusesPromptsThatDoNotFit) {
   const auto refused = [&](ErrorKind kind, const TokenIds& prompt) {
     return ddro::testing::message_of(kind, [&] { run(*model, {9}, {{1}, prompt}, {}); });
   };
-  EXPECT_THAT(refused(ErrorKind::kInput, {}), testing::HasSubstr("[generate] prompt 2 has no tokens"));
+  EXPECT_THAT(refused(ErrorKind::kInput, {}), ::testing::HasSubstr("[generate] prompt 2 has no tokens"));
   EXPECT_THAT(refused(ErrorKind::kInput, TokenIds(256, 5)),
-              testing::HasSubstr("prompt 2 has 256 tokens, which leaves a completion no room"));
+              ::testing::HasSubstr("prompt 2 has 256 tokens, which leaves a completion no room"));
   EXPECT_THAT(refused(ErrorKind::kModel, {4, 97}),
-              testing::HasSubstr("prompt 2 has id 97, the model has 97"));
+              ::testing::HasSubstr("prompt 2 has id 97, the model has 97"));
 }
 
 TEST(Generate, RefusesAModelThatGivesNoNumbers) {
@@ -270,7 +272,7 @@ TEST(Generate, RefusesAModelThatGivesNoNumbers) {
   tensors.back().second[0] = std::nan("");
   const auto model = models::make_causal_lm(config, tensors, {.trainable = false});
   EXPECT_THAT(ddro::testing::message_of(ErrorKind::kModel, [&] { run(*model, {9}, {{1}}, {}); }),
-              testing::HasSubstr("log-probabilities for prompt 1 are not finite"));
+              ::testing::HasSubstr("log-probabilities for prompt 1 are not finite"));
 }
 
 TEST(Generate, OfNoPromptsIsNothing) { EXPECT_TRUE(run(*tiny(), {9}, {}, {}).empty()); }

@@ -102,7 +102,7 @@ Sequence random_tokens(std::int64_t length, std::uint64_t seed) {
   return {ids.const_data_ptr<std::int64_t>(), ids.const_data_ptr<std::int64_t>() + length};
 }
 
-class KvCacheParity : public testing::TestWithParam<std::string> {};
+class KvCacheParity : public ::testing::TestWithParam<std::string> {};
 
 void feed_everything(const models::CausalLm& model, double tolerance) {
   const at::NoGradGuard no_grad;
@@ -132,7 +132,7 @@ TEST_P(KvCacheParity, IsTheWholeForwardOnTheGpu) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, KvCacheParity,
-                         testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_biases",
+                         ::testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_biases",
                                          "mistral_window", "qwen2", "qwen2_window", "qwen3"),
                          [](const auto& each) { return each.param; });
 
@@ -157,13 +157,13 @@ TEST(KvCache, ChecksHowItIsUsed) {
   const auto bug = [](const std::function<void()>& action) {
     return ddro::testing::message_of(ErrorKind::kInternal, action);
   };
-  EXPECT_THAT(bug([&] { cache.advance(); }), testing::HasSubstr("an empty cache"));
-  EXPECT_THAT(bug([&] { cache.remove(0); }), testing::HasSubstr("no such sequence"));
-  EXPECT_THAT(bug([&] { cache.append(none, 0, 1); }), testing::HasSubstr("every layer"));
+  EXPECT_THAT(bug([&] { cache.advance(); }), ::testing::HasSubstr("an empty cache"));
+  EXPECT_THAT(bug([&] { cache.remove(0); }), ::testing::HasSubstr("no such sequence"));
+  EXPECT_THAT(bug([&] { cache.append(none, 0, 1); }), ::testing::HasSubstr("every layer"));
   models::ModelInput input;
   input.ids_T = input.positions_T = at::zeros({1}, at::kLong);
   input.cache = &cache;
-  EXPECT_THAT(bug([&] { model->hidden(input); }), testing::HasSubstr("without gradients"));
+  EXPECT_THAT(bug([&] { model->hidden(input); }), ::testing::HasSubstr("without gradients"));
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ TEST_F(CompletionTextTest, CutsBeforeTheFirstOfSeveral) {
 
 // The decoder of a SentencePiece-like model drops the first space of a text, not of a completion.
 TEST_F(CompletionTextTest, KeepsTheSpaceBehindThePrompt) {
-  for (const std::string name : {"llama2", "sp_new"}) {
+  for (const std::string name : {"sp_new", "sp_legacy"}) {
     const auto tokenizer = text::load_tokenizer(test::fixture("tokenizers/" + name));
     const std::vector<std::string> none;
     const auto ids = tokenizer->encode("one two three").ids;

@@ -25,6 +25,24 @@ std::vector<double> dense(const std::vector<Candidate>& candidates, size_t size)
   return probabilities;
 }
 
+std::vector<double> sorted(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+bool distinct(const std::vector<double>& values) {
+  const std::vector<double> in_order = sorted(values);
+  return std::adjacent_find(in_order.begin(), in_order.end()) == in_order.end();
+}
+
+void expect_near(const std::vector<double>& got, const std::vector<double>& expected,
+                 const std::string& what) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(got[i] > 0, expected[i] > 0) << what;
+    EXPECT_NEAR(got[i], expected[i], 1e-12) << what;
+  }
+}
+
 std::vector<double> logits_of(size_t size, std::uint64_t seed) {
   std::vector<double> logits;
   for (size_t i = 0; i < size; ++i) logits.push_back(12 * random_unit(seed, 0, i) - 6);
@@ -39,13 +57,21 @@ TEST(TokenDistribution, IsWhatTransformersSamplesFrom) {
     const std::vector<double> expected = each["probabilities"];
     const SamplingOptions options{each["temperature"], each["top_k"], each["top_p"]};
     const std::vector<double> got = dense(token_distribution(logits, options), logits.size());
-    for (size_t i = 0; i < logits.size(); ++i) {
-      EXPECT_EQ(got[i] > 0, expected[i] > 0) << i;
-      EXPECT_NEAR(got[i], expected[i], 1e-12)
-          << logits.size() << " logits, temperature " << options.temperature << ", top_k " << options.top_k
-          << ", top_p " << options.top_p << ", token " << i;
-    }
+    const std::string what = std::to_string(logits.size()) + " logits, temperature " +
+                             std::to_string(options.temperature) + ", top_k " +
+                             std::to_string(options.top_k) + ", top_p " + std::to_string(options.top_p);
+    // Which of equally probable tokens top-p keeps is open: their number and their probability are not.
+    expect_near(sorted(got), sorted(expected), what);
+    if (distinct(logits)) expect_near(got, expected, what);
   }
+}
+
+TEST(TokenDistribution, OfEquallyProbableTokensTheFirstAreKept) {
+  const std::vector<double> got =
+      dense(token_distribution(std::vector<double>{1, 2, 1, 1, 1}, {1, 0, 0.5}), 5);
+  EXPECT_GT(got[0], 0);
+  EXPECT_GT(got[1], got[0]);
+  EXPECT_EQ(std::vector<double>(got.begin() + 2, got.end()), std::vector<double>(3, 0.0));
 }
 
 // Sizes around those at which the sort goes on.
@@ -87,7 +113,9 @@ TEST(TokenDistribution, StaysFiniteAtTheEnds) {
       options.temperature = temperature;
       const size_t token = sample_token(logits, options, unit);
       EXPECT_NE(token, 0u);
-      if (temperature <= 1) EXPECT_EQ(token, 1u);
+      if (temperature <= 1) {
+        EXPECT_EQ(token, 1u);
+      }
     }
   }
 }
