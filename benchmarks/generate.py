@@ -51,7 +51,8 @@ class Theirs:
     def __init__(self, arguments, prompts, model, tokenizer):
         self.model, self.tokenizer, self.limit = model, tokenizer, arguments.max_new_tokens
         texts = [tokenizer.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
-        self.batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        self.batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False,
+                               return_token_type_ids=False)
 
     def run(self):
         begin = time.perf_counter()
