@@ -6,19 +6,18 @@
 Greedy completions of the first prompts of data/held_out_prompts.jsonl in float32, in batches of 1 (one prompt) and 16
 (16 prompts, which transformers pads on the left). Runs of both alternate, after one of each that is not counted.
 A time is that of the prompts' forward and all tokens; loading the model is in neither. Prints tokens a second (end tokens
-included, padding not) and the ratio of each pair of runs, above 1 where ddro-train is faster: least, median, largest.
+included, padding not) and the ratio of each pair of runs, above 1 where ddro-train is faster.
 """
 import argparse
 import json
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from measure import ROOT, environment, spread
 
 
 def parse_arguments():
@@ -67,10 +66,6 @@ class Theirs:
         return seconds, tokens, texts
 
 
-def spread(values):
-    return f"{min(values):8.2f} {statistics.median(values):8.2f} {max(values):8.2f}"
-
-
 def compare(ours, theirs, runs):
     pairs = [(ours.run(), theirs.run()) for _ in range(runs + 1)]
     (_, my_tokens, my_texts), (_, their_tokens, their_texts) = pairs[0]
@@ -78,7 +73,7 @@ def compare(ours, theirs, runs):
     mine = [my_tokens / a[0] for a, _ in pairs[1:]]
     others = [their_tokens / b[0] for _, b in pairs[1:]]
     print(f"  {equal} of {len(my_texts)} completions equal, {my_tokens} and {their_tokens} tokens; "
-          f"least, median, largest of {runs} paired runs")
+          f"min / median / max of {runs} paired runs")
     print(f"  ddro-train tokens/s    {spread(mine)}")
     print(f"  transformers tokens/s  {spread(others)}")
     print(f"  ratio                  {spread([a / b for a, b in zip(mine, others)])}", flush=True)
@@ -86,7 +81,7 @@ def compare(ours, theirs, runs):
 
 def main():
     arguments = parse_arguments()
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    os.environ.update(environment(arguments.threads))
     import torch  # reads the number of threads
     import transformers
 

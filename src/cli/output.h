@@ -17,8 +17,8 @@ void print(std::string_view text);
 void print_line(std::string_view text);
 void flush_output();
 
-// For a command's option --out, empty for standard output. check_out: Error(kInput) for a place that no file can
-// have, before the work rather than after it. write_result: the file, atomic, or standard output.
+// For a command's option --out, empty for standard output. check_out: Error(kInput) for a place that no file
+// can have, before the work rather than after it. write_result: the file, atomic, or standard output.
 void check_out(const std::string& out);
 void write_result(const std::string& out, std::string_view text);
 

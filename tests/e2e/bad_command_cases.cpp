@@ -56,8 +56,8 @@ std::vector<BadInput> command_cases() {
             "[--out] the folder of @/nowhere/out.jsonl does not exist"),
       {"GenerateFromAnEmptyFile", 2, "[data] @/empty.jsonl: holds no prompts",
        [](Scene& s) {
-         return s.write("empty.jsonl", "\n").command(
-             {"generate", "--model", "@/model", "--prompts", "@/empty.jsonl"});
+         return s.write("empty.jsonl", "\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/empty.jsonl"});
        }},
       {"GenerateWithoutAPrompt", 2, "[data] @/rows.jsonl:2: \"prompt\" is missing",
        [](Scene& s) {

@@ -133,7 +133,7 @@ TEST_P(KvCacheParity, IsTheWholeForwardOnTheGpu) {
 
 INSTANTIATE_TEST_SUITE_P(Models, KvCacheParity,
                          ::testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_biases",
-                                         "mistral_window", "qwen2", "qwen2_window", "qwen3"),
+                                           "mistral_window", "qwen2", "qwen2_window", "qwen3"),
                          [](const auto& each) { return each.param; });
 
 TEST(KvCache, GrowsByNeedUpToThePositions) {
