@@ -1,9 +1,9 @@
-// Results on standard output, or in the file of --out. Every failure to write is noticed: a full disk is
-// Error(kSave), a reader that has gone is OutputClosed.
+// Results on standard output. Every failure to write is noticed: a full disk is Error(kSave), a reader that
+// has gone is OutputClosed.
 #pragma once
 
 #include <exception>
-#include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace ddro::cli {
@@ -17,8 +17,9 @@ void print(std::string_view text);
 void print_line(std::string_view text);
 void flush_output();
 
-// Error(kInput) when the folder of an --out file does not exist: said before the work rather than after it.
-// An empty `out` stands for standard output.
-void check_out(const std::filesystem::path& out);
+// For a command's option --out, empty for standard output. check_out: Error(kInput) for a place that no file
+// can have, before the work rather than after it. write_result: the file, atomic, or standard output.
+void check_out(const std::string& out);
+void write_result(const std::string& out, std::string_view text);
 
 }  // namespace ddro::cli

@@ -5,9 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-
 #include "cli/run_setup.h"
-#include "ddro/base/files.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
@@ -26,15 +24,6 @@ struct ScoreArguments {
   std::int64_t micro_batch_tokens = 8192;
   bool parse_control_tokens = false;
 };
-
-models::ComputeDType parse_dtype(const std::string& name) {
-  if (name == "auto") return models::ComputeDType::kAuto;
-  if (name == "float32") return models::ComputeDType::kFloat32;
-  if (name == "bfloat16") return models::ComputeDType::kBFloat16;
-  if (name == "float64") return models::ComputeDType::kFloat64;
-  throw input_error("[--dtype] unknown type \"" + printable(name) +
-                    "\"; known: auto, float32, bfloat16, float64");
-}
 
 // log pi of every row of a plan, by step_row.
 std::vector<double> score_plan(const models::CausalLm& model, const data::StepPlan& plan,
@@ -112,11 +101,7 @@ void run_score(const ScoreArguments& arguments) {
   std::vector<double> ref_logp;
   if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
   const std::string lines = score_lines(dataset, plan, logp, ref_logp);
-  if (arguments.out.empty()) {
-    print(lines);
-  } else {
-    write_file_atomic(arguments.out, lines);
-  }
+  write_result(arguments.out, lines);
 }
 
 }  // namespace

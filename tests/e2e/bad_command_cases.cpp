@@ -36,6 +36,44 @@ std::vector<BadInput> command_cases() {
       usage("ScoreWithAMissingReference",
             {"score", "--model", "@/model", "--data", "@/train.jsonl", "--reference", "@/nowhere"},
             "[@/nowhere] there is no such folder", 3),
+      usage("GenerateWithoutPrompts", {"generate", "--model", "@/model"}, "[usage] --prompts is required"),
+      usage("GenerateFromAMissingFile", {"generate", "--model", "@/model", "--prompts", "@/nothing.jsonl"},
+            "[data] @/nothing.jsonl: no such file"),
+      usage("GenerateAtATemperatureBelowZero",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--temperature", "-1"},
+            "[--temperature] is out of range; got -1"),
+      usage("GenerateAtNoTemperature",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--temperature", "warm"},
+            "[usage]"),
+      usage("GenerateWithAnEmptyStop",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--stop", ""},
+            "[--stop] is out of range; got an empty text"),
+      usage("GenerateIntoAFolder",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--out", "@/model"},
+            "[--out] @/model exists and is not a regular file"),
+      usage("GenerateIntoNowhere",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--out", "@/nowhere/out.jsonl"},
+            "[--out] the folder of @/nowhere/out.jsonl does not exist"),
+      {"GenerateFromAnEmptyFile", 2, "[data] @/empty.jsonl: holds no prompts",
+       [](Scene& s) {
+         return s.write("empty.jsonl", "\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/empty.jsonl"});
+       }},
+      {"GenerateWithoutAPrompt", 2, "[data] @/rows.jsonl:2: \"prompt\" is missing",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "{\"prompt\": \"a\"}\n{\"text\": \"b\"}\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
+      {"GenerateFromAnEmptyPrompt", 2, "[data] @/rows.jsonl:1: \"prompt\" gives no token",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "{\"prompt\": \"\"}\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
+      {"GenerateFromNoJson", 2, "[data] @/rows.jsonl:1: not valid JSON",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "hello\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
       usage("ExportIntoAFolderInUse", {"export", "@/model", "--out", "@/model"},
             "[@/model] exists and is not an empty folder"),
       usage("ExportInAnUnknownType", {"export", "@/model", "--out", "@/new", "--dtype", "int4"},
