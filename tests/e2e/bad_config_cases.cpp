@@ -60,7 +60,7 @@ std::vector<BadInput> cases() {
       appended("CapWithoutStabilizer", "objective: {stabilizer: none, max_weight: 5}\n",
                "objective.max_weight]"),
       appended("AlphaOfOne", "objective: {alpha: 1}\n", "objective.alpha]"),
-      appended("LossNotBuilt", "objective: {loss_type: kto}\n", "objective.loss_type] kto is not built yet"),
+      appended("LossNotBuilt", "objective: {loss_type: aot}\n", "objective.loss_type] aot is not built yet"),
       appended("SinkNotBuilt", "logging: {report_to: [wandb]}\n",
                "logging.report_to] wandb is not built yet"),
       appended("OpenQuote", "eval: {eval_steps: \"5}\n", "not valid YAML"),
