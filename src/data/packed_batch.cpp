@@ -1,8 +1,8 @@
 #include "ddro/data/packed_batch.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "data/prefix_tree.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -12,7 +12,6 @@ namespace {
 struct Unit {
   std::int64_t step_row = 0;  // of its first row
   std::int64_t num_rows = 1;
-  bool shares_prompt = false;
   std::int64_t tokens = 0;
 };
 
@@ -34,7 +33,8 @@ class StepPlanner {
     plan_.examples.assign(examples.begin(), examples.end());
     for (const std::int64_t example : examples) add_example(example);
     for (const Unit& unit : units_) place(unit);
-    for (const PackedBatch& batch : plan_.micro_batches) {
+    for (PackedBatch& batch : plan_.micro_batches) {
+      pack(batch);
       plan_.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
     }
     return std::move(plan_);
@@ -63,7 +63,7 @@ class StepPlanner {
       plan_.counts.pairs += example.weight;
       add_pair(first);
     } else {
-      units_.push_back({first, 1, false, length(example.sequences.front())});
+      units_.push_back({first, 1, length(example.sequences.front())});
     }
   }
 
@@ -84,60 +84,46 @@ class StepPlanner {
     const EncodedSequence& rejected = sequence_of(row_at(first + 1));
     const bool same = same_prompt(chosen, rejected);
     if (!same) ++plan_.unshared_pairs;
-    const bool shares = same && options_.share_prompts;
+    const bool shares = same && chosen.completion_start >= options_.min_shared_tokens;
     const std::int64_t tokens = length(chosen) + length(rejected) - (shares ? chosen.completion_start : 0);
     if (tokens <= options_.micro_batch_tokens) {
-      units_.push_back({first, 2, shares, tokens});
+      units_.push_back({first, 2, tokens});
     } else {
-      units_.push_back({first, 1, false, length(chosen)});
-      units_.push_back({first + 1, 1, false, length(rejected)});
+      units_.push_back({first, 1, length(chosen)});
+      units_.push_back({first + 1, 1, length(rejected)});
     }
   }
 
   void place(const Unit& unit) {
-    auto& batches = plan_.micro_batches;
-    auto batch = std::find_if(batches.begin(), batches.end(), [&](const PackedBatch& candidate) {
-      return static_cast<std::int64_t>(candidate.ids_T.size()) + unit.tokens <= options_.micro_batch_tokens;
+    auto slot = std::find_if(batch_tokens_.begin(), batch_tokens_.end(), [&](std::int64_t tokens) {
+      return tokens + unit.tokens <= options_.micro_batch_tokens;
     });
-    if (batch == batches.end()) {
-      batch = batches.emplace(batches.end());
-      batch->row_offsets.push_back(0);
+    if (slot == batch_tokens_.end()) {
+      slot = batch_tokens_.insert(slot, 0);
+      plan_.micro_batches.emplace_back();
     }
-    if (unit.shares_prompt) {
-      const EncodedSequence& chosen = sequence_of(row_at(unit.step_row));
-      const Segment prompt = append_tokens(*batch, chosen, 0, chosen.completion_start, {});
-      for (std::int64_t i = 0; i < unit.num_rows; ++i) append_row(*batch, row_at(unit.step_row + i), &prompt);
-    } else {
-      for (std::int64_t i = 0; i < unit.num_rows; ++i) append_row(*batch, row_at(unit.step_row + i), nullptr);
-    }
+    *slot += unit.tokens;
+    auto& rows = plan_.micro_batches[static_cast<size_t>(slot - batch_tokens_.begin())].rows;
+    for (std::int64_t i = 0; i < unit.num_rows; ++i) rows.push_back(row_at(unit.step_row + i));
   }
 
-  // Tokens [from, to) of `sequence` as a segment that also attends to `prefix`.
-  static Segment append_tokens(PackedBatch& batch, const EncodedSequence& sequence, std::int64_t from,
-                               std::int64_t to, const Segment& prefix) {
-    const Segment segment{static_cast<std::int64_t>(batch.ids_T.size()), to - from, prefix.begin,
-                          prefix.length};
-    batch.ids_T.insert(batch.ids_T.end(), sequence.ids.begin() + from, sequence.ids.begin() + to);
-    batch.positions_T.resize(batch.ids_T.size());
-    std::iota(batch.positions_T.begin() + segment.begin, batch.positions_T.end(), from);
-    batch.segments.push_back(segment);
-    return segment;
-  }
-
-  void append_row(PackedBatch& batch, const BatchRow& row, const Segment* prompt) {
-    const EncodedSequence& sequence = sequence_of(row);
-    const std::int64_t start = sequence.completion_start;
-    const Segment own =
-        append_tokens(batch, sequence, prompt ? start : 0, length(sequence), prompt ? *prompt : Segment{});
-    const std::int64_t last_prompt_token =
-        prompt ? prompt->begin + prompt->length - 1 : own.begin + start - 1;
-    const std::int64_t first_target = prompt ? own.begin : own.begin + start;
-    for (std::int64_t i = 0; i < sequence.num_completion_tokens(); ++i) {
-      batch.logit_positions_C.push_back(i == 0 ? last_prompt_token : first_target + i - 1);
-      batch.targets_C.push_back(sequence.ids[static_cast<size_t>(start + i)]);
+  void pack(PackedBatch& batch) const {
+    std::vector<const std::vector<text::TokenId>*> sequences;
+    for (const BatchRow& row : batch.rows) sequences.push_back(&sequence_of(row).ids);
+    PrefixTree tree(std::move(sequences), options_.min_shared_tokens);
+    batch.row_offsets.push_back(0);
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const EncodedSequence& sequence = sequence_of(batch.rows[i]);
+      const std::vector<std::int64_t> packed = tree.packed_indices(i);
+      for (std::int64_t token = sequence.completion_start; token < length(sequence); ++token) {
+        batch.logit_positions_C.push_back(packed[static_cast<size_t>(token - 1)]);
+        batch.targets_C.push_back(sequence.ids[static_cast<size_t>(token)]);
+      }
+      batch.row_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
     }
-    batch.row_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
-    batch.rows.push_back(row);
+    batch.ids_T = std::move(tree.ids_T);
+    batch.positions_T = std::move(tree.positions_T);
+    batch.segments = std::move(tree.segments);
   }
 
   const Dataset& dataset_;
@@ -145,6 +131,7 @@ class StepPlanner {
   StepPlan plan_;
   std::vector<BatchRow> rows_;  // by step_row
   std::vector<Unit> units_;
+  std::vector<std::int64_t> batch_tokens_;  // of each micro-batch's units
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ddro/base/error.h"
+#include "ops/add_product.h"
 #include "ops/logprob_head_device.h"
 
 namespace ddro::ops {
@@ -43,7 +44,7 @@ void check(const HeadInput& input, const HeadOptions& options) {
   DDRO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == hidden.size(0) &&
                  std::is_sorted(offsets.begin(), offsets.end()),
              "row offsets ascend from 0 to C");
-  DDRO_CHECK(options.chunk_tokens > 0, "a chunk holds a token");
+  DDRO_CHECK(options.chunk_tokens >= 0, "a chunk holds a token");
   check_targets(input);
 }
 
@@ -54,15 +55,21 @@ void check_units(const HeadInput& input, std::span<const std::int64_t> unit_offs
              "unit offsets ascend from 0 to N");
 }
 
+std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& options) {
+  if (options.chunk_tokens > 0) return options.chunk_tokens;
+  const std::int64_t max_numbers = std::int64_t{1} << (input.weight_VD.is_cuda() ? 28 : 26);
+  return std::clamp<std::int64_t>(max_numbers / input.weight_VD.size(0), 256, 2048);
+}
+
 // One call's tensors and the buffer that every chunk's logits pass through.
 class HeadPass {
  public:
-  HeadPass(const HeadInput& input, const HeadOptions& options)
+  HeadPass(const HeadInput& input, std::int64_t chunk_tokens)
       : hidden_CD_(input.hidden_CD),
         weight_VD_(input.weight_VD),
         targets_C_(input.targets_C.contiguous()),
         offsets_(input.row_offsets),
-        chunk_tokens_(options.chunk_tokens),
+        chunk_tokens_(chunk_tokens),
         logp_(offsets_.size() - 1, 0.0),
         dloss_dlogp_(logp_.size(), 0.0) {
     buffer_CV_ =
@@ -126,17 +133,6 @@ class HeadPass {
     return result_C1.to(hidden_CD_.device(), at::toOpMathType(hidden_CD_.scalar_type()));
   }
 
-  // sum += a b, rounded to sum's dtype only.
-  static void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
-    if (sum.scalar_type() == b.scalar_type()) {
-      sum.addmm_(a, b);
-    } else if (sum.is_cuda() && sum.scalar_type() == at::kFloat) {
-      at::addmm_out(sum, sum, a, b, at::kFloat);
-    } else {
-      sum.add_(at::mm(a, b));
-    }
-  }
-
   Tensor hidden_CD_, weight_VD_, targets_C_;
   const std::vector<std::int64_t>& offsets_;
   std::int64_t chunk_tokens_;
@@ -167,8 +163,9 @@ std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::in
   check(input, options);
   check_units(input, unit_offsets);
   const at::NoGradGuard no_grad;
-  HeadPass pass(input, options);
-  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+  const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
+  HeadPass pass(input, chunk_tokens);
+  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
     for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Logits::kDiscard, true);
   }
   return std::move(pass.logp());
@@ -187,9 +184,10 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
                  d_weight_VD.scalar_type() == at::kDouble,
              "d_weight is float32 or float64");
   const at::NoGradGuard no_grad;
-  HeadPass pass(input, options);
+  const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
+  HeadPass pass(input, chunk_tokens);
   Tensor d_hidden_CD = at::empty(input.hidden_CD.sizes(), input.hidden_CD.options());
-  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
     const std::vector<Range> pieces = pass.pieces(pass.tokens_of(rows));
     // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
     // known.

@@ -17,7 +17,7 @@ using testing::ElementsAre;
 std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
   std::vector<std::array<std::int64_t, 4>> result;
   for (const Segment& s : batch.segments)
-    result.push_back({s.begin, s.length, s.prefix_begin, s.prefix_length});
+    result.push_back({s.begin, s.length, s.parent, s.prefix_length});
   return result;
 }
 std::vector<std::int64_t> step_rows_of(const PackedBatch& batch) {
@@ -35,12 +35,12 @@ using S = std::array<std::int64_t, 4>;
 TEST(PlanStep, SharesThePromptOfAPair) {
   // Ids 1 2 3 | 4 5 chosen, 1 2 3 | 9 rejected.
   const Dataset set = SetBuilder().pair(3, 2, 1).build();
-  const StepPlan plan = plan_all(set, {100, true});
+  const StepPlan plan = plan_all(set, {100, 1});
   ASSERT_EQ(plan.micro_batches.size(), 1u);
   const PackedBatch& batch = plan.micro_batches[0];
   EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 9));
   EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 3));
-  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, 0, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, -1, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 2));
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
   EXPECT_THAT(batch.row_offsets, ElementsAre(0, 2, 3));
@@ -55,18 +55,43 @@ TEST(PlanStep, SharesThePromptOfAPair) {
 
 TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
   const Dataset different = SetBuilder().pair(3, 2, 1, 1.0, false).build();
-  const StepPlan plan = plan_all(different, {100, true});
+  const StepPlan plan = plan_all(different, {100, 1});
   const PackedBatch& batch = plan.micro_batches[0];
   EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
   EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 0, 1, 2, 3));
-  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 5, -1, 0}, S{5, 4, -1, 0}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 7));
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
   EXPECT_EQ(plan.unshared_pairs, 1);
 
-  const StepPlan unshared = plan_all(SetBuilder().pair(3, 2, 1).build(), {100, false});
-  EXPECT_THAT(segments_of(unshared.micro_batches[0]), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  const StepPlan unshared = plan_all(SetBuilder().pair(3, 2, 1).build(), {100, 4});
+  EXPECT_THAT(segments_of(unshared.micro_batches[0]), ElementsAre(S{0, 5, -1, 0}, S{5, 4, -1, 0}));
   EXPECT_EQ(unshared.unshared_pairs, 0);
+}
+
+TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
+  Dataset set = SetBuilder().pair(4, 1, 1).pair(4, 2, 1).single(5, 1, RowClass::kChosen).build();
+  const auto put = [&](size_t example, size_t sequence, std::vector<text::TokenId> ids) {
+    set.examples[example].sequences[sequence].ids = std::move(ids);
+  };
+  put(0, 0, {1, 2, 3, 4, 20});
+  put(0, 1, {1, 2, 3, 4, 21});
+  put(1, 0, {1, 2, 3, 9, 30, 31});
+  put(1, 1, {1, 2, 3, 9, 32});
+  put(2, 0, {1, 2, 3, 9, 30, 31});  // a row that begins as another pair's completion does, and ends there
+  const StepPlan plan = plan_all(set, {100, 1});
+  const PackedBatch& batch = plan.micro_batches[0];
+  EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 20, 21, 9, 30, 31, 32));
+  EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 4, 3, 4, 5, 4));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, -1, 0}, S{3, 1, 0, 3}, S{4, 1, 1, 4}, S{5, 1, 1, 4},
+                                              S{6, 1, 0, 3}, S{7, 2, 4, 4}, S{9, 1, 4, 4}));
+  EXPECT_THAT(batch.logit_positions_C, ElementsAre(3, 3, 6, 7, 6, 7));
+  EXPECT_THAT(batch.targets_C, ElementsAre(20, 21, 30, 31, 32, 31));
+  EXPECT_THAT(batch.row_offsets, ElementsAre(0, 1, 2, 4, 5, 6));
+
+  const StepPlan long_ones_only = plan_all(set, {100, 3});
+  EXPECT_THAT(segments_of(long_ones_only.micro_batches[0]),
+              ElementsAre(S{0, 3, -1, 0}, S{3, 2, 0, 3}, S{5, 2, 0, 3}, S{7, 3, 0, 3}, S{10, 2, 0, 3}));
 }
 
 TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
@@ -77,7 +102,7 @@ TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
                           .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
                           .single(1, 2, RowClass::kRejected)
                           .build();
-  const StepPlan plan = plan_all(set, {10, true});
+  const StepPlan plan = plan_all(set, {10, 1});
   ASSERT_EQ(plan.micro_batches.size(), 3u);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 2));
   EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(1, 4));
@@ -86,18 +111,18 @@ TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
 
 TEST(PlanStep, SplitsAPairOnlyWhenItDoesNotFit) {
   const Dataset set = SetBuilder().pair(4, 3, 3).pair(4, 4, 3).build();  // 10 and 11 shared tokens
-  const StepPlan plan = plan_all(set, {10, true});
+  const StepPlan plan = plan_all(set, {10, 1});
   ASSERT_EQ(plan.micro_batches.size(), 3u);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1));
   EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(2));
   EXPECT_THAT(step_rows_of(plan.micro_batches[2]), ElementsAre(3));
-  EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, 0, 0}));
+  EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, -1, 0}));
   EXPECT_EQ(plan.micro_batches[1].rows[0].partner, 3);
   EXPECT_EQ(plan.micro_batches[2].rows[0].partner, 2);
 }
 
 TEST(PlanStep, CountsTheWholeStepWithWeights) {
-  const StepPlan pairs = plan_all(SetBuilder().pair(2, 3, 4, 2.0).pair(2, 1, 1, 0.5).build(), {1, true});
+  const StepPlan pairs = plan_all(SetBuilder().pair(2, 3, 4, 2.0).pair(2, 1, 1, 0.5).build(), {1, 1});
   EXPECT_EQ(pairs.counts.chosen, 2.5);
   EXPECT_EQ(pairs.counts.rejected, 2.5);
   EXPECT_EQ(pairs.counts.pairs, 2.5);
@@ -107,7 +132,7 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
   EXPECT_EQ(pairs.micro_batches.size(), 4u);
   const StepPlan rows =
       plan_all(SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(),
-               {100, true});
+               {100, 1});
   EXPECT_EQ(rows.counts.chosen, 3.0);
   EXPECT_EQ(rows.counts.rejected, 1.0);
   EXPECT_EQ(rows.counts.pairs, 0.0);
@@ -119,19 +144,19 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
 TEST(PlanStep, NumbersRowsInTheOrderOfTheExamples) {
   const Dataset set = SetBuilder().pair(1, 1, 1).pair(1, 1, 1).build();
   const std::vector<std::int64_t> order = {1, 0};
-  const StepPlan plan = plan_step(set, order, {100, true});
+  const StepPlan plan = plan_step(set, order, {100, 1});
   EXPECT_EQ(plan.examples, order);
   EXPECT_EQ(plan.micro_batches[0].rows[0].example, 1);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1, 2, 3));
-  EXPECT_TRUE(plan_step(set, {}, {100, true}).micro_batches.empty());
+  EXPECT_TRUE(plan_step(set, {}, {100, 1}).micro_batches.empty());
 }
 
 TEST(PlanStep, ChecksItsArguments) {
   const Dataset set = SetBuilder().pair(1, 1, 1).build();
   const std::vector<std::int64_t> first = {0};
-  EXPECT_THROW(plan_step(set, first, {0, true}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, true}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, true}), Error);
+  EXPECT_THROW(plan_step(set, first, {0, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, 1}), Error);
 }
 
 }  // namespace
