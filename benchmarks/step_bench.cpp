@@ -1,7 +1,9 @@
-// One variant of the training step (forward, loss and backward; no optimizer), timed, with the process's peak memory:
+// One variant of the training step (forward, loss and backward; no optimizer), timed, with the process's peak
+// memory:
 //
 //   step_bench --model DIR --data FILE [--variant NAME]     on a real model and real pairs
-//   step_bench --vocab V --length T                          on a small random model: one pair of T-token sequences
+//   step_bench --vocab V --length T                          on a small random model: one pair of T-token
+//   sequences
 //
 // Prints one JSON object. benchmarks/ablations.py and benchmarks/sizes.py run it.
 #include <torch/torch.h>

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -11,6 +12,7 @@
 #include "ddro/base/log.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"
+#include "ddro/train/memory_estimate.h"
 #include "ddro/train/schedule.h"
 #include "ddro/train/trainer.h"
 
@@ -43,6 +45,44 @@ std::string describe_set(const std::string& name, const data::Dataset& dataset) 
          format("%g", dataset.class_weight(data::RowClass::kChosen)) + ", unpreferred " +
          format("%g", dataset.class_weight(data::RowClass::kRejected)) + "; sequence tokens " +
          percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
+}
+
+// Of an epoch's steps (the first hundred of a long one) the one with the largest micro-batch.
+data::StepPlan largest_step(const config::RunConfig& config, const data::Dataset& dataset) {
+  const data::StratifiedSampler sampler(dataset, config.train.train_batch_size,
+                                        static_cast<std::uint64_t>(config.train.seed));
+  const auto size = [](const data::StepPlan& plan) {
+    size_t largest = 0;
+    for (const data::PackedBatch& batch : plan.micro_batches) largest = std::max(largest, batch.ids_T.size());
+    return largest;
+  };
+  data::StepPlan result;
+  data::SamplerState at;
+  for (; at.epoch == 0 && at.step_in_epoch < 100; at = sampler.next(at)) {
+    data::StepPlan plan =
+        data::plan_step(dataset, sampler.step(at), {.micro_batch_tokens = config.train.micro_batch_tokens});
+    if (size(plan) > size(result)) result = std::move(plan);
+  }
+  return result;
+}
+
+std::string describe_memory(const config::RunConfig& config, const LoadedRun& run, bool live_reference) {
+  train::MemoryModel model;
+  model.config = run.base_model.config;
+  model.num_parameters = num_parameters(run.base_model);
+  model.dtype = run.dtype;
+  model.device = run.device;
+  model.live_reference = live_reference;
+  model.gradient_checkpointing = config.model.gradient_checkpointing;
+  for (const auto& [name, tensor] : run.base_model.tensors)
+    model.mapped_bytes += static_cast<double>(tensor.nbytes());
+  const train::MemoryEstimate estimate = train::estimate_memory(model, largest_step(config, run.train_set));
+  std::string text = "memory: " + gigabytes(estimate.peak()) + " at most: " + gigabytes(estimate.weights) +
+                     " weights, gradients and moments" + (live_reference ? ", reference" : "") + ", " +
+                     gigabytes(estimate.activations) + " activations, " + gigabytes(estimate.head) +
+                     " logits";
+  if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
+  return text + "\n";
 }
 
 }  // namespace
@@ -157,8 +197,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
-  text += "memory: " + gigabytes(training_bytes(n, run.dtype, !no_reference)) +
-          " for weights, gradients, moments and reference, activations on top\n";
+  text += describe_memory(config, run, !no_reference);
   text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
           std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
           config.train.output_dir + "\n";

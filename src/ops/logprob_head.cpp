@@ -56,9 +56,8 @@ void check_units(const HeadInput& input, std::span<const std::int64_t> unit_offs
 }
 
 std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& options) {
-  if (options.chunk_tokens > 0) return options.chunk_tokens;
-  const std::int64_t max_numbers = std::int64_t{1} << (input.weight_VD.is_cuda() ? 28 : 26);
-  return std::clamp<std::int64_t>(max_numbers / input.weight_VD.size(0), 256, 2048);
+  return options.chunk_tokens > 0 ? options.chunk_tokens
+                                  : default_chunk_tokens(input.weight_VD.size(0), input.weight_VD.device());
 }
 
 // One call's tensors and the buffer that every chunk's logits pass through.
@@ -157,6 +156,11 @@ std::vector<Range> join_units(const HeadPass& pass, std::span<const std::int64_t
 }
 
 }  // namespace
+
+std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device) {
+  const std::int64_t max_numbers = std::int64_t{1} << (device.is_cuda() ? 28 : 26);
+  return std::clamp<std::int64_t>(max_numbers / vocabulary, 256, 2048);
+}
 
 std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
                                  const HeadOptions& options) {

@@ -31,6 +31,9 @@ class MappedFile {
 
   std::span<std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  // Takes the pages read so far out of the process's memory; the next access reads them again. What was
+  // written through bytes() is lost.
+  void release_pages() const;
 
  private:
   std::filesystem::path path_;

@@ -17,7 +17,11 @@ struct ModelFolder {
   Json config_json;
   NamedTensors
       tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent
+  std::vector<std::shared_ptr<MappedFile>> weight_files;
   std::string weights_hash;  // of names, dtypes, shapes and bytes: equal for equal weights, however sharded
+
+  // Gives back the memory of the weights read so far; those that are used again are read again.
+  void release_pages() const;
 };
 
 // Reads config.json and model.safetensors or the shards of model.safetensors.index.json. File names must be

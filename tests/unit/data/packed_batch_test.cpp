@@ -16,8 +16,7 @@ using testing::ElementsAre;
 
 std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
   std::vector<std::array<std::int64_t, 4>> result;
-  for (const Segment& s : batch.segments)
-    result.push_back({s.begin, s.length, s.parent, s.prefix_length});
+  for (const Segment& s : batch.segments) result.push_back({s.begin, s.length, s.parent, s.prefix_length});
   return result;
 }
 std::vector<std::int64_t> step_rows_of(const PackedBatch& batch) {
@@ -130,9 +129,8 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
   EXPECT_EQ(pairs.counts.rows, 4);
   EXPECT_EQ(pairs.counts.tokens, 5 + 6 + 3 + 3);
   EXPECT_EQ(pairs.micro_batches.size(), 4u);
-  const StepPlan rows =
-      plan_all(SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(),
-               {100, 1});
+  const StepPlan rows = plan_all(
+      SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(), {100, 1});
   EXPECT_EQ(rows.counts.chosen, 3.0);
   EXPECT_EQ(rows.counts.rejected, 1.0);
   EXPECT_EQ(rows.counts.pairs, 0.0);
