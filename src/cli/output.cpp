@@ -29,4 +29,11 @@ void flush_output() {
   if (std::fflush(stdout) != 0) fail(errno);
 }
 
+void check_out(const std::filesystem::path& out) {
+  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
+  if (!out.empty() && !std::filesystem::is_directory(folder)) {
+    throw input_error("[--out] the folder of " + printable(out.string(), 400) + " does not exist");
+  }
+}
+
 }  // namespace ddro::cli

@@ -86,14 +86,6 @@ std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan
   return lines;
 }
 
-// Before the work rather than after it.
-void check_out(const std::filesystem::path& out) {
-  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  if (!out.empty() && !std::filesystem::is_directory(folder)) {
-    throw input_error("[--out] the folder of " + printable(out.string(), 400) + " does not exist");
-  }
-}
-
 void run_score(const ScoreArguments& arguments) {
   parse_dtype(arguments.dtype);
   check_out(arguments.out);

@@ -171,7 +171,7 @@ void visit_fields(Config& config, Visitor& visitor) {
   });
   visitor.section("logging", config.logging, [](auto& o, auto& field) {
     field("logging_steps", o.logging_steps, "optimizer steps between lines of the log");
-    field("report_to", o.report_to, "list of metric sinks: jsonl");
+    field("report_to", o.report_to, "list of metric sinks: jsonl (always), tensorboard");
   });
   visitor.section("distributed", config.distributed,
                   [](auto& o, auto& field) { field("backend", o.backend, "auto | none"); });

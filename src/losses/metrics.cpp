@@ -71,6 +71,25 @@ double auc(std::span<const LossRow> rows) {
   return chosen > 0 && rejected > 0 ? won / (chosen * rejected) : kNan;
 }
 
+// Smallest l of a class at or below which lie `percent` of its weight (nearest rank).
+double log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double percent) {
+  std::vector<std::pair<double, double>> order;  // l, weight
+  double total = 0;
+  for (const LossRow& row : rows) {
+    if (row.chosen != chosen) continue;
+    if (std::isnan(row.log_ratio())) return kNan;
+    order.emplace_back(row.log_ratio(), row.weight);
+    total += row.weight;
+  }
+  std::sort(order.begin(), order.end());
+  double below = 0;
+  for (const auto& [value, weight] : order) {
+    below += weight;
+    if (100 * below >= percent * total) return value;
+  }
+  return order.empty() ? kNan : order.back().first;  // the sums may differ by rounding
+}
+
 double abs_max(std::span<const LossRow> rows) {
   double largest = kNan;
   for (const LossRow& row : rows) {
@@ -132,6 +151,12 @@ Metrics preference_metrics(std::span<const LossRow> given, const Objective& obje
       {"log_ratio/chosen", class_mean(rows, true, log_ratio)},
       {"log_ratio/rejected", class_mean(rows, false, log_ratio)},
       {"log_ratio/abs_max", abs_max(rows)},
+      {"log_ratio/chosen_p10", log_ratio_percentile(rows, true, 10)},
+      {"log_ratio/chosen_p50", log_ratio_percentile(rows, true, 50)},
+      {"log_ratio/chosen_p90", log_ratio_percentile(rows, true, 90)},
+      {"log_ratio/rejected_p10", log_ratio_percentile(rows, false, 10)},
+      {"log_ratio/rejected_p50", log_ratio_percentile(rows, false, 50)},
+      {"log_ratio/rejected_p90", log_ratio_percentile(rows, false, 90)},
       {"ratio/auc", auc(rows)},
       {"ratio/saturated", rejected_share(rows, -std::log(objective.alpha()), true)},
       {"ratio/capped", rejected_share(rows, objective.cap_log_ratio(counts), false)},

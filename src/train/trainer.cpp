@@ -141,7 +141,7 @@ Trainer::Trainer(TrainerParts parts, TrainerOptions options,
       stop_(options_.checkpoint.save_before_timeout_s),
       progress_("train", total_steps_, 0) {
   if (resume_from) restore(*resume_from);
-  metrics_ = std::make_unique<MetricsFile>(output("metrics.jsonl"), resume_from ? state_.step : -1);
+  metrics_ = std::make_unique<MetricsLog>(output_dir_, options_.logging, resume_from ? state_.step : -1);
   progress_ = Progress("train", total_steps_, state_.step);
 }
 

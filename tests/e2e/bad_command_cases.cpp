@@ -57,6 +57,22 @@ std::vector<BadInput> command_cases() {
          return s.write("log.jsonl", R"({"logp": 1e999, "ref_logp": -1, "label": true})")
              .command({"loss", "--data", "@/log.jsonl"});
        }},
+      usage("ReportWithoutRuns", {"report"}, "[usage] runs is required"),
+      usage("ReportOfAMissingFolder", {"report", "@/nowhere"}, "[@/nowhere] there is no such folder"),
+      usage("ReportOfAModel", {"report", "@/model"}, "[@/model] is not a run's folder"),
+      usage("ReportOfAFile", {"report", "@/run.yaml"}, "[@/run.yaml] is not a run's folder"),
+      usage("ReportIntoNoFolder", {"report", "@/model", "--out", "@/none/report.html"},
+            "[--out] the folder of @/none/report.html does not exist"),
+      {"ReportOfNoMetrics", 2, "[@/past/metrics.jsonl] is a folder; expected a file",
+       [](Scene& s) {
+         std::filesystem::create_directories(s.path("past/metrics.jsonl"));
+         return s.command({"report", "@/past", "--out", "@/report.html"});
+       }},
+      {"ReportOfOtherLines", 2, "[@/past/metrics.jsonl:2] not valid JSON",
+       [](Scene& s) {
+         return s.write("past/metrics.jsonl", "{\"step\":1}\n\x01\n")
+             .command({"report", "@/past", "--out", "@/report.html"});
+       }},
       {"TokenizeLatin1", 2, "[stdin:1] not valid UTF-8 at byte 3",
        [](Scene& s) {
          return s.command({"tokenize", "--model", "@/model"});
@@ -141,6 +157,11 @@ std::vector<BadInput> output_cases() {
               "[@/scores.jsonl.tmp] cannot be written: File too large", false),
       limited("NoRoomForTheExport", {"export", "@/model", "--out", "@/new"}, 50000,
               "cannot be written: File too large", false),
+      {"NoRoomForTheReport", 78, "[@/report.html.tmp] cannot be written: File too large",
+       [](Scene& s) {
+         return s.write("past/metrics.jsonl", "").command({"report", "@/past", "--out", "@/report.html"});
+       },
+       "", false, file_limit(1000)},
       usage("ScoresIntoADevice",
             {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "/dev/full"},
             "[/dev/full] exists and is not a regular file", 78),

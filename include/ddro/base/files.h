@@ -42,8 +42,8 @@ class MappedFile {
 };
 
 // Sequential writer of a new file (an existing one is refused: another reader may have it mapped) that syncs
-// on close. Without close() the destructor leaves a partial file behind: write under a temporary name and
-// rename (write_file_atomic, or a temporary folder).
+// on close. Without close() the destructor leaves a partial file behind: what must be whole is written under
+// a temporary name and renamed (write_file_atomic, or a temporary folder).
 class DurableFile {
  public:
   explicit DurableFile(const std::filesystem::path& path);
@@ -53,7 +53,8 @@ class DurableFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void close();  // flush, fsync, close
+  void sync();   // what was written so far; writing can go on
+  void close();  // sync, close
   std::uint64_t size() const { return size_; }
 
  private:

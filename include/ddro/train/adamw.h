@@ -48,7 +48,9 @@ class AdamW {
     bool mixed() const { return !parameter.is_same(master); }
   };
 
+  std::vector<Tensor> gradients() const;
   void update_group(bool decays, double learning_rate);
+  void update_parameters();
   const Slot& slot(const std::string& name) const;
 
   OptimizerOptions options_;

@@ -17,7 +17,7 @@
 #include "ddro/models/model_folder.h"
 #include "ddro/train/adamw.h"
 #include "ddro/train/evaluation.h"
-#include "ddro/train/metrics_file.h"
+#include "ddro/train/metrics_log.h"
 #include "ddro/train/nonfinite_guard.h"
 #include "ddro/train/progress.h"
 #include "ddro/train/run_identity.h"
@@ -109,7 +109,7 @@ class Trainer {
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
   double matmul_rate_ = 0;
-  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<MetricsLog> metrics_;
   StopFlag stop_;
   Progress progress_;
 };

@@ -37,7 +37,7 @@ TEST(RunConfig, HasTheDefaultsOfTheStructs) {
   EXPECT_EQ(dump_run_config(config, false), dump_run_config(expected, false));
   EXPECT_FALSE(config.objective.alpha.has_value());
   EXPECT_TRUE(config.objective.explicitly_set.empty());
-  EXPECT_THAT(config.logging.report_to, ElementsAre("jsonl"));
+  EXPECT_THAT(config.logging.report_to, ElementsAre("jsonl", "tensorboard"));
 }
 
 TEST(RunConfig, ReadsEveryKindOfValue) {
@@ -98,8 +98,8 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   const std::string text = dump_run_config(example_run_config(), true);
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
-        "report_to: [jsonl]", "precompute_ref_log_probs: false", "max_weight: 10", "backend: auto",
-        "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+        "report_to: [jsonl, tensorboard]", "precompute_ref_log_probs: false", "max_weight: 10",
+        "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
   // An option that the loss does not have would be refused: it is shown, but not set.

@@ -24,10 +24,12 @@ TEST(Metrics, ComeInTheDocumentedOrder) {
   for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), {}, 0))
     names.push_back(name);
   EXPECT_THAT(names,
-              testing::ElementsAre("loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies",
-                                   "rewards/margins", "logps/chosen", "logps/rejected", "log_ratio/chosen",
-                                   "log_ratio/rejected", "log_ratio/abs_max", "ratio/auc", "ratio/saturated",
-                                   "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
+              testing::ElementsAre(
+                  "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins",
+                  "logps/chosen", "logps/rejected", "log_ratio/chosen", "log_ratio/rejected",
+                  "log_ratio/abs_max", "log_ratio/chosen_p10", "log_ratio/chosen_p50", "log_ratio/chosen_p90",
+                  "log_ratio/rejected_p10", "log_ratio/rejected_p50", "log_ratio/rejected_p90", "ratio/auc",
+                  "ratio/saturated", "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
 }
 
 TEST(Metrics, OfPairs) {
@@ -76,8 +78,9 @@ TEST(Metrics, SaturationStartsAtThePoleAndCappingBeyondTheCap) {
 
 TEST(Metrics, AMissingClassIsNotANumber) {
   auto metrics = metrics_of(unpaired({1}, {}), options_of(LossType::kDdro));
-  for (const char* name : {"rewards/rejected", "rewards/margins", "logps/rejected", "log_ratio/rejected",
-                           "ratio/auc", "ratio/saturated", "ratio/capped", "ratio/rejected_mean"}) {
+  for (const char* name :
+       {"rewards/rejected", "rewards/margins", "logps/rejected", "log_ratio/rejected",
+        "log_ratio/rejected_p50", "ratio/auc", "ratio/saturated", "ratio/capped", "ratio/rejected_mean"}) {
     EXPECT_TRUE(std::isnan(metrics[name])) << name;
   }
   EXPECT_EQ(metrics["log_ratio/chosen"], 1);
@@ -145,6 +148,36 @@ TEST(Metrics, WeightsAreDuplicatedRows) {
   }
 }
 
+// Nearest rank, by counting: the smallest l with at least that share of the rows at or below it.
+TEST(Metrics, PercentilesOfTheLogRatioOfEachClass) {
+  for (const std::int64_t size : {1, 2, 9, 10, 11, 100}) {
+    std::vector<LossRow> rows = {rejected_row(-3), rejected_row(5)};
+    for (std::int64_t i = 0; i < size; ++i) {
+      rows.push_back(chosen_row(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
+      rows.back().weight = 1 + static_cast<double>(i % 3);
+    }
+    auto metrics = metrics_of(rows, options_of(LossType::kRdro));
+    for (const int percent : {10, 50, 90}) {
+      double expected = std::numeric_limits<double>::infinity();
+      for (const LossRow& candidate : rows) {
+        double below = 0;
+        double all = 0;
+        for (const LossRow& row : rows) {
+          if (!row.chosen) continue;
+          all += row.weight;
+          if (row.logp <= candidate.logp) below += row.weight;
+        }
+        if (candidate.chosen && below / all >= percent / 100.0 - 1e-12)
+          expected = std::min(expected, candidate.logp);
+      }
+      EXPECT_EQ(metrics["log_ratio/chosen_p" + std::to_string(percent)], expected) << size;
+    }
+    EXPECT_EQ(metrics["log_ratio/rejected_p10"], -3);
+    EXPECT_EQ(metrics["log_ratio/rejected_p50"], -3);
+    EXPECT_EQ(metrics["log_ratio/rejected_p90"], 5);
+  }
+}
+
 TEST(Metrics, AucCountsEveryCrossPair) {
   for (const std::int64_t size : {1, 31, 32, 33, 200}) {
     std::vector<LossRow> rows;
@@ -184,7 +217,8 @@ TEST(Metrics, MeansOfRatiosAreTakenInTheLogDomain) {
 
 TEST(Metrics, ARowThatIsNotANumberSpoilsItsMetricsOnly) {
   auto metrics = metrics_of(unpaired({1, 2, kNan}, {0.5, 3}), options_of(LossType::kDdro));
-  for (const char* name : {"log_ratio/chosen", "log_ratio/abs_max", "ratio/auc", "ratio/chosen_mean"}) {
+  for (const char* name :
+       {"log_ratio/chosen", "log_ratio/abs_max", "log_ratio/chosen_p10", "ratio/auc", "ratio/chosen_mean"}) {
     EXPECT_TRUE(std::isnan(metrics[name])) << name;
   }
   EXPECT_EQ(metrics["log_ratio/rejected"], 1.75);
