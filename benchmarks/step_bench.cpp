@@ -164,7 +164,8 @@ int run(const Arguments& arguments) {
     if (arguments.variant == "composed_head") {
       composed_step(problem, plan, *objective);
     } else {
-      train::compute_step(*problem.policy, problem.reference.get(), plan, *objective, optimizer);
+      train::compute_step(*problem.policy, problem.reference.get(), plan, train::batch_counts(plan.counts),
+                          *objective, optimizer);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

@@ -123,8 +123,13 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
   run.eval_sets = load_eval_sets(config, run.text, now);
   if (losses::needs_pairs(config.objective.loss_type) && run.train_set.kind != data::RowKind::kPaired) {
-    throw input_error(std::string("[objective.loss_type] ") + losses::loss_name(config.objective.loss_type) +
+    throw input_error("[objective.loss_type] " + losses::loss_name(config.objective.loss_type) +
                       " needs pairs; data.train_files holds single completions; use ddro or rdro");
+  }
+  if (losses::needs_mismatched(config.objective.loss_type) && config.train.train_batch_size < 2) {
+    throw input_error("[train.train_batch_size] " + losses::loss_name(config.objective.loss_type) +
+                      " scores completions under the prompts of other examples of the step; got 1, expected "
+                      "at least 2");
   }
   run.objective = losses::make_objective(config.objective, data_alpha(run.train_set));
   if (std::fabs(run.objective->alpha() - data_alpha(run.train_set)) > kMaxAlphaDistance) {
@@ -146,7 +151,7 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.steps_per_epoch = sampler.steps_per_epoch();
   run.one_class_steps = sampler.one_class_steps();
   run.total_steps = train::num_total_steps(config.train, run.steps_per_epoch);
-  if (run.one_class_steps > 0 && config.objective.loss_type == losses::LossType::kDdro &&
+  if (run.one_class_steps > 0 && losses::uses_option(config.objective, "stabilizer") &&
       config.objective.stabilizer == losses::Stabilizer::kNnbd) {
     throw input_error("[objective.stabilizer] nnbd needs both classes in every step; " +
                       std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) +
@@ -172,10 +177,11 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
           "\n";
   text += "data:\n" + describe_set("train", run.train_set);
   for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
-  text += "objective: " + std::string(losses::loss_name(config.objective.loss_type));
+  text += "objective: " + losses::loss_name(config.objective.loss_type);
   if (std::isfinite(run.objective->alpha())) text += ", alpha " + format("%.6g", run.objective->alpha());
-  if (std::isfinite(run.objective->cap_log_ratio())) {
-    text += ", capped above log-ratio " + format("%.4g", run.objective->cap_log_ratio());
+  if (const double cap = run.objective->cap_log_ratio({}); std::isfinite(cap)) {
+    text += ", capped above log-ratio " + format("%.4g", cap);
+    if (!config.objective.max_weight) text += " at first";
   }
   text += "\nsteps: " + std::to_string(run.total_steps) + " of " +
           std::to_string(config.train.train_batch_size) + " examples, " +
@@ -199,8 +205,8 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
 }
 
 std::string describe_start(const config::RunConfig& config, const LoadedRun& run) {
-  return std::string(losses::loss_name(config.objective.loss_type)) + ", " + std::to_string(run.total_steps) +
-         " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
+  return losses::loss_name(config.objective.loss_type) + ", " + std::to_string(run.total_steps) + " steps, " +
+         dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
          std::to_string(at::get_num_threads()) + " threads";
 }
 

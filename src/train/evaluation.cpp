@@ -10,16 +10,19 @@
 namespace ddro::train {
 namespace {
 
-data::StepPlan plan_of_all(const data::Dataset& dataset, const data::PackOptions& options) {
+std::vector<std::int64_t> all_examples(const data::Dataset& dataset) {
   std::vector<std::int64_t> all(dataset.examples.size());
   std::iota(all.begin(), all.end(), 0);
-  return data::plan_step(dataset, all, options);
+  return all;
 }
 
 }  // namespace
 
 EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options)
-    : name_(std::move(name)), plan_(plan_of_all(dataset, options)) {}
+    : name_(std::move(name)),
+      dataset_(&dataset),
+      options_(options),
+      plan_(data::plan_step(dataset, all_examples(dataset), options)) {}
 
 std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy,
                                                        const models::CausalLm* reference,
@@ -46,10 +49,23 @@ std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& p
   if (live_reference) reference_logp_ = std::move(reference_logp);
   for (size_t i = 0; i < reference_logp_.size(); ++i) rows[i].ref_logp = reference_logp_[i];
 
+  losses::BatchCounts counts = batch_counts(plan_.counts);
+  const std::optional<double> reference_point = kl(policy, reference, objective, stop);
+  if (!reference_point) return std::nullopt;
+  counts.kl = *reference_point;
   std::vector<double> row_loss(rows.size());
   std::vector<double> derivative(rows.size());
-  objective.evaluate(rows, batch_counts(plan_.counts), row_loss, derivative);
-  return losses::preference_metrics(rows, objective, std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+  objective.evaluate(rows, counts, row_loss, derivative);
+  return losses::preference_metrics(rows, objective, counts,
+                                    std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+}
+
+std::optional<double> EvaluationSet::kl(const models::CausalLm& policy, const models::CausalLm* reference,
+                                        const losses::Objective& objective,
+                                        const std::function<bool()>& stop) {
+  if (!objective.needs_mismatched()) return 0;
+  if (!mismatched_) mismatched_.emplace(*dataset_, all_examples(*dataset_), policy.config(), options_);
+  return mismatched_->kl(policy, *reference, stop);
 }
 
 }  // namespace ddro::train

@@ -11,11 +11,13 @@
 #include "ddro/losses/metrics.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/mismatched_rows.h"
 
 namespace ddro::train {
 
 class EvaluationSet {
  public:
+  // `dataset` outlives the set.
   EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options);
 
   const std::string& name() const { return name_; }
@@ -27,9 +29,16 @@ class EvaluationSet {
                                           const std::function<bool()>& stop);
 
  private:
+  // Of a set that objective wants a reference point for; 0 for others.
+  std::optional<double> kl(const models::CausalLm& policy, const models::CausalLm* reference,
+                           const losses::Objective& objective, const std::function<bool()>& stop);
+
   std::string name_;
+  const data::Dataset* dataset_;
+  data::PackOptions options_;
   data::StepPlan plan_;
-  std::vector<double> reference_logp_;  // by step_row; empty until computed
+  std::vector<double> reference_logp_;        // by step_row; empty until computed
+  std::optional<MismatchedRows> mismatched_;  // made when an objective wants them
 };
 
 }  // namespace ddro::train

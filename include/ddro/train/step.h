@@ -18,13 +18,16 @@ struct StepResult {
 // Rows of a plan with everything but their log-probabilities filled in, by step_row.
 std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan);
 
+// Those of a plan that is an effective batch by itself, as losses::batch_counts gives for its rows.
 losses::BatchCounts batch_counts(const data::StepCounts& counts);
 
 // Adds the step's gradients to `optimizer`'s accumulators (zeroed by the caller). `reference` may be null
-// when the objective reads none. One pass over the vocabulary where a row's gradient needs no more than the
-// rows of its chunk; otherwise log-probabilities of all micro-batches first. losses::PoleError, its row a
-// step_row, for the raw loss past its pole; the accumulators then hold part of the step.
+// when the objective reads none. `counts` are of the whole step. One pass over the vocabulary where a row's
+// gradient needs no more than the rows of its chunk; otherwise log-probabilities of all micro-batches first.
+// losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of
+// the step.
 StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference,
-                        const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer);
+                        const data::StepPlan& plan, const losses::BatchCounts& counts,
+                        const losses::Objective& objective, AdamW& optimizer);
 
 }  // namespace ddro::train

@@ -51,10 +51,11 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   const data::StepPlan plan = data::plan_step(dataset, all, {.micro_batch_tokens = 200});
   AdamW optimizer(*policy, policy_folder.tensors, {});
   optimizer.zero_gradients();
-  const StepResult result = compute_step(*policy, reference.get(), plan, *objective, optimizer);
+  const losses::BatchCounts counts = batch_counts(plan.counts);
+  const StepResult result = compute_step(*policy, reference.get(), plan, counts, *objective, optimizer);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);
-  const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, result.loss);
+  const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, counts, result.loss);
   for (const auto& [name, value] : metrics) {
     if (!record["metrics"].contains(name)) continue;
     const double expected = record["metrics"][name];

@@ -15,13 +15,14 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::map<std::string, double> metrics_of(std::span<const LossRow> rows, const ObjectiveOptions& options) {
-  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), 1.25);
+  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), batch_counts(rows), 1.25);
   return {metrics.begin(), metrics.end()};
 }
 
 TEST(Metrics, ComeInTheDocumentedOrder) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), 0)) names.push_back(name);
+  for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), {}, 0))
+    names.push_back(name);
   EXPECT_THAT(names,
               testing::ElementsAre(
                   "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins",
@@ -67,7 +68,7 @@ TEST(Metrics, UnpairedRowsHaveNoAccuracy) {
 
 TEST(Metrics, SaturationStartsAtThePoleAndCappingBeyondTheCap) {
   const ObjectiveOptions options = ddro_options(Generator::kLogistic, 0.5, 10);
-  const double cap = make_objective(options, 0.5)->cap_log_ratio();
+  const double cap = make_objective(options, 0.5)->cap_log_ratio({});
   const double pole = -std::log(0.5);
   auto metrics = metrics_of(unpaired({9}, {cap, cap + 1e-9, pole, pole - 1e-9}), options);
   EXPECT_EQ(metrics["ratio/saturated"], 0.25);
@@ -94,6 +95,45 @@ TEST(Metrics, WithoutAReferenceOnlyLikelihoodsAreKnown) {
                                                        : kNan;
     EXPECT_TRUE(value == expected || (std::isnan(value) && std::isnan(expected))) << name;
   }
+}
+
+// Losses without a reference reward what they compare: cpo sums, simpo and orpo means of a token.
+TEST(Metrics, WithoutAReferenceRewardsAreOfLogProbabilities) {
+  std::vector<LossRow> rows = paired({-6, -8}, {-3, -20});
+  for (LossRow& row : rows) row.num_tokens = 4;
+  rows[1].num_tokens = 1;
+  for (const LossType type : {LossType::kCpo, LossType::kSimpo, LossType::kOrpo}) {
+    auto metrics = metrics_of(rows, options_of(type));
+    const bool sums = type == LossType::kCpo;
+    EXPECT_DOUBLE_EQ(metrics["rewards/chosen"], sums ? -0.7 : -0.175);
+    EXPECT_DOUBLE_EQ(metrics["rewards/rejected"], sums ? -1.15 : -0.4);
+    EXPECT_DOUBLE_EQ(metrics["rewards/margins"], sums ? 0.45 : 0.225);
+    EXPECT_EQ(metrics["rewards/accuracies"], sums ? 0.5 : 1);
+    EXPECT_TRUE(std::isnan(metrics["log_ratio/chosen"]));
+    EXPECT_TRUE(std::isnan(metrics["ratio/auc"]));
+  }
+}
+
+TEST(Metrics, KtoNamesItsReferencePoint) {
+  BatchCounts counts;
+  counts.kl = 0.75;
+  const Metrics metrics =
+      preference_metrics(unpaired({1}, {2}), *make_objective(options_of(LossType::kKto), 0.5), counts, 0);
+  EXPECT_EQ(metrics.back(), std::make_pair(std::string("kl"), 0.75));
+}
+
+TEST(Metrics, CappingFollowsTheGrowingCap) {
+  ObjectiveOptions options = options_of(LossType::kDdro);
+  options.max_weight.reset();
+  const std::vector<LossRow> rows = unpaired({0}, {0.63});
+  BatchCounts counts = batch_counts(rows);
+  const auto capped = [&] {
+    const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), counts, 0);
+    return std::map<std::string, double>(metrics.begin(), metrics.end()).at("ratio/capped");
+  };
+  EXPECT_EQ(capped(), 1);  // W = 10, l* = log(20/11) = 0.598
+  counts.rejected_seen = 1e4;
+  EXPECT_EQ(capped(), 0);  // W = 100, l* = log(200/101) = 0.683
 }
 
 TEST(Metrics, WeightsAreDuplicatedRows) {
