@@ -173,7 +173,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
   const auto exact_reference =
       test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
-  const data::Dataset dataset = test::random_dataset(8, c.paired, 8);
+  const data::Dataset dataset = test::random_dataset(8, c.paired, 10);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);
   const Gradients in_type = composed(*policy, *reference, dataset, *objective);
