@@ -201,8 +201,12 @@ TEST(PackingLaws, EveryCommonBeginningStandsOnce) {
       const StepPlan plan = plan_step(set, order, options);
       ASSERT_EQ(plan.micro_batches.size(), 1u);
       ASSERT_NO_FATAL_FAILURE(expect_lossless(set, plan, options));
-      if (shared == 1) EXPECT_EQ(plan.packed_tokens, static_cast<std::int64_t>(beginnings.size()));
-      if (shared == kShareNothing) EXPECT_EQ(plan.packed_tokens, plan.counts.tokens);
+      if (shared == 1) {
+        EXPECT_EQ(plan.packed_tokens, static_cast<std::int64_t>(beginnings.size()));
+      }
+      if (shared == kShareNothing) {
+        EXPECT_EQ(plan.packed_tokens, plan.counts.tokens);
+      }
       for (const Segment& segment : plan.micro_batches[0].segments) {
         const bool is_parent = std::any_of(
             plan.micro_batches[0].segments.begin(), plan.micro_batches[0].segments.end(),
@@ -210,7 +214,9 @@ TEST(PackingLaws, EveryCommonBeginningStandsOnce) {
               return other.parent >= 0 &&
                      &plan.micro_batches[0].segments[static_cast<size_t>(other.parent)] == &segment;
             });
-        if (is_parent) EXPECT_GE(segment.length, std::min<std::int64_t>(shared, 3));
+        if (is_parent) {
+          EXPECT_GE(segment.length, std::min<std::int64_t>(shared, 3));
+        }
       }
     }
   }
