@@ -102,9 +102,11 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-DurableFile::DurableFile(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw save_error(where(path) + "cannot be created: " + reason());
+DurableFile::DurableFile(const std::filesystem::path& path, Mode mode) : path_(path) {
+  const bool is_new = mode == Mode::kNew;
+  descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : O_APPEND), 0666);
+  if (descriptor_ < 0)
+    throw save_error(where(path) + "cannot be " + (is_new ? "created" : "written") + ": " + reason());
 }
 
 DurableFile::~DurableFile() {
@@ -130,8 +132,12 @@ void DurableFile::write(std::span<const std::byte> bytes) {
 
 void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-void DurableFile::close() {
+void DurableFile::sync() {
   if (fsync(descriptor_) != 0) throw save_error(where(path_) + "cannot be synced: " + reason());
+}
+
+void DurableFile::close() {
+  sync();
   const int result = ::close(descriptor_);
   descriptor_ = -1;
   if (result != 0) throw save_error(where(path_) + "cannot be closed: " + reason());

@@ -25,29 +25,45 @@ bool same_prompt(const EncodedSequence& a, const EncodedSequence& b) {
          std::equal(a.ids.begin(), a.ids.begin() + a.completion_start, b.ids.begin());
 }
 
-class StepPlanner {
+// The units of some examples, and how each is packed.
+class Packer {
  public:
-  StepPlanner(const Dataset& dataset, const PackOptions& options) : dataset_(dataset), options_(options) {}
-
-  StepPlan plan(std::span<const std::int64_t> examples) {
+  Packer(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options)
+      : dataset_(&dataset), options_(options) {
     DDRO_CHECK(options_.micro_batch_tokens >= 1, "micro-batches of no tokens");
-    plan_.examples.assign(examples.begin(), examples.end());
     for (const std::int64_t example : examples) add_example(example);
-    for (const Unit& unit : units_) place(unit);
-    for (const PackedBatch& batch : plan_.micro_batches) {
-      plan_.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
+  }
+
+  const std::vector<Unit>& units() const { return units_; }
+  const StepCounts& counts() const { return counts_; }
+  std::int64_t unshared_pairs() const { return unshared_pairs_; }
+  std::span<const BatchRow> rows(const Unit& unit) const {
+    return {&row_at(unit.step_row), static_cast<size_t>(unit.num_rows)};
+  }
+
+  bool fits(std::int64_t tokens_before, const Unit& unit) const {
+    return tokens_before + unit.tokens <= options_.micro_batch_tokens;
+  }
+
+  void append(PackedBatch& batch, const Unit& unit) const {
+    if (batch.row_offsets.empty()) batch.row_offsets.push_back(0);
+    if (unit.shares_prompt) {
+      const EncodedSequence& chosen = sequence_of(row_at(unit.step_row));
+      const Segment prompt = append_tokens(batch, chosen, 0, chosen.completion_start, {});
+      for (const BatchRow& row : rows(unit)) append_row(batch, row, &prompt);
+    } else {
+      for (const BatchRow& row : rows(unit)) append_row(batch, row, nullptr);
     }
-    return std::move(plan_);
   }
 
  private:
   const EncodedSequence& sequence_of(const BatchRow& row) const {
-    return dataset_.examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
+    return dataset_->examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
   }
   const BatchRow& row_at(std::int64_t step_row) const { return rows_[static_cast<size_t>(step_row)]; }
 
   void add_example(std::int64_t index) {
-    const EncodedExample& example = dataset_.examples.at(static_cast<size_t>(index));
+    const EncodedExample& example = dataset_->examples.at(static_cast<size_t>(index));
     const auto first = static_cast<std::int64_t>(rows_.size());
     for (size_t i = 0; i < example.sequences.size(); ++i) {
       const EncodedSequence& sequence = example.sequences[i];
@@ -60,7 +76,7 @@ class StepPlanner {
       count_row(sequence, example.weight);
     }
     if (example.is_pair()) {
-      plan_.counts.pairs += example.weight;
+      counts_.pairs += example.weight;
       add_pair(first);
     } else {
       units_.push_back({first, 1, false, length(example.sequences.front())});
@@ -68,22 +84,21 @@ class StepPlanner {
   }
 
   void count_row(const EncodedSequence& sequence, double weight) {
-    StepCounts& counts = plan_.counts;
     if (sequence.row_class == RowClass::kChosen) {
-      counts.chosen += weight;
-      counts.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
+      counts_.chosen += weight;
+      counts_.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
     } else {
-      counts.rejected += weight;
+      counts_.rejected += weight;
     }
-    ++counts.rows;
-    counts.tokens += length(sequence);
+    ++counts_.rows;
+    counts_.tokens += length(sequence);
   }
 
   void add_pair(std::int64_t first) {
     const EncodedSequence& chosen = sequence_of(row_at(first));
     const EncodedSequence& rejected = sequence_of(row_at(first + 1));
     const bool same = same_prompt(chosen, rejected);
-    if (!same) ++plan_.unshared_pairs;
+    if (!same) ++unshared_pairs_;
     const bool shares = same && options_.share_prompts;
     const std::int64_t tokens = length(chosen) + length(rejected) - (shares ? chosen.completion_start : 0);
     if (tokens <= options_.micro_batch_tokens) {
@@ -91,24 +106,6 @@ class StepPlanner {
     } else {
       units_.push_back({first, 1, false, length(chosen)});
       units_.push_back({first + 1, 1, false, length(rejected)});
-    }
-  }
-
-  void place(const Unit& unit) {
-    auto& batches = plan_.micro_batches;
-    auto batch = std::find_if(batches.begin(), batches.end(), [&](const PackedBatch& candidate) {
-      return static_cast<std::int64_t>(candidate.ids_T.size()) + unit.tokens <= options_.micro_batch_tokens;
-    });
-    if (batch == batches.end()) {
-      batch = batches.emplace(batches.end());
-      batch->row_offsets.push_back(0);
-    }
-    if (unit.shares_prompt) {
-      const EncodedSequence& chosen = sequence_of(row_at(unit.step_row));
-      const Segment prompt = append_tokens(*batch, chosen, 0, chosen.completion_start, {});
-      for (std::int64_t i = 0; i < unit.num_rows; ++i) append_row(*batch, row_at(unit.step_row + i), &prompt);
-    } else {
-      for (std::int64_t i = 0; i < unit.num_rows; ++i) append_row(*batch, row_at(unit.step_row + i), nullptr);
     }
   }
 
@@ -124,7 +121,7 @@ class StepPlanner {
     return segment;
   }
 
-  void append_row(PackedBatch& batch, const BatchRow& row, const Segment* prompt) {
+  void append_row(PackedBatch& batch, const BatchRow& row, const Segment* prompt) const {
     const EncodedSequence& sequence = sequence_of(row);
     const std::int64_t start = sequence.completion_start;
     const Segment own =
@@ -140,18 +137,90 @@ class StepPlanner {
     batch.rows.push_back(row);
   }
 
-  const Dataset& dataset_;
-  const PackOptions& options_;
-  StepPlan plan_;
+  const Dataset* dataset_;
+  PackOptions options_;
+  StepCounts counts_;
+  std::int64_t unshared_pairs_ = 0;
   std::vector<BatchRow> rows_;  // by step_row
   std::vector<Unit> units_;
 };
+
+std::int64_t packed_size(const PackedBatch& batch) { return static_cast<std::int64_t>(batch.ids_T.size()); }
 
 }  // namespace
 
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options) {
-  return StepPlanner(dataset, options).plan(examples);
+  const Packer packer(dataset, examples, options);
+  StepPlan plan;
+  plan.examples.assign(examples.begin(), examples.end());
+  plan.counts = packer.counts();
+  plan.unshared_pairs = packer.unshared_pairs();
+  auto& batches = plan.micro_batches;
+  for (const Unit& unit : packer.units()) {
+    auto batch = std::find_if(batches.begin(), batches.end(), [&](const PackedBatch& candidate) {
+      return packer.fits(packed_size(candidate), unit);
+    });
+    if (batch == batches.end()) batch = batches.emplace(batches.end());
+    packer.append(*batch, unit);
+    plan.packed_tokens += unit.tokens;
+  }
+  return plan;
 }
+
+struct SetPlan::Parts {
+  Packer packer;
+  std::vector<Unit> units;     // micro-batch by micro-batch
+  std::vector<size_t> starts;  // of each micro-batch in `units`, and the end
+
+  std::span<const Unit> units_of(std::int64_t index) const {
+    const size_t begin = starts.at(static_cast<size_t>(index));
+    return std::span(units).subspan(begin, starts.at(static_cast<size_t>(index) + 1) - begin);
+  }
+};
+
+SetPlan::SetPlan(const Dataset& dataset, const PackOptions& options) {
+  std::vector<std::int64_t> all(dataset.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  parts_ = std::make_unique<Parts>(Parts{Packer(dataset, all, options), {}, {0}});
+  Parts& parts = *parts_;
+  parts.units = parts.packer.units();
+  std::stable_sort(parts.units.begin(), parts.units.end(),
+                   [](const Unit& a, const Unit& b) { return a.tokens > b.tokens; });
+  std::int64_t tokens = 0;
+  for (size_t i = 0; i < parts.units.size(); ++i) {
+    if (i > 0 && !parts.packer.fits(tokens, parts.units[i])) {
+      parts.starts.push_back(i);
+      tokens = 0;
+    }
+    tokens += parts.units[i].tokens;
+  }
+  if (!parts.units.empty()) parts.starts.push_back(parts.units.size());
+}
+
+SetPlan::~SetPlan() = default;
+SetPlan::SetPlan(SetPlan&&) noexcept = default;
+SetPlan& SetPlan::operator=(SetPlan&&) noexcept = default;
+
+std::int64_t SetPlan::num_micro_batches() const {
+  return static_cast<std::int64_t>(parts_->starts.size()) - 1;
+}
+
+PackedBatch SetPlan::micro_batch(std::int64_t index) const {
+  PackedBatch batch;
+  for (const Unit& unit : parts_->units_of(index)) parts_->packer.append(batch, unit);
+  return batch;
+}
+
+std::vector<BatchRow> SetPlan::rows(std::int64_t index) const {
+  std::vector<BatchRow> rows;
+  for (const Unit& unit : parts_->units_of(index)) {
+    const auto more = parts_->packer.rows(unit);
+    rows.insert(rows.end(), more.begin(), more.end());
+  }
+  return rows;
+}
+
+const StepCounts& SetPlan::counts() const { return parts_->packer.counts(); }
 
 }  // namespace ddro::data
