@@ -110,7 +110,7 @@ Hash128 row_hash(const EncodedSequence& sequence) {
 }
 
 fs::path reference_cache_path(const fs::path& folder, const Json& key) {
-  return folder / ("reference_" + hash_text(key.dump()) + ".logp");
+  return folder / ("reference_" + hash_text(key.dump()) + kReferenceCacheExtension);
 }
 
 ReferenceCache::ReferenceCache(const fs::path& folder, const Json& key)

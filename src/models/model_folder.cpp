@@ -1,6 +1,8 @@
 #include "ddro/models/model_folder.h"
 
+#include <sys/mman.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <map>
@@ -162,6 +164,16 @@ ModelFolder open_model_folder(const fs::path& path) {
   folder.tensors = match_parameters(folder.config, tensors, shown(path), ErrorKind::kModel);
   folder.weights_hash = hash_tensors(folder.tensors);
   return folder;
+}
+
+void release_pages(const ModelFolder& folder) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (const auto& [name, tensor] : folder.tensors) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr());
+    const std::uintptr_t first = begin / page * page;
+    // Advice alone: no content is lost, whatever the memory is. Systems that do not know it keep the pages.
+    madvise(reinterpret_cast<void*>(first), begin + tensor.nbytes() - first, MADV_PAGEOUT);
+  }
 }
 
 }  // namespace ddro::models

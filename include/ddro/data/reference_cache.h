@@ -24,6 +24,8 @@ struct ReferenceRecord {
   std::uint32_t num_tokens = 0;  // of the completion, at least 1
 };
 
+inline constexpr const char* kReferenceCacheExtension = ".logp";
+
 Hash128 row_hash(const EncodedSequence& sequence);
 
 // The file in `folder` of the reference that `key` describes.

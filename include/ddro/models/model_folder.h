@@ -28,6 +28,9 @@ struct ModelFolder {
 // convert it. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path);
 
+// Takes the mapped weights out of this process's memory; what is used again is read again from the disk.
+void release_pages(const ModelFolder& folder);
+
 // The files beside the weights that belong to a model folder and exist in this one: config.json,
 // generation_config.json, tokenizer and chat template files.
 std::vector<std::filesystem::path> auxiliary_files(const std::filesystem::path& folder);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
@@ -30,7 +31,7 @@ struct Gradients {
   NamedTensors tensors;
 };
 
-Gradients run_step(const models::CausalLm& policy, const models::CausalLm& reference,
+Gradients run_step(const models::CausalLm& policy, const ReferenceLogProbs& reference,
                    const data::Dataset& dataset, const losses::Objective& objective, data::PackOptions pack,
                    std::int64_t* num_micro_batches = nullptr) {
   std::vector<std::int64_t> all(dataset.examples.size());
@@ -146,7 +147,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
 
   std::int64_t whole = 0, pieces = 0, single = 0;
   const auto run = [&](std::int64_t tokens, bool share, std::int64_t* count) {
-    return run_step(*policy, *reference, dataset, *objective,
+    return run_step(*policy, LiveReference(*reference), dataset, *objective,
                     {.micro_batch_tokens = tokens, .share_prompts = share}, count);
   };
   expect_equal(run(1 << 20, true, &whole), expected, in_type, c.tolerance, "one micro-batch, shared prompts");
@@ -179,6 +180,34 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()),
                          [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
 
+class CachedReference : public testing::TestWithParam<Case> {};
+
+// Values computed beforehand, in other micro-batches, give the live reference's gradients to rounding.
+TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
+  const Case& c = GetParam();
+  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
+  const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
+  const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
+  const ReferenceTable table(dataset, test::scored_apart(*reference, dataset));
+  for (const std::int64_t tokens : {1 << 20, 40}) {
+    const data::PackOptions pack = {.micro_batch_tokens = tokens};
+    const Gradients live = run_step(*policy, LiveReference(*reference), dataset, *objective, pack);
+    const Gradients cached = run_step(*policy, table, dataset, *objective, pack);
+    EXPECT_NEAR(cached.loss, live.loss, 10 * c.tolerance * std::max(1.0, std::fabs(live.loss)));
+    for (size_t i = 0; i < live.tensors.size(); ++i) {
+      EXPECT_LE(relative_error(cached.tensors[i].second, live.tensors[i].second), c.tolerance)
+          << live.tensors[i].first;
+    }
+    for (size_t i = 0; i < live.rows.size(); ++i) {
+      if (objective->reads_reference()) EXPECT_NE(cached.rows[i].ref_logp, 0) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, CachedReference, testing::ValuesIn(cases()),
+                         [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
+
 class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 
 // Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
@@ -193,7 +222,7 @@ TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
     const auto objective = losses::make_objective(options, 0.5);
     for (const std::int64_t tokens : {1, 40, 1 << 20}) {
       const Gradients result =
-          run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens});
+          run_step(*policy, LiveReference(*reference), dataset, *objective, {.micro_batch_tokens = tokens});
       for (const losses::LossRow& row : result.rows)
         EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
       const double classes = type == LossType::kDdro ? 2 : 1;

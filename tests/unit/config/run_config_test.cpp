@@ -98,7 +98,7 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   const std::string text = dump_run_config(example_run_config(), true);
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
-        "report_to: [jsonl]", "precompute_ref_log_probs: false", "max_weight: 10", "backend: auto",
+        "report_to: [jsonl]", "precompute_ref_log_probs: true", "ref_cache_dir: null", "max_weight: 10", "backend: auto",
         "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
@@ -209,7 +209,6 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     RunConfig config;
     Randomiser randomiser(seed);
     visit_fields(config, randomiser);
-    config.reference.precompute_ref_log_probs = false;  // refused by name
     // An option that the loss does not have keeps its default: it cannot be set.
     const losses::ObjectiveOptions defaults;
     if (config.objective.loss_type != losses::LossType::kDdro) {
