@@ -22,8 +22,9 @@ std::vector<fs::path> cache_files(const fs::path& path) {
     if (entry->path().extension() == data::kReferenceCacheExtension) files.push_back(entry->path());
   }
   if (files.empty()) {
-    throw model_error("[" + printable(path.string(), 400) + "] holds no cache of reference log-probabilities (*" +
-                      data::kReferenceCacheExtension + ")");
+    throw model_error("[" + printable(path.string(), 400) +
+                      "] holds no cache of reference log-probabilities (*" + data::kReferenceCacheExtension +
+                      ")");
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -32,7 +33,8 @@ std::vector<fs::path> cache_files(const fs::path& path) {
 void print_cache(const data::ReferenceCache& cache) {
   print_line("cache    " + printable(cache.path().string(), 400));
   for (const auto& [name, value] : cache.key().items()) {
-    print_line(printable(name) + ": " + printable(value.is_string() ? value.get<std::string>() : value.dump(), 1000));
+    print_line(printable(name) + ": " +
+               printable(value.is_string() ? value.get<std::string>() : value.dump(), 1000));
   }
   print_line("records  " + std::to_string(cache.size()) + " valid, " + std::to_string(cache.num_damaged()) +
              " damaged, " + std::to_string(cache.num_torn_bytes()) + " bytes of a record cut short");

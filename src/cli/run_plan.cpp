@@ -146,8 +146,10 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
-  text += "memory: " + gigabytes(training_bytes(n, run.dtype, !no_reference && !config.reference.precompute_ref_log_probs)) +
-          " for weights, gradients, moments and reference, activations on top\n";
+  text +=
+      "memory: " +
+      gigabytes(training_bytes(n, run.dtype, !no_reference && !config.reference.precompute_ref_log_probs)) +
+      " for weights, gradients, moments and reference, activations on top\n";
   text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
           std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
           config.train.output_dir + "\n";

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "cli/summaries.h"
 #include "ddro/base/log.h"
 #include "ddro/data/reference_cache.h"
 #include "ddro/train/reference_build.h"
@@ -63,7 +64,8 @@ std::shared_ptr<const train::ReferenceLogProbs> table(const data::ReferenceCache
 // Waits until no other process writes the cache.
 void acquire(FileLock& lock, const data::ReferenceCache& cache, const train::StopFlag& stop) {
   for (bool told = false; !lock.try_lock(); told = true) {
-    if (!told) log_info("reference: waiting for " + lock.holder() + ", which writes " + cache.path().string());
+    if (!told)
+      log_info("reference: waiting for " + lock.holder() + ", which writes " + cache.path().string());
     if (stop.requested()) {
       throw Error(ErrorKind::kInterrupted, "[reference] stopped by " + stop.reason() + " while waiting for " +
                                                cache.path().string() + "; run the same command again");

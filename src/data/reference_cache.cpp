@@ -165,7 +165,8 @@ fs::path reference_cache_lock(const fs::path& cache_file) {
   return cache_file.string() + ".lock";
 }
 
-ReferenceCacheWriter::ReferenceCacheWriter(ReferenceCache& cache, std::uint64_t num_expected) : cache_(cache) {
+ReferenceCacheWriter::ReferenceCacheWriter(ReferenceCache& cache, std::uint64_t num_expected)
+    : cache_(cache) {
   const fs::path& path = cache.path_;
   require_free_space(path.parent_path(), num_expected * kRecordBytes + kHeaderBytes);
   const std::string damaged = damage(cache);

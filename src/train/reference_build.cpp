@@ -40,8 +40,8 @@ std::vector<double> score(const models::CausalLm& model, const data::PackedBatch
   return score_batch(model, batch, ModelBatch(batch, model.head_weight().device()), /*keep_pairs=*/false);
 }
 
-// Up to kVerifiedExamples examples whose rows are all in the cache, evenly spread over all sets: for each set,
-// indices into its examples.
+// Up to kVerifiedExamples examples whose rows are all in the cache, evenly spread over all sets: for each
+// set, indices into its examples.
 std::vector<std::vector<std::int64_t>> examples_to_verify(const data::ReferenceCache& cache,
                                                           const DatasetList& sets) {
   std::vector<std::pair<size_t, std::int64_t>> candidates;
@@ -121,8 +121,8 @@ class CacheFill {
                           "; the model's weights are broken, or the numbers overflow in model.dtype");
       }
       if (cache_.find(sequence)) continue;
-      records.push_back({data::row_hash(sequence), logp[i],
-                         static_cast<std::uint32_t>(sequence.num_completion_tokens())});
+      records.push_back(
+          {data::row_hash(sequence), logp[i], static_cast<std::uint32_t>(sequence.num_completion_tokens())});
     }
     writer_.append(records);
     written_ += static_cast<std::int64_t>(records.size());
@@ -198,7 +198,8 @@ void verify_reference_cache(const data::ReferenceCache& cache, const models::Cau
     }
     verified += plan.counts.rows;
   }
-  log_info("reference: " + std::to_string(verified) + " of the cached log-probabilities computed again, all fit");
+  log_info("reference: " + std::to_string(verified) +
+           " of the cached log-probabilities computed again, all fit");
 }
 
 bool fill_reference_cache(data::ReferenceCache& cache, const models::CausalLm& reference,

@@ -256,8 +256,8 @@ void Trainer::check_reference(const StepResult& result) const {
 void Trainer::log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm,
                        double seconds) {
   losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, result.loss);
-  const double flops = step_flops(parts_.policy.config(), plan,
-                                  parts_.reference != nullptr && parts_.reference->is_live());
+  const double flops =
+      step_flops(parts_.policy.config(), plan, parts_.reference != nullptr && parts_.reference->is_live());
   const double tokens_per_second = static_cast<double>(plan.counts.tokens) / seconds;
   metrics.emplace_back("grad_norm", norm);
   metrics.emplace_back("learning_rate", rate);
@@ -296,8 +296,7 @@ bool Trainer::evaluate() {
   const auto start = std::chrono::steady_clock::now();
   losses::Metrics all;
   for (EvaluationSet& set : parts_.eval_sets) {
-    const auto metrics =
-        set.evaluate(parts_.policy, parts_.objective, [&] { return stop_.requested(); });
+    const auto metrics = set.evaluate(parts_.policy, parts_.objective, [&] { return stop_.requested(); });
     if (!metrics) return false;
     log_info("eval " + set.name() + " at step " + std::to_string(state_.step) + "  loss " +
              number(metric(*metrics, "loss")) + "  accuracy " +

@@ -114,8 +114,9 @@ TEST(FullDisk, DuringTheReferenceBuildKeepsWhatIsThere) {
     const FileSizeLimit limit(4096 + 32 * 32 + 7);  // room for 32 records and a part of one
     EXPECT_EQ(run.run(), 78) << run.log_text();
   }
-  EXPECT_THAT(run.log_text(), ::testing::ContainsRegex("error: .*/ref_cache/reference_[0-9a-f]*.logp. cannot be "
-                                                       "written: File too large"));
+  EXPECT_THAT(run.log_text(),
+              ::testing::ContainsRegex("error: .*/ref_cache/reference_[0-9a-f]*.logp. cannot be "
+                                       "written: File too large"));
   const auto inspected =
       ddro::testing::ddro_train({"inspect", "cache", (run.output_dir() / "ref_cache").string()});
   EXPECT_EQ(inspected.exit_code, 0) << inspected.err;

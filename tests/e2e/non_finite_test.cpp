@@ -90,8 +90,9 @@ TEST(NonFinite, AnInfiniteWeightInTheModelFolderSkipsFromTheFirstStep) {
   const std::string model = "model.model_name_or_path=" + (folder / "model").string();
   const TinyRun cached(folder.path(), {model});
   EXPECT_EQ(cached.run(), 3) << cached.log_text();
-  EXPECT_THAT(cached.log_text(), ContainsRegex("error: .reference. the log-probability of .*pairs_train.jsonl:[0-9]+ "
-                                               ".* is not finite; got -?nan"));
+  EXPECT_THAT(cached.log_text(),
+              ContainsRegex("error: .reference. the log-probability of .*pairs_train.jsonl:[0-9]+ "
+                            ".* is not finite; got -?nan"));
 
   const TinyRun run(folder.path(), {model, "reference.precompute_ref_log_probs=false"});
   EXPECT_EQ(run.run(), 77) << run.log_text();

@@ -6,11 +6,12 @@
 
 namespace ddro {
 
-// An advisory lock (flock) on a file made for it, which names its holder: process, host and time. A killed holder
-// holds nothing; programs that the holder starts do not inherit it. The file stays when the lock ends.
+// An advisory lock (flock) on a file made for it, which names its holder: process, host and time. A killed
+// holder holds nothing; programs that the holder starts do not inherit it. The file stays when the lock ends.
 class FileLock {
  public:
-  // Opens or makes the file, whose folder exists; nothing is locked yet. Error(kSave) naming it when it cannot.
+  // Opens or makes the file, whose folder exists; nothing is locked yet. Error(kSave) naming it when it
+  // cannot.
   explicit FileLock(const std::filesystem::path& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;

@@ -38,8 +38,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Sequential writer that syncs on close: of a new file (an existing one is refused: another reader may have it
-// mapped), or behind the end of a file that is there. Without close() the destructor leaves a partial file
+// Sequential writer that syncs on close: of a new file (an existing one is refused: another reader may have
+// it mapped), or behind the end of a file that is there. Without close() the destructor leaves a partial file
 // behind: write under a temporary name and rename (write_file_atomic, or a temporary folder). A failed write
 // may leave a part of its bytes.
 class DurableFile {
@@ -52,8 +52,8 @@ class DurableFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void sync();   // what was written so far
-  void close();  // fsync, close
+  void sync();                                  // what was written so far
+  void close();                                 // fsync, close
   std::uint64_t size() const { return size_; }  // bytes written
 
  private:

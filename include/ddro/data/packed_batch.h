@@ -68,9 +68,9 @@ struct PackOptions {
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
 
-// A whole set cut into micro-batches, for work whose order does not matter: the longest rows first, next-fit, in
-// n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so that a plan is
-// small beside its set.
+// A whole set cut into micro-batches, for work whose order does not matter: the longest rows first, next-fit,
+// in n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so that a
+// plan is small beside its set.
 class SetPlan {
  public:
   // `dataset` outlives the plan.

@@ -1,5 +1,5 @@
-// A reference's log-probabilities on disk: one file a reference, one record a completion, found by its tokens.
-// docs/reference_cache.md describes the format.
+// A reference's log-probabilities on disk: one file a reference, one record a completion, found by its
+// tokens. docs/reference_cache.md describes the format.
 #pragma once
 
 #include <cstdint>
@@ -31,13 +31,13 @@ Hash128 row_hash(const EncodedSequence& sequence);
 // The file in `folder` of the reference that `key` describes.
 std::filesystem::path reference_cache_path(const std::filesystem::path& folder, const Json& key);
 
-// The records of one file, read at construction; of several records of one row the first counts. Records that are
-// damaged (checksum, number that is not finite) are counted and otherwise taken not to be there, as is a part of a
-// record at the end.
+// The records of one file, read at construction; of several records of one row the first counts. Records that
+// are damaged (checksum, number that is not finite) are counted and otherwise taken not to be there, as is a
+// part of a record at the end.
 class ReferenceCache {
  public:
-  // Of the reference that `key` describes; a file that is not there holds nothing. Error(kModel) naming the file:
-  // it is no cache, of another version, its header is damaged, or it is of another reference.
+  // Of the reference that `key` describes; a file that is not there holds nothing. Error(kModel) naming the
+  // file: it is no cache, of another version, its header is damaged, or it is of another reference.
   ReferenceCache(const std::filesystem::path& folder, const Json& key);
   // Of whatever reference the file is of; Error(kModel) also when it is not there.
   explicit ReferenceCache(const std::filesystem::path& file);
@@ -73,12 +73,12 @@ class ReferenceCache {
 // The lock under which a cache's file is written, PATH.lock. Makes the folder.
 std::filesystem::path reference_cache_lock(const std::filesystem::path& cache_file);
 
-// Adds records to a cache and its file. The caller holds the lock and has read `cache` under it. The file never
-// shrinks: readers may have it mapped.
+// Adds records to a cache and its file. The caller holds the lock and has read `cache` under it. The file
+// never shrinks: readers may have it mapped.
 class ReferenceCacheWriter {
  public:
-  // Makes the file if there is none. One with damage is replaced by one without it, with a warning. Error(kSave),
-  // also when the disk has no room for `num_expected` records.
+  // Makes the file if there is none. One with damage is replaced by one without it, with a warning.
+  // Error(kSave), also when the disk has no room for `num_expected` records.
   ReferenceCacheWriter(ReferenceCache& cache, std::uint64_t num_expected);
 
   // One write for all of them; they count as written from then on. Error(kSave): the file stays valid.

@@ -17,8 +17,8 @@ namespace ddro::train {
 
 class EvaluationSet {
  public:
-  // `dataset` outlives the set. `reference` may be null when the objective reads none; the values of a live one are
-  // computed by the first evaluation and kept.
+  // `dataset` outlives the set. `reference` may be null when the objective reads none; the values of a live
+  // one are computed by the first evaluation and kept.
   EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options,
                 std::shared_ptr<const ReferenceLogProbs> reference);
 

@@ -14,8 +14,8 @@ namespace ddro::train {
 class ReferenceLogProbs {
  public:
   virtual ~ReferenceLogProbs() = default;
-  // log pi_ref(completion | prompt) of each row of `batch`. `keep_pairs` as in score_batch: a live reference that
-  // is cut as the policy gives, for equal weights, equal bits.
+  // log pi_ref(completion | prompt) of each row of `batch`. `keep_pairs` as in score_batch: a live reference
+  // that is cut as the policy gives, for equal weights, equal bits.
   virtual std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                  bool keep_pairs) const = 0;
   virtual bool is_live() const = 0;  // computes a forward for each batch
@@ -47,8 +47,8 @@ class ReferenceTable : public ReferenceLogProbs {
   std::vector<double> logp_;
 };
 
-// Nats a token by which two computations of one log-probability in `dtype` may differ when their micro-batches
-// differ; more means that the models differ.
+// Nats a token by which two computations of one log-probability in `dtype` may differ when their
+// micro-batches differ; more means that the models differ.
 double log_prob_tolerance(at::ScalarType dtype);
 
 }  // namespace ddro::train

@@ -98,8 +98,8 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   const std::string text = dump_run_config(example_run_config(), true);
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
-        "report_to: [jsonl]", "precompute_ref_log_probs: true", "ref_cache_dir: null", "max_weight: 10", "backend: auto",
-        "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+        "report_to: [jsonl]", "precompute_ref_log_probs: true", "ref_cache_dir: null", "max_weight: 10",
+        "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
   // An option that the loss does not have would be refused: it is shown, but not set.

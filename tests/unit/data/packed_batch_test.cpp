@@ -199,7 +199,8 @@ TEST(SetPlan, OfNoExamplesHasNoMicroBatches) {
 // First-fit over as many micro-batches would take minutes.
 TEST(SetPlan, CutsALargeSetInNoTime) {
   SetBuilder builder;
-  for (std::uint64_t i = 0; i < 200'000; ++i) builder.single(1, random_between(1, 9, 1, i), RowClass::kChosen);
+  for (std::uint64_t i = 0; i < 200'000; ++i)
+    builder.single(1, random_between(1, 9, 1, i), RowClass::kChosen);
   const Dataset set = builder.build();
   const std::clock_t start = std::clock();
   const SetPlan plan(set, {12, true});

@@ -46,7 +46,7 @@ ReferenceRecord record(const Dataset& set, size_t index) {
 std::filesystem::path write_cache(const std::filesystem::path& folder, const Dataset& set, size_t count) {
   ReferenceCache cache(folder, kKey);
   ReferenceCacheWriter writer(cache, count);
-  for (size_t i = 0; i < count; ++i) writer.append({{record(set, i)}});
+  for (size_t i = 0; i < count; ++i) writer.append(std::vector{record(set, i)});
   writer.sync();
   return cache.path();
 }
@@ -93,8 +93,7 @@ TEST(ReferenceCache, IsWrittenAsDocumented) {
   EXPECT_EQ(at<std::uint64_t>(second, 8), row_hash.high64);
   EXPECT_EQ(at<double>(second, 16), -3.0);
   EXPECT_EQ(at<std::uint32_t>(second, 24), 2u);
-  EXPECT_EQ(at<std::uint32_t>(second, 28),
-            static_cast<std::uint32_t>(XXH3_128bits(second.data(), 28).low64));
+  EXPECT_EQ(at<std::uint32_t>(second, 28), static_cast<std::uint32_t>(XXH3_128bits(second.data(), 28).low64));
 }
 
 TEST(ReferenceCache, FindsWhatWasWrittenInThisAndInLaterReadings) {
@@ -260,9 +259,9 @@ TEST(ReferenceCache, SaysWhenItCannotBeWritten) {
               HasSubstr("/proc/none"));
   const TemporaryFolder folder;
   ReferenceCache cache(folder.path(), kKey);
-  EXPECT_THAT(message_of(ErrorKind::kSave,
-                         [&] { ReferenceCacheWriter writer(cache, std::uint64_t{1} << 55); }),
-              HasSubstr("not enough space"));
+  EXPECT_THAT(
+      message_of(ErrorKind::kSave, [&] { ReferenceCacheWriter writer(cache, std::uint64_t{1} << 55); }),
+      HasSubstr("not enough space"));
   EXPECT_FALSE(std::filesystem::exists(cache.path()));
 }
 

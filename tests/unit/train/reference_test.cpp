@@ -122,7 +122,8 @@ TEST(ReferenceBuild, VerifiesASampleAgainstTheModel) {
   EXPECT_NO_THROW(verify_reference_cache(cache, *tiny_reference(), {&set}, {.micro_batch_tokens = 1000}));
   EXPECT_THAT(message_of(ErrorKind::kModel,
                          [&] { verify_reference_cache(cache, *tiny_reference(3), {&set}, kPack); }),
-              AllOf(HasSubstr("[" + cache.path().string() + "] does not fit the reference: for random:1 (chosen) it "
+              AllOf(HasSubstr("[" + cache.path().string() +
+                              "] does not fit the reference: for random:1 (chosen) it "
                               "has -"),
                     HasSubstr(", the reference gives -"),
                     HasSubstr("expected at most 1e-4 nats a token apart"), HasSubstr("remove the file")));
@@ -134,9 +135,9 @@ TEST(ReferenceBuild, RefusesWhatIsNotFinite) {
   const auto broken = tiny_reference();
   broken->parameters().back().second.fill_(std::numeric_limits<double>::infinity());
   data::ReferenceCache cache(folder.path(), kKey);
-  EXPECT_THAT(message_of(ErrorKind::kModel,
-                         [&] { fill_reference_cache(cache, *broken, {&set}, kPack, never); }),
-              AllOf(HasSubstr("[reference] the log-probability of random:"), HasSubstr("is not finite; got nan")));
+  EXPECT_THAT(
+      message_of(ErrorKind::kModel, [&] { fill_reference_cache(cache, *broken, {&set}, kPack, never); }),
+      AllOf(HasSubstr("[reference] the log-probability of random:"), HasSubstr("is not finite; got nan")));
   EXPECT_EQ(data::ReferenceCache(folder.path(), kKey).size(), 0u);
   EXPECT_THROW(reference_table(cache, set), Error) << "a missing value was made up";
 }

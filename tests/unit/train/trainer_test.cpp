@@ -26,7 +26,8 @@ class TinyTrainer {
     reference_ = test::tiny_model(base_.config, reference_seed, at::kFloat, /*trainable=*/false);
     dataset_ = test::random_dataset(12, /*paired=*/true, 5);
     live_ = std::make_unique<LiveReference>(*reference_);
-    if (cached) cached_ = std::make_unique<ReferenceTable>(dataset_, test::scored_apart(*reference_, dataset_));
+    if (cached)
+      cached_ = std::make_unique<ReferenceTable>(dataset_, test::scored_apart(*reference_, dataset_));
     options_.train.output_dir = (folder / "run").string();
     options_.train.train_batch_size = 4;
     options_.optimizer.learning_rate = learning_rate;
