@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/prefix_tree.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -12,7 +13,6 @@ namespace {
 struct Unit {
   std::int64_t step_row = 0;  // of its first row
   std::int64_t num_rows = 1;
-  bool shares_prompt = false;
   std::int64_t tokens = 0;
 };
 
@@ -25,7 +25,7 @@ bool same_prompt(const EncodedSequence& a, const EncodedSequence& b) {
          std::equal(a.ids.begin(), a.ids.begin() + a.completion_start, b.ids.begin());
 }
 
-// The units of some examples, and how each is packed.
+// The units of some examples, and how rows are packed.
 class Packer {
  public:
   Packer(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options)
@@ -37,23 +37,33 @@ class Packer {
   const std::vector<Unit>& units() const { return units_; }
   const StepCounts& counts() const { return counts_; }
   std::int64_t unshared_pairs() const { return unshared_pairs_; }
-  std::span<const BatchRow> rows(const Unit& unit) const {
-    return {&row_at(unit.step_row), static_cast<size_t>(unit.num_rows)};
-  }
 
   bool fits(std::int64_t tokens_before, const Unit& unit) const {
     return tokens_before + unit.tokens <= options_.micro_batch_tokens;
   }
 
-  void append(PackedBatch& batch, const Unit& unit) const {
-    if (batch.row_offsets.empty()) batch.row_offsets.push_back(0);
-    if (unit.shares_prompt) {
-      const EncodedSequence& chosen = sequence_of(row_at(unit.step_row));
-      const Segment prompt = append_tokens(batch, chosen, 0, chosen.completion_start, {});
-      for (const BatchRow& row : rows(unit)) append_row(batch, row, &prompt);
-    } else {
-      for (const BatchRow& row : rows(unit)) append_row(batch, row, nullptr);
+  void append_rows(const Unit& unit, std::vector<BatchRow>& rows) const {
+    for (std::int64_t i = 0; i < unit.num_rows; ++i) rows.push_back(row_at(unit.step_row + i));
+  }
+
+  // Fills in everything but the rows, which are there.
+  void pack(PackedBatch& batch) const {
+    std::vector<const std::vector<text::TokenId>*> sequences;
+    for (const BatchRow& row : batch.rows) sequences.push_back(&sequence_of(row).ids);
+    PrefixTree tree(std::move(sequences), options_.min_shared_tokens);
+    batch.row_offsets.push_back(0);
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const EncodedSequence& sequence = sequence_of(batch.rows[i]);
+      const std::vector<std::int64_t> packed = tree.packed_indices(i);
+      for (std::int64_t token = sequence.completion_start; token < length(sequence); ++token) {
+        batch.logit_positions_C.push_back(packed[static_cast<size_t>(token - 1)]);
+        batch.targets_C.push_back(sequence.ids[static_cast<size_t>(token)]);
+      }
+      batch.row_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
     }
+    batch.ids_T = std::move(tree.ids_T);
+    batch.positions_T = std::move(tree.positions_T);
+    batch.segments = std::move(tree.segments);
   }
 
  private:
@@ -79,7 +89,7 @@ class Packer {
       counts_.pairs += example.weight;
       add_pair(first);
     } else {
-      units_.push_back({first, 1, false, length(example.sequences.front())});
+      units_.push_back({first, 1, length(example.sequences.front())});
     }
   }
 
@@ -99,42 +109,14 @@ class Packer {
     const EncodedSequence& rejected = sequence_of(row_at(first + 1));
     const bool same = same_prompt(chosen, rejected);
     if (!same) ++unshared_pairs_;
-    const bool shares = same && options_.share_prompts;
+    const bool shares = same && chosen.completion_start >= options_.min_shared_tokens;
     const std::int64_t tokens = length(chosen) + length(rejected) - (shares ? chosen.completion_start : 0);
     if (tokens <= options_.micro_batch_tokens) {
-      units_.push_back({first, 2, shares, tokens});
+      units_.push_back({first, 2, tokens});
     } else {
-      units_.push_back({first, 1, false, length(chosen)});
-      units_.push_back({first + 1, 1, false, length(rejected)});
+      units_.push_back({first, 1, length(chosen)});
+      units_.push_back({first + 1, 1, length(rejected)});
     }
-  }
-
-  // Tokens [from, to) of `sequence` as a segment that also attends to `prefix`.
-  static Segment append_tokens(PackedBatch& batch, const EncodedSequence& sequence, std::int64_t from,
-                               std::int64_t to, const Segment& prefix) {
-    const Segment segment{static_cast<std::int64_t>(batch.ids_T.size()), to - from, prefix.begin,
-                          prefix.length};
-    batch.ids_T.insert(batch.ids_T.end(), sequence.ids.begin() + from, sequence.ids.begin() + to);
-    batch.positions_T.resize(batch.ids_T.size());
-    std::iota(batch.positions_T.begin() + segment.begin, batch.positions_T.end(), from);
-    batch.segments.push_back(segment);
-    return segment;
-  }
-
-  void append_row(PackedBatch& batch, const BatchRow& row, const Segment* prompt) const {
-    const EncodedSequence& sequence = sequence_of(row);
-    const std::int64_t start = sequence.completion_start;
-    const Segment own =
-        append_tokens(batch, sequence, prompt ? start : 0, length(sequence), prompt ? *prompt : Segment{});
-    const std::int64_t last_prompt_token =
-        prompt ? prompt->begin + prompt->length - 1 : own.begin + start - 1;
-    const std::int64_t first_target = prompt ? own.begin : own.begin + start;
-    for (std::int64_t i = 0; i < sequence.num_completion_tokens(); ++i) {
-      batch.logit_positions_C.push_back(i == 0 ? last_prompt_token : first_target + i - 1);
-      batch.targets_C.push_back(sequence.ids[static_cast<size_t>(start + i)]);
-    }
-    batch.row_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
-    batch.rows.push_back(row);
   }
 
   const Dataset* dataset_;
@@ -145,8 +127,6 @@ class Packer {
   std::vector<Unit> units_;
 };
 
-std::int64_t packed_size(const PackedBatch& batch) { return static_cast<std::int64_t>(batch.ids_T.size()); }
-
 }  // namespace
 
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
@@ -156,14 +136,20 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
   plan.examples.assign(examples.begin(), examples.end());
   plan.counts = packer.counts();
   plan.unshared_pairs = packer.unshared_pairs();
-  auto& batches = plan.micro_batches;
+  std::vector<std::int64_t> batch_tokens;  // of each micro-batch's units
   for (const Unit& unit : packer.units()) {
-    auto batch = std::find_if(batches.begin(), batches.end(), [&](const PackedBatch& candidate) {
-      return packer.fits(packed_size(candidate), unit);
-    });
-    if (batch == batches.end()) batch = batches.emplace(batches.end());
-    packer.append(*batch, unit);
-    plan.packed_tokens += unit.tokens;
+    auto slot = std::find_if(batch_tokens.begin(), batch_tokens.end(),
+                             [&](std::int64_t tokens) { return packer.fits(tokens, unit); });
+    if (slot == batch_tokens.end()) {
+      slot = batch_tokens.insert(slot, 0);
+      plan.micro_batches.emplace_back();
+    }
+    *slot += unit.tokens;
+    packer.append_rows(unit, plan.micro_batches[static_cast<size_t>(slot - batch_tokens.begin())].rows);
+  }
+  for (PackedBatch& batch : plan.micro_batches) {
+    packer.pack(batch);
+    plan.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
   }
   return plan;
 }
@@ -172,11 +158,6 @@ struct SetPlan::Parts {
   Packer packer;
   std::vector<Unit> units;     // micro-batch by micro-batch
   std::vector<size_t> starts;  // of each micro-batch in `units`, and the end
-
-  std::span<const Unit> units_of(std::int64_t index) const {
-    const size_t begin = starts.at(static_cast<size_t>(index));
-    return std::span(units).subspan(begin, starts.at(static_cast<size_t>(index) + 1) - begin);
-  }
 };
 
 SetPlan::SetPlan(const Dataset& dataset, const PackOptions& options) {
@@ -206,19 +187,19 @@ std::int64_t SetPlan::num_micro_batches() const {
   return static_cast<std::int64_t>(parts_->starts.size()) - 1;
 }
 
-PackedBatch SetPlan::micro_batch(std::int64_t index) const {
-  PackedBatch batch;
-  for (const Unit& unit : parts_->units_of(index)) parts_->packer.append(batch, unit);
-  return batch;
-}
-
 std::vector<BatchRow> SetPlan::rows(std::int64_t index) const {
   std::vector<BatchRow> rows;
-  for (const Unit& unit : parts_->units_of(index)) {
-    const auto more = parts_->packer.rows(unit);
-    rows.insert(rows.end(), more.begin(), more.end());
-  }
+  const auto i = static_cast<size_t>(index);
+  for (size_t unit = parts_->starts.at(i); unit < parts_->starts.at(i + 1); ++unit)
+    parts_->packer.append_rows(parts_->units[unit], rows);
   return rows;
+}
+
+PackedBatch SetPlan::micro_batch(std::int64_t index) const {
+  PackedBatch batch;
+  batch.rows = rows(index);
+  parts_->packer.pack(batch);
+  return batch;
 }
 
 const StepCounts& SetPlan::counts() const { return parts_->packer.counts(); }

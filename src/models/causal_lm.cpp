@@ -9,9 +9,9 @@
 #include <unordered_map>
 
 #include "ddro/base/error.h"
+#include "ddro/ops/linear.h"
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
-#include "ddro/ops/swiglu.h"
 #include "models/parameters.h"
 #include "models/recompute.h"
 
@@ -22,9 +22,7 @@ struct Linear {
   Tensor weight;
   Tensor bias;  // undefined without one
 
-  Tensor operator()(const Tensor& x) const {
-    return at::linear(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt);
-  }
+  Tensor operator()(const Tensor& x) const { return ops::linear(x, weight, bias); }
 };
 
 struct Layer {
@@ -111,7 +109,7 @@ class Llama : public CausalLm {
         input.layout != nullptr && input.ids_T.dim() == 1 && input.ids_T.sizes() == input.positions_T.sizes(),
         "a model input needs ids, as many positions, and a layout");
     const Shared shared = share(input);
-    Tensor x_TD = at::embedding(embedding_VD_, input.ids_T);
+    Tensor x_TD = ops::embedding(embedding_VD_, input.ids_T);
     for (const Layer& layer : layers_) {
       if (checkpointing_ && x_TD.requires_grad()) {
         x_TD =
@@ -143,7 +141,7 @@ class Llama : public CausalLm {
     const Tensor y_TD =
         x_TD + attention(layer, ops::rms_norm(x_TD, layer.input_norm, config_.rms_norm_eps), shared);
     const Tensor z_TD = ops::rms_norm(y_TD, layer.post_attention_norm, config_.rms_norm_eps);
-    return y_TD + layer.down(ops::swiglu(layer.gate(z_TD), layer.up(z_TD)));
+    return y_TD + ops::swiglu_linear(layer.gate(z_TD), layer.up(z_TD), layer.down.weight, layer.down.bias);
   }
 
   Tensor attention(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {

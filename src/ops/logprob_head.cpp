@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ddro/base/error.h"
+#include "ops/add_product.h"
 #include "ops/logprob_head_device.h"
 
 namespace ddro::ops {
@@ -124,17 +125,6 @@ class HeadPass {
     double* values = result_C1.mutable_data_ptr<double>();
     for (std::int64_t c = 0; c < tokens.size(); ++c) values[c] = dloss_dlogp_[row_of(tokens.begin + c)];
     return result_C1.to(hidden_CD_.device(), at::toOpMathType(hidden_CD_.scalar_type()));
-  }
-
-  // sum += a b, rounded to sum's dtype only.
-  static void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
-    if (sum.scalar_type() == b.scalar_type()) {
-      sum.addmm_(a, b);
-    } else if (sum.is_cuda() && sum.scalar_type() == at::kFloat) {
-      at::addmm_out(sum, sum, a, b, at::kFloat);
-    } else {
-      sum.add_(at::mm(a, b));
-    }
   }
 
   Tensor hidden_CD_, weight_VD_, targets_C_;

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "ddro/base/error.h"
 #include "ops/varlen_attention_kernels.h"
@@ -21,75 +22,40 @@ Tensor to_device(const std::vector<std::int32_t>& values, at::IntArrayRef shape,
   return at::tensor(values, at::kInt).reshape(shape).to(device);
 }
 
-void check_segments(const std::vector<AttentionSegment>& segments) {
+// Tokens of each segment's ancestors.
+std::vector<std::int64_t> checked_prefix_lengths(const std::vector<AttentionSegment>& segments) {
+  std::vector<std::int64_t> prefix_lengths;
   std::int64_t end = 0;
   for (const AttentionSegment& segment : segments) {
     DDRO_CHECK(segment.begin == end && segment.length > 0, "attention segments must tile the packed tokens");
     end += segment.length;
-    DDRO_CHECK(segment.prefix_length >= 0, "a negative prefix length");
-    if (segment.prefix_length == 0) continue;
-    const auto owner = std::lower_bound(
-        segments.begin(), segments.end(), segment.prefix_begin,
-        [](const AttentionSegment& other, std::int64_t begin) { return other.begin < begin; });
-    DDRO_CHECK(owner != segments.end() && owner->begin == segment.prefix_begin &&
-                   owner->begin < segment.begin && owner->length >= segment.prefix_length &&
-                   owner->prefix_length == 0,
-               "a prefix must be the beginning of an earlier segment without a prefix");
+    DDRO_CHECK(segment.parent >= -1 && segment.parent < static_cast<std::int64_t>(prefix_lengths.size()),
+               "a segment's parent must be an earlier segment");
+    const auto parent = static_cast<size_t>(segment.parent);
+    prefix_lengths.push_back(segment.parent < 0 ? 0 : prefix_lengths[parent] + segments[parent].length);
   }
   DDRO_CHECK(end < kPaddedKeyPosition, "too many packed tokens");
-}
-
-AttentionGroup make_group(const std::vector<AttentionSegment>& segments,
-                          const std::vector<std::int64_t>& members, at::Device device) {
-  AttentionGroup group;
-  group.num_segments = static_cast<std::int64_t>(members.size());
-  for (const std::int64_t member : members) {
-    const AttentionSegment& segment = segments[static_cast<size_t>(member)];
-    group.has_prefix |= segment.prefix_length > 0;
-    group.query_length = std::max(group.query_length, segment.length);
-    group.key_length = std::max(group.key_length, segment.prefix_length + segment.length);
-  }
-  std::vector<std::int64_t> queries, keys;
-  std::vector<std::int32_t> query_positions, key_positions;
-  for (const std::int64_t member : members) {
-    const AttentionSegment& segment = segments[static_cast<size_t>(member)];
-    const std::int64_t last = segment.begin + segment.length - 1;
-    for (std::int64_t i = 0; i < group.query_length; ++i) {
-      queries.push_back(std::min(segment.begin + i, last));
-      query_positions.push_back(
-          static_cast<std::int32_t>(segment.prefix_length + std::min(i, segment.length - 1)));
-    }
-    for (std::int64_t i = 0; i < group.key_length; ++i) {
-      const std::int64_t own = i - segment.prefix_length;
-      keys.push_back(own < 0 ? segment.prefix_begin + i : std::min(segment.begin + own, last));
-      key_positions.push_back(own < segment.length ? static_cast<std::int32_t>(i) : kPaddedKeyPosition);
-    }
-  }
-  group.query_indices = to_device(queries, device);
-  group.key_indices = group.has_prefix ? to_device(keys, device) : group.query_indices;
-  group.query_positions_B1Q1 =
-      to_device(query_positions, {group.num_segments, 1, group.query_length, 1}, device);
-  group.key_positions_B11S = to_device(key_positions, {group.num_segments, 1, 1, group.key_length}, device);
-  return group;
+  return prefix_lengths;
 }
 
 }  // namespace
 
 AttentionLayout::AttentionLayout(std::vector<AttentionSegment> segments, at::Device device)
-    : segments_(std::move(segments)) {
-  check_segments(segments_);
-  for (const AttentionSegment& segment : segments_) {
-    num_tokens_ += segment.length;
-    max_query_ = std::max(max_query_, segment.length);
-    max_key_ = std::max(max_key_, segment.prefix_length + segment.length);
+    : segments_(std::move(segments)), prefix_lengths_(checked_prefix_lengths(segments_)) {
+  std::vector<SegmentShape> shapes;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    shapes.push_back({segments_[i].length, prefix_lengths_[i] + segments_[i].length});
+    num_tokens_ += segments_[i].length;
+    max_query_ = std::max(max_query_, shapes.back().query_length);
+    max_key_ = std::max(max_key_, shapes.back().key_length);
   }
 
   std::vector<std::int64_t> output_indices(static_cast<size_t>(num_tokens_));
   std::int64_t row = 0;
-  for (const auto& members : plan_attention_groups(segments_)) {
-    groups.push_back(make_group(segments_, members, device));
-    for (const std::int64_t member : members) {
-      const AttentionSegment& segment = segments_[static_cast<size_t>(member)];
+  for (const auto& members : plan_attention_groups(shapes)) {
+    groups.push_back(make_group(members, device));
+    for (const size_t member : members) {
+      const AttentionSegment& segment = segments_[member];
       for (std::int64_t i = 0; i < segment.length; ++i) {
         output_indices[static_cast<size_t>(segment.begin + i)] = row + i;
       }
@@ -101,16 +67,63 @@ AttentionLayout::AttentionLayout(std::vector<AttentionSegment> segments, at::Dev
 
   std::vector<std::int32_t> query_ends{0}, key_ends{0};
   std::vector<std::int64_t> keys;
-  for (const AttentionSegment& segment : segments_) {
-    for (std::int64_t i = 0; i < segment.prefix_length; ++i) keys.push_back(segment.prefix_begin + i);
-    for (std::int64_t i = 0; i < segment.length; ++i) keys.push_back(segment.begin + i);
-    query_ends.push_back(static_cast<std::int32_t>(segment.begin + segment.length));
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    append_prefix(i, keys);
+    for (std::int64_t j = 0; j < segments_[i].length; ++j) keys.push_back(segments_[i].begin + j);
+    query_ends.push_back(static_cast<std::int32_t>(segments_[i].begin + segments_[i].length));
     DDRO_CHECK(keys.size() < static_cast<size_t>(kPaddedKeyPosition), "too many gathered keys");
     key_ends.push_back(static_cast<std::int32_t>(keys.size()));
   }
   cumulative_query_lengths = to_device(query_ends, {-1}, device);
   cumulative_key_lengths = to_device(key_ends, {-1}, device);
   key_indices = to_device(keys, device);
+}
+
+// The ancestors' tokens from the sequence's beginning on.
+void AttentionLayout::append_prefix(size_t segment, std::vector<std::int64_t>& packed_indices) const {
+  const auto first = static_cast<std::ptrdiff_t>(packed_indices.size());
+  packed_indices.resize(packed_indices.size() + static_cast<size_t>(prefix_lengths_[segment]));
+  auto end = packed_indices.end();
+  for (std::int64_t i = segments_[segment].parent; i >= 0; i = segments_[static_cast<size_t>(i)].parent) {
+    const AttentionSegment& ancestor = segments_[static_cast<size_t>(i)];
+    end -= static_cast<std::ptrdiff_t>(ancestor.length);
+    std::iota(end, end + static_cast<std::ptrdiff_t>(ancestor.length), ancestor.begin);
+  }
+  DDRO_CHECK(end == packed_indices.begin() + first, "prefix lengths are those of the ancestors");
+}
+
+AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members, at::Device device) const {
+  AttentionGroup group;
+  group.num_segments = static_cast<std::int64_t>(members.size());
+  for (const size_t member : members) {
+    group.has_prefix |= prefix_lengths_[member] > 0;
+    group.query_length = std::max(group.query_length, segments_[member].length);
+    group.key_length = std::max(group.key_length, prefix_lengths_[member] + segments_[member].length);
+  }
+  std::vector<std::int64_t> queries, keys;
+  std::vector<std::int32_t> query_positions, key_positions;
+  for (const size_t member : members) {
+    const AttentionSegment& segment = segments_[member];
+    const std::int64_t prefix = prefix_lengths_[member];
+    const std::int64_t last = segment.begin + segment.length - 1;
+    for (std::int64_t i = 0; i < group.query_length; ++i) {
+      queries.push_back(std::min(segment.begin + i, last));
+      query_positions.push_back(static_cast<std::int32_t>(prefix + std::min(i, segment.length - 1)));
+    }
+    append_prefix(member, keys);
+    for (std::int64_t i = 0; i < group.key_length - prefix; ++i)
+      keys.push_back(std::min(segment.begin + i, last));
+    for (std::int64_t i = 0; i < group.key_length; ++i) {
+      const bool real = i < prefix + segment.length;
+      key_positions.push_back(real ? static_cast<std::int32_t>(i) : kPaddedKeyPosition);
+    }
+  }
+  group.query_indices = to_device(queries, device);
+  group.key_indices = group.has_prefix ? to_device(keys, device) : group.query_indices;
+  group.query_positions_B1Q1 =
+      to_device(query_positions, {group.num_segments, 1, group.query_length, 1}, device);
+  group.key_positions_B11S = to_device(key_positions, {group.num_segments, 1, 1, group.key_length}, device);
+  return group;
 }
 
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,

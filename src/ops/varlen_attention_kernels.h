@@ -8,8 +8,13 @@
 
 namespace ddro::ops {
 
-// Indices into `segments`, one list a batched call.
-std::vector<std::vector<std::int64_t>> plan_attention_groups(const std::vector<AttentionSegment>& segments);
+struct SegmentShape {
+  std::int64_t query_length = 0;
+  std::int64_t key_length = 0;  // its prefix and itself
+};
+
+// Indices into `shapes`, one list a batched call.
+std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<SegmentShape>& shapes);
 
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                          const AttentionLayout& layout, double scale, std::int64_t window);

@@ -48,7 +48,7 @@ AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const O
     slot.exp_avg = at::zeros_like(slot.master, at::MemoryFormat::Contiguous);
     slot.exp_avg_sq = at::zeros_like(slot.master, at::MemoryFormat::Contiguous);
     slot.decays = is_matrix(parameter);
-    if (!slot.mixed()) slot.parameter.mutable_grad() = slot.gradient;
+    slot.parameter.mutable_grad() = slot.gradient;  // where backward passes add to, in the masters' type
     index_[name] = slots_.size();
     slots_.push_back(std::move(slot));
   }
@@ -57,15 +57,6 @@ AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const O
 void AdamW::zero_gradients() {
   torch::NoGradGuard no_grad;
   for (const Slot& slot : slots_) slot.gradient.zero_();
-}
-
-void AdamW::collect_gradients() {
-  torch::NoGradGuard no_grad;
-  for (Slot& slot : slots_) {
-    if (!slot.mixed() || !slot.parameter.grad().defined()) continue;
-    slot.gradient.add_(slot.parameter.grad());
-    slot.parameter.mutable_grad().reset();
-  }
 }
 
 Tensor AdamW::gradient(const std::string& name) const { return slot(name).gradient; }

@@ -16,7 +16,7 @@ Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
 std::vector<ops::AttentionSegment> attention_segments(const std::vector<data::Segment>& segments) {
   std::vector<ops::AttentionSegment> out;
   for (const data::Segment& segment : segments) {
-    out.push_back({segment.begin, segment.length, segment.prefix_begin, segment.prefix_length});
+    out.push_back({segment.begin, segment.length, segment.parent});
   }
   return out;
 }

@@ -89,7 +89,6 @@ class StepComputation {
         on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_), gradient,
         optimizer_.gradient(policy_.head_weight_name()));
     hidden_CD.backward(head.d_hidden_CD);
-    optimizer_.collect_gradients();
   }
 
   // Loss and derivative of some rows of a micro-batch that are closed under the objective's locality.

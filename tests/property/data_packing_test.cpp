@@ -1,12 +1,17 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
 #include <numeric>
+#include <set>
 
 #include "ddro/data/packed_batch.h"
 #include "unit/data/example_sets.h"
 
 namespace ddro::data {
 namespace {
+
+constexpr std::int64_t kShareNothing = std::numeric_limits<std::int64_t>::max();
 
 // What a model sees of one row of a batch: the tokens and positions that its completion tokens can attend to,
 // in order.
@@ -24,14 +29,17 @@ const Segment& segment_at(const PackedBatch& batch, std::int64_t token) {
 
 SeenRow seen_from(const PackedBatch& batch, std::int64_t last_token) {
   SeenRow seen;
-  const auto append = [&](std::int64_t begin, std::int64_t end) {
-    seen.ids.insert(seen.ids.end(), batch.ids_T.begin() + begin, batch.ids_T.begin() + end);
-    seen.positions.insert(seen.positions.end(), batch.positions_T.begin() + begin,
+  const auto prepend = [&](std::int64_t begin, std::int64_t end) {
+    seen.ids.insert(seen.ids.begin(), batch.ids_T.begin() + begin, batch.ids_T.begin() + end);
+    seen.positions.insert(seen.positions.begin(), batch.positions_T.begin() + begin,
                           batch.positions_T.begin() + end);
   };
   const Segment& own = segment_at(batch, last_token);
-  append(own.prefix_begin, own.prefix_begin + own.prefix_length);
-  append(own.begin, last_token + 1);
+  prepend(own.begin, last_token + 1);
+  for (std::int64_t i = own.parent; i >= 0; i = batch.segments[static_cast<size_t>(i)].parent) {
+    const Segment& ancestor = batch.segments[static_cast<size_t>(i)];
+    prepend(ancestor.begin, ancestor.begin + ancestor.length);
+  }
   return seen;
 }
 
@@ -55,10 +63,13 @@ void expect_row(const PackedBatch& batch, size_t index, const EncodedSequence& s
 
 void expect_tiling(const PackedBatch& batch) {
   std::int64_t next = 0;
-  for (const Segment& segment : batch.segments) {
+  for (size_t i = 0; i < batch.segments.size(); ++i) {
+    const Segment& segment = batch.segments[i];
     ASSERT_EQ(segment.begin, next);
     ASSERT_GT(segment.length, 0);
-    ASSERT_LE(segment.prefix_begin + segment.prefix_length, segment.begin);
+    ASSERT_LT(segment.parent, static_cast<std::int64_t>(i));
+    const Segment parent = segment.parent < 0 ? Segment{} : batch.segments[static_cast<size_t>(segment.parent)];
+    ASSERT_EQ(segment.prefix_length, parent.prefix_length + parent.length);
     next += segment.length;
   }
   ASSERT_EQ(next, static_cast<std::int64_t>(batch.ids_T.size()));
@@ -141,9 +152,9 @@ TEST(PackingLaws, NothingIsLostRepeatedOrReordered) {
     const std::vector<std::int64_t> order =
         random_permutation(static_cast<std::int64_t>(set.examples.size()), seed, 99);
     for (const std::int64_t tokens : {1, 20, 31, 60, 1000}) {
-      for (const bool share : {true, false}) {
-        SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << tokens << " tokens, share " << share);
-        const PackOptions options{tokens, share};
+      for (const std::int64_t shared : {std::int64_t{1}, std::int64_t{8}, kShareNothing}) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << tokens << " tokens, from " << shared);
+        const PackOptions options{tokens, shared};
         const StepPlan plan = plan_step(set, order, options);
         ASSERT_NO_FATAL_FAILURE(expect_lossless(set, plan, options));
         const StepPlan again = plan_step(set, order, options);
@@ -156,12 +167,59 @@ TEST(PackingLaws, NothingIsLostRepeatedOrReordered) {
   }
 }
 
+// Sequences over two ids have beginnings of every kind in common, whole sequences among them.
+Dataset tangled_set(std::uint64_t seed) {
+  Dataset set;
+  for (std::uint64_t i = 0; i < 24; ++i) {
+    EncodedSequence sequence;
+    const auto length = static_cast<size_t>(random_between(2, 9, seed, i));
+    for (size_t t = 0; t < length; ++t)
+      sequence.ids.push_back(static_cast<text::TokenId>(random_between(0, 1, seed, 1000 + i * 16 + t)));
+    sequence.completion_start = random_between(1, static_cast<std::int64_t>(length) - 1, seed, 500 + i);
+    sequence.row_class = i % 2 == 0 ? RowClass::kChosen : RowClass::kRejected;
+    EncodedExample example;
+    example.row = static_cast<std::int64_t>(i);
+    example.sequences = {sequence};
+    set.examples.push_back(example);
+  }
+  return set;
+}
+
+TEST(PackingLaws, EveryCommonBeginningStandsOnce) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    const Dataset set = tangled_set(seed);
+    std::set<std::vector<text::TokenId>> beginnings;
+    for (const EncodedExample& example : set.examples) {
+      const auto& ids = example.sequences[0].ids;
+      for (auto end = ids.begin() + 1; end <= ids.end(); ++end) beginnings.insert({ids.begin(), end});
+    }
+    const std::vector<std::int64_t> order = random_permutation(24, seed, 3);
+    for (const std::int64_t shared : {std::int64_t{1}, std::int64_t{3}, kShareNothing}) {
+      const PackOptions options{1000, shared};
+      const StepPlan plan = plan_step(set, order, options);
+      ASSERT_EQ(plan.micro_batches.size(), 1u);
+      ASSERT_NO_FATAL_FAILURE(expect_lossless(set, plan, options));
+      if (shared == 1) EXPECT_EQ(plan.packed_tokens, static_cast<std::int64_t>(beginnings.size()));
+      if (shared == kShareNothing) EXPECT_EQ(plan.packed_tokens, plan.counts.tokens);
+      for (const Segment& segment : plan.micro_batches[0].segments) {
+        const bool is_parent = std::any_of(
+            plan.micro_batches[0].segments.begin(), plan.micro_batches[0].segments.end(),
+            [&](const Segment& other) {
+              return other.parent >= 0 && &plan.micro_batches[0].segments[static_cast<size_t>(other.parent)] == &segment;
+            });
+        if (is_parent) EXPECT_GE(segment.length, std::min<std::int64_t>(shared, 3));
+      }
+    }
+  }
+}
+
 TEST(PackingLaws, PairsStayTogetherWhereTheyFit) {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     const Dataset set = random_set(seed, true);
     const std::vector<std::int64_t> order =
         random_permutation(static_cast<std::int64_t>(set.examples.size()), seed, 99);
-    const StepPlan plan = plan_step(set, order, {60, true});  // a pair has at most 80 tokens
+    const StepPlan plan = plan_step(set, order, {60, 1});  // a pair has at most 80 tokens
     for (const PackedBatch& batch : plan.micro_batches) {
       for (size_t i = 0; i < batch.rows.size(); ++i) {
         const EncodedExample& example = set.examples[static_cast<size_t>(batch.rows[i].example)];

@@ -61,8 +61,8 @@ inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelConfig& c
   return models::make_causal_lm(config, tiny_weights(config, seed), options);
 }
 
-// `num_pairs` pairs (every third one with prompts that differ, so that nothing is shared), or twice as many
-// single completions, of random ids, lengths and weights.
+// `num_pairs` pairs (every third one with prompts that differ), or twice as many single completions, of random ids,
+// lengths and weights. Three of four prompts begin with the same five ids.
 inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::uint64_t seed) {
   torch::manual_seed(seed);
   const auto random = [](std::int64_t low, std::int64_t high) {
@@ -75,8 +75,10 @@ inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::ui
   };
   data::Dataset dataset;
   dataset.kind = paired ? data::RowKind::kPaired : data::RowKind::kUnpaired;
+  const std::vector<text::TokenId> beginning = ids(5);
   for (std::int64_t i = 0; i < num_pairs; ++i) {
-    const std::vector<text::TokenId> prompt = ids(random(1, 9));
+    std::vector<text::TokenId> prompt = ids(random(1, 9));
+    if (i % 4 != 3) prompt.insert(prompt.begin(), beginning.begin(), beginning.end());
     std::vector<data::EncodedSequence> sequences;
     for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
       data::EncodedSequence sequence;

@@ -10,14 +10,14 @@
 
 namespace ddro::data {
 
-// A run of packed tokens that attends causally to itself and, before that, to all of its prefix. A prompt
-// shared by two completions is one segment (no prefix), each completion's own tokens are another with the
-// prompt as prefix.
+// A run of packed tokens that attends causally to itself and, before that, to all of `parent` and of what `parent`
+// attends to. What sequences of a batch have in common at their beginning (a template's system message, the prompt of
+// several completions) is one segment; where they part, each goes on in segments of its own.
 struct Segment {
   std::int64_t begin = 0;
   std::int64_t length = 0;
-  std::int64_t prefix_begin = 0;
-  std::int64_t prefix_length = 0;
+  std::int64_t parent = -1;        // index of an earlier segment; -1 at a sequence's beginning
+  std::int64_t prefix_length = 0;  // tokens of its ancestors
 };
 
 // One completion of the batch: a row of the loss.
@@ -32,7 +32,7 @@ struct BatchRow {
 
 struct PackedBatch {
   std::vector<std::int64_t> ids_T;
-  std::vector<std::int64_t> positions_T;  // restart at 0 with each sequence; a shared prompt counts once
+  std::vector<std::int64_t> positions_T;  // of each token in its sequence, from 0
   std::vector<Segment> segments;          // tile [0, T) in order
   // Completion tokens, row by row: the hidden state at logit_positions_C[c] predicts targets_C[c].
   std::vector<std::int64_t> logit_positions_C;
@@ -55,16 +55,19 @@ struct StepPlan {
   StepCounts counts;
   std::vector<PackedBatch> micro_batches;
   std::int64_t packed_tokens = 0;   // what the model runs over
-  std::int64_t unshared_pairs = 0;  // pairs whose prompts have different ids, so that nothing is shared
+  std::int64_t unshared_pairs = 0;  // pairs whose prompts have different ids
 };
 
 struct PackOptions {
   std::int64_t micro_batch_tokens = 8192;
-  bool share_prompts = true;
+  // Common beginnings shorter than this are computed for each sequence: a segment of its own costs more. Above every
+  // length: nothing is shared.
+  std::int64_t min_shared_tokens = 8;
 };
 
 // First-fit in the order of `examples`, pairs kept together where they fit; a row longer than
-// micro_batch_tokens is a micro-batch of its own. Deterministic.
+// micro_batch_tokens is a micro-batch of its own. Only a pair's common prompt counts once against the budget, so that
+// a batch with more in common is smaller than the budget allows. Deterministic.
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
 

@@ -11,14 +11,12 @@
 
 namespace ddro::ops {
 
-// Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of
-// [prefix_begin, prefix_begin + prefix_length), the beginning of an earlier segment that has no prefix
-// itself.
+// Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of `parent`, an
+// earlier segment, and of all that `parent` attends to: segments are the nodes of a prefix tree.
 struct AttentionSegment {
   std::int64_t begin = 0;
   std::int64_t length = 0;
-  std::int64_t prefix_begin = 0;
-  std::int64_t prefix_length = 0;
+  std::int64_t parent = -1;  // index of a segment; -1: none
 };
 
 // Segments of similar shape that run as one batched call, padded to the longest: B segments of Q queries and
@@ -40,6 +38,8 @@ class AttentionLayout {
   AttentionLayout(std::vector<AttentionSegment> segments, at::Device device);
 
   const std::vector<AttentionSegment>& segments() const { return segments_; }
+  // Tokens of a segment's ancestors.
+  std::int64_t prefix_length(size_t segment) const { return prefix_lengths_[segment]; }
   std::int64_t num_tokens() const { return num_tokens_; }
   std::int64_t max_query_length() const { return max_query_; }
   std::int64_t max_key_length() const { return max_key_; }
@@ -56,7 +56,11 @@ class AttentionLayout {
   Tensor output_indices_T;
 
  private:
+  void append_prefix(size_t segment, std::vector<std::int64_t>& packed_indices) const;
+  AttentionGroup make_group(const std::vector<size_t>& members, at::Device device) const;
+
   std::vector<AttentionSegment> segments_;
+  std::vector<std::int64_t> prefix_lengths_;
   std::int64_t num_tokens_ = 0;
   std::int64_t max_query_ = 0;
   std::int64_t max_key_ = 0;

@@ -18,9 +18,9 @@ class AdamW {
   // `initial`: weights at the precision of the model folder, from which the masters start.
   AdamW(const models::CausalLm& model, const NamedTensors& initial, const OptimizerOptions& options);
 
-  // Gradients of a step add up in the masters' type over any number of backward passes.
+  // Gradients of a step add up in the masters' type over any number of backward passes: each parameter's grad() is
+  // its accumulator.
   void zero_gradients();
-  void collect_gradients();  // after each backward; moves what autograd left in short types
   Tensor gradient(const std::string& name) const;  // accumulator of one parameter, to add to directly
   double gradient_norm() const;                    // 2-norm over all parameters
   // Decoupled weight decay (none for norms and biases), bias-corrected moments. `gradient_scale` multiplies

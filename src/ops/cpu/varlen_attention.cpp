@@ -20,8 +20,8 @@ constexpr std::int64_t kMaxGroupArea = std::int64_t{1} << 22;
 
 // A contiguous run of sorted segments costs its padded area plus one call: the cheapest cut into runs, by
 // dynamic programming over where the last run begins.
-void partition(const std::vector<AttentionSegment>& segments, const std::vector<std::int64_t>& sorted,
-               std::vector<std::vector<std::int64_t>>& groups) {
+void partition(const std::vector<SegmentShape>& shapes, const std::vector<size_t>& sorted,
+               std::vector<std::vector<size_t>>& groups) {
   const size_t count = sorted.size();
   std::vector<std::int64_t> best(count + 1, std::numeric_limits<std::int64_t>::max());
   std::vector<size_t> start(count + 1, 0);
@@ -30,9 +30,9 @@ void partition(const std::vector<AttentionSegment>& segments, const std::vector<
     std::int64_t queries = 0;
     std::int64_t keys = 0;
     for (size_t begin = end; begin-- > 0;) {
-      const AttentionSegment& segment = segments[static_cast<size_t>(sorted[begin])];
-      queries = std::max(queries, segment.length);
-      keys = std::max(keys, segment.prefix_length + segment.length);
+      const SegmentShape& shape = shapes[sorted[begin]];
+      queries = std::max(queries, shape.query_length);
+      keys = std::max(keys, shape.key_length);
       const std::int64_t area = static_cast<std::int64_t>(end - begin) * queries * keys;
       if (area > kMaxGroupArea && end - begin > 1) break;
       if (best[begin] + area + kCallCost < best[end]) {
@@ -76,20 +76,18 @@ Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_
 
 }  // namespace
 
-std::vector<std::vector<std::int64_t>> plan_attention_groups(const std::vector<AttentionSegment>& segments) {
-  std::vector<std::int64_t> plain, prefixed;
-  for (size_t i = 0; i < segments.size(); ++i) {
-    (segments[i].prefix_length > 0 ? prefixed : plain).push_back(static_cast<std::int64_t>(i));
+std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<SegmentShape>& shapes) {
+  std::vector<size_t> plain, prefixed;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    (shapes[i].key_length > shapes[i].query_length ? prefixed : plain).push_back(i);
   }
-  std::vector<std::vector<std::int64_t>> groups;
+  std::vector<std::vector<size_t>> groups;
   for (auto* kind : {&plain, &prefixed}) {
-    std::stable_sort(kind->begin(), kind->end(), [&](std::int64_t a, std::int64_t b) {
-      const AttentionSegment& left = segments[static_cast<size_t>(a)];
-      const AttentionSegment& right = segments[static_cast<size_t>(b)];
-      return std::pair(left.prefix_length + left.length, left.length) <
-             std::pair(right.prefix_length + right.length, right.length);
+    std::stable_sort(kind->begin(), kind->end(), [&](size_t a, size_t b) {
+      return std::pair(shapes[a].key_length, shapes[a].query_length) <
+             std::pair(shapes[b].key_length, shapes[b].query_length);
     });
-    partition(segments, *kind, groups);
+    partition(shapes, *kind, groups);
   }
   return groups;
 }

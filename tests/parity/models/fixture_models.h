@@ -55,10 +55,9 @@ struct Packed {
   std::vector<ops::AttentionSegment> segments;
   std::vector<Sequence> places;
 
-  void add_segment(const Sequence& tokens, std::int64_t first_position, ops::AttentionSegment prefix) {
-    prefix.begin = static_cast<std::int64_t>(ids.size());
-    prefix.length = static_cast<std::int64_t>(tokens.size());
-    segments.push_back(prefix);
+  void add_segment(const Sequence& tokens, std::int64_t first_position, std::int64_t parent) {
+    segments.push_back(
+        {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(tokens.size()), parent});
     for (size_t i = 0; i < tokens.size(); ++i) {
       ids.push_back(tokens[i]);
       positions.push_back(first_position + static_cast<std::int64_t>(i));
@@ -69,13 +68,14 @@ struct Packed {
     Sequence place;
     for (size_t i = 0; i < tokens.size(); ++i) place.push_back(static_cast<std::int64_t>(ids.size() + i));
     places.push_back(place);
-    add_segment(tokens, 0, {});
+    add_segment(tokens, 0, -1);
   }
 
   // Several sequences whose first `shared` tokens are the same.
   void add_sharing(const std::vector<Sequence>& sequences, std::int64_t shared) {
     const auto begin = static_cast<std::int64_t>(ids.size());
-    add_segment(Sequence(sequences[0].begin(), sequences[0].begin() + shared), 0, {});
+    const auto parent = static_cast<std::int64_t>(segments.size());
+    add_segment(Sequence(sequences[0].begin(), sequences[0].begin() + shared), 0, -1);
     for (const Sequence& tokens : sequences) {
       Sequence place;
       for (std::int64_t i = 0; i < shared; ++i) place.push_back(begin + i);
@@ -83,7 +83,7 @@ struct Packed {
         place.push_back(static_cast<std::int64_t>(ids.size() + i) - shared);
       }
       places.push_back(place);
-      add_segment(Sequence(tokens.begin() + shared, tokens.end()), shared, {0, 0, begin, shared});
+      add_segment(Sequence(tokens.begin() + shared, tokens.end()), shared, parent);
     }
   }
 };

@@ -54,7 +54,7 @@ Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence&
   const auto length = static_cast<std::int64_t>(sequence.ids.size());
   std::vector<std::int64_t> ids(sequence.ids.begin(), sequence.ids.end());
   const Tensor ids_T = torch::tensor(ids, at::kLong);
-  const ops::AttentionLayout layout({{0, length, 0, 0}}, at::kCPU);
+  const ops::AttentionLayout layout({{0, length}}, at::kCPU);
   models::ModelInput input;
   input.ids_T = ids_T;
   input.positions_T = torch::arange(length, at::kLong);
@@ -146,16 +146,18 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const Gradients in_type = composed(*policy, *reference, dataset, *objective);
 
   std::int64_t whole = 0, pieces = 0, single = 0;
-  const auto run = [&](std::int64_t tokens, bool share, std::int64_t* count) {
+  const auto run = [&](std::int64_t tokens, std::int64_t shared, std::int64_t* count) {
     return run_step(*policy, LiveReference(*reference), dataset, *objective,
-                    {.micro_batch_tokens = tokens, .share_prompts = share}, count);
+                    {.micro_batch_tokens = tokens, .min_shared_tokens = shared}, count);
   };
-  expect_equal(run(1 << 20, true, &whole), expected, in_type, c.tolerance, "one micro-batch, shared prompts");
-  expect_equal(run(1 << 20, false, nullptr), expected, in_type, c.tolerance,
-               "one micro-batch, separate prompts");
-  expect_equal(run(40, true, &pieces), expected, in_type, c.tolerance, "several micro-batches");
+  expect_equal(run(1 << 20, 1, &whole), expected, in_type, c.tolerance,
+               "one micro-batch, all beginnings shared");
+  expect_equal(run(1 << 20, 4, nullptr), expected, in_type, c.tolerance, "one micro-batch, long beginnings");
+  expect_equal(run(1 << 20, 1 << 20, nullptr), expected, in_type, c.tolerance,
+               "one micro-batch, nothing shared");
+  expect_equal(run(40, 1, &pieces), expected, in_type, c.tolerance, "several micro-batches");
   // Pairs are split over micro-batches here, and each micro-batch holds one class only.
-  expect_equal(run(1, true, &single), expected, in_type, c.tolerance, "one row a micro-batch");
+  expect_equal(run(1, 1, &single), expected, in_type, c.tolerance, "one row a micro-batch");
   EXPECT_EQ(whole, 1);
   EXPECT_GT(pieces, 2);
   EXPECT_EQ(single, 16);

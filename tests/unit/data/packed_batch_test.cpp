@@ -17,8 +17,7 @@ using testing::ElementsAre;
 
 std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
   std::vector<std::array<std::int64_t, 4>> result;
-  for (const Segment& s : batch.segments)
-    result.push_back({s.begin, s.length, s.prefix_begin, s.prefix_length});
+  for (const Segment& s : batch.segments) result.push_back({s.begin, s.length, s.parent, s.prefix_length});
   return result;
 }
 std::vector<std::int64_t> step_rows_of(const PackedBatch& batch) {
@@ -36,12 +35,12 @@ using S = std::array<std::int64_t, 4>;
 TEST(PlanStep, SharesThePromptOfAPair) {
   // Ids 1 2 3 | 4 5 chosen, 1 2 3 | 9 rejected.
   const Dataset set = SetBuilder().pair(3, 2, 1).build();
-  const StepPlan plan = plan_all(set, {100, true});
+  const StepPlan plan = plan_all(set, {100, 1});
   ASSERT_EQ(plan.micro_batches.size(), 1u);
   const PackedBatch& batch = plan.micro_batches[0];
   EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 9));
   EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 3));
-  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, 0, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, -1, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 2));
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
   EXPECT_THAT(batch.row_offsets, ElementsAre(0, 2, 3));
@@ -56,18 +55,43 @@ TEST(PlanStep, SharesThePromptOfAPair) {
 
 TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
   const Dataset different = SetBuilder().pair(3, 2, 1, 1.0, false).build();
-  const StepPlan plan = plan_all(different, {100, true});
+  const StepPlan plan = plan_all(different, {100, 1});
   const PackedBatch& batch = plan.micro_batches[0];
   EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
   EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 0, 1, 2, 3));
-  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 5, -1, 0}, S{5, 4, -1, 0}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 7));
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
   EXPECT_EQ(plan.unshared_pairs, 1);
 
-  const StepPlan unshared = plan_all(SetBuilder().pair(3, 2, 1).build(), {100, false});
-  EXPECT_THAT(segments_of(unshared.micro_batches[0]), ElementsAre(S{0, 5, 0, 0}, S{5, 4, 0, 0}));
+  const StepPlan unshared = plan_all(SetBuilder().pair(3, 2, 1).build(), {100, 4});
+  EXPECT_THAT(segments_of(unshared.micro_batches[0]), ElementsAre(S{0, 5, -1, 0}, S{5, 4, -1, 0}));
   EXPECT_EQ(unshared.unshared_pairs, 0);
+}
+
+TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
+  Dataset set = SetBuilder().pair(4, 1, 1).pair(4, 2, 1).single(5, 1, RowClass::kChosen).build();
+  const auto put = [&](size_t example, size_t sequence, std::vector<text::TokenId> ids) {
+    set.examples[example].sequences[sequence].ids = std::move(ids);
+  };
+  put(0, 0, {1, 2, 3, 4, 20});
+  put(0, 1, {1, 2, 3, 4, 21});
+  put(1, 0, {1, 2, 3, 9, 30, 31});
+  put(1, 1, {1, 2, 3, 9, 32});
+  put(2, 0, {1, 2, 3, 9, 30, 31});  // a row that begins as another pair's completion does, and ends there
+  const StepPlan plan = plan_all(set, {100, 1});
+  const PackedBatch& batch = plan.micro_batches[0];
+  EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 20, 21, 9, 30, 31, 32));
+  EXPECT_THAT(batch.positions_T, ElementsAre(0, 1, 2, 3, 4, 4, 3, 4, 5, 4));
+  EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, -1, 0}, S{3, 1, 0, 3}, S{4, 1, 1, 4}, S{5, 1, 1, 4},
+                                              S{6, 1, 0, 3}, S{7, 2, 4, 4}, S{9, 1, 4, 4}));
+  EXPECT_THAT(batch.logit_positions_C, ElementsAre(3, 3, 6, 7, 6, 7));
+  EXPECT_THAT(batch.targets_C, ElementsAre(20, 21, 30, 31, 32, 31));
+  EXPECT_THAT(batch.row_offsets, ElementsAre(0, 1, 2, 4, 5, 6));
+
+  const StepPlan long_ones_only = plan_all(set, {100, 3});
+  EXPECT_THAT(segments_of(long_ones_only.micro_batches[0]),
+              ElementsAre(S{0, 3, -1, 0}, S{3, 2, 0, 3}, S{5, 2, 0, 3}, S{7, 3, 0, 3}, S{10, 2, 0, 3}));
 }
 
 TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
@@ -78,7 +102,7 @@ TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
                           .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
                           .single(1, 2, RowClass::kRejected)
                           .build();
-  const StepPlan plan = plan_all(set, {10, true});
+  const StepPlan plan = plan_all(set, {10, 1});
   ASSERT_EQ(plan.micro_batches.size(), 3u);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 2));
   EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(1, 4));
@@ -87,18 +111,18 @@ TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
 
 TEST(PlanStep, SplitsAPairOnlyWhenItDoesNotFit) {
   const Dataset set = SetBuilder().pair(4, 3, 3).pair(4, 4, 3).build();  // 10 and 11 shared tokens
-  const StepPlan plan = plan_all(set, {10, true});
+  const StepPlan plan = plan_all(set, {10, 1});
   ASSERT_EQ(plan.micro_batches.size(), 3u);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1));
   EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(2));
   EXPECT_THAT(step_rows_of(plan.micro_batches[2]), ElementsAre(3));
-  EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, 0, 0}));
+  EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, -1, 0}));
   EXPECT_EQ(plan.micro_batches[1].rows[0].partner, 3);
   EXPECT_EQ(plan.micro_batches[2].rows[0].partner, 2);
 }
 
 TEST(PlanStep, CountsTheWholeStepWithWeights) {
-  const StepPlan pairs = plan_all(SetBuilder().pair(2, 3, 4, 2.0).pair(2, 1, 1, 0.5).build(), {1, true});
+  const StepPlan pairs = plan_all(SetBuilder().pair(2, 3, 4, 2.0).pair(2, 1, 1, 0.5).build(), {1, 1});
   EXPECT_EQ(pairs.counts.chosen, 2.5);
   EXPECT_EQ(pairs.counts.rejected, 2.5);
   EXPECT_EQ(pairs.counts.pairs, 2.5);
@@ -106,9 +130,8 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
   EXPECT_EQ(pairs.counts.rows, 4);
   EXPECT_EQ(pairs.counts.tokens, 5 + 6 + 3 + 3);
   EXPECT_EQ(pairs.micro_batches.size(), 4u);
-  const StepPlan rows =
-      plan_all(SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(),
-               {100, true});
+  const StepPlan rows = plan_all(
+      SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(), {100, 1});
   EXPECT_EQ(rows.counts.chosen, 3.0);
   EXPECT_EQ(rows.counts.rejected, 1.0);
   EXPECT_EQ(rows.counts.pairs, 0.0);
@@ -120,19 +143,19 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
 TEST(PlanStep, NumbersRowsInTheOrderOfTheExamples) {
   const Dataset set = SetBuilder().pair(1, 1, 1).pair(1, 1, 1).build();
   const std::vector<std::int64_t> order = {1, 0};
-  const StepPlan plan = plan_step(set, order, {100, true});
+  const StepPlan plan = plan_step(set, order, {100, 1});
   EXPECT_EQ(plan.examples, order);
   EXPECT_EQ(plan.micro_batches[0].rows[0].example, 1);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1, 2, 3));
-  EXPECT_TRUE(plan_step(set, {}, {100, true}).micro_batches.empty());
+  EXPECT_TRUE(plan_step(set, {}, {100, 1}).micro_batches.empty());
 }
 
 TEST(PlanStep, ChecksItsArguments) {
   const Dataset set = SetBuilder().pair(1, 1, 1).build();
   const std::vector<std::int64_t> first = {0};
-  EXPECT_THROW(plan_step(set, first, {0, true}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, true}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, true}), Error);
+  EXPECT_THROW(plan_step(set, first, {0, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, 1}), Error);
 }
 
 std::vector<std::int64_t> step_rows_of(const SetPlan& plan, std::int64_t index) {
@@ -149,7 +172,7 @@ TEST(SetPlan, TakesTheLongestFirstAndFillsOneBatchAfterTheOther) {
                           .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
                           .single(1, 3, RowClass::kRejected)
                           .build();
-  const SetPlan plan(set, {10, true});  // 12 | 6 + 4 | 4 + 2
+  const SetPlan plan(set, {10, 1});  // 12 | 6 + 4 | 4 + 2
   ASSERT_EQ(plan.num_micro_batches(), 3);
   EXPECT_THAT(step_rows_of(plan, 0), ElementsAre(3));
   EXPECT_THAT(step_rows_of(plan, 1), ElementsAre(1, 2));
@@ -164,8 +187,8 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
                  1.0 + static_cast<double>(i % 3), i % 4 != 0);
   }
   const Dataset set = builder.build();
-  const SetPlan plan(set, {40, true});
-  const StepPlan whole = plan_all(set, {1 << 20, true});
+  const SetPlan plan(set, {40, 1});
+  const StepPlan whole = plan_all(set, {1 << 20, 1});
   EXPECT_EQ(plan.counts().rows, whole.counts.rows);
   EXPECT_EQ(plan.counts().tokens, whole.counts.tokens);
   EXPECT_EQ(plan.counts().pairs, whole.counts.pairs);
@@ -181,7 +204,7 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
       EXPECT_EQ(row.step_row, 2 * row.example + row.sequence);
       if (examples.empty() || examples.back() != row.example) examples.push_back(row.example);
     }
-    const StepPlan same = plan_step(set, examples, {40, true});
+    const StepPlan same = plan_step(set, examples, {40, 1});
     ASSERT_EQ(same.micro_batches.size(), 1u);
     EXPECT_EQ(same.micro_batches[0].ids_T, batch.ids_T);
     EXPECT_EQ(same.micro_batches[0].positions_T, batch.positions_T);
@@ -193,7 +216,7 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
 }
 
 TEST(SetPlan, OfNoExamplesHasNoMicroBatches) {
-  EXPECT_EQ(SetPlan(Dataset(), {10, true}).num_micro_batches(), 0);
+  EXPECT_EQ(SetPlan(Dataset(), {10, 1}).num_micro_batches(), 0);
 }
 
 // First-fit over as many micro-batches would take minutes.
@@ -203,7 +226,7 @@ TEST(SetPlan, CutsALargeSetInNoTime) {
     builder.single(1, random_between(1, 9, 1, i), RowClass::kChosen);
   const Dataset set = builder.build();
   const std::clock_t start = std::clock();
-  const SetPlan plan(set, {12, true});
+  const SetPlan plan(set, {12, 1});
   EXPECT_GT(plan.num_micro_batches(), 80'000);
   EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 2);
 }

@@ -15,7 +15,7 @@ class CausalLmTest : public testing::Test {
     return make_causal_lm(parse_model_config(config_, "tiny"), tensors_, options);
   }
   Tensor hidden(const CausalLm& model) {
-    const ops::AttentionLayout layout({{0, 3, 0, 0}, {3, 2, 0, 3}}, at::kCPU);
+    const ops::AttentionLayout layout({{0, 3}, {3, 2, 0}}, at::kCPU);
     const Tensor ids = at::tensor({1, 2, 3, 4, 5}, at::kLong),
                  positions = at::tensor({0, 1, 2, 3, 4}, at::kLong);
     return model.hidden({ids, positions, &layout, at::tensor({4, 0, 4}, at::kLong)});

@@ -1,4 +1,4 @@
-// rms_norm, swiglu and rotary against scalar code, and their gradients against central differences.
+// rms_norm and rotary against scalar code, and their gradients against central differences.
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -6,7 +6,6 @@
 
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
-#include "ddro/ops/swiglu.h"
 #include "unit/ops/gradcheck.h"
 
 namespace ddro::ops {
@@ -38,17 +37,6 @@ TEST_P(Elementwise, RmsNorm) {
   }
 }
 
-TEST_P(Elementwise, SwiGlu) {
-  const Tensor gate = random({3, GetParam()}), up = random({3, GetParam()});
-  const Tensor y = swiglu(gate, up);
-  for (std::int64_t row = 0; row < 3; ++row) {
-    for (std::int64_t i = 0; i < GetParam(); ++i) {
-      const double g = gate[row][i].item<double>();
-      EXPECT_NEAR(y[row][i].item<double>(), g / (1 + std::exp(-g)) * up[row][i].item<double>(), 1e-14);
-    }
-  }
-}
-
 TEST_P(Elementwise, Rotary) {
   const std::int64_t half = GetParam();
   const Tensor x = random({3, 2, 2 * half}), angle = random({3, 1, half}).repeat({1, 1, 2});
@@ -72,7 +60,6 @@ TEST(ElementwiseGradients, EqualCentralDifferences) {
   const auto leaf = [](at::IntArrayRef shape) { return random(shape).requires_grad_(); };
   test::expect_gradients([](const auto& x) { return rms_norm(x[0], x[1], 1e-3); },
                          {leaf({3, 2, 5}), leaf({5})});
-  test::expect_gradients([](const auto& x) { return swiglu(x[0], x[1]); }, {leaf({3, 4}), leaf({3, 4})});
   const Tensor angle = random({3, 1, 2}).repeat({1, 1, 2});
   test::expect_gradients([&](const auto& x) { return rotary(x[0], angle.cos(), angle.sin()); },
                          {leaf({3, 2, 4})});

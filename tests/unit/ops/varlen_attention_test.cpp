@@ -20,15 +20,18 @@ Segments make_segments(const std::vector<std::pair<std::int64_t, int>>& lengths_
   Segments segments;
   std::int64_t begin = 0;
   for (const auto& [length, prefix] : lengths_and_prefixes) {
-    AttentionSegment segment{begin, length, 0, 0};
-    if (prefix >= 0) {
-      segment.prefix_begin = segments[static_cast<size_t>(prefix)].begin;
-      segment.prefix_length = segments[static_cast<size_t>(prefix)].length;
-    }
-    segments.push_back(segment);
+    segments.push_back({begin, length, prefix});
     begin += length;
   }
   return segments;
+}
+
+// Packed indices of the tokens that the end of a segment sees, in order.
+std::vector<std::int64_t> visible(const Segments& segments, const AttentionSegment& segment) {
+  std::vector<std::int64_t> seen;
+  if (segment.parent >= 0) seen = visible(segments, segments[static_cast<size_t>(segment.parent)]);
+  for (std::int64_t i = 0; i < segment.length; ++i) seen.push_back(segment.begin + i);
+  return seen;
 }
 
 std::int64_t count_tokens(const Segments& segments) { return segments.back().begin + segments.back().length; }
@@ -41,15 +44,16 @@ Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   auto O = out.accessor<double, 3>();
   const std::int64_t heads_per_group = q.size(1) / k.size(1);
   for (const AttentionSegment& segment : segments) {
+    const std::vector<std::int64_t> seen = visible(segments, segment);
+    const std::int64_t prefix_length = static_cast<std::int64_t>(seen.size()) - segment.length;
     for (std::int64_t i = 0; i < segment.length; ++i) {
-      const std::int64_t query = segment.prefix_length + i;
+      const std::int64_t query = prefix_length + i;
       for (std::int64_t head = 0; head < q.size(1); ++head) {
         const std::int64_t group = head / heads_per_group;
         double total = 0;
         for (std::int64_t key = std::max<std::int64_t>(0, window > query ? 0 : query - window + 1);
              key <= query; ++key) {
-          const std::int64_t at = key < segment.prefix_length ? segment.prefix_begin + key
-                                                              : segment.begin + key - segment.prefix_length;
+          const std::int64_t at = seen[static_cast<size_t>(key)];
           double score = 0;
           for (std::int64_t c = 0; c < q.size(2); ++c)
             score += Q[segment.begin + i][head][c] * K[at][group][c];
@@ -77,7 +81,7 @@ Inputs make_inputs(std::int64_t tokens, std::int64_t heads, std::int64_t groups,
 }
 
 const Segments kMixed =
-    make_segments({{1, -1}, {31, -1}, {32, 1}, {33, 1}, {1, 1}, {33, -1}, {32, -1}, {2, 0}, {17, 5}});
+    make_segments({{1, -1}, {31, -1}, {32, 1}, {33, 1}, {1, 1}, {33, -1}, {32, -1}, {2, 0}, {17, 5}, {5, 2}, {33, 9}});
 
 class VarlenAttention : public testing::TestWithParam<std::tuple<int, std::int64_t>> {};
 
@@ -109,7 +113,7 @@ TEST(VarlenAttentionLong, WindowsAndPrefixesBeyondTheKernelsBlocks) {
 }
 
 TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
-  const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}, {5, -1}});
+  const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}, {5, -1}, {2, 1}});
   for (const std::int64_t window : {kNoWindow, std::int64_t{3}}) {
     Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
     const AttentionLayout layout(segments, at::kCPU);
@@ -120,22 +124,20 @@ TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
 }
 
 TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
-  Segments segments;
-  for (std::int64_t i = 0; i < 30; ++i) segments.push_back({0, i % 3 == 0 ? 40 + i : 20 + i, 0, 0});
-  std::int64_t begin = 0;
-  for (AttentionSegment& segment : segments) {
-    segment.begin = begin;
-    begin += segment.length;
+  std::vector<SegmentShape> shapes;
+  for (std::int64_t i = 0; i < 30; ++i) {
+    const std::int64_t length = i % 3 == 0 ? 40 + i : 20 + i;
+    shapes.push_back({length, length});
   }
-  segments.push_back({begin, 2000, 0, 0});
-  const auto groups = plan_attention_groups(segments);
-  std::set<std::int64_t> seen;
+  shapes.push_back({2000, 2000});
+  const auto groups = plan_attention_groups(shapes);
+  std::set<size_t> seen;
   size_t largest = 0;
   for (const auto& group : groups) {
     largest = std::max(largest, group.size());
-    for (const std::int64_t member : group) EXPECT_TRUE(seen.insert(member).second);
+    for (const size_t member : group) EXPECT_TRUE(seen.insert(member).second);
   }
-  EXPECT_EQ(seen.size(), segments.size());
+  EXPECT_EQ(seen.size(), shapes.size());
   EXPECT_GE(largest, 8u);
   const auto of_long =
       std::find_if(groups.begin(), groups.end(), [](const auto& group) { return group.back() == 30; });
@@ -145,15 +147,15 @@ TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
 
 TEST(AttentionLayoutChecks, SegmentsThatDoNotFit) {
   const auto make = [](Segments segments) { return AttentionLayout(std::move(segments), at::kCPU); };
-  EXPECT_THROW(make({{1, 4, 0, 0}}), Error);                              // does not begin at 0
-  EXPECT_THROW(make({{0, 4, 0, 0}, {5, 1, 0, 0}}), Error);                // a hole
-  EXPECT_THROW(make({{0, 0, 0, 0}}), Error);                              // empty
-  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, 5}}), Error);                // longer than its prefix segment
-  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 1, 2}}), Error);                // not its beginning
-  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 4, 2}}), Error);                // itself
-  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, -1}}), Error);               // negative
-  EXPECT_THROW(make({{0, 4, 0, 0}, {4, 2, 0, 4}, {6, 1, 4, 2}}), Error);  // a prefix of a prefix
-  EXPECT_EQ(make({{0, 4, 0, 0}, {4, 2, 0, 3}}).max_key_length(), 5);
+  EXPECT_THROW(make({{1, 4}}), Error);                // does not begin at 0
+  EXPECT_THROW(make({{0, 4}, {5, 1}}), Error);        // a hole
+  EXPECT_THROW(make({{0, 0}}), Error);                // empty
+  EXPECT_THROW(make({{0, 4}, {4, 2, 1}}), Error);     // its own parent
+  EXPECT_THROW(make({{0, 4}, {4, 2, 2}, {6, 1}}), Error);  // a later one
+  EXPECT_THROW(make({{0, 4}, {4, 2, -2}}), Error);
+  const AttentionLayout chain = make({{0, 4}, {4, 2, 0}, {6, 3, 1}});
+  EXPECT_EQ(chain.max_key_length(), 9);
+  EXPECT_EQ(chain.prefix_length(2), 6);
   EXPECT_EQ(make({}).num_tokens(), 0);
 }
 

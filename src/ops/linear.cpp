@@ -1,0 +1,117 @@
+#include "ddro/ops/linear.h"
+
+#include <torch/torch.h>
+
+#include "ddro/base/error.h"
+#include "ops/add_product.h"
+
+namespace ddro::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Autograd takes an input that may be absent as an optional.
+std::optional<Tensor> if_defined(const Tensor& tensor) {
+  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
+}
+
+// The weight's gradient for autograd: undefined once it is added in place.
+Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
+  if (!weight.grad().defined()) return at::mm(d_y.t(), x);
+  add_product(weight.grad(), d_y.t(), x);
+  return {};
+}
+
+class Linear : public torch::autograd::Function<Linear> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight,
+                        const std::optional<Tensor>& bias) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["biased"] = bias.has_value();
+    return at::linear(x, weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::NoGradGuard no_grad;
+    const auto saved = ctx->get_saved_variables();
+    const Tensor& d_y = grads[0];
+    Tensor d_x, d_weight, d_bias;
+    if (ctx->needs_input_grad(0)) d_x = at::mm(d_y, saved[1]);
+    if (ctx->needs_input_grad(1)) d_weight = weight_gradient(saved[1], d_y, saved[0]);
+    if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(2)) d_bias = d_y.sum(0);
+    return {d_x, d_weight, d_bias};
+  }
+};
+
+class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& gate, const Tensor& up, const Tensor& weight,
+                        const std::optional<Tensor>& bias) {
+    ctx->save_for_backward({gate, up, weight});
+    ctx->saved_data["biased"] = bias.has_value();
+    return at::linear(at::silu(gate).mul_(up), weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::NoGradGuard no_grad;
+    const auto saved = ctx->get_saved_variables();
+    const Tensor& gate = saved[0];
+    const Tensor& up = saved[1];
+    const Tensor& weight = saved[2];
+    const Tensor& d_y = grads[0];
+    const Tensor activation = at::silu(gate);
+    Tensor d_weight, d_bias;
+    if (ctx->needs_input_grad(2)) d_weight = weight_gradient(weight, d_y, activation * up);
+    if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(3)) d_bias = d_y.sum(0);
+    const Tensor d_product = at::mm(d_y, weight);
+    const Tensor d_gate = at::silu_backward(d_product * up, gate);
+    return {d_gate, activation.mul_(d_product), d_weight, d_bias};
+  }
+};
+
+class Embedding : public torch::autograd::Function<Embedding> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& weight, const Tensor& ids) {
+    ctx->save_for_backward({weight, ids});
+    return weight.index_select(0, ids);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::NoGradGuard no_grad;
+    const auto saved = ctx->get_saved_variables();
+    const Tensor& weight = saved[0];
+    Tensor sum = weight.grad().defined() ? weight.grad() : at::zeros_like(weight);
+    sum.index_put_({saved[1]}, grads[0].to(sum.scalar_type()), /*accumulate=*/true);
+    return {weight.grad().defined() ? Tensor() : sum, Tensor()};
+  }
+};
+
+}  // namespace
+
+void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
+  if (sum.scalar_type() == b.scalar_type()) {
+    sum.addmm_(a, b);
+  } else if (sum.is_cuda() && sum.scalar_type() == at::kFloat) {
+    at::addmm_out(sum, sum, a, b, at::kFloat);
+  } else {
+    sum.add_(at::mm(a, b));
+  }
+}
+
+Tensor linear(const Tensor& x_TD, const Tensor& weight_ED, const Tensor& bias_E) {
+  DDRO_CHECK(x_TD.dim() == 2, "linear takes a row a token");
+  return Linear::apply(x_TD, weight_ED, if_defined(bias_E));
+}
+
+Tensor swiglu_linear(const Tensor& gate_TF, const Tensor& up_TF, const Tensor& weight_EF,
+                     const Tensor& bias_E) {
+  DDRO_CHECK(gate_TF.dim() == 2, "swiglu_linear takes a row a token");
+  return SwiGluLinear::apply(gate_TF, up_TF, weight_EF, if_defined(bias_E));
+}
+
+Tensor embedding(const Tensor& weight_VD, const Tensor& ids_T) {
+  return Embedding::apply(weight_VD, ids_T);
+}
+
+}  // namespace ddro::ops
