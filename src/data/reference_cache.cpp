@@ -144,8 +144,10 @@ void ReferenceCache::read() {
   }
 }
 
-void ReferenceCache::add(const ReferenceRecord& record) {
-  if (index_.emplace(record.row, records_.size()).second) records_.push_back(record);
+bool ReferenceCache::add(const ReferenceRecord& record) {
+  const bool is_new = index_.emplace(record.row, records_.size()).second;
+  if (is_new) records_.push_back(record);
+  return is_new;
 }
 
 std::optional<double> ReferenceCache::find(const EncodedSequence& sequence) const {
@@ -182,17 +184,17 @@ ReferenceCacheWriter::ReferenceCacheWriter(ReferenceCache& cache, std::uint64_t 
   file_.emplace(path, DurableFile::Mode::kAppend);
 }
 
-void ReferenceCacheWriter::append(std::span<const ReferenceRecord> records) {
+size_t ReferenceCacheWriter::append(std::span<const ReferenceRecord> records) {
   std::string bytes;
   for (const ReferenceRecord& record : records) {
     DDRO_CHECK(std::isfinite(record.logp) && record.num_tokens > 0, "a record that would not be read back");
-    bytes += encode(record);
+    if (cache_.add(record)) bytes += encode(record);
   }
   failpoint("reference_cache.append");
   file_->write(bytes);
   failpoint("reference_cache.appended");
   cache_.num_bytes_ += bytes.size();
-  for (const ReferenceRecord& record : records) cache_.add(record);
+  return bytes.size() / kRecordBytes;
 }
 
 }  // namespace ddro::data

@@ -120,12 +120,10 @@ class CacheFill {
                           " is not finite; got " + printable(logp[i]) +
                           "; the model's weights are broken, or the numbers overflow in model.dtype");
       }
-      if (cache_.find(sequence)) continue;
       records.push_back(
           {data::row_hash(sequence), logp[i], static_cast<std::uint32_t>(sequence.num_completion_tokens())});
     }
-    writer_.append(records);
-    written_ += static_cast<std::int64_t>(records.size());
+    written_ += static_cast<std::int64_t>(writer_.append(records));
     tokens_ += static_cast<std::int64_t>(batch.ids_T.size());
     progress_.update(++done_, tokens_per_second());
     report();

@@ -59,7 +59,7 @@ class ReferenceCache {
   };
 
   void read();
-  void add(const ReferenceRecord& record);
+  bool add(const ReferenceRecord& record);  // false: has the row
 
   std::filesystem::path path_;
   Json key_;
@@ -81,8 +81,9 @@ class ReferenceCacheWriter {
   // Error(kSave), also when the disk has no room for `num_expected` records.
   ReferenceCacheWriter(ReferenceCache& cache, std::uint64_t num_expected);
 
-  // One write for all of them; they count as written from then on. Error(kSave): the file stays valid.
-  void append(std::span<const ReferenceRecord> records);
+  // Writes, in one go, those whose rows the cache does not have, and returns their number. Error(kSave): the
+  // file stays valid, `cache` is not to be used any more.
+  size_t append(std::span<const ReferenceRecord> records);
   void sync() { file_->sync(); }
 
  private:

@@ -99,14 +99,14 @@ TEST(ReferenceCache, IsWrittenAsDocumented) {
 TEST(ReferenceCache, FindsWhatWasWrittenInThisAndInLaterReadings) {
   const TemporaryFolder folder;
   const Dataset set = five_rows();
-  ReferenceCache cache(folder / "deep/er", kKey);
+  ReferenceCache cache(folder.path() / "deep/er", kKey);
   EXPECT_EQ(cache.size(), 0u);
-  EXPECT_FALSE(std::filesystem::exists(folder / "deep")) << "reading has written something";
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "deep")) << "reading has written something";
   const FileLock lock(reference_cache_lock(cache.path()));
   ReferenceCacheWriter writer(cache, 3);
-  writer.append(std::vector{record(set, 0), record(set, 1)});
+  EXPECT_EQ(writer.append(std::vector{record(set, 0), record(set, 1), record(set, 0)}), 2u);
   writer.append(std::vector{record(set, 2)});
-  for (const ReferenceCache& reading : {cache, ReferenceCache(folder / "deep/er", kKey)}) {
+  for (const ReferenceCache& reading : {cache, ReferenceCache(folder.path() / "deep/er", kKey)}) {
     EXPECT_EQ(reading.size(), 3u);
     EXPECT_EQ(reading.num_bytes(), kHeader + 3 * kRecord);
     EXPECT_EQ(reading.find(row(set, 1)), -3.0);
@@ -223,7 +223,7 @@ TEST(ReferenceCache, RefusesFilesThatAreNotItsOwn) {
   write_file_atomic(reference_cache_path(folder.path(), other), good);
   EXPECT_THAT(message_of(ErrorKind::kModel, [&] { ReferenceCache(folder.path(), other); }),
               AllOf(HasSubstr("is of another reference"), HasSubstr("abc"), HasSubstr("xyz")));
-  EXPECT_THAT(message_of(ErrorKind::kModel, [&] { ReferenceCache(folder / "none"); }),
+  EXPECT_THAT(message_of(ErrorKind::kModel, [&] { ReferenceCache(folder.path() / "none"); }),
               HasSubstr("cannot be opened"));
 }
 
@@ -243,7 +243,7 @@ TEST(ReferenceCache, RefusesARecordOfAnotherLength) {
 
 TEST(ReferenceCache, IsLockedAgainstASecondWriter) {
   const TemporaryFolder folder;
-  const auto lock_path = reference_cache_lock(reference_cache_path(folder / "new", kKey));
+  const auto lock_path = reference_cache_lock(reference_cache_path(folder.path() / "new", kKey));
   FileLock lock(lock_path);
   ASSERT_TRUE(lock.try_lock());
   EXPECT_TRUE(ended_well(in_child([&] {
