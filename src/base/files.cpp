@@ -102,6 +102,10 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
+void MappedFile::release_pages() const {
+  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+}
+
 DurableFile::DurableFile(const std::filesystem::path& path, Mode mode) : path_(path) {
   const bool is_new = mode == Mode::kNew;
   descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : O_APPEND), 0666);

@@ -17,7 +17,9 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_eval_command(app);
   add_score_command(app);
+  add_generate_command(app);
   add_export_command(app);
+  add_report_command(app);
   add_loss_command(app);
   add_tokenize_command(app);
   add_config_command(app);

@@ -8,6 +8,7 @@
 #include "ddro/base/json.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/text/model_text.h"
+#include "ddro/train/memory_estimate.h"
 
 namespace ddro::cli {
 namespace {
@@ -105,8 +106,9 @@ void run_inspect_model(const std::string& name) {
   print_text(path, text);
   print_line("checkpoint  " + gigabytes(checkpoint_bytes(n, at::kFloat)) + " on disk");
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    print_line("training    " + gigabytes(training_bytes(n, dtype, false)) + " in " + dtype_label(dtype) +
-               ", " + gigabytes(training_bytes(n, dtype, true)) + " with a reference; activations on top");
+    print_line("training    " + gigabytes(train::weight_bytes(n, dtype, false)) + " in " +
+               dtype_label(dtype) + ", " + gigabytes(train::weight_bytes(n, dtype, true)) +
+               " with a reference; activations on top");
   }
 }
 

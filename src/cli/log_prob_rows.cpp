@@ -28,15 +28,23 @@ class RowParser {
     }
     if (paired) {
       const auto first = static_cast<std::int64_t>(rows.size());
-      rows.push_back(loss_row("chosen_logp", "ref_chosen_logp", true));
-      rows.push_back(loss_row("rejected_logp", "ref_rejected_logp", false));
+      rows.push_back(loss_row("chosen_logp", "ref_chosen_logp", "chosen_num_tokens", true));
+      rows.push_back(loss_row("rejected_logp", "ref_rejected_logp", "rejected_num_tokens", false));
       rows[static_cast<size_t>(first)].partner = first + 1;
       rows[static_cast<size_t>(first) + 1].partner = first;
     } else {
       const auto label = row_.find("label");
       if (label == row_.end() || !label->is_boolean()) fail("\"label\" is missing or not true or false");
-      rows.push_back(loss_row("logp", "ref_logp", label->get<bool>()));
+      rows.push_back(loss_row("logp", "ref_logp", "num_tokens", label->get<bool>()));
     }
+  }
+
+  losses::LossRow mismatched_row() const {
+    losses::LossRow row;
+    row.logp = number("kl_logp");
+    row.ref_logp = number("ref_kl_logp");
+    row.weight = weight();
+    return row;
   }
 
  private:
@@ -56,19 +64,32 @@ class RowParser {
     return absent && !needs_reference_ ? 0 : number(name);
   }
 
-  losses::LossRow loss_row(const char* logp, const char* ref_logp, bool chosen) const {
+  double weight() const {
+    if (!row_.contains("weight")) return 1;
+    const double weight = number("weight");
+    if (!(weight > 0))
+      fail("\"weight\" is out of range; got " + printable(weight) + ", expected a number above 0");
+    return weight;
+  }
+
+  // The field `name`, else num_tokens, else 1.
+  std::int64_t tokens(const char* name) const {
+    const char* field = row_.contains(name) ? name : "num_tokens";
+    if (!row_.contains(field)) return 1;
+    const Json& count = row_.at(field);
+    if (!count.is_number_integer() || count < 1)
+      fail(std::string("\"") + field + "\" is not an integer of at least 1");
+    return count.get<std::int64_t>();
+  }
+
+  losses::LossRow loss_row(const char* logp, const char* ref_logp, const char* num_tokens,
+                           bool chosen) const {
     losses::LossRow row;
     row.logp = number(logp);
     row.ref_logp = reference(ref_logp);
     row.chosen = chosen;
-    if (row_.contains("weight")) row.weight = number("weight");
-    if (!(row.weight > 0))
-      fail("\"weight\" is out of range; got " + printable(row.weight) + ", expected a number above 0");
-    if (row_.contains("num_tokens")) {
-      const Json& count = row_.at("num_tokens");
-      if (!count.is_number_integer() || count < 1) fail("\"num_tokens\" is not an integer of at least 1");
-      row.num_tokens = count.get<std::int64_t>();
-    }
+    row.weight = weight();
+    row.num_tokens = tokens(num_tokens);
     return row;
   }
 
@@ -79,20 +100,22 @@ class RowParser {
 
 }  // namespace
 
-std::vector<losses::LossRow> read_log_prob_rows(const std::string& path, bool needs_reference) {
+LogProbRows read_log_prob_rows(const std::string& path, bool needs_reference, bool needs_mismatched) {
   const std::string name = printable(path, 400);
   const std::string content = read_file(path);
-  std::vector<losses::LossRow> rows;
+  LogProbRows result;
   std::string_view rest = content;
   for (int line = 1; !rest.empty(); ++line) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view text = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    RowParser(text, name + ":" + std::to_string(line), needs_reference).append_to(rows);
+    const RowParser parser(text, name + ":" + std::to_string(line), needs_reference);
+    parser.append_to(result.rows);
+    if (needs_mismatched) result.mismatched.push_back(parser.mismatched_row());
   }
-  if (rows.empty()) throw input_error("[" + name + "] holds no rows");
-  return rows;
+  if (result.rows.empty()) throw input_error("[" + name + "] holds no rows");
+  return result;
 }
 
 }  // namespace ddro::cli

@@ -37,8 +37,11 @@ void print_rows(const std::vector<losses::LossRow>& rows, const std::vector<doub
 
 void run_loss(const LossOptions& options) {
   const losses::ObjectiveOptions objective_options = config::load_objective(options.overrides);
-  const auto rows = read_log_prob_rows(options.data, losses::needs_reference(objective_options.loss_type));
-  const losses::BatchCounts counts = losses::batch_counts(rows);
+  const losses::LossTypes& types = objective_options.loss_type;
+  const auto [rows, mismatched] =
+      read_log_prob_rows(options.data, losses::needs_reference(types), losses::needs_mismatched(types));
+  losses::BatchCounts counts = losses::batch_counts(rows);
+  counts.kl = losses::kl_estimate(mismatched);
   const double data_alpha = counts.chosen / (counts.chosen + counts.rejected);
   const auto objective = losses::make_objective(objective_options, data_alpha);
   std::vector<double> row_loss(rows.size());
@@ -47,13 +50,14 @@ void run_loss(const LossOptions& options) {
   print_rows(rows, row_loss, dloss_dlogp);
   double loss = 0;
   for (const double part : row_loss) loss += part;
-  print_line(Json({{"loss", loss},
-                   {"loss_type", losses::loss_name(objective_options.loss_type)},
-                   {"alpha", objective->alpha()},
-                   {"chosen", counts.chosen},
-                   {"rejected", counts.rejected},
-                   {"pairs", counts.pairs}})
-                 .dump());
+  Json total = {{"loss", loss},
+                {"loss_type", losses::loss_name(types)},
+                {"alpha", objective->alpha()},
+                {"chosen", counts.chosen},
+                {"rejected", counts.rejected},
+                {"pairs", counts.pairs}};
+  if (objective->needs_mismatched()) total["kl"] = counts.kl;
+  print_line(total.dump());
 }
 
 }  // namespace
@@ -63,8 +67,10 @@ void add_loss_command(CLI::App& app) {
   command->footer(
       "Rows are {chosen_logp, rejected_logp, ref_chosen_logp, ref_rejected_logp} or {logp, ref_logp, label}, "
       "with optional\n"
-      "num_tokens and weight. The file is one effective batch. Each row's line gives its part of the loss "
-      "(the parts sum\n"
+      "num_tokens (chosen_num_tokens, rejected_num_tokens; 1 where absent) and weight; for kto also kl_logp "
+      "and "
+      "ref_kl_logp.\n"
+      "The file is one effective batch. Each row's line gives its part of the loss (the parts sum\n"
       "to the loss) and the derivative of the whole loss with respect to its log-probabilities; the last "
       "line gives the\n"
       "loss and the class counts.");

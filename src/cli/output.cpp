@@ -3,8 +3,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "ddro/base/error.h"
+#include "ddro/base/files.h"
 
 namespace ddro::cli {
 namespace {
@@ -27,6 +29,27 @@ void print_line(std::string_view text) {
 
 void flush_output() {
   if (std::fflush(stdout) != 0) fail(errno);
+}
+
+void check_out(const std::string& out) {
+  const std::filesystem::path path = out;
+  const std::string name = printable(out, 400);
+  std::error_code ignored;
+  if (!out.empty() &&
+      !std::filesystem::is_directory(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
+    throw input_error("[--out] the folder of " + name + " does not exist");
+  }
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    throw input_error("[--out] " + name + " exists and is not a regular file");
+  }
+}
+
+void write_result(const std::string& out, std::string_view text) {
+  if (out.empty()) {
+    print(text);
+  } else {
+    write_file_atomic(out, text);
+  }
 }
 
 }  // namespace ddro::cli

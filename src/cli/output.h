@@ -3,6 +3,7 @@
 #pragma once
 
 #include <exception>
+#include <string>
 #include <string_view>
 
 namespace ddro::cli {
@@ -15,5 +16,10 @@ class OutputClosed : public std::exception {
 void print(std::string_view text);
 void print_line(std::string_view text);
 void flush_output();
+
+// For a command's option --out, empty for standard output. check_out: Error(kInput) for a place that no file
+// can have, before the work rather than after it. write_result: the file, atomic, or standard output.
+void check_out(const std::string& out);
+void write_result(const std::string& out, std::string_view text);
 
 }  // namespace ddro::cli

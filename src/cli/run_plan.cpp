@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -12,6 +13,7 @@
 #include "ddro/base/log.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"
+#include "ddro/train/memory_estimate.h"
 #include "ddro/train/schedule.h"
 #include "ddro/train/trainer.h"
 
@@ -46,6 +48,44 @@ std::string describe_set(const std::string& name, const data::Dataset& dataset) 
          percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
 }
 
+// Of an epoch's steps (the first hundred of a long one) the one with the largest micro-batch.
+data::StepPlan largest_step(const config::RunConfig& config, const data::Dataset& dataset) {
+  const data::StratifiedSampler sampler(dataset, config.train.train_batch_size,
+                                        static_cast<std::uint64_t>(config.train.seed));
+  const auto size = [](const data::StepPlan& plan) {
+    size_t largest = 0;
+    for (const data::PackedBatch& batch : plan.micro_batches) largest = std::max(largest, batch.ids_T.size());
+    return largest;
+  };
+  data::StepPlan result;
+  data::SamplerState at;
+  for (; at.epoch == 0 && at.step_in_epoch < 100; at = sampler.next(at)) {
+    data::StepPlan plan =
+        data::plan_step(dataset, sampler.step(at), {.micro_batch_tokens = config.train.micro_batch_tokens});
+    if (size(plan) > size(result)) result = std::move(plan);
+  }
+  return result;
+}
+
+std::string describe_memory(const config::RunConfig& config, const LoadedRun& run, bool live_reference) {
+  train::MemoryModel model;
+  model.config = run.base_model.config;
+  model.num_parameters = num_parameters(run.base_model);
+  model.dtype = run.dtype;
+  model.device = run.device;
+  model.live_reference = live_reference;
+  model.gradient_checkpointing = config.model.gradient_checkpointing;
+  for (const auto& [name, tensor] : run.base_model.tensors)
+    model.mapped_bytes += static_cast<double>(tensor.nbytes());
+  const train::MemoryEstimate estimate = train::estimate_memory(model, largest_step(config, run.train_set));
+  std::string text = "memory: " + gigabytes(estimate.peak()) + " at most: " + gigabytes(estimate.weights) +
+                     " weights, gradients and moments" + (live_reference ? ", reference" : "") + ", " +
+                     gigabytes(estimate.activations) + " activations, " + gigabytes(estimate.head) +
+                     " logits";
+  if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
+  return text + "\n";
+}
+
 }  // namespace
 
 Json read_run_record(const std::filesystem::path& output_dir) {
@@ -78,8 +118,13 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
   run.eval_sets = load_eval_sets(config, run.text, now);
   if (losses::needs_pairs(config.objective.loss_type) && run.train_set.kind != data::RowKind::kPaired) {
-    throw input_error(std::string("[objective.loss_type] ") + losses::loss_name(config.objective.loss_type) +
+    throw input_error("[objective.loss_type] " + losses::loss_name(config.objective.loss_type) +
                       " needs pairs; data.train_files holds single completions; use ddro or rdro");
+  }
+  if (losses::needs_mismatched(config.objective.loss_type) && config.train.train_batch_size < 2) {
+    throw input_error("[train.train_batch_size] " + losses::loss_name(config.objective.loss_type) +
+                      " scores completions under the prompts of other examples of the step; got 1, expected "
+                      "at least 2");
   }
   run.objective = losses::make_objective(config.objective, data_alpha(run.train_set));
   if (std::fabs(run.objective->alpha() - data_alpha(run.train_set)) > kMaxAlphaDistance) {
@@ -101,7 +146,7 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.steps_per_epoch = sampler.steps_per_epoch();
   run.one_class_steps = sampler.one_class_steps();
   run.total_steps = train::num_total_steps(config.train, run.steps_per_epoch);
-  if (run.one_class_steps > 0 && config.objective.loss_type == losses::LossType::kDdro &&
+  if (run.one_class_steps > 0 && losses::uses_option(config.objective, "stabilizer") &&
       config.objective.stabilizer == losses::Stabilizer::kNnbd) {
     throw input_error("[objective.stabilizer] nnbd needs both classes in every step; " +
                       std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) +
@@ -127,10 +172,11 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
           "\n" + describe_reference_cache(config, run);
   text += "data:\n" + describe_set("train", run.train_set);
   for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
-  text += "objective: " + std::string(losses::loss_name(config.objective.loss_type));
+  text += "objective: " + losses::loss_name(config.objective.loss_type);
   if (std::isfinite(run.objective->alpha())) text += ", alpha " + format("%.6g", run.objective->alpha());
-  if (std::isfinite(run.objective->cap_log_ratio())) {
-    text += ", capped above log-ratio " + format("%.4g", run.objective->cap_log_ratio());
+  if (const double cap = run.objective->cap_log_ratio({}); std::isfinite(cap)) {
+    text += ", capped above log-ratio " + format("%.4g", cap);
+    if (!config.objective.max_weight) text += " at first";
   }
   text += "\nsteps: " + std::to_string(run.total_steps) + " of " +
           std::to_string(config.train.train_batch_size) + " examples, " +
@@ -146,10 +192,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
-  text +=
-      "memory: " +
-      gigabytes(training_bytes(n, run.dtype, !no_reference && !config.reference.precompute_ref_log_probs)) +
-      " for weights, gradients, moments and reference, activations on top\n";
+  text += describe_memory(config, run, reference_source(config, run) == "live");
   text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
           std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
           config.train.output_dir + "\n";
@@ -157,8 +200,8 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
 }
 
 std::string describe_start(const config::RunConfig& config, const LoadedRun& run) {
-  return std::string(losses::loss_name(config.objective.loss_type)) + ", " + std::to_string(run.total_steps) +
-         " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
+  return losses::loss_name(config.objective.loss_type) + ", " + std::to_string(run.total_steps) + " steps, " +
+         dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
          std::to_string(at::get_num_threads()) + " threads";
 }
 

@@ -61,6 +61,12 @@ std::shared_ptr<const train::ReferenceLogProbs> table(const data::ReferenceCache
   return std::make_shared<train::ReferenceTable>(train::reference_table(cache, set));
 }
 
+// Whether the objective reads the reference, and of the run's rows alone.
+bool is_cached(const config::RunConfig& config, const LoadedRun& run) {
+  return config.reference.precompute_ref_log_probs && run.objective->reads_reference() &&
+         !run.objective->needs_mismatched();
+}
+
 // Waits until no other process writes the cache.
 void acquire(FileLock& lock, const data::ReferenceCache& cache, const train::StopFlag& stop) {
   for (bool told = false; !lock.try_lock(); told = true) {
@@ -105,7 +111,7 @@ void complete_cache(data::ReferenceCache& cache, const config::RunConfig& config
 
 // What freed tensors have left with the allocators, and the mapped weights.
 void give_back_memory(const LoadedRun& run) {
-  models::release_pages(run.reference_folder());
+  run.reference_folder().release_pages();
   malloc_trim(0);
   if (run.device.is_cuda()) c10::cuda::CUDACachingAllocator::emptyCache();
 }
@@ -114,7 +120,14 @@ void give_back_memory(const LoadedRun& run) {
 
 RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run) {
   if (!run.objective->reads_reference()) return {nullptr, nullptr, {run.eval_sets.size(), nullptr}};
-  if (!config.reference.precompute_ref_log_probs) return live_reference(run);
+  if (!is_cached(config, run)) {
+    if (config.reference.precompute_ref_log_probs) {
+      log_info(
+          "reference: stays in memory: kto's reference point takes completions under other prompts, which "
+          "change with the order of the rows");
+    }
+    return live_reference(run);
+  }
   data::ReferenceCache cache = open_cache(config, run);
   complete_cache(cache, config, run, all_sets(run));
   give_back_memory(run);
@@ -126,7 +139,7 @@ RunReference prepare_reference(const config::RunConfig& config, const LoadedRun&
 
 RunReference evaluation_reference(const config::RunConfig& config, const LoadedRun& run) {
   if (!run.objective->reads_reference()) return {nullptr, nullptr, {run.eval_sets.size(), nullptr}};
-  if (config.reference.precompute_ref_log_probs) {
+  if (is_cached(config, run)) {
     const data::ReferenceCache cache = open_cache(config, run);
     const train::DatasetList sets = eval_sets(run);
     if (train::coverage(cache, sets).is_complete()) {
@@ -145,11 +158,11 @@ RunReference evaluation_reference(const config::RunConfig& config, const LoadedR
 
 Json reference_source(const config::RunConfig& config, const LoadedRun& run) {
   if (!run.objective->reads_reference()) return nullptr;
-  return config.reference.precompute_ref_log_probs ? "cached" : "live";
+  return is_cached(config, run) ? "cached" : "live";
 }
 
 std::string describe_reference_cache(const config::RunConfig& config, const LoadedRun& run) {
-  if (reference_source(config, run) != "cached") return "";
+  if (!is_cached(config, run)) return "";
   const data::ReferenceCache cache = open_cache(config, run);
   const train::DatasetList sets = all_sets(run);
   const train::ReferenceCoverage now = train::coverage(cache, sets);

@@ -32,6 +32,15 @@ at::Device default_device() {
   return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
 }
 
+models::ComputeDType parse_dtype(const std::string& name) {
+  if (name == "auto") return models::ComputeDType::kAuto;
+  if (name == "float32") return models::ComputeDType::kFloat32;
+  if (name == "bfloat16") return models::ComputeDType::kBFloat16;
+  if (name == "float64") return models::ComputeDType::kFloat64;
+  throw input_error("[--dtype] unknown type \"" + printable(name) +
+                    "\"; known: auto, float32, bfloat16, float64");
+}
+
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
   switch (dtype) {
     case models::ComputeDType::kAuto:

@@ -22,6 +22,9 @@ using NamedDataset = std::pair<std::string, data::Dataset>;
 // The device that training and scoring use: the first CUDA device, or the CPU.
 at::Device default_device();
 
+// The value of an option --dtype: auto, float32, bfloat16 or float64.
+models::ComputeDType parse_dtype(const std::string& name);
+
 // `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 

@@ -5,9 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-
 #include "cli/run_setup.h"
-#include "ddro/base/files.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
@@ -25,15 +23,6 @@ struct ScoreArguments {
   std::int64_t micro_batch_tokens = 8192;
   bool parse_control_tokens = false;
 };
-
-models::ComputeDType parse_dtype(const std::string& name) {
-  if (name == "auto") return models::ComputeDType::kAuto;
-  if (name == "float32") return models::ComputeDType::kFloat32;
-  if (name == "bfloat16") return models::ComputeDType::kBFloat16;
-  if (name == "float64") return models::ComputeDType::kFloat64;
-  throw input_error("[--dtype] unknown type \"" + printable(name) +
-                    "\"; known: auto, float32, bfloat16, float64");
-}
 
 // log pi of every row of a plan, by step_row.
 std::vector<double> score_plan(const models::CausalLm& model, const data::SetPlan& plan,
@@ -84,14 +73,6 @@ std::string score_lines(const data::Dataset& dataset, const std::vector<double>&
   return lines;
 }
 
-// Before the work rather than after it.
-void check_out(const std::filesystem::path& out) {
-  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  if (!out.empty() && !std::filesystem::is_directory(folder)) {
-    throw input_error("[--out] the folder of " + printable(out.string(), 400) + " does not exist");
-  }
-}
-
 void run_score(const ScoreArguments& arguments) {
   parse_dtype(arguments.dtype);
   check_out(arguments.out);
@@ -114,12 +95,7 @@ void run_score(const ScoreArguments& arguments) {
   const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
   std::vector<double> ref_logp;
   if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
-  const std::string lines = score_lines(dataset, logp, ref_logp);
-  if (arguments.out.empty()) {
-    print(lines);
-  } else {
-    write_file_atomic(arguments.out, lines);
-  }
+  write_result(arguments.out, score_lines(dataset, logp, ref_logp));
 }
 
 }  // namespace

@@ -71,14 +71,6 @@ std::int64_t num_parameters(const models::ModelFolder& folder) {
   return count;
 }
 
-double training_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool with_reference) {
-  const auto weights = static_cast<double>(at::elementSize(dtype));
-  const double master = dtype == at::kDouble ? 8 : 4;
-  const double separate_master = weights < master ? master : 0;
-  const double bytes = weights + separate_master + 3 * master + (with_reference ? weights : 0);
-  return bytes * static_cast<double>(num_parameters);
-}
-
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype) {
   return static_cast<double>(num_parameters) * (dtype == at::kDouble ? 24 : 12);
 }

@@ -31,10 +31,6 @@ std::vector<std::string> data_remarks(const data::DatasetReport& report);
 
 std::int64_t num_parameters(const models::ModelFolder& folder);
 
-// Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
-// weights, gradients, both moments, and a reference's weights if there is one.
-double training_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool with_reference);
-
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype);
 
 }  // namespace ddro::cli

@@ -198,7 +198,7 @@ void run_train(const TrainArguments& arguments) {
                           .identity = identity},
                          {config.train, config.optimizer, config.eval, config.checkpoint, config.logging},
                          resume_from);
-  if (reference.model == nullptr) models::release_pages(run.base_model);  // policy and masters are copies
+  run.base_model.release_pages();
   trainer.run();
   folder.write_end(run.total_steps,
                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -67,10 +67,17 @@ std::string yaml_value(double value) {
 std::string yaml_value(const std::optional<double>& value) { return value ? yaml_value(*value) : "auto"; }
 std::string yaml_value(const std::optional<std::string>& value) { return value ? yaml_text(*value) : "null"; }
 
-std::string yaml_value(const std::vector<std::string>& values) {
+template <typename T>
+std::string yaml_value(const std::vector<T>& values) {
   std::string out;
-  for (const std::string& value : values) out += (out.empty() ? "" : ", ") + yaml_text(value);
+  for (const T& value : values) out += (out.empty() ? "" : ", ") + yaml_value(value);
   return "[" + out + "]";
+}
+
+std::string yaml_value(const losses::LossTypes& types) {
+  std::vector<std::string> names;
+  for (const losses::LossType type : types.all) names.push_back(losses::loss_name(type));
+  return names.size() == 1 ? yaml_value(names.front()) : yaml_value(names);
 }
 
 std::string yaml_value(const std::map<std::string, std::string>& values) {

@@ -37,15 +37,6 @@ struct EnumNames<data::OnBadRow> {
   static constexpr std::array<EnumName<E>, 2> kNames = {{{"error", E::kError}, {"drop", E::kDrop}}};
 };
 template <>
-struct EnumNames<losses::LossType> {
-  using E = losses::LossType;
-  static constexpr std::array<EnumName<E>, 5> kNames = {{{"ddro", E::kDdro},
-                                                         {"rdro", E::kRdro},
-                                                         {"sigmoid", E::kSigmoid},
-                                                         {"dpo", E::kSigmoid},
-                                                         {"sft", E::kSft}}};
-};
-template <>
 struct EnumNames<losses::Generator> {
   using E = losses::Generator;
   static constexpr std::array<EnumName<E>, 4> kNames = {
@@ -62,6 +53,14 @@ struct EnumNames<losses::ClassReduction> {
   using E = losses::ClassReduction;
   static constexpr std::array<EnumName<E>, 2> kNames = {
       {{"class_mean", E::kClassMean}, {"pooled", E::kPooled}}};
+};
+template <>
+struct EnumNames<losses::FDivergence> {
+  using E = losses::FDivergence;
+  static constexpr std::array<EnumName<E>, 4> kNames = {{{"reverse_kl", E::kReverseKl},
+                                                         {"forward_kl", E::kForwardKl},
+                                                         {"js_divergence", E::kJsDivergence},
+                                                         {"alpha_divergence", E::kAlphaDivergence}}};
 };
 template <>
 struct EnumNames<train::Schedule> {
@@ -113,16 +112,31 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("chat_template", o.chat_template, "file with a Jinja template; null: the model folder's own");
   });
   visitor.section("objective", config.objective, [](auto& o, auto& field) {
-    field("loss_type", o.loss_type, "ddro | rdro | sigmoid (= dpo) | sft");
+    field("loss_type", o.loss_type,
+          "ddro | rdro | sigmoid (= dpo) | ipo | simpo | orpo | kto | sft | ... (docs/objectives.md); a "
+          "list: added up");
+    field("loss_weights", o.loss_weights, "of several losses, in their order; empty: 1 each");
     field("alpha", o.alpha,
           "mixture weight of preferred data, in (0, 1); auto: n+/(n+ + n-) of the training rows");
     field("generator", o.generator, "logistic | kl | lsif | basu (ddro)");
     field("basu_power", o.basu_power, "power b > 0 of the basu generator");
     field("stabilizer", o.stabilizer, "cap | nnbd | none (ddro)");
     field("max_weight", o.max_weight,
-          "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance");
+          "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance; auto: grows "
+          "with the rows seen");
     field("class_reduction", o.class_reduction, "class_mean | pooled (ddro, rdro)");
-    field("beta", o.beta, "inverse temperature (sigmoid)");
+    field("beta", o.beta, "inverse temperature (all but ddro, rdro, sft)");
+    field("label_smoothing", o.label_smoothing,
+          "assumed share of swapped labels, below 0.5 (sigmoid, robust, exo_pair, simpo, cpo)");
+    field("f_divergence_type", o.f_divergence_type,
+          "reverse_kl | forward_kl | js_divergence | alpha_divergence (sigmoid)");
+    field("f_alpha_divergence_coef", o.f_alpha_divergence_coef, "of alpha_divergence; not 1");
+    field("discopop_tau", o.discopop_tau, "temperature of the mixing weight (discopop)");
+    field("simpo_gamma", o.simpo_gamma, "margin that a pair should have (simpo)");
+    field("cpo_alpha", o.cpo_alpha,
+          "weight of the likelihood term (simpo, cpo); auto: 0 for simpo, 1 for cpo");
+    field("desirable_weight", o.desirable_weight, "of preferred rows (kto, apo_zero_unpaired)");
+    field("undesirable_weight", o.undesirable_weight, "of unpreferred rows (kto, apo_zero_unpaired)");
   });
   visitor.section("train", config.train, [](auto& o, auto& field) {
     field("output_dir", o.output_dir, "folder of everything the run leaves");
@@ -159,7 +173,7 @@ void visit_fields(Config& config, Visitor& visitor) {
   });
   visitor.section("logging", config.logging, [](auto& o, auto& field) {
     field("logging_steps", o.logging_steps, "optimizer steps between lines of the log");
-    field("report_to", o.report_to, "list of metric sinks: jsonl");
+    field("report_to", o.report_to, "list of metric sinks: jsonl (always), tensorboard");
   });
   visitor.section("distributed", config.distributed,
                   [](auto& o, auto& field) { field("backend", o.backend, "auto | none"); });

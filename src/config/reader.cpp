@@ -60,6 +60,16 @@ void refuse_unbuilt(const Source& source) {
   if (const auto why = unbuilt_value(source.key, source.node.text)) source.fail(*why);
 }
 
+template <typename T>
+void read_list(const Source& source, std::vector<T>& out) {
+  refuse_unbuilt(source);
+  if (source.node.kind != YamlNode::Kind::kList) source.wrong_type("a list: [FIRST, SECOND, ...]");
+  out.clear();
+  for (const YamlNode& item : source.node.items) {
+    read_value(Source{item, source.key, source.place}, out.emplace_back());
+  }
+}
+
 }  // namespace
 
 void Source::fail(const std::string& what) const { throw input_error("[" + place + " " + key + "] " + what); }
@@ -124,12 +134,20 @@ void read_value(const Source& source, std::optional<std::string>& out) {
   }
 }
 
-void read_value(const Source& source, std::vector<std::string>& out) {
-  refuse_unbuilt(source);
-  if (source.node.kind != YamlNode::Kind::kList) source.wrong_type("a list: [FIRST, SECOND, ...]");
-  out.clear();
+void read_value(const Source& source, std::vector<std::string>& out) { read_list(source, out); }
+void read_value(const Source& source, std::vector<double>& out) { read_list(source, out); }
+
+void read_value(const Source& source, losses::LossTypes& out) {
+  const auto losses = losses::loss_names();
+  std::vector<std::string> names;
+  for (const auto& [name, type] : losses) names.push_back(name);
+  out.all.clear();
+  if (source.node.kind != YamlNode::Kind::kList) {
+    out.all.push_back(losses[read_choice(source, names)].second);
+    return;
+  }
   for (const YamlNode& item : source.node.items) {
-    read_value(Source{item, source.key, source.place}, out.emplace_back());
+    out.all.push_back(losses[read_choice(Source{item, source.key, source.place}, names)].second);
   }
 }
 

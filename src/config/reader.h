@@ -31,6 +31,8 @@ void read_value(const Source& source, std::string& out);
 void read_value(const Source& source, std::optional<double>& out);       // `auto`: nullopt
 void read_value(const Source& source, std::optional<std::string>& out);  // null: nullopt
 void read_value(const Source& source, std::vector<std::string>& out);
+void read_value(const Source& source, std::vector<double>& out);
+void read_value(const Source& source, losses::LossTypes& out);  // one, or a list
 void read_value(const Source& source, std::map<std::string, std::string>& out);
 
 // The index of the scalar in `names`.

@@ -68,6 +68,10 @@ std::vector<std::string> expand_patterns(const std::vector<std::string>& pattern
   return paths;
 }
 
+std::string too_long_reason() {
+  return "the line has more than " + std::to_string(kMaxLineBytes >> 20) + " MB";
+}
+
 LineReader::LineReader(const std::string& path, Hasher& hasher)
     : path_(shown_path(path)), hasher_(hasher), file_(std::fopen(path.c_str(), "rb")), buffer_(kBufferBytes) {
   if (!file_) throw input_error("[data] " + path_ + ": cannot be opened; " + std::strerror(errno));

@@ -25,6 +25,9 @@ struct Line {
 
 constexpr size_t kMaxLineBytes = size_t{64} << 20;
 
+// Why a line that is too long cannot be used.
+std::string too_long_reason();
+
 // The lines of one file that are not blank, one after the other, in memory bounded by kMaxLineBytes. A byte
 // order mark at the start is left out. Error(kInput) when the file cannot be read.
 class LineReader {

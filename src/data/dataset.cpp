@@ -48,7 +48,7 @@ struct Outcome {
 Outcome read_row(const Line& line, const TextSource& text, const DataOptions& options) {
   Outcome outcome;
   if (line.too_long) {
-    outcome.encoded.unusable = "the line has more than " + std::to_string(kMaxLineBytes >> 20) + " MB";
+    outcome.encoded.unusable = too_long_reason();
     return outcome;
   }
   try {

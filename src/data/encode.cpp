@@ -60,6 +60,7 @@ class RowEncoder {
       : row_(row), text_(text), options_(options) {}
 
   EncodeResult encode();
+  std::vector<TokenId> encode_prompt();
 
  private:
   [[noreturn]] void refuse(const std::string& problem) const {
@@ -67,10 +68,12 @@ class RowEncoder {
   }
   std::string template_name() const { return "the chat template (" + printable(text_.template_name) + ")"; }
 
+  void require_template() const;
   Passage passage(const Completion& completion);
   Passage rendered_passage(const Json& completion, bool finished);
   void require_beginning(const std::string& beginning, const std::string& whole) const;
   EncodedSide encode_side(const Completion& completion, RowClass row_class);
+  std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
   void end_sequence(const Passage& passage, bool finished, EncodedSequence& sequence) const;
   bool is_end(TokenId id) const {
     return std::find(text_.end_ids.begin(), text_.end_ids.end(), id) != text_.end_ids.end();
@@ -83,17 +86,20 @@ class RowEncoder {
   std::optional<std::string> prompt_text_;  // rendered once for both completions
 };
 
+void RowEncoder::require_template() const {
+  if (text_.render) return;
+  refuse(
+      "a list of messages, but the model folder has no chat template; set data.chat_template, or write "
+      "strings");
+}
+
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
     Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false};
     result.literal = {{0, result.text.size()}};
     return result;
   }
-  if (!text_.render) {
-    refuse(
-        "a list of messages, but the model folder has no chat template; set data.chat_template, or write "
-        "strings");
-  }
+  require_template();
   return rendered_passage(std::get<Json>(completion.content), completion.finished);
 }
 
@@ -155,18 +161,24 @@ EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_c
   return side;
 }
 
+// What the tokenizer puts in front of a string whose tokens do not begin with it.
+std::vector<TokenId> RowEncoder::missing_prefix(const std::vector<TokenId>& ids,
+                                                std::int64_t prompt_length) const {
+  std::vector<TokenId> prefix = text_.tokenizer->prefix_ids();
+  const bool has_prefix = prompt_length >= static_cast<std::int64_t>(prefix.size()) &&
+                          std::equal(prefix.begin(), prefix.end(), ids.begin());
+  if (has_prefix) prefix.clear();
+  return prefix;
+}
+
 // What the tokenizer puts around a string; where a template's output ends.
 void RowEncoder::end_sequence(const Passage& passage, bool finished, EncodedSequence& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
   if (!passage.templated) {
     if (finished && !is_end(ids.back())) ids.push_back(text_.end_ids.front());
-    const std::vector<TokenId> prefix = text_.tokenizer->prefix_ids();
-    const bool has_prefix = sequence.completion_start >= static_cast<std::int64_t>(prefix.size()) &&
-                            std::equal(prefix.begin(), prefix.end(), ids.begin());
-    if (!has_prefix) {
-      ids.insert(ids.begin(), prefix.begin(), prefix.end());
-      sequence.completion_start += static_cast<std::int64_t>(prefix.size());
-    }
+    const std::vector<TokenId> prefix = missing_prefix(ids, sequence.completion_start);
+    ids.insert(ids.begin(), prefix.begin(), prefix.end());
+    sequence.completion_start += static_cast<std::int64_t>(prefix.size());
     return;
   }
   const auto end = std::find_if(ids.begin() + sequence.completion_start, ids.end(),
@@ -237,7 +249,40 @@ EncodeResult RowEncoder::encode() {
   return result;
 }
 
+std::vector<TokenId> RowEncoder::encode_prompt() {
+  Passage passage;
+  if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
+    passage = {*prompt, prompt->size(), {{0, prompt->size()}}, false};
+  } else {
+    require_template();
+    try {
+      text::RenderedText rendered = text_.render(std::get<Json>(row_.prompt), true);
+      passage = {std::move(rendered.text), 0, std::move(rendered.from_messages), true};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      refuse(template_name() + " refuses these messages: " + error.what());
+    }
+  }
+  separate_control_text(*text_.tokenizer, passage.text, passage.literal);
+  if (options_.parse_control_tokens) passage.literal.clear();
+  std::vector<TokenId> ids = text_.tokenizer->encode(passage.text, passage.literal).ids;
+  if (!passage.templated) {
+    const std::vector<TokenId> prefix = missing_prefix(ids, static_cast<std::int64_t>(ids.size()));
+    ids.insert(ids.begin(), prefix.begin(), prefix.end());
+  }
+  if (ids.empty()) refuse("\"prompt\" gives no token, so nothing predicts the first one of a completion");
+  return ids;
+}
+
 }  // namespace
+
+std::vector<TokenId> encode_prompt(const Content& prompt, const std::string& where, const TextSource& text,
+                                   const DataOptions& options) {
+  PreferenceRow row;
+  row.where = where;
+  row.prompt = prompt;
+  return RowEncoder(row, text, options).encode_prompt();
+}
 
 EncodeResult encode_row(const PreferenceRow& row, const TextSource& text, const DataOptions& options) {
   return RowEncoder(row, text, options).encode();

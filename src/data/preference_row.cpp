@@ -47,11 +47,18 @@ bool same_message(const Json& a, const Json& b) { return nlohmann::json(a) == nl
 
 class RowParser {
  public:
-  RowParser(Json fields, const std::string& where) : fields_(std::move(fields)) { row_.where = where; }
-
-  PreferenceRow parse() {
+  RowParser(Json fields, const std::string& where) : fields_(std::move(fields)) {
+    row_.where = where;
     if (!fields_.is_object())
       refuse("a row is a JSON object; got " + shown(fields_) + ", expected one object a line");
+  }
+
+  Content parse_prompt() const {
+    if (!fields_.contains("prompt")) refuse("\"prompt\" is missing; expected a string or a list of messages");
+    return content("prompt");
+  }
+
+  PreferenceRow parse() {
     row_.kind = kind();
     if (row_.kind == RowKind::kPaired) {
       parse_paired();
@@ -253,18 +260,24 @@ class RowParser {
   PreferenceRow row_;
 };
 
-}  // namespace
-
-PreferenceRow parse_row(std::string_view line, const std::string& where) {
+Json parse_fields(std::string_view line, const std::string& where) {
   static const std::string kParser = "row";
-  Json fields;
   try {
-    fields = parse_json(line, kParser, ErrorKind::kInput);
+    return parse_json(line, kParser, ErrorKind::kInput);
   } catch (const Error& error) {
     const std::string problem = error.what();
     throw input_error("[data] " + where + ": " + problem.substr(kParser.size() + 3));
   }
-  return RowParser(std::move(fields), where).parse();
+}
+
+}  // namespace
+
+PreferenceRow parse_row(std::string_view line, const std::string& where) {
+  return RowParser(parse_fields(line, where), where).parse();
+}
+
+Content parse_prompt(std::string_view line, const std::string& where) {
+  return RowParser(parse_fields(line, where), where).parse_prompt();
 }
 
 }  // namespace ddro::data

@@ -6,7 +6,8 @@
 
 namespace ddro::data {
 
-PrefixTree::PrefixTree(std::vector<const std::vector<text::TokenId>*> sequences, std::int64_t min_shared_tokens)
+PrefixTree::PrefixTree(std::vector<const std::vector<text::TokenId>*> sequences,
+                       std::int64_t min_shared_tokens)
     : sequences_(std::move(sequences)),
       min_shared_tokens_(std::max<std::int64_t>(1, min_shared_tokens)),
       order_(sequences_.size()),
@@ -33,7 +34,8 @@ std::int64_t PrefixTree::common_length(size_t first, size_t last) const {
   return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
-// Lays out the sequences at [begin, end) of the order, whose first `depth` tokens stand in `parent` and above.
+// Lays out the sequences at [begin, end) of the order, whose first `depth` tokens stand in `parent` and
+// above.
 void PrefixTree::split(size_t begin, size_t end, std::int64_t depth, std::int64_t parent) {
   // All that the first and the last of sorted sequences have in common, the ones between have as well.
   const std::int64_t common = common_length(begin, end - 1);

@@ -9,8 +9,9 @@
 
 namespace ddro::data {
 
-// Sequences in the order of their ids, a shared beginning in front of what continues it. Beginnings of fewer than
-// `min_shared_tokens` beyond what is shared already are repeated for each sequence. Takes n log n comparisons.
+// Sequences in the order of their ids, a shared beginning in front of what continues it. Beginnings of fewer
+// than `min_shared_tokens` beyond what is shared already are repeated for each sequence. Takes n log n
+// comparisons.
 class PrefixTree {
  public:
   // `sequences` outlive the tree; none is empty.
@@ -31,7 +32,7 @@ class PrefixTree {
 
   std::vector<const std::vector<text::TokenId>*> sequences_;
   std::int64_t min_shared_tokens_;
-  std::vector<size_t> order_;                        // sequences sorted by their ids
+  std::vector<size_t> order_;                // sequences sorted by their ids
   std::vector<std::int64_t> last_segments_;  // of each sequence
 };
 

@@ -1,4 +1,5 @@
 // DDRO: Bregman estimation of the density ratio p+/p- = (1-a) r / (1 - a r).
+#include <algorithm>
 #include <cmath>
 
 #include "ddro/base/error.h"
@@ -8,108 +9,111 @@
 namespace ddro::losses {
 namespace {
 
-class DdroObjective : public ClassObjective {
+constexpr double kAutoFloor = 10;
+constexpr double kMostRows = 1e12;  // more unpreferred rows than any run sees
+
+// W: as given; or auto, which grows like the root of the unpreferred rows seen, in units of the weight that a
+// row has where policy and reference agree.
+double weight_cap(const ObjectiveOptions& options, double alpha, double rejected_seen) {
+  if (options.max_weight) return *options.max_weight;
+  return std::max(1.0, alpha / (1 - alpha)) * std::max(kAutoFloor, std::sqrt(rejected_seen));
+}
+
+class DdroObjective : public RowObjective {
  public:
   DdroObjective(const ObjectiveOptions& options, double alpha)
-      : ClassObjective(alpha, options.class_reduction), terms_(options, alpha) {}
+      : RowObjective(alpha, 1, options.class_reduction), options_(options) {}
 
-  double cap_log_ratio() const override { return terms_.cap(); }
+  double cap_log_ratio(const BatchCounts& counts) const override { return terms(counts).cap(); }
 
  protected:
-  Term term(double log_ratio, bool chosen, size_t index) const override {
-    if (std::isinf(terms_.cap())) check_pole(log_ratio, chosen, index);
-    const Term term = chosen ? terms_.preferred(log_ratio) : terms_.unpreferred(log_ratio);
+  Term term(const LossRow& row, const BatchCounts& counts, size_t index) const override {
+    const DdroTerms terms = this->terms(counts);
+    const double l = row.log_ratio();
+    const double pole = row.chosen ? terms.preferred_pole() : terms.unpreferred_pole();
+    if (std::isinf(terms.cap()) && l >= pole) throw pole_error(row, pole, index);
+    const Term term = row.chosen ? terms.preferred(l) : terms.unpreferred(l);
     // Only the raw loss can get here: a power of g beyond the range of a double, short of the pole.
-    if (std::isfinite(log_ratio) && !(std::isfinite(term.value) && std::isfinite(term.slope))) {
-      throw pole_error(log_ratio, chosen, index);
+    if (std::isfinite(l) && !(std::isfinite(term.value) && std::isfinite(term.slope))) {
+      throw pole_error(row, pole, index);
     }
     return term;
   }
 
  private:
-  void check_pole(double log_ratio, bool chosen, size_t index) const {
-    if (log_ratio >= pole(chosen)) throw pole_error(log_ratio, chosen, index);
+  DdroTerms terms(const BatchCounts& counts) const {
+    return {options_, alpha(), weight_cap(options_, alpha(), counts.rejected_seen)};
   }
 
-  double pole(bool chosen) const { return chosen ? terms_.preferred_pole() : terms_.unpreferred_pole(); }
-
-  PoleError pole_error(double log_ratio, bool chosen, size_t index) const {
+  static PoleError pole_error(const LossRow& row, double pole, size_t index) {
     return {"[objective.stabilizer] the raw loss is not finite at " +
-                std::string(chosen ? "preferred" : "unpreferred") + " row " + std::to_string(index) +
-                "; got log-ratio " + number_text(log_ratio) + ", expected less than " +
-                number_text(pole(chosen)) + "; stabilizer cap keeps it finite",
+                std::string(row.chosen ? "preferred" : "unpreferred") + " row " + std::to_string(index) +
+                "; got log-ratio " + number_text(row.log_ratio()) + ", expected less than " +
+                number_text(pole) + "; stabilizer cap keeps it finite",
             index};
   }
 
-  DdroTerms terms_;
+  ObjectiveOptions options_;
 };
 
 // The non-negative correction: with the capped terms P, U and C = 1/R, R = (1-a) W / a the bound on g,
 //   L = mean+(P + C U) + max(0, mean-(U) - C mean+(U))
-class NnbdObjective : public ClassObjective {
+class NnbdObjective : public RatioObjective {
  public:
   NnbdObjective(const ObjectiveOptions& options, double alpha)
-      : ClassObjective(alpha, ClassReduction::kClassMean),
-        terms_(options, alpha),
-        inverse_bound_(alpha / ((1 - alpha) * options.max_weight)) {}
+      : RatioObjective(alpha, 1), options_(options) {}
 
   Locality locality() const override { return Locality::kBatch; }
-  double cap_log_ratio() const override { return terms_.cap(); }
+  double cap_log_ratio(const BatchCounts& counts) const override { return terms(counts).cap(); }
 
   void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
                 std::span<double> dloss_dlogp) const override {
     check_rows(rows, counts, row_loss, dloss_dlogp);
+    check_classes(counts);
     check_whole(rows, counts);
+    const DdroTerms terms = this->terms(counts);
+    const double inverse_bound = alpha() / ((1 - alpha()) * cap(counts));
     const ClassScales scales = class_scales(ClassReduction::kClassMean, counts);
     double bracket = 0;
     for (const LossRow& row : rows) {
-      const double u = terms_.unpreferred(row.log_ratio()).value * row.weight;
-      bracket += row.chosen ? -inverse_bound_ * scales.chosen * u : scales.rejected * u;
+      const double u = terms.unpreferred(row.log_ratio()).value * row.weight;
+      bracket += row.chosen ? -inverse_bound * scales.chosen * u : scales.rejected * u;
     }
     // A bracket that is not a number must not pass for a negative one.
     const double active = bracket <= 0 ? 0 : 1;
     for (size_t i = 0; i < rows.size(); ++i) {
       const LossRow& row = rows[i];
-      const Term u = terms_.unpreferred(row.log_ratio());
-      const Term p = row.chosen ? terms_.preferred(row.log_ratio()) : Term{};
+      const Term u = terms.unpreferred(row.log_ratio());
+      const Term p = row.chosen ? terms.preferred(row.log_ratio()) : Term{};
       const double scale = row.weight * (row.chosen ? scales.chosen : scales.rejected);
-      const double u_factor = row.chosen ? (1 - active) * inverse_bound_ : active;
+      const double u_factor = row.chosen ? (1 - active) * inverse_bound : active;
       row_loss[i] = scale * (p.value + u_factor * u.value);
       dloss_dlogp[i] = scale * (p.slope + u_factor * u.slope);
     }
   }
 
- protected:
-  Term term(double, bool, size_t) const override {
-    check_failed("evaluated as a whole", __FILE__, __LINE__, "nnbd has no term of a single row");
-  }
-
  private:
-  static void check_whole(std::span<const LossRow> rows, const BatchCounts& counts) {
-    if (!(counts.chosen > 0 && counts.rejected > 0)) {
-      throw input_error("[objective.stabilizer] nnbd needs both classes in every effective batch; got N+ = " +
-                        number_text(counts.chosen) + ", N- = " + number_text(counts.rejected) +
-                        "; raise train.train_batch_size or use stabilizer cap");
-    }
-    double weight = 0;
-    for (const LossRow& row : rows) weight += row.weight;
-    const double expected = counts.chosen + counts.rejected;
-    DDRO_CHECK(std::abs(weight - expected) <= 1e-9 * expected,
-               "nnbd is evaluated on the whole effective batch");
+  double cap(const BatchCounts& counts) const { return weight_cap(options_, alpha(), counts.rejected_seen); }
+  DdroTerms terms(const BatchCounts& counts) const { return {options_, alpha(), cap(counts)}; }
+
+  static void check_classes(const BatchCounts& counts) {
+    if (counts.chosen > 0 && counts.rejected > 0) return;
+    throw input_error("[objective.stabilizer] nnbd needs both classes in every effective batch; got N+ = " +
+                      number_text(counts.chosen) + ", N- = " + number_text(counts.rejected) +
+                      "; raise train.train_batch_size or use stabilizer cap");
   }
 
-  DdroTerms terms_;
-  double inverse_bound_;
+  ObjectiveOptions options_;
 };
 
 // Refuses caps at which the linear continuation would leave the range of a double.
 void check_finite(const ObjectiveOptions& options, double alpha) {
-  const DdroTerms terms(options, alpha);
+  const double largest = weight_cap(options, alpha, kMostRows);
+  const DdroTerms terms(options, alpha, largest);
   const double far = terms.cap() + 1e5;
   if (std::isfinite(terms.preferred(far).value) && std::isfinite(terms.unpreferred(far).value)) return;
-  throw input_error("[objective.max_weight] the capped loss overflows; got " +
-                    number_text(options.max_weight) + " at alpha = " + number_text(alpha) +
-                    "; lower max_weight or basu_power");
+  throw input_error("[objective.max_weight] the capped loss overflows; got " + number_text(largest) +
+                    " at alpha = " + number_text(alpha) + "; lower max_weight or basu_power");
 }
 
 std::unique_ptr<Objective> make(const ObjectiveOptions& options, double alpha) {
@@ -118,14 +122,13 @@ std::unique_ptr<Objective> make(const ObjectiveOptions& options, double alpha) {
   return std::make_unique<DdroObjective>(options, alpha);
 }
 
-bool has_option(const ObjectiveOptions& options, std::string_view key) {
-  if (key == "basu_power") return options.generator == Generator::kBasu;
-  if (key == "max_weight") return options.stabilizer != Stabilizer::kNone;
-  return key != "beta";
-}
-
 }  // namespace
 
-LossFamily ddro_family() { return {.name = "ddro", .has_option = has_option, .make = make}; }
+LossFamily ddro_family() {
+  return {.type = LossType::kDdro,
+          .name = "ddro",
+          .options = {"alpha", "generator", "basu_power", "stabilizer", "max_weight", "class_reduction"},
+          .make = make};
+}
 
 }  // namespace ddro::losses

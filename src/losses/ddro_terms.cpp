@@ -13,7 +13,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-DdroTerms::DdroTerms(const ObjectiveOptions& options, double alpha)
+DdroTerms::DdroTerms(const ObjectiveOptions& options, double alpha, double max_weight)
     : generator_(options.generator),
       power_(options.basu_power),
       alpha_(alpha),
@@ -21,7 +21,7 @@ DdroTerms::DdroTerms(const ObjectiveOptions& options, double alpha)
       log_beta_(std::log1p(-alpha)),
       k_(1 - 2 * alpha) {
   const bool capped = options.stabilizer != Stabilizer::kNone;
-  cap_x_ = capped ? -std::log1p(1 / options.max_weight) : kInfinity;
+  cap_x_ = capped ? -std::log1p(1 / max_weight) : kInfinity;
   cap_ = cap_x_ - log_alpha_;
   preferred_pole_ = generator_ != Generator::kLogistic ? -log_alpha_ : k_ < 0 ? -std::log(-k_) : kInfinity;
 }

@@ -2,14 +2,14 @@
 // to the cap and linear beyond it.
 #pragma once
 
-#include "losses/class_objective.h"
+#include "losses/row_objective.h"
 
 namespace ddro::losses {
 
 class DdroTerms {
  public:
-  // No cap with stabilizer none.
-  DdroTerms(const ObjectiveOptions& options, double alpha);
+  // `max_weight` is not read with stabilizer none, which has no cap.
+  DdroTerms(const ObjectiveOptions& options, double alpha, double max_weight);
 
   Term preferred(double log_ratio) const { return extended(log_ratio, true); }
   Term unpreferred(double log_ratio) const { return extended(log_ratio, false); }

@@ -71,6 +71,25 @@ double auc(std::span<const LossRow> rows) {
   return chosen > 0 && rejected > 0 ? won / (chosen * rejected) : kNan;
 }
 
+// Smallest l of a class at or below which lie `percent` of its weight (nearest rank).
+double log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double percent) {
+  std::vector<std::pair<double, double>> order;  // l, weight
+  double total = 0;
+  for (const LossRow& row : rows) {
+    if (row.chosen != chosen) continue;
+    if (std::isnan(row.log_ratio())) return kNan;
+    order.emplace_back(row.log_ratio(), row.weight);
+    total += row.weight;
+  }
+  std::sort(order.begin(), order.end());
+  double below = 0;
+  for (const auto& [value, weight] : order) {
+    below += weight;
+    if (100 * below >= percent * total) return value;
+  }
+  return order.empty() ? kNan : order.back().first;  // the sums may differ by rounding
+}
+
 double abs_max(std::span<const LossRow> rows) {
   double largest = kNan;
   for (const LossRow& row : rows) {
@@ -83,14 +102,14 @@ double abs_max(std::span<const LossRow> rows) {
 
 struct PairMeans {
   Mean accuracy;
-  Mean margin;  // of l
+  Mean margin;  // of the rewards
 };
 
-PairMeans pair_means(std::span<const LossRow> rows) {
+PairMeans pair_means(std::span<const LossRow> rows, const Objective& objective) {
   PairMeans means;
   for (const LossRow& row : rows) {
     if (!row.chosen || row.partner < 0) continue;
-    const double margin = row.log_ratio() - rows[static_cast<size_t>(row.partner)].log_ratio();
+    const double margin = objective.reward(row) - objective.reward(rows[static_cast<size_t>(row.partner)]);
     means.accuracy.add(std::isnan(margin) ? kNan : margin > 0, row.weight);
     means.margin.add(margin, row.weight);
   }
@@ -108,35 +127,44 @@ double rejected_share(std::span<const LossRow> rows, double threshold, bool incl
 
 }  // namespace
 
-Metrics preference_metrics(std::span<const LossRow> given, const Objective& objective, double loss) {
+Metrics preference_metrics(std::span<const LossRow> given, const Objective& objective,
+                           const BatchCounts& counts, double loss) {
   std::vector<LossRow> rows(given.begin(), given.end());
   // Without a reference no log-ratio is known, nor anything made of one.
   if (!objective.reads_reference()) {
     for (LossRow& row : rows) row.ref_logp = kNan;
   }
-  const double scale = objective.reward_scale();
-  const PairMeans pairs = pair_means(rows);
-  const double chosen = class_mean(rows, true, log_ratio);
-  const double rejected = class_mean(rows, false, log_ratio);
-  const double margin = pairs.margin.weight > 0 ? pairs.margin.value() : chosen - rejected;
+  const PairMeans pairs = pair_means(given, objective);
+  const auto reward = [&](const LossRow& row) { return objective.reward(row); };
+  const double chosen_reward = class_mean(given, true, reward);
+  const double rejected_reward = class_mean(given, false, reward);
+  const double margin = pairs.margin.weight > 0 ? pairs.margin.value() : chosen_reward - rejected_reward;
   const auto logp = [](const LossRow& row) { return row.logp; };
-  return {
+  Metrics metrics = {
       {"loss", loss},
-      {"rewards/chosen", scale * chosen},
-      {"rewards/rejected", scale * rejected},
+      {"rewards/chosen", chosen_reward},
+      {"rewards/rejected", rejected_reward},
       {"rewards/accuracies", pairs.accuracy.value()},
-      {"rewards/margins", scale * margin},
+      {"rewards/margins", margin},
       {"logps/chosen", class_mean(rows, true, logp)},
       {"logps/rejected", class_mean(rows, false, logp)},
-      {"log_ratio/chosen", chosen},
-      {"log_ratio/rejected", rejected},
+      {"log_ratio/chosen", class_mean(rows, true, log_ratio)},
+      {"log_ratio/rejected", class_mean(rows, false, log_ratio)},
       {"log_ratio/abs_max", abs_max(rows)},
+      {"log_ratio/chosen_p10", log_ratio_percentile(rows, true, 10)},
+      {"log_ratio/chosen_p50", log_ratio_percentile(rows, true, 50)},
+      {"log_ratio/chosen_p90", log_ratio_percentile(rows, true, 90)},
+      {"log_ratio/rejected_p10", log_ratio_percentile(rows, false, 10)},
+      {"log_ratio/rejected_p50", log_ratio_percentile(rows, false, 50)},
+      {"log_ratio/rejected_p90", log_ratio_percentile(rows, false, 90)},
       {"ratio/auc", auc(rows)},
       {"ratio/saturated", rejected_share(rows, -std::log(objective.alpha()), true)},
-      {"ratio/capped", rejected_share(rows, objective.cap_log_ratio(), false)},
+      {"ratio/capped", rejected_share(rows, objective.cap_log_ratio(counts), false)},
       {"ratio/chosen_mean", ratio_mean(rows, true)},
       {"ratio/rejected_mean", ratio_mean(rows, false)},
   };
+  if (objective.needs_mismatched()) metrics.emplace_back("kl", counts.kl);
+  return metrics;
 }
 
 }  // namespace ddro::losses

@@ -1,9 +1,10 @@
 #include "ddro/losses/objective.h"
 
-#include <cmath>
+#include <utility>
 
 #include "ddro/base/error.h"
 #include "losses/family.h"
+#include "losses/sum_objective.h"
 
 namespace ddro::losses {
 namespace {
@@ -28,14 +29,31 @@ BatchCounts batch_counts(std::span<const LossRow> rows) {
     if (row.partner >= 0) counts.pairs += row.weight;
     counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
   }
+  counts.rejected_seen = counts.rejected;
   return counts;
+}
+
+double kl_estimate(std::span<const LossRow> mismatched) {
+  double sum = 0;
+  double weight = 0;
+  for (const LossRow& row : mismatched) {
+    sum += row.weight * row.log_ratio();
+    weight += row.weight;
+  }
+  // A sum that is not a number must not pass for a negative one.
+  return weight > 0 && !(sum <= 0) ? sum / weight : 0;
 }
 
 std::unique_ptr<Objective> make_objective(const ObjectiveOptions& options, double data_alpha) {
   options.validate();
   const double alpha = resolve_alpha(options, data_alpha);
   if (uses_option(options, "max_weight")) check_max_weight(options, alpha);
-  return family_of(options.loss_type).make(options, alpha);
+  std::vector<WeightedObjective> parts;
+  for (size_t i = 0; i < options.loss_type.all.size(); ++i) {
+    const double weight = options.loss_weights.empty() ? 1 : options.loss_weights[i];
+    parts.push_back({weight, family_of(options.loss_type.all[i]).make(options, alpha)});
+  }
+  return make_sum(std::move(parts));
 }
 
 }  // namespace ddro::losses

@@ -11,8 +11,7 @@ class SftObjective : public Objective {
  public:
   Locality locality() const override { return Locality::kRow; }
   bool reads_reference() const override { return false; }
-  double reward_scale() const override { return 1; }
-  double cap_log_ratio() const override { return std::numeric_limits<double>::infinity(); }
+  double reward(const LossRow&) const override { return std::numeric_limits<double>::quiet_NaN(); }
   double alpha() const override { return std::numeric_limits<double>::quiet_NaN(); }
 
   void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
@@ -30,12 +29,10 @@ class SftObjective : public Objective {
 
 std::unique_ptr<Objective> make(const ObjectiveOptions&, double) { return std::make_unique<SftObjective>(); }
 
-bool has_option(const ObjectiveOptions&, std::string_view) { return false; }
-
 }  // namespace
 
 LossFamily sft_family() {
-  return {.name = "sft", .reads_reference = false, .has_option = has_option, .make = make};
+  return {.type = LossType::kSft, .name = "sft", .reads_reference = false, .make = make};
 }
 
 }  // namespace ddro::losses

@@ -26,6 +26,7 @@ struct Linear {
 };
 
 struct Layer {
+  size_t index = 0;
   Tensor input_norm, post_attention_norm;
   Tensor q_norm, k_norm;  // undefined without q/k norms
   Linear q, k, v, o, gate, up, down;
@@ -36,6 +37,8 @@ struct Layer {
 struct Shared {
   Tensor cos_T1K, sin_T1K;
   std::shared_ptr<const ops::AttentionLayout> layout;  // a copy: recomputation needs it after the forward
+  KvCache* cache = nullptr;                            // instead of a layout
+  PackedKeyValues* kept_kv = nullptr;
 };
 
 // theta^(-2j/K), scaled; in the dtype in which Hugging Face computes it (float32), or float64 throughout.
@@ -86,6 +89,7 @@ class Llama : public CausalLm {
     for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
       const std::string prefix = "model.layers." + std::to_string(i) + ".";
       Layer layer;
+      layer.index = static_cast<size_t>(i);
       layer.input_norm = take(prefix + "input_layernorm.weight");
       layer.post_attention_norm = take(prefix + "post_attention_layernorm.weight");
       layer.q_norm = take(prefix + "self_attn.q_norm.weight");
@@ -105,9 +109,12 @@ class Llama : public CausalLm {
   }
 
   Tensor hidden(const ModelInput& input) const override {
-    DDRO_CHECK(
-        input.layout != nullptr && input.ids_T.dim() == 1 && input.ids_T.sizes() == input.positions_T.sizes(),
-        "a model input needs ids, as many positions, and a layout");
+    DDRO_CHECK((input.layout != nullptr) != (input.cache != nullptr) && input.ids_T.dim() == 1 &&
+                   input.ids_T.sizes() == input.positions_T.sizes(),
+               "a model input needs ids, as many positions, and a layout or a cache");
+    DDRO_CHECK(!at::GradMode::is_enabled() || (input.cache == nullptr && input.kept_kv == nullptr),
+               "a cache is used without gradients");
+    if (input.cache != nullptr) input.cache->advance();
     const Shared shared = share(input);
     Tensor x_TD = ops::embedding(embedding_VD_, input.ids_T);
     for (const Layer& layer : layers_) {
@@ -134,7 +141,8 @@ class Llama : public CausalLm {
     const Tensor angles_T1K = at::cat({angles_T1J, angles_T1J}, -1);
     const auto dtype = embedding_VD_.scalar_type();
     return {angles_T1K.cos().to(dtype), angles_T1K.sin().to(dtype),
-            std::make_shared<const ops::AttentionLayout>(*input.layout)};
+            input.layout ? std::make_shared<const ops::AttentionLayout>(*input.layout) : nullptr, input.cache,
+            input.kept_kv};
   }
 
   Tensor run_layer(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {
@@ -156,8 +164,14 @@ class Llama : public CausalLm {
     q_THK = ops::rotary(q_THK, shared.cos_T1K, shared.sin_T1K);
     k_TGK = ops::rotary(k_TGK, shared.cos_T1K, shared.sin_T1K);
     const double scale = 1 / std::sqrt(static_cast<double>(config_.head_dim));
-    return layer.o(
-        ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale, layer.window).view({tokens, -1}));
+    if (shared.kept_kv != nullptr) {
+      shared.kept_kv->k_TGK.push_back(k_TGK);
+      shared.kept_kv->v_TGK.push_back(v_TGK);
+    }
+    const Tensor out_THK =
+        shared.cache ? shared.cache->attend(layer.index, q_THK, k_TGK, v_TGK, scale, layer.window)
+                     : ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale, layer.window);
+    return layer.o(out_THK.view({tokens, -1}));
   }
 
   ModelConfig config_;

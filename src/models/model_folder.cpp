@@ -44,13 +44,15 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index_file, c
   return map;
 }
 
-void append_tensors(const SafetensorsFile& file, NamedTensors& tensors) {
+void append_file(const SafetensorsFile& file, ModelFolder& folder) {
   for (const auto& [name, view] : file.tensors()) {
-    tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
+    folder.tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
   }
+  folder.weight_files.push_back(file.mapping());
 }
 
-NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
+void read_shards(const fs::path& index_file, ModelFolder& model) {
+  const fs::path& folder = model.path;
   const std::string where = shown(folder / kIndexFile);
   const auto weight_map = read_weight_map(index_file, where);
   std::map<std::string, std::vector<std::string>> names_of_shard;
@@ -61,7 +63,6 @@ NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
     if (!path) throw model_error("[" + where + "] its shard " + printable(shard) + " is missing");
     paths[shard] = *path;
   }
-  NamedTensors tensors;
   for (const auto& [shard, names] : names_of_shard) {
     const SafetensorsFile file(paths.at(shard));
     for (const std::string& name : names) {
@@ -77,9 +78,8 @@ NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
                           " is not listed for this file in " + kIndexFile);
       }
     }
-    append_tensors(file, tensors);
+    append_file(file, model);
   }
-  return tensors;
 }
 
 [[noreturn]] void refuse_without_weights(const fs::path& folder) {
@@ -98,16 +98,14 @@ NamedTensors read_shards(const fs::path& folder, const fs::path& index_file) {
   throw model_error(where + "has neither " + kWeightsFile + " nor " + kIndexFile);
 }
 
-NamedTensors read_weights(const fs::path& folder) {
-  NamedTensors tensors;
-  if (const auto single = find_contained_file(folder, kWeightsFile)) {
-    append_tensors(SafetensorsFile(*single), tensors);
-  } else if (const auto index = find_contained_file(folder, kIndexFile)) {
-    tensors = read_shards(folder, *index);
+void read_weights(ModelFolder& model) {
+  if (const auto single = find_contained_file(model.path, kWeightsFile)) {
+    append_file(SafetensorsFile(*single), model);
+  } else if (const auto index = find_contained_file(model.path, kIndexFile)) {
+    read_shards(*index, model);
   } else {
-    refuse_without_weights(folder);
+    refuse_without_weights(model.path);
   }
-  return tensors;
 }
 
 bool same_bytes(const Tensor& a, const Tensor& b) {
@@ -159,21 +157,15 @@ ModelFolder open_model_folder(const fs::path& path) {
   folder.path = path;
   folder.config_json = read_json(*config_file, where, kMaxConfigBytes);
   folder.config = parse_model_config(folder.config_json, where);
-  NamedTensors tensors = read_weights(path);
-  drop_redundant(folder.config, tensors, shown(path));
-  folder.tensors = match_parameters(folder.config, tensors, shown(path), ErrorKind::kModel);
+  read_weights(folder);
+  drop_redundant(folder.config, folder.tensors, shown(path));
+  folder.tensors = match_parameters(folder.config, folder.tensors, shown(path), ErrorKind::kModel);
   folder.weights_hash = hash_tensors(folder.tensors);
   return folder;
 }
 
-void release_pages(const ModelFolder& folder) {
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  for (const auto& [name, tensor] : folder.tensors) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr());
-    const std::uintptr_t first = begin / page * page;
-    // Advice alone: no content is lost, whatever the memory is. Systems that do not know it keep the pages.
-    madvise(reinterpret_cast<void*>(first), begin + tensor.nbytes() - first, MADV_PAGEOUT);
-  }
+void ModelFolder::release_pages() const {
+  for (const auto& file : weight_files) file->release_pages();
 }
 
 }  // namespace ddro::models

@@ -110,8 +110,6 @@ Tensor swiglu_linear(const Tensor& gate_TF, const Tensor& up_TF, const Tensor& w
   return SwiGluLinear::apply(gate_TF, up_TF, weight_EF, if_defined(bias_E));
 }
 
-Tensor embedding(const Tensor& weight_VD, const Tensor& ids_T) {
-  return Embedding::apply(weight_VD, ids_T);
-}
+Tensor embedding(const Tensor& weight_VD, const Tensor& ids_T) { return Embedding::apply(weight_VD, ids_T); }
 
 }  // namespace ddro::ops

@@ -44,7 +44,7 @@ void check(const HeadInput& input, const HeadOptions& options) {
   DDRO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == hidden.size(0) &&
                  std::is_sorted(offsets.begin(), offsets.end()),
              "row offsets ascend from 0 to C");
-  DDRO_CHECK(options.chunk_tokens > 0, "a chunk holds a token");
+  DDRO_CHECK(options.chunk_tokens >= 0, "a chunk holds a token");
   check_targets(input);
 }
 
@@ -55,15 +55,20 @@ void check_units(const HeadInput& input, std::span<const std::int64_t> unit_offs
              "unit offsets ascend from 0 to N");
 }
 
+std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& options) {
+  return options.chunk_tokens > 0 ? options.chunk_tokens
+                                  : default_chunk_tokens(input.weight_VD.size(0), input.weight_VD.device());
+}
+
 // One call's tensors and the buffer that every chunk's logits pass through.
 class HeadPass {
  public:
-  HeadPass(const HeadInput& input, const HeadOptions& options)
+  HeadPass(const HeadInput& input, std::int64_t chunk_tokens)
       : hidden_CD_(input.hidden_CD),
         weight_VD_(input.weight_VD),
         targets_C_(input.targets_C.contiguous()),
         offsets_(input.row_offsets),
-        chunk_tokens_(options.chunk_tokens),
+        chunk_tokens_(chunk_tokens),
         logp_(offsets_.size() - 1, 0.0),
         dloss_dlogp_(logp_.size(), 0.0) {
     buffer_CV_ =
@@ -152,13 +157,19 @@ std::vector<Range> join_units(const HeadPass& pass, std::span<const std::int64_t
 
 }  // namespace
 
+std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device) {
+  const std::int64_t max_numbers = std::int64_t{1} << (device.is_cuda() ? 28 : 26);
+  return std::clamp<std::int64_t>(max_numbers / vocabulary, 256, 2048);
+}
+
 std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
                                  const HeadOptions& options) {
   check(input, options);
   check_units(input, unit_offsets);
   const at::NoGradGuard no_grad;
-  HeadPass pass(input, options);
-  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+  const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
+  HeadPass pass(input, chunk_tokens);
+  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
     for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Logits::kDiscard, true);
   }
   return std::move(pass.logp());
@@ -177,9 +188,10 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
                  d_weight_VD.scalar_type() == at::kDouble,
              "d_weight is float32 or float64");
   const at::NoGradGuard no_grad;
-  HeadPass pass(input, options);
+  const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
+  HeadPass pass(input, chunk_tokens);
   Tensor d_hidden_CD = at::empty(input.hidden_CD.sizes(), input.hidden_CD.options());
-  for (const Range rows : join_units(pass, unit_offsets, options.chunk_tokens)) {
+  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
     const std::vector<Range> pieces = pass.pieces(pass.tokens_of(rows));
     // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
     // known.

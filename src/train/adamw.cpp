@@ -56,29 +56,42 @@ AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const O
 
 void AdamW::zero_gradients() {
   torch::NoGradGuard no_grad;
-  for (const Slot& slot : slots_) slot.gradient.zero_();
+  at::_foreach_zero_(gradients());
 }
 
 Tensor AdamW::gradient(const std::string& name) const { return slot(name).gradient; }
 
+// All tensors at once: on a GPU a few kernels instead of one for each of some hundred tensors.
+std::vector<Tensor> AdamW::gradients() const {
+  std::vector<Tensor> result;
+  for (const Slot& slot : slots_) result.push_back(slot.gradient);
+  return result;
+}
+
 double AdamW::gradient_norm() const {
   torch::NoGradGuard no_grad;
-  std::vector<Tensor> norms;
-  for (const Slot& slot : slots_) norms.push_back(at::linalg_vector_norm(slot.gradient, 2).to(at::kDouble));
-  return at::linalg_vector_norm(at::stack(norms), 2).item<double>();
+  const Tensor norms = at::stack(at::_foreach_norm(gradients(), 2));
+  return at::linalg_vector_norm(norms.to(at::kDouble), 2).item<double>();
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   torch::NoGradGuard no_grad;
-  if (gradient_scale != 1.0) {
-    for (const Slot& slot : slots_) slot.gradient.mul_(gradient_scale);
-  }
+  if (gradient_scale != 1.0) at::_foreach_mul_(gradients(), gradient_scale);
   ++steps_done_;
   update_group(/*decays=*/true, learning_rate);
   update_group(/*decays=*/false, learning_rate);
+  update_parameters();
+}
+
+// Rounds the masters into what the model computes with.
+void AdamW::update_parameters() {
+  std::vector<Tensor> parameters, masters;
   for (const Slot& slot : slots_) {
-    if (slot.mixed()) slot.parameter.copy_(slot.master);
+    if (!slot.mixed()) continue;
+    parameters.push_back(slot.parameter.detach());
+    masters.push_back(slot.master);
   }
+  if (!parameters.empty()) at::_foreach_copy_(parameters, masters);
 }
 
 void AdamW::update_group(bool decays, double learning_rate) {
@@ -125,8 +138,8 @@ void AdamW::load(const NamedTensors& weights, const NamedTensors& state, const s
     restore(slot.master.detach(), slot.name, weight_of, where);
     restore(slot.exp_avg, "exp_avg." + slot.name, state_of, where);
     restore(slot.exp_avg_sq, "exp_avg_sq." + slot.name, state_of, where);
-    if (slot.mixed()) slot.parameter.copy_(slot.master);
   }
+  update_parameters();
   const Tensor step = at::zeros({}, at::TensorOptions().dtype(at::kLong));
   restore(step, "step", state_of, where);
   steps_done_ = step.item<std::int64_t>();

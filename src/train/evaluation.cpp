@@ -9,9 +9,23 @@
 
 namespace ddro::train {
 
+namespace {
+
+std::vector<std::int64_t> all_examples(const data::Dataset& dataset) {
+  std::vector<std::int64_t> all(dataset.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+}  // namespace
+
 EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options,
                              std::shared_ptr<const ReferenceLogProbs> reference)
-    : name_(std::move(name)), dataset_(&dataset), plan_(dataset, options), reference_(std::move(reference)) {}
+    : name_(std::move(name)),
+      dataset_(&dataset),
+      options_(options),
+      plan_(dataset, options),
+      reference_(std::move(reference)) {}
 
 std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy,
                                                        const losses::Objective& objective,
@@ -35,13 +49,24 @@ std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& p
     progress.update(index + 1, 0);
   }
   for (size_t i = 0; i < rows.size(); ++i) rows[i].ref_logp = ref_logp[i];
+  losses::BatchCounts counts = batch_counts(plan_.counts());
+  const std::optional<double> reference_point = kl(policy, objective, stop);
+  if (!reference_point) return std::nullopt;
+  counts.kl = *reference_point;
   if (reference != nullptr && reference->is_live())
     reference_ = std::make_shared<ReferenceTable>(*dataset_, std::move(ref_logp));
-
   std::vector<double> row_loss(rows.size());
   std::vector<double> derivative(rows.size());
-  objective.evaluate(rows, batch_counts(plan_.counts()), row_loss, derivative);
-  return losses::preference_metrics(rows, objective, std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+  objective.evaluate(rows, counts, row_loss, derivative);
+  return losses::preference_metrics(rows, objective, counts,
+                                    std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+}
+
+std::optional<double> EvaluationSet::kl(const models::CausalLm& policy, const losses::Objective& objective,
+                                        const std::function<bool()>& stop) {
+  if (!objective.needs_mismatched()) return 0;
+  if (!mismatched_) mismatched_.emplace(*dataset_, all_examples(*dataset_), policy.config(), options_);
+  return mismatched_->kl(policy, *reference_, stop);
 }
 
 }  // namespace ddro::train

@@ -31,13 +31,14 @@ bool pairs_are_whole(const data::StepPlan& plan) {
 class StepComputation {
  public:
   StepComputation(const models::CausalLm& policy, const ReferenceLogProbs* reference,
-                  const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer)
+                  const data::StepPlan& plan, const losses::BatchCounts& counts,
+                  const losses::Objective& objective, AdamW& optimizer)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
         objective_(objective),
         optimizer_(optimizer),
-        counts_(batch_counts(plan.counts)),
+        counts_(counts),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
         row_loss_(static_cast<size_t>(plan.counts.rows)),
         derivative_(static_cast<size_t>(plan.counts.rows)) {
@@ -121,7 +122,7 @@ class StepComputation {
   const data::StepPlan& plan_;
   const losses::Objective& objective_;
   AdamW& optimizer_;
-  losses::BatchCounts counts_;
+  const losses::BatchCounts& counts_;
   bool keep_pairs_;
   std::vector<double> row_loss_;
   std::vector<double> derivative_;
@@ -142,13 +143,18 @@ void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& row
 }
 
 losses::BatchCounts batch_counts(const data::StepCounts& counts) {
-  return {counts.chosen, counts.rejected, counts.pairs, counts.chosen_tokens};
+  return {.chosen = counts.chosen,
+          .rejected = counts.rejected,
+          .pairs = counts.pairs,
+          .chosen_tokens = counts.chosen_tokens,
+          .rejected_seen = counts.rejected};
 }
 
 StepResult compute_step(const models::CausalLm& policy, const ReferenceLogProbs* reference,
-                        const data::StepPlan& plan, const losses::Objective& objective, AdamW& optimizer) {
+                        const data::StepPlan& plan, const losses::BatchCounts& counts,
+                        const losses::Objective& objective, AdamW& optimizer) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
-  return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, objective,
+  return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
                          optimizer)
       .run();
 }

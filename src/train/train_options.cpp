@@ -59,15 +59,21 @@ void OptimizerOptions::validate() const {
 void EvalOptions::validate() const { require_count("eval.eval_steps", eval_steps); }
 
 void LoggingOptions::validate() const {
-  constexpr std::array<std::string_view, 1> kSinks = {"jsonl"};
+  constexpr std::array<std::string_view, 2> kSinks = {"jsonl", "tensorboard"};
   require_count("logging.logging_steps", logging_steps);
   for (auto sink = report_to.begin(); sink != report_to.end(); ++sink) {
     if (std::find(kSinks.begin(), kSinks.end(), *sink) == kSinks.end()) {
-      throw input_error("[logging.report_to] unknown sink; got " + printable(*sink) + ", expected jsonl");
+      throw input_error("[logging.report_to] unknown sink; got " + printable(*sink) +
+                        ", expected jsonl or tensorboard");
     }
     if (std::find(report_to.begin(), sink, *sink) != sink) {
       throw input_error("[logging.report_to] names " + *sink + " twice");
     }
+  }
+  if (std::find(report_to.begin(), report_to.end(), "jsonl") == report_to.end()) {
+    throw input_error(
+        "[logging.report_to] leaves out jsonl; a resumed run reads in metrics.jsonl which evaluations are "
+        "done; add jsonl");
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/train/mismatched_rows.h"
 #include "ddro/train/schedule.h"
 #include "ddro/train/throughput.h"
 
@@ -103,6 +104,11 @@ std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per
   return options.max_steps > 0 ? options.max_steps : options.num_train_epochs * steps_per_epoch;
 }
 
+double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch) {
+  if (place.epoch > 0) return 1;
+  return static_cast<double>(place.step_in_epoch + 1) / static_cast<double>(steps_per_epoch);
+}
+
 Json TrainerState::to_json() const {
   return {{"step", step},
           {"epoch", sampler.epoch},
@@ -130,11 +136,12 @@ Trainer::Trainer(TrainerParts parts, TrainerOptions options,
       optimizer_(parts_.policy, parts_.base_model.tensors, options_.optimizer),
       sampler_(parts_.train_set, options_.train.train_batch_size,
                static_cast<std::uint64_t>(options_.train.seed)),
+      rejected_weight_(parts_.train_set.class_weight(data::RowClass::kRejected)),
       total_steps_(num_total_steps(options_.train, sampler_.steps_per_epoch())),
       stop_(options_.checkpoint.save_before_timeout_s),
       progress_("train", total_steps_, 0) {
   if (resume_from) restore(*resume_from);
-  metrics_ = std::make_unique<MetricsFile>(output("metrics.jsonl"), resume_from ? state_.step : -1);
+  metrics_ = std::make_unique<MetricsLog>(output_dir_, options_.logging, resume_from ? state_.step : -1);
   progress_ = Progress("train", total_steps_, state_.step);
 }
 
@@ -189,7 +196,8 @@ void Trainer::train_step() {
   const data::StepPlan plan =
       data::plan_step(parts_.train_set, examples, {.micro_batch_tokens = options_.train.micro_batch_tokens});
   optimizer_.zero_gradients();
-  const StepResult result = compute(plan);
+  const losses::BatchCounts counts = step_counts(plan);
+  const StepResult result = compute(plan, counts);
   if (state_.step == 0) check_reference(result);
   const double norm = optimizer_.gradient_norm();
   const double rate = learning_rate(options_.optimizer, state_.step, total_steps_);
@@ -204,13 +212,27 @@ void Trainer::train_step() {
   state_.sampler = sampler_.next(state_.sampler);
   state_.num_tokens += plan.counts.tokens;
   if (state_.step % options_.logging.logging_steps == 0 || state_.step == total_steps_) {
-    log_step(plan, result, rate, norm, seconds_since(start));
+    log_step(plan, counts, result, rate, norm, seconds_since(start));
   }
 }
 
-StepResult Trainer::compute(const data::StepPlan& plan) {
+losses::BatchCounts Trainer::step_counts(const data::StepPlan& plan) const {
+  losses::BatchCounts counts = batch_counts(plan.counts);
+  // A function of the place in the run. Rows that an epoch repeats are no new samples.
+  const double share =
+      static_cast<double>(state_.sampler.step_in_epoch + 1) / static_cast<double>(sampler_.steps_per_epoch());
+  counts.rejected_seen = rejected_weight_ * (state_.sampler.epoch > 0 ? 1 : share);
+  if (parts_.objective.needs_mismatched()) {
+    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.config(),
+                        {.micro_batch_tokens = options_.train.micro_batch_tokens});
+    counts.kl = *rows.kl(parts_.policy, *parts_.reference, [] { return false; });
+  }
+  return counts;
+}
+
+StepResult Trainer::compute(const data::StepPlan& plan, const losses::BatchCounts& counts) {
   try {
-    return compute_step(parts_.policy, parts_.reference, plan, parts_.objective, optimizer_);
+    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, optimizer_);
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(state_.step + 1) + ", " +
@@ -253,9 +275,9 @@ void Trainer::check_reference(const StepResult& result) const {
   }
 }
 
-void Trainer::log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm,
-                       double seconds) {
-  losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, result.loss);
+void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& counts,
+                       const StepResult& result, double rate, double norm, double seconds) {
+  losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, counts, result.loss);
   const double flops =
       step_flops(parts_.policy.config(), plan, parts_.reference != nullptr && parts_.reference->is_live());
   const double tokens_per_second = static_cast<double>(plan.counts.tokens) / seconds;

@@ -36,6 +36,44 @@ std::vector<BadInput> command_cases() {
       usage("ScoreWithAMissingReference",
             {"score", "--model", "@/model", "--data", "@/train.jsonl", "--reference", "@/nowhere"},
             "[@/nowhere] there is no such folder", 3),
+      usage("GenerateWithoutPrompts", {"generate", "--model", "@/model"}, "[usage] --prompts is required"),
+      usage("GenerateFromAMissingFile", {"generate", "--model", "@/model", "--prompts", "@/nothing.jsonl"},
+            "[data] @/nothing.jsonl: no such file"),
+      usage("GenerateAtATemperatureBelowZero",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--temperature", "-1"},
+            "[--temperature] is out of range; got -1"),
+      usage("GenerateAtNoTemperature",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--temperature", "warm"},
+            "[usage]"),
+      usage("GenerateWithAnEmptyStop",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--stop", ""},
+            "[--stop] is out of range; got an empty text"),
+      usage("GenerateIntoAFolder",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--out", "@/model"},
+            "[--out] @/model exists and is not a regular file"),
+      usage("GenerateIntoNowhere",
+            {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--out", "@/nowhere/out.jsonl"},
+            "[--out] the folder of @/nowhere/out.jsonl does not exist"),
+      {"GenerateFromAnEmptyFile", 2, "[data] @/empty.jsonl: holds no prompts",
+       [](Scene& s) {
+         return s.write("empty.jsonl", "\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/empty.jsonl"});
+       }},
+      {"GenerateWithoutAPrompt", 2, "[data] @/rows.jsonl:2: \"prompt\" is missing",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "{\"prompt\": \"a\"}\n{\"text\": \"b\"}\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
+      {"GenerateFromAnEmptyPrompt", 2, "[data] @/rows.jsonl:1: \"prompt\" gives no token",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "{\"prompt\": \"\"}\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
+      {"GenerateFromNoJson", 2, "[data] @/rows.jsonl:1: not valid JSON",
+       [](Scene& s) {
+         return s.write("rows.jsonl", "hello\n")
+             .command({"generate", "--model", "@/model", "--prompts", "@/rows.jsonl"});
+       }},
       usage("ExportIntoAFolderInUse", {"export", "@/model", "--out", "@/model"},
             "[@/model] exists and is not an empty folder"),
       usage("ExportInAnUnknownType", {"export", "@/model", "--out", "@/new", "--dtype", "int4"},
@@ -56,6 +94,22 @@ std::vector<BadInput> command_cases() {
        [](Scene& s) {
          return s.write("log.jsonl", R"({"logp": 1e999, "ref_logp": -1, "label": true})")
              .command({"loss", "--data", "@/log.jsonl"});
+       }},
+      usage("ReportWithoutRuns", {"report"}, "[usage] runs is required"),
+      usage("ReportOfAMissingFolder", {"report", "@/nowhere"}, "[@/nowhere] there is no such folder"),
+      usage("ReportOfAModel", {"report", "@/model"}, "[@/model] is not a run's folder"),
+      usage("ReportOfAFile", {"report", "@/run.yaml"}, "[@/run.yaml] is not a run's folder"),
+      usage("ReportIntoNoFolder", {"report", "@/model", "--out", "@/none/report.html"},
+            "[--out] the folder of @/none/report.html does not exist"),
+      {"ReportOfNoMetrics", 2, "[@/past/metrics.jsonl] is a folder; expected a file",
+       [](Scene& s) {
+         std::filesystem::create_directories(s.path("past/metrics.jsonl"));
+         return s.command({"report", "@/past", "--out", "@/report.html"});
+       }},
+      {"ReportOfOtherLines", 2, "[@/past/metrics.jsonl:2] not valid JSON",
+       [](Scene& s) {
+         return s.write("past/metrics.jsonl", "{\"step\":1}\n\x01\n")
+             .command({"report", "@/past", "--out", "@/report.html"});
        }},
       {"TokenizeLatin1", 2, "[stdin:1] not valid UTF-8 at byte 3",
        [](Scene& s) {
@@ -141,6 +195,11 @@ std::vector<BadInput> output_cases() {
               "[@/scores.jsonl.tmp] cannot be written: File too large", false),
       limited("NoRoomForTheExport", {"export", "@/model", "--out", "@/new"}, 50000,
               "cannot be written: File too large", false),
+      {"NoRoomForTheReport", 78, "[@/report.html.tmp] cannot be written: File too large",
+       [](Scene& s) {
+         return s.write("past/metrics.jsonl", "").command({"report", "@/past", "--out", "@/report.html"});
+       },
+       "", false, file_limit(1000)},
       usage("ScoresIntoADevice",
             {"score", "--model", "@/model", "--data", "@/train.jsonl", "--out", "/dev/full"},
             "[/dev/full] exists and is not a regular file", 78),

@@ -60,7 +60,9 @@ std::vector<BadInput> cases() {
       appended("CapWithoutStabilizer", "objective: {stabilizer: none, max_weight: 5}\n",
                "objective.max_weight]"),
       appended("AlphaOfOne", "objective: {alpha: 1}\n", "objective.alpha]"),
-      appended("LossNotBuilt", "objective: {loss_type: kto}\n", "objective.loss_type] kto is not built yet"),
+      appended("LossNamedTwice", "objective: {loss_type: [dpo, sft, sigmoid]}\n",
+               "run.yaml:7 objective.loss_type] names sigmoid twice"),
+      appended("LossNotBuilt", "objective: {loss_type: aot}\n", "objective.loss_type] aot is not built yet"),
       appended("SinkNotBuilt", "logging: {report_to: [wandb]}\n",
                "logging.report_to] wandb is not built yet"),
       appended("OpenQuote", "eval: {eval_steps: \"5}\n", "not valid YAML"),
@@ -111,6 +113,11 @@ std::vector<BadInput> cases() {
       {"ConfigIsAFolder", 2, "[@/model] is a folder; expected a file",
        [](Scene& scene) {
          return scene.command({"train", "@/model"});
+       }},
+      {"StepOfOneExample", 2,
+       "[train.train_batch_size] kto scores completions under the prompts of other examples",
+       [](Scene& scene) {
+         return scene.append_config("objective: {loss_type: kto}\n").train_with("train.train_batch_size=1");
        }},
       {"PairsNeeded", 2, "[objective.loss_type] sigmoid needs pairs",
        [](Scene& scene) {

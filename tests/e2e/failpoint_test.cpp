@@ -47,8 +47,10 @@ const std::vector<std::string> kShort = {"train.max_steps=8", "checkpoint.save_s
 
 std::vector<std::string> entries(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("events.out.tfevents.")) names.push_back(name);  // one a start, named by its time
+  }
   std::sort(names.begin(), names.end());
   return names;
 }

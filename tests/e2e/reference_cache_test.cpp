@@ -282,6 +282,15 @@ TEST(ReferenceCache, IsNotMadeForALossWithoutAReference) {
   EXPECT_THAT(run.log_text(), Not(HasSubstr("reference:")));
 }
 
+TEST(ReferenceCache, IsNotMadeForKtoWhoseReferenceStaysInMemory) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {kShort, "objective.loss_type=kto"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir() / "ref_cache"));
+  EXPECT_THAT(run.log_text(), HasSubstr("reference: stays in memory"));
+  EXPECT_EQ(run.metrics("train")[0]["log_ratio/abs_max"], 0);
+}
+
 TEST(ReferenceCache, ALiveRunGoesOnWithItAndBack) {
   // A rate that does not depend on where the run ends.
   const std::string constant = "optimizer.lr_scheduler_type=constant";

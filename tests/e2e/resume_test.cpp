@@ -54,6 +54,27 @@ TEST_P(Signals, SaveAndExit75ThenGoOnWithTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1),
                          [](const testing::TestParamInfo<int>& entry) { return sigabbrev_np(entry.param); });
 
+// The reference point of kto and the growing cap are numbers of a step that no checkpoint holds.
+TEST(Resume, ComputesTheNumbersOfAStepAgain) {
+  const std::vector<std::string> settings = {"objective.loss_type=[ddro, kto]", "objective.max_weight=auto",
+                                             "train.num_train_epochs=2"};
+  const TemporaryFolder whole_folder;
+  const TinyRun whole(whole_folder.path(), settings);
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  EXPECT_GT(whole.metrics("train").back()["kl"].get<double>(), 0);
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), settings);
+  {
+    BackgroundProgram program(run.arguments(), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
+    program.send(SIGTERM);
+    ASSERT_EQ(program.wait(60).code, 75) << program.output();
+  }
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_EQ(final_hash(run), final_hash(whole));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
+}
+
 TEST(Resume, BeforeTheJobsTimeLimit) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path());

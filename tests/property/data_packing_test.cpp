@@ -68,7 +68,8 @@ void expect_tiling(const PackedBatch& batch) {
     ASSERT_EQ(segment.begin, next);
     ASSERT_GT(segment.length, 0);
     ASSERT_LT(segment.parent, static_cast<std::int64_t>(i));
-    const Segment parent = segment.parent < 0 ? Segment{} : batch.segments[static_cast<size_t>(segment.parent)];
+    const Segment parent =
+        segment.parent < 0 ? Segment{} : batch.segments[static_cast<size_t>(segment.parent)];
     ASSERT_EQ(segment.prefix_length, parent.prefix_length + parent.length);
     next += segment.length;
   }
@@ -206,7 +207,8 @@ TEST(PackingLaws, EveryCommonBeginningStandsOnce) {
         const bool is_parent = std::any_of(
             plan.micro_batches[0].segments.begin(), plan.micro_batches[0].segments.end(),
             [&](const Segment& other) {
-              return other.parent >= 0 && &plan.micro_batches[0].segments[static_cast<size_t>(other.parent)] == &segment;
+              return other.parent >= 0 &&
+                     &plan.micro_batches[0].segments[static_cast<size_t>(other.parent)] == &segment;
             });
         if (is_parent) EXPECT_GE(segment.length, std::min<std::int64_t>(shared, 3));
       }

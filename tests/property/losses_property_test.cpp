@@ -77,8 +77,10 @@ TEST(Minimiser, OfDdroMovesWhenTheCapIsBelowATrueWeight) {
 }
 
 std::vector<ObjectiveOptions> all_losses() {
-  std::vector<ObjectiveOptions> all = {options_of(LossType::kRdro, 0.4), options_of(LossType::kSigmoid),
-                                       options_of(LossType::kSft)};
+  std::vector<ObjectiveOptions> all;
+  for (const LossType type : all_loss_types()) all.push_back(options_of(type, 0.4));
+  all.push_back({});
+  all.back().loss_type = {LossType::kSigmoid, LossType::kBco, LossType::kSft};
   for (const Generator generator :
        {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
     all.push_back(ddro_options(generator, 0.4, 5));
@@ -99,7 +101,7 @@ std::vector<LossRow> random_pairs(std::int64_t count) {
   }
   std::vector<LossRow> rows = paired(chosen, rejected);
   for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].ref_logp = -10 * random_unit(5, 3, i);
+    rows[i].ref_logp = -3 - 10 * random_unit(5, 3, i);
     rows[i].logp += rows[i].ref_logp;
     rows[i].num_tokens = 1 + static_cast<std::int64_t>(20 * random_unit(5, 4, i));
   }
@@ -127,7 +129,7 @@ TEST(Invariance, WeightsAreDuplicatedRows) {
     const auto objective = make_objective(options, 0.5);
     const Evaluation once = evaluate(*objective, weighted);
     const Evaluation repeated = evaluate(*objective, copies);
-    EXPECT_NEAR(once.loss, repeated.loss, 1e-13 * std::abs(once.loss));
+    EXPECT_NEAR(once.loss, repeated.loss, 1e-13 * std::max(1.0, std::abs(once.loss)));
     size_t copy = 0;
     for (size_t i = 0; i < weighted.size(); i += 2) {
       EXPECT_NEAR(once.slope[i], weighted[i].weight * repeated.slope[copy], 1e-13 * std::abs(once.slope[i]));

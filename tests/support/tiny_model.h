@@ -61,8 +61,8 @@ inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelConfig& c
   return models::make_causal_lm(config, tiny_weights(config, seed), options);
 }
 
-// `num_pairs` pairs (every third one with prompts that differ), or twice as many single completions, of random ids,
-// lengths and weights. Three of four prompts begin with the same five ids.
+// `num_pairs` pairs (every third one with prompts that differ), or twice as many single completions, of
+// random ids, lengths and weights. Three of four prompts begin with the same five ids.
 inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::uint64_t seed) {
   torch::manual_seed(seed);
   const auto random = [](std::int64_t low, std::int64_t high) {

@@ -31,6 +31,9 @@ class MappedFile {
 
   std::span<std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  // Takes the pages read so far out of the process's memory; the next access reads them again. What was
+  // written through bytes() is lost.
+  void release_pages() const;
 
  private:
   std::filesystem::path path_;
@@ -40,8 +43,8 @@ class MappedFile {
 
 // Sequential writer that syncs on close: of a new file (an existing one is refused: another reader may have
 // it mapped), or behind the end of a file that is there. Without close() the destructor leaves a partial file
-// behind: write under a temporary name and rename (write_file_atomic, or a temporary folder). A failed write
-// may leave a part of its bytes.
+// behind: what must be whole is written under a temporary name and renamed (write_file_atomic, or a temporary
+// folder). A failed write may leave a part of its bytes.
 class DurableFile {
  public:
   enum class Mode { kNew, kAppend };
@@ -52,8 +55,8 @@ class DurableFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void sync();                                  // what was written so far
-  void close();                                 // fsync, close
+  void sync();                                  // what was written so far; writing can go on
+  void close();                                 // sync, close
   std::uint64_t size() const { return size_; }  // bytes written
 
  private:

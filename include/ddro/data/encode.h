@@ -5,6 +5,7 @@
 #include <ctime>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ddro/data/data_options.h"
 #include "ddro/data/dataset.h"
@@ -42,5 +43,11 @@ inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& 
                                const DataOptions& options, std::time_t now) {
   return encode_row(row, make_text_source(text, options, now), options);
 }
+
+// The tokens that stand before a completion of `prompt` whose first token does not span the boundary: as
+// encode_row gives them. Error(kInput) beginning with "[data] where: " for a prompt without tokens, or a
+// template that is missing or refuses the messages.
+std::vector<text::TokenId> encode_prompt(const Content& prompt, const std::string& where,
+                                         const TextSource& text, const DataOptions& options);
 
 }  // namespace ddro::data

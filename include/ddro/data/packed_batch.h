@@ -10,9 +10,10 @@
 
 namespace ddro::data {
 
-// A run of packed tokens that attends causally to itself and, before that, to all of `parent` and of what `parent`
-// attends to. What sequences of a batch have in common at their beginning (a template's system message, the prompt of
-// several completions) is one segment; where they part, each goes on in segments of its own.
+// A run of packed tokens that attends causally to itself and, before that, to all of `parent` and of what
+// `parent` attends to. What sequences of a batch have in common at their beginning (a template's system
+// message, the prompt of several completions) is one segment; where they part, each goes on in segments of
+// its own.
 struct Segment {
   std::int64_t begin = 0;
   std::int64_t length = 0;
@@ -60,14 +61,14 @@ struct StepPlan {
 
 struct PackOptions {
   std::int64_t micro_batch_tokens = 8192;
-  // Common beginnings shorter than this are computed for each sequence: a segment of its own costs more. Above every
-  // length: nothing is shared.
+  // Common beginnings shorter than this are computed for each sequence: a segment of its own costs more.
+  // Above every length: nothing is shared.
   std::int64_t min_shared_tokens = 8;
 };
 
 // First-fit in the order of `examples`, pairs kept together where they fit; a row longer than
-// micro_batch_tokens is a micro-batch of its own. Only a pair's common prompt counts once against the budget, so that
-// a batch with more in common is smaller than the budget allows. Deterministic.
+// micro_batch_tokens is a micro-batch of its own. Only a pair's common prompt counts once against the budget,
+// so that a batch with more in common is smaller than the budget allows. Deterministic.
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
 

@@ -43,4 +43,7 @@ struct PreferenceRow {
 // and rejected without a prompt must be equal up to their last messages.
 PreferenceRow parse_row(std::string_view line, const std::string& where);
 
+// The `prompt` of one line, whose other fields do not matter. Error(kInput) like parse_row's.
+Content parse_prompt(std::string_view line, const std::string& where);
+
 }  // namespace ddro::data

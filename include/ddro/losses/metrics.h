@@ -15,9 +15,10 @@ namespace ddro::losses {
 // NaN and is written as null.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-// loss, rewards/*, logps/*, log_ratio/*, ratio/* of `rows`, each row counted as often as its weight says.
-// `loss` is the sum of the rows' contributions. Where the objective reads no reference all but loss and
-// logps/* are NaN.
-Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective, double loss);
+// loss, rewards/*, logps/*, log_ratio/*, ratio/* of `rows`, each row counted as often as its weight says; kl
+// where the objective has one. `counts` are those that `loss`, the sum of the rows' contributions, was
+// computed with. Where the objective reads no reference, log_ratio/* and ratio/* are NaN.
+Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective,
+                           const BatchCounts& counts, double loss);
 
 }  // namespace ddro::losses

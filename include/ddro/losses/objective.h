@@ -1,9 +1,10 @@
-// Preference objectives on log-ratios: value, and derivative with respect to each row's log-probability. Pure
-// functions of float64 numbers; the only definition of each loss in the project. Equations and golden values:
-// docs/objectives.md.
+// Preference objectives on log-probabilities: value, and derivative with respect to each row's
+// log-probability. Pure functions of float64 numbers; the only definition of each loss in the project.
+// Equations and golden values: docs/objectives.md.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,17 +27,22 @@ struct LossRow {
   double log_ratio() const { return logp - ref_logp; }
 };
 
-// Counts of the whole effective batch: every micro-batch on every rank.
+// Numbers of the whole effective batch: every micro-batch on every rank.
 struct BatchCounts {
   double chosen = 0;         // N+ (sum of weights)
   double rejected = 0;       // N-
   double pairs = 0;          // sum of the pairs' weights
   double chosen_tokens = 0;  // weighted completion tokens of preferred rows
+  double rejected_seen = 0;  // unpreferred rows of the data met so far, this batch's included
+  double kl = 0;             // reference point of kto: kl_estimate of the mismatched rows
 };
 
 // The counts of rows that are an effective batch by themselves: an evaluation set, a file of
-// log-probabilities.
+// log-probabilities. `kl` stays 0.
 BatchCounts batch_counts(std::span<const LossRow> rows);
+
+// max(0, weighted mean of the log-ratios of completions under prompts that are not theirs); 0 without rows.
+double kl_estimate(std::span<const LossRow> mismatched);
 
 // The raw loss past its pole.
 class PoleError : public Error {
@@ -48,7 +54,7 @@ class PoleError : public Error {
   size_t row_;
 };
 
-// Which rows a row's derivative depends on.
+// Which rows a row's derivative depends on; each includes the ones before it.
 enum class Locality {
   kRow,    // itself
   kPair,   // itself and its partner
@@ -60,10 +66,13 @@ class Objective {
   virtual ~Objective() = default;
   virtual Locality locality() const = 0;
   virtual bool reads_reference() const = 0;
-  // What rewards/* multiply the log-ratio by: beta, 1 where the loss has none.
-  virtual double reward_scale() const = 0;
+  // Whether evaluate wants BatchCounts::kl, for which completions are scored under other rows' prompts.
+  virtual bool needs_mismatched() const { return false; }
+  // What rewards/* report of a row: beta times its log-ratio, beta 1 where the loss has none; without a
+  // reference what the loss compares rows by; NaN where it compares none.
+  virtual double reward(const LossRow& row) const = 0;
   // l* of the cap: log-ratios of unpreferred rows above it are capped; +infinity when there is no cap.
-  virtual double cap_log_ratio() const = 0;
+  virtual double cap_log_ratio(const BatchCounts&) const { return std::numeric_limits<double>::infinity(); }
   // Mixture weight that ratio/saturated is measured with: alpha as resolved; the data's own for a loss
   // without the option; NaN when it reads no reference.
   virtual double alpha() const = 0;

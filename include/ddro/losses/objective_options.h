@@ -1,26 +1,76 @@
 // The `objective` section of a run's configuration.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace ddro::losses {
 
-enum class LossType { kDdro, kRdro, kSigmoid, kSft };
+enum class LossType {
+  kDdro,
+  kRdro,
+  // Of pairs, with a reference.
+  kSigmoid,
+  kRobust,
+  kHinge,
+  kIpo,
+  kExoPair,
+  kNcaPair,
+  kBcoPair,
+  kSppoHard,
+  kApoZero,
+  kApoDown,
+  kDiscopop,
+  kSigmoidNorm,
+  // Of pairs, without one.
+  kSimpo,
+  kCpo,
+  kOrpo,
+  // Of rows.
+  kKto,
+  kApoZeroUnpaired,
+  kBco,
+  kSft,
+};
+
+// One loss, or several that are added up.
+struct LossTypes {
+  LossTypes(LossType one) : all{one} {}  // NOLINT(google-explicit-constructor): one loss is the usual case
+  LossTypes(std::initializer_list<LossType> several) : all(several) {}
+  explicit LossTypes(std::vector<LossType> several) : all(std::move(several)) {}
+  bool operator==(const LossTypes&) const = default;
+
+  std::vector<LossType> all;
+};
+
 enum class Generator { kLogistic, kKl, kLsif, kBasu };
 enum class Stabilizer { kCap, kNnbd, kNone };
 enum class ClassReduction { kClassMean, kPooled };
+enum class FDivergence { kReverseKl, kForwardKl, kJsDivergence, kAlphaDivergence };
 
 struct ObjectiveOptions {
-  LossType loss_type = LossType::kDdro;
-  std::optional<double> alpha;  // mixture weight of preferred data; nullopt: auto, n+/(n+ + n-)
+  LossTypes loss_type = LossType::kDdro;
+  std::vector<double> loss_weights;  // of several losses, in their order; empty: 1 each
+  std::optional<double> alpha;       // mixture weight of preferred data; nullopt: auto, n+/(n+ + n-)
   Generator generator = Generator::kLogistic;
   double basu_power = 0.5;  // b of the basu generator
   Stabilizer stabilizer = Stabilizer::kCap;
-  double max_weight = 10;  // cap on an unpreferred row's weight a r/(1 - a r)
+  // Cap on an unpreferred row's weight a r/(1 - a r); nullopt: auto, grows with the samples seen.
+  std::optional<double> max_weight = 10;
   ClassReduction class_reduction = ClassReduction::kClassMean;
-  double beta = 0.1;  // where the loss has one
+  double beta = 0.1;             // where the loss has one
+  double label_smoothing = 0.0;  // assumed share of pairs whose labels are swapped, below 1/2
+  FDivergence f_divergence_type = FDivergence::kReverseKl;
+  double f_alpha_divergence_coef = 0.5;  // not 1, where the alpha-divergence is the reverse KL
+  double discopop_tau = 0.05;
+  double simpo_gamma = 0.5;         // target of the margin
+  std::optional<double> cpo_alpha;  // weight of the likelihood term; nullopt: auto, 1 for cpo and 0 for simpo
+  double desirable_weight = 1.0;    // of preferred rows
+  double undesirable_weight = 1.0;  // of unpreferred rows
   // Keys that the configuration names, as the members above are spelt; one that the loss has not is refused.
   std::set<std::string> explicitly_set;
 
@@ -29,12 +79,20 @@ struct ObjectiveOptions {
   void validate() const;
 };
 
-// Whether `key` (a member's name) has a meaning for the loss chosen: basu_power only with generator basu,
-// max_weight not with stabilizer none. A configuration that is to be read back must leave out the others.
+// Whether `key` (a member's name) has a meaning for one of the losses chosen, with the other options as they
+// are: basu_power only with generator basu, max_weight not with stabilizer none. A configuration that is to
+// be read back must leave out the others.
 bool uses_option(const ObjectiveOptions& options, const std::string& key);
 
-bool needs_reference(LossType type);
-bool needs_pairs(LossType type);
-const char* loss_name(LossType type);
+// Of several losses: whether one of them does.
+bool needs_reference(const LossTypes& types);
+bool needs_pairs(const LossTypes& types);
+// Completions scored under other rows' prompts (BatchCounts::kl).
+bool needs_mismatched(const LossTypes& types);
+
+// "sigmoid"; of several, "sigmoid+sft".
+std::string loss_name(const LossTypes& types);
+// Every name that a loss can be called by, its own before others that users know it by.
+std::vector<std::pair<std::string, LossType>> loss_names();
 
 }  // namespace ddro::losses

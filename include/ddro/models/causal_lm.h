@@ -7,16 +7,21 @@
 #include <string>
 
 #include "ddro/base/tensor_io.h"
+#include "ddro/models/kv_cache.h"
 #include "ddro/models/model_config.h"
 #include "ddro/ops/varlen_attention.h"
 
 namespace ddro::models {
 
+// Tokens see each other as the layout says; or there is a cache instead, whose sequence t is continued by
+// token t and then holds it.
 struct ModelInput {
   Tensor ids_T;        // int64
   Tensor positions_T;  // int64, restart at 0 with each sequence
   const ops::AttentionLayout* layout = nullptr;
-  Tensor output_positions_C;  // int64 indices into T (repeats allowed)
+  Tensor output_positions_C;           // int64 indices into T (repeats allowed)
+  KvCache* cache = nullptr;            // no graph is built through it
+  PackedKeyValues* kept_kv = nullptr;  // with a layout: gets what a cache needs of these tokens, no graph
 };
 
 struct BuildOptions {

@@ -17,7 +17,11 @@ struct ModelFolder {
   Json config_json;
   NamedTensors
       tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent
+  std::vector<std::shared_ptr<MappedFile>> weight_files;
   std::string weights_hash;  // of names, dtypes, shapes and bytes: equal for equal weights, however sharded
+
+  // Gives back the memory of the weights read so far; those that are used again are read again.
+  void release_pages() const;
 };
 
 // Reads config.json and model.safetensors or the shards of model.safetensors.index.json. File names must be
@@ -27,9 +31,6 @@ struct ModelFolder {
 // head that is stored must equal the embedding. A folder with pickle files only is refused with the way to
 // convert it. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path);
-
-// Takes the mapped weights out of this process's memory; what is used again is read again from the disk.
-void release_pages(const ModelFolder& folder);
 
 // The files beside the weights that belong to a model folder and exist in this one: config.json,
 // generation_config.json, tokenizer and chat template files.

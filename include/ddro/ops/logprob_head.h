@@ -36,8 +36,11 @@ using RowGradientFunction =
     std::function<void(std::int64_t first_row, std::span<const double> logp, std::span<double> dloss_dlogp)>;
 
 struct HeadOptions {
-  std::int64_t chunk_tokens = 2048;  // completion tokens whose logits exist at one time
+  std::int64_t chunk_tokens = 0;  // completion tokens whose logits exist at one time; 0: default_chunk_tokens
 };
+
+// 2048, or fewer where a chunk's logits would exceed 2^26 numbers (CPU) or 2^28 (CUDA), but at least 256.
+std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device);
 
 // Log-probability of each row; builds no graph. With the units of a fused pass over equal hidden states, the
 // results have the same bits as that pass's.

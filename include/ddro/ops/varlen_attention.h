@@ -11,8 +11,8 @@
 
 namespace ddro::ops {
 
-// Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of `parent`, an
-// earlier segment, and of all that `parent` attends to: segments are the nodes of a prefix tree.
+// Packed tokens [begin, begin + length) attend causally to themselves and, before that, to every token of
+// `parent`, an earlier segment, and of all that `parent` attends to: segments are the nodes of a prefix tree.
 struct AttentionSegment {
   std::int64_t begin = 0;
   std::int64_t length = 0;

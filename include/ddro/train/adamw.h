@@ -18,8 +18,8 @@ class AdamW {
   // `initial`: weights at the precision of the model folder, from which the masters start.
   AdamW(const models::CausalLm& model, const NamedTensors& initial, const OptimizerOptions& options);
 
-  // Gradients of a step add up in the masters' type over any number of backward passes: each parameter's grad() is
-  // its accumulator.
+  // Gradients of a step add up in the masters' type over any number of backward passes: each parameter's
+  // grad() is its accumulator.
   void zero_gradients();
   Tensor gradient(const std::string& name) const;  // accumulator of one parameter, to add to directly
   double gradient_norm() const;                    // 2-norm over all parameters
@@ -48,7 +48,9 @@ class AdamW {
     bool mixed() const { return !parameter.is_same(master); }
   };
 
+  std::vector<Tensor> gradients() const;
   void update_group(bool decays, double learning_rate);
+  void update_parameters();
   const Slot& slot(const std::string& name) const;
 
   OptimizerOptions options_;

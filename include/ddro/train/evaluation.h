@@ -11,6 +11,7 @@
 #include "ddro/losses/metrics.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/mismatched_rows.h"
 #include "ddro/train/reference.h"
 
 namespace ddro::train {
@@ -29,10 +30,16 @@ class EvaluationSet {
                                           const std::function<bool()>& stop);
 
  private:
+  // Of a set that objective wants a reference point for; 0 for others.
+  std::optional<double> kl(const models::CausalLm& policy, const losses::Objective& objective,
+                           const std::function<bool()>& stop);
+
   std::string name_;
   const data::Dataset* dataset_;
+  data::PackOptions options_;
   data::SetPlan plan_;
   std::shared_ptr<const ReferenceLogProbs> reference_;
+  std::optional<MismatchedRows> mismatched_;  // made when an objective wants them
 };
 
 }  // namespace ddro::train

@@ -7,24 +7,25 @@
 
 #include "ddro/base/json.h"
 #include "ddro/losses/metrics.h"
+#include "ddro/train/metrics_sink.h"
 
 namespace ddro::train {
 
-class MetricsFile {
+class MetricsFile final : public MetricsSink {
  public:
   // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last
   // lines included). last_step = -1 empties the file.
   MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
-  ~MetricsFile();
+  ~MetricsFile() override;
   MetricsFile(const MetricsFile&) = delete;
   MetricsFile& operator=(const MetricsFile&) = delete;
 
   // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on
   // failure.
-  void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
+  void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) override;
   // True when the file holds an evaluation of `step`.
   bool has_evaluation(std::int64_t step) const { return last_evaluation_ == step; }
-  void sync();
+  void sync() override;
 
  private:
   std::filesystem::path path_;

@@ -47,7 +47,7 @@ struct EvalOptions {
 
 struct LoggingOptions {
   std::int64_t logging_steps = 1;
-  std::vector<std::string> report_to = {"jsonl"};
+  std::vector<std::string> report_to = {"jsonl", "tensorboard"};  // jsonl is always among them
 
   void validate() const;
 };

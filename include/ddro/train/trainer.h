@@ -17,7 +17,7 @@
 #include "ddro/models/model_folder.h"
 #include "ddro/train/adamw.h"
 #include "ddro/train/evaluation.h"
-#include "ddro/train/metrics_file.h"
+#include "ddro/train/metrics_log.h"
 #include "ddro/train/nonfinite_guard.h"
 #include "ddro/train/progress.h"
 #include "ddro/train/reference.h"
@@ -38,6 +38,10 @@ struct TrainerOptions {
 
 // Steps of a run: max_steps, or num_train_epochs times the steps of an epoch.
 std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per_epoch);
+
+// Share of the training rows that have been met once the step at `place` is done; rows that an epoch repeats
+// are no new samples.
+double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch);
 
 // What a run works on. The parts outlive the trainer.
 struct TrainerParts {
@@ -77,11 +81,12 @@ class Trainer {
  private:
   void restore(const checkpoint::Checkpoint& from);
   void train_step();
-  StepResult compute(const data::StepPlan& plan);
+  losses::BatchCounts step_counts(const data::StepPlan& plan) const;
+  StepResult compute(const data::StepPlan& plan, const losses::BatchCounts& counts);
   void skip_update(const data::StepPlan& plan, double loss, double norm);
   void check_reference(const StepResult& result) const;
-  void log_step(const data::StepPlan& plan, const StepResult& result, double rate, double norm,
-                double seconds);
+  void log_step(const data::StepPlan& plan, const losses::BatchCounts& counts, const StepResult& result,
+                double rate, double norm, double seconds);
   bool evaluation_due() const;
   bool evaluate();
   bool save_due() const;
@@ -98,13 +103,14 @@ class Trainer {
   at::Device device_;
   AdamW optimizer_;
   data::StratifiedSampler sampler_;
+  double rejected_weight_;  // unpreferred rows of the training set
   std::int64_t total_steps_;
   TrainerState state_;
   std::int64_t saved_step_ = -1;      // of the newest checkpoint
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
   double matmul_rate_ = 0;
-  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<MetricsLog> metrics_;
   StopFlag stop_;
   Progress progress_;
 };

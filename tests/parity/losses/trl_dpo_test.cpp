@@ -33,7 +33,7 @@ void expect_same(const Json& recorded) {
     near(got.slope[2 * i], recorded["d_chosen"][i]);
     near(got.slope[2 * i + 1], recorded["d_rejected"][i]);
   }
-  const Metrics list = preference_metrics(rows, *objective, got.loss);
+  const Metrics list = preference_metrics(rows, *objective, batch_counts(rows), got.loss);
   const std::map<std::string, double> metrics(list.begin(), list.end());
   for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}) {
     SCOPED_TRACE(name);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "ddro/train/mismatched_rows.h"
 #include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
@@ -22,6 +23,7 @@ losses::ObjectiveOptions objective_options(LossType type,
   options.loss_type = type;
   options.stabilizer = stabilizer;
   if (type == LossType::kDdro || type == LossType::kRdro) options.alpha = 0.4;
+  if (type == LossType::kSimpo) options.cpo_alpha = 0.5;
   return options;
 }
 
@@ -40,7 +42,12 @@ Gradients run_step(const models::CausalLm& policy, const ReferenceLogProbs& refe
   if (num_micro_batches != nullptr) *num_micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
   AdamW optimizer(policy, policy.parameters(), {});
   optimizer.zero_gradients();
-  StepResult result = compute_step(policy, &reference, plan, objective, optimizer);
+  losses::BatchCounts counts = batch_counts(plan.counts);
+  if (objective.needs_mismatched()) {
+    MismatchedRows mismatched(dataset, all, policy.config(), pack);
+    counts.kl = *mismatched.kl(policy, reference, [] { return false; });
+  }
+  StepResult result = compute_step(policy, &reference, plan, counts, objective, optimizer);
   Gradients out;
   out.loss = result.loss;
   out.rows = std::move(result.rows);
@@ -65,6 +72,28 @@ Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence&
   return torch::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
 }
 
+// max(0, mean log-ratio of each row's prompt with the completion of the same place in the example before).
+double composed_kl(const models::CausalLm& policy, const models::CausalLm& reference,
+                   const data::Dataset& dataset) {
+  const torch::NoGradGuard no_grad;
+  double sum = 0;
+  double weight = 0;
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    const data::EncodedExample& before =
+        dataset.examples[(i + dataset.examples.size() - 1) % dataset.examples.size()];
+    for (size_t j = 0; j < dataset.examples[i].sequences.size(); ++j) {
+      data::EncodedSequence sequence = dataset.examples[i].sequences[j];
+      const data::EncodedSequence& other = before.sequences[j];
+      sequence.ids.resize(static_cast<size_t>(sequence.completion_start));
+      sequence.ids.insert(sequence.ids.end(), other.ids.begin() + other.completion_start, other.ids.end());
+      const Tensor log_ratio = composed_logp(policy, sequence) - composed_logp(reference, sequence);
+      sum += dataset.examples[i].weight * log_ratio.item<double>();
+      weight += dataset.examples[i].weight;
+    }
+  }
+  return std::max(0.0, sum / weight);
+}
+
 Gradients composed(const models::CausalLm& policy, const models::CausalLm& reference,
                    const data::Dataset& dataset, const losses::Objective& objective) {
   Gradients out;
@@ -83,10 +112,15 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
       if (example.is_pair()) row.partner = first + (row.chosen ? 1 : 0);
       (row.chosen ? counts.chosen : counts.rejected) += row.weight;
       if (row.chosen) counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
+      counts.rejected_seen = counts.rejected;
       out.rows.push_back(row);
       logps.push_back(logp);
     }
     if (example.is_pair()) counts.pairs += example.weight;
+  }
+  if (objective.needs_mismatched()) {
+    counts.kl = composed_kl(policy, reference, dataset);
+    EXPECT_GT(counts.kl, 0) << "not told from no reference point";
   }
   std::vector<double> loss(out.rows.size());
   std::vector<double> derivative(out.rows.size());
@@ -171,6 +205,14 @@ std::vector<Case> cases() {
       all.push_back({losses::loss_name(type) + type_name, type, losses::Stabilizer::kCap, true,
                      type != LossType::kRdro, dtype, tolerance});
     }
+    // A reward without reference, one of token means, one that needs the whole step first, a number of the
+    // step.
+    for (const LossType type : {LossType::kSimpo, LossType::kIpo, LossType::kBco, LossType::kKto}) {
+      all.push_back({losses::loss_name(type) + type_name, type, losses::Stabilizer::kCap, true, true, dtype,
+                     tolerance});
+    }
+    all.push_back({"kto_unpaired" + type_name, LossType::kKto, losses::Stabilizer::kCap, false, true, dtype,
+                   tolerance});
     all.push_back({"ddro_unpaired" + type_name, LossType::kDdro, losses::Stabilizer::kCap, false, false,
                    dtype, tolerance});
     all.push_back({"nnbd_unpaired" + type_name, LossType::kDdro, losses::Stabilizer::kNnbd, false, true,
@@ -205,7 +247,14 @@ TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, CachedReference, testing::ValuesIn(cases()),
+// All but kto, whose reference stays in memory.
+std::vector<Case> cases_with_cache() {
+  std::vector<Case> all = cases();
+  std::erase_if(all, [](const Case& c) { return c.type == LossType::kKto; });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, CachedReference, testing::ValuesIn(cases_with_cache()),
                          [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
 
 class EqualModels : public testing::TestWithParam<at::ScalarType> {};

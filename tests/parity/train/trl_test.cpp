@@ -52,10 +52,11 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   AdamW optimizer(*policy, policy_folder.tensors, {});
   const LiveReference live(*reference);
   optimizer.zero_gradients();
-  const StepResult result = compute_step(*policy, &live, plan, *objective, optimizer);
+  const losses::BatchCounts counts = batch_counts(plan.counts);
+  const StepResult result = compute_step(*policy, &live, plan, counts, *objective, optimizer);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);
-  const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, result.loss);
+  const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, counts, result.loss);
   for (const auto& [name, value] : metrics) {
     if (!record["metrics"].contains(name)) continue;
     const double expected = record["metrics"][name];

@@ -96,6 +96,50 @@ TEST_F(LossCommand, SftReadsTokensAndNoReference) {
   EXPECT_TRUE(out.back().at("alpha").is_null());
 }
 
+// Token means of each completion: (1.3/4 - (-1)/2 - 1/(2 beta))^2 at beta = 1.
+TEST_F(LossCommand, ReadsTheTokensOfEitherCompletion) {
+  const std::string pair =
+      R"({"chosen_logp":-8.7,"rejected_logp":-11,"ref_chosen_logp":-10,"ref_rejected_logp":-10,)"
+      R"("chosen_num_tokens":4,"rejected_num_tokens":2})";
+  const double distance = 1.3 / 4 + 1.0 / 2 - 0.5;
+  EXPECT_NEAR(lines(pair, {"loss_type=ipo", "beta=1"}).back().at("loss").get<double>(), distance * distance,
+              1e-12);
+}
+
+// The reference point is the mean of kl_logp - ref_kl_logp: 0.25.
+TEST_F(LossCommand, KtoReadsItsReferencePointFromTheRows) {
+  const auto out = lines(
+      "{\"logp\":-5,\"ref_logp\":-6,\"label\":true,\"kl_logp\":-9,\"ref_kl_logp\":-10}\n"
+      "{\"logp\":-7,\"ref_logp\":-6.5,\"label\":false,\"kl_logp\":-9,\"ref_kl_logp\":-8.5}\n",
+      {"loss_type=kto", "beta=2", "undesirable_weight=3"});
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  EXPECT_EQ(out.back().at("kl"), 0.25);
+  EXPECT_NEAR(out[0].at("loss").get<double>(), sigmoid(-2 * (1 - 0.25)) / 2, 1e-12);
+  EXPECT_NEAR(out[1].at("loss").get<double>(), 3 * sigmoid(2 * (-0.5 - 0.25)) / 2, 1e-12);
+  const double s = sigmoid(-2 * (1 - 0.25));
+  EXPECT_NEAR(out[0].at("dloss_dlogp").get<double>(), -2 * s * (1 - s) / 2, 1e-12);
+}
+
+// Every loss prints values and derivatives that belong together.
+TEST_F(LossCommand, KnowsEveryLossOfPairs) {
+  const auto pair = [](double chosen) {
+    return "{\"chosen_logp\":" + Json(chosen).dump() +
+           ",\"rejected_logp\":-11,\"ref_chosen_logp\":-10,\"ref_rejected_logp\":-10,\"num_tokens\":5,"
+           "\"kl_logp\":-3,\"ref_kl_logp\":-4}";
+  };
+  const double step = 1e-5;
+  for (const char* loss :
+       {"robust", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop",
+        "sigmoid_norm", "simpo", "cpo", "orpo", "kto", "apo_zero_unpaired", "[dpo, bco_pair, sft]"}) {
+    const std::vector<std::string> settings = {std::string("loss_type=") + loss};
+    const double above = lines(pair(-9.7 + step), settings).back().at("loss");
+    const double below = lines(pair(-9.7 - step), settings).back().at("loss");
+    EXPECT_NEAR(lines(pair(-9.7), settings)[0].at("dloss_dchosen_logp").get<double>(),
+                (above - below) / (2 * step), 1e-7)
+        << loss;
+  }
+}
+
 TEST_F(LossCommand, AlphaAutoIsTheShareOfPreferredRows) {
   const std::string yes = "{\"logp\":-6,\"ref_logp\":-6,\"label\":true}\n";
   const std::string no = "{\"logp\":-6,\"ref_logp\":-6,\"label\":false,\"weight\":2}\n";
@@ -122,6 +166,10 @@ TEST_F(LossCommand, NamesTheLineOfABadRow) {
               HasSubstr("\"weight\" is out of range"));
   EXPECT_THAT(at_line_2("{\"logp\":-1,\"ref_logp\":-1,\"label\":true,\"num_tokens\":0}"),
               HasSubstr("\"num_tokens\""));
+  EXPECT_THAT(refusal(kPair + "\n", {"loss_type=kto"}), HasSubstr("rows.jsonl:1] \"kl_logp\" is missing"));
+  EXPECT_THAT(at_line_2("{\"chosen_logp\":-1,\"ref_chosen_logp\":-1,\"rejected_logp\":-1,"
+                        "\"ref_rejected_logp\":-1,\"rejected_num_tokens\":1.5}"),
+              HasSubstr("\"rejected_num_tokens\" is not an integer"));
   EXPECT_THAT(refusal(""), HasSubstr("holds no rows"));
   EXPECT_THAT(refusal("\n  \n"), HasSubstr("holds no rows"));
 }
@@ -129,7 +177,7 @@ TEST_F(LossCommand, NamesTheLineOfABadRow) {
 TEST_F(LossCommand, RefusesSettingsByName) {
   EXPECT_THAT(refusal(kPair, {"alpha=2"}), HasSubstr("objective.alpha"));
   EXPECT_THAT(refusal(kPair, {"beta=1"}), HasSubstr("objective.beta"));
-  EXPECT_THAT(refusal(kPair, {"loss_type=kto"}), HasSubstr("kto is not built yet"));
+  EXPECT_THAT(refusal(kPair, {"loss_type=aot"}), HasSubstr("aot is not built yet"));
   EXPECT_THAT(refusal(kPair, {"alhpa=0.5"}), HasSubstr("did you mean alpha?"));
   EXPECT_THAT(refusal("{\"logp\":-6,\"ref_logp\":-6,\"label\":true}\n"), HasSubstr("alpha"));
   EXPECT_THAT(refusal("{\"logp\":-6,\"ref_logp\":-6,\"label\":true}\n", {"loss_type=dpo"}),

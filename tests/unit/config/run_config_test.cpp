@@ -37,7 +37,7 @@ TEST(RunConfig, HasTheDefaultsOfTheStructs) {
   EXPECT_EQ(dump_run_config(config, false), dump_run_config(expected, false));
   EXPECT_FALSE(config.objective.alpha.has_value());
   EXPECT_TRUE(config.objective.explicitly_set.empty());
-  EXPECT_THAT(config.logging.report_to, ElementsAre("jsonl"));
+  EXPECT_THAT(config.logging.report_to, ElementsAre("jsonl", "tensorboard"));
 }
 
 TEST(RunConfig, ReadsEveryKindOfValue) {
@@ -98,8 +98,8 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   const std::string text = dump_run_config(example_run_config(), true);
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
-        "report_to: [jsonl]", "precompute_ref_log_probs: true", "ref_cache_dir: null", "max_weight: 10",
-        "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+        "report_to: [jsonl, tensorboard]", "precompute_ref_log_probs: true", "ref_cache_dir: null",
+        "max_weight: 10", "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
   // An option that the loss does not have would be refused: it is shown, but not set.
@@ -153,6 +153,15 @@ class Randomiser {
     out.reset();
     if (bits() % 2 == 0) set(out.emplace());
   }
+  void set(std::vector<double>&) {}  // one a loss
+  void set(losses::LossTypes& out) {
+    const auto names = losses::loss_names();
+    out = losses::LossTypes(std::vector<losses::LossType>{});
+    for (std::uint64_t n = 1 + bits() % 3; n > 0; --n) {
+      const losses::LossType type = names[bits() % names.size()].second;
+      if (std::find(out.all.begin(), out.all.end(), type) == out.all.end()) out.all.push_back(type);
+    }
+  }
   void set(std::vector<std::string>& out) {
     if (std::strcmp(key_, "report_to") == 0) return;
     for (std::uint64_t n = 1 + bits() % 3; n > 0; --n) set(out.emplace_back());
@@ -173,6 +182,28 @@ class Randomiser {
   const char* key_ = "";
 };
 
+// Gives the objective's options that its losses do not have their defaults: they cannot be set. Visits a
+// fresh configuration first.
+struct Defaults {
+  const losses::ObjectiveOptions& objective;
+  std::map<std::string, std::any> values;
+  bool restoring;
+
+  template <typename Options, typename Body>
+  void section(const char*, Options& options, Body body) {
+    if constexpr (std::is_same_v<std::remove_const_t<Options>, losses::ObjectiveOptions>)
+      body(options, *this);
+  }
+  template <typename T>
+  void operator()(const char* key, T& member, const char*) {
+    if constexpr (std::is_const_v<T>) {
+      values[key] = member;
+    } else if (restoring && !losses::uses_option(objective, key)) {
+      member = std::any_cast<T>(values.at(key));
+    }
+  }
+};
+
 // Compares every field of two configurations.
 class Flattener {
  public:
@@ -187,6 +218,8 @@ class Flattener {
       text += std::string(key) + "=" + printable(member) + "\n";
     } else if constexpr (std::is_same_v<T, std::optional<double>>) {
       text += std::string(key) + "=" + (member ? printable(*member) : "auto") + "\n";
+    } else if constexpr (std::is_same_v<T, losses::LossTypes>) {
+      text += std::string(key) + "=" + losses::loss_name(member) + "\n";
     } else if constexpr (std::is_enum_v<T>) {
       text += std::string(key) + "=" + std::to_string(static_cast<int>(member)) + "\n";
     } else {
@@ -209,28 +242,18 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     RunConfig config;
     Randomiser randomiser(seed);
     visit_fields(config, randomiser);
-    // An option that the loss does not have keeps its default: it cannot be set.
-    const losses::ObjectiveOptions defaults;
-    if (config.objective.loss_type != losses::LossType::kDdro) {
-      config.objective.generator = defaults.generator;
-      config.objective.stabilizer = defaults.stabilizer;
-      config.objective.max_weight = defaults.max_weight;
-    }
-    if (config.objective.generator != losses::Generator::kBasu)
-      config.objective.basu_power = defaults.basu_power;
-    if (config.objective.stabilizer == losses::Stabilizer::kNone)
-      config.objective.max_weight = defaults.max_weight;
-    if (config.objective.loss_type != losses::LossType::kSigmoid) config.objective.beta = defaults.beta;
+    losses::ObjectiveOptions& objective = config.objective;
+    if (seed % 2 == 0) objective.loss_weights.assign(objective.loss_type.all.size(), 0.25);
+    Defaults defaults{.objective = objective, .values = {}, .restoring = false};
+    const RunConfig fresh;
+    visit_fields(fresh, defaults);
+    defaults.restoring = true;
+    visit_fields(config, defaults);
+    objective.label_smoothing /= 2;  // below 1/2
     // Above alpha/(1 - alpha) for every alpha that is drawn.
-    if (config.objective.max_weight != defaults.max_weight) config.objective.max_weight += 1e9;
-    const bool densities = config.objective.loss_type == losses::LossType::kDdro ||
-                           config.objective.loss_type == losses::LossType::kRdro;
-    if (!densities) {
-      config.objective.alpha = defaults.alpha;
-      config.objective.class_reduction = defaults.class_reduction;
-    }
-    if (config.objective.stabilizer == losses::Stabilizer::kNnbd) {
-      config.objective.class_reduction = losses::ClassReduction::kClassMean;
+    if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
+    if (objective.stabilizer == losses::Stabilizer::kNnbd) {
+      objective.class_reduction = losses::ClassReduction::kClassMean;
     }
     for (const bool with_help : {false, true}) {
       const std::string text = dump_run_config(config, with_help);
@@ -241,6 +264,20 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     }
   }
   EXPECT_EQ(compared, 600);
+}
+
+TEST(LoadObjective, ReadsOneLossOrSeveral) {
+  EXPECT_EQ(load_objective({"objective.loss_type=dpo_norm"}).loss_type, losses::LossType::kSigmoidNorm);
+  const losses::ObjectiveOptions several =
+      load_objective({"objective.loss_type=[dpo, bco_pair, sft]", "objective.loss_weights=[0.8, 0.2, 1]"});
+  EXPECT_EQ(several.loss_type, (losses::LossTypes{losses::LossType::kSigmoid, losses::LossType::kBcoPair,
+                                                  losses::LossType::kSft}));
+  EXPECT_THAT(several.loss_weights, ElementsAre(0.8, 0.2, 1));
+  EXPECT_EQ(
+      describe_objective(several),
+      "loss_type: [sigmoid, bco_pair, sft], loss_weights: [0.8, 0.2, 1], beta: 0.1, label_smoothing: 0, "
+      "f_divergence_type: reverse_kl");
+  EXPECT_FALSE(load_objective({"objective.max_weight=auto"}).max_weight.has_value());
 }
 
 TEST(LoadObjective, ReadsOverridesOfItsSectionOnly) {

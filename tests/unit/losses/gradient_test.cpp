@@ -66,13 +66,112 @@ TEST(Gradient, IsTheDerivativeOnBothSidesOfEachBranchPoint) {
   }
 }
 
+// Every loss of pairs, in the variants that its options make.
+std::vector<Case> pair_losses() {
+  std::vector<Case> cases;
+  for (const LossType type : all_loss_types()) {
+    if (needs_pairs(type)) cases.push_back({loss_name(type), options_of(type)});
+  }
+  for (const LossType type : {LossType::kSigmoid, LossType::kRobust, LossType::kSimpo, LossType::kCpo}) {
+    cases.push_back({loss_name(type) + " smoothed", options_of(type)});
+    cases.back().options.label_smoothing = 0.2;
+  }
+  for (const FDivergence divergence :
+       {FDivergence::kForwardKl, FDivergence::kJsDivergence, FDivergence::kAlphaDivergence}) {
+    cases.push_back({"divergence " + std::to_string(static_cast<int>(divergence)), {}});
+    cases.back().options = options_of(LossType::kSigmoid);
+    cases.back().options.f_divergence_type = divergence;
+  }
+  cases.push_back({"alpha above 1", cases.back().options});
+  cases.back().options.f_alpha_divergence_coef = 1.5;
+  cases.push_back({"several", {}});
+  cases.back().options.loss_type = {LossType::kSigmoid, LossType::kBcoPair, LossType::kSft};
+  cases.back().options.loss_weights = {0.8, 0.2, 1.5};
+  return cases;
+}
+
 TEST(Gradient, OfPairsIsTheDerivative) {
-  const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
-  for (const double l : {-50.0, -1.0, -1e-5, 1e-5, 2.0, 50.0}) {
-    expect_central_differences(*sigmoid, paired({l, 0.3}, {0, -1}), 1e-4);
+  for (const Case& c : pair_losses()) {
+    SCOPED_TRACE(c.name);
+    const auto objective = make_objective(c.options, 0.5);
+    for (const double l : {-20.0, -1.0, -1e-3, 1e-3, 2.0, 11.0}) {
+      // Log-probabilities below 0, as some losses need them; log-ratios of either sign.
+      std::vector<LossRow> rows = paired({l - 60, -5.7}, {-60, -7});
+      const std::vector<std::int64_t> tokens = {7, 5, 3, 4};
+      for (size_t i = 0; i < rows.size(); ++i) {
+        rows[i].ref_logp = i < 2 ? -60 : -6;
+        rows[i].num_tokens = tokens[i];
+      }
+      expect_central_differences(*objective, rows, 1e-4);
+    }
   }
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
   expect_central_differences(*sft, paired({-3, -7}, {-2, -9}), 1e-4);
+}
+
+TEST(Gradient, OfRowsIsTheDerivative) {
+  for (const LossType type : {LossType::kKto, LossType::kApoZeroUnpaired}) {
+    ObjectiveOptions options = options_of(type);
+    options.undesirable_weight = 1.5;
+    const auto objective = make_objective(options, 0.5);
+    for (const double l : {-50.0, -1.0, 0.0, 2.0, 50.0}) {
+      expect_central_differences(*objective, unpaired({l, 0.3}, {l, -0.4}), 1e-4);
+    }
+  }
+}
+
+// The mean reward is a constant of the step: only the logistic terms are differentiated.
+TEST(Gradient, OfBcoHoldsTheMeanReward) {
+  const std::vector<LossRow> rows = unpaired({3, -0.7}, {1, -4, 2.5});
+  const Evaluation got = evaluate(*make_objective(options_of(LossType::kBco), 0.5), rows);
+  const double mean = 0.1 * (3 - 0.7 + 1 - 4 + 2.5) / 5;
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double x = 0.1 * rows[i].logp - mean;
+    EXPECT_NEAR(got.slope[i], 0.1 / 5 * (rows[i].chosen ? -sigmoid(-x) : sigmoid(x)), 1e-16);
+  }
+}
+
+// Where the loss is a number that a double can hold, so are its derivatives; no intermediate overflows.
+TEST(Gradient, OfEveryLossIsFiniteAtExtremeLogRatios) {
+  std::vector<Case> cases = pair_losses();
+  for (const LossType type : {LossType::kKto, LossType::kApoZeroUnpaired, LossType::kBco})
+    cases.push_back({loss_name(type), options_of(type)});
+  for (const Case& c : cases) {
+    for (const double beta : {0.1, 1.0}) {
+      SCOPED_TRACE(c.name);
+      ObjectiveOptions options = c.options;
+      options.beta = beta;
+      const auto objective = make_objective(options, 0.5);
+      for (const double chosen : {-1e4, -50.0, 0.0, 50.0, 1e4}) {
+        for (const double rejected : {-1e4, -50.0, 0.0, 50.0, 1e4}) {
+          std::vector<LossRow> rows = paired({std::min(chosen, 0.0)}, {std::min(rejected, 0.0)});
+          rows[0].ref_logp = rows[0].logp - chosen;
+          rows[1].ref_logp = rows[1].logp - rejected;
+          const Evaluation got = evaluate(*objective, rows);
+          for (size_t i = 0; i < 2; ++i) {
+            EXPECT_TRUE(std::isfinite(got.row_loss[i])) << chosen << " " << rejected;
+            EXPECT_TRUE(std::isfinite(got.slope[i])) << chosen << " " << rejected;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Beyond an exponent of 80 the exponential divergences go on linearly, value and slope unbroken.
+TEST(Gradient, DivergencesAreContinuousWhereTheyTurnLinear) {
+  ObjectiveOptions options = options_of(LossType::kSigmoid);
+  options.f_divergence_type = FDivergence::kForwardKl;
+  options.beta = 1e-30;  // keeps the logistic loss from saturating
+  const auto objective = make_objective(options, 0.5);
+  const Evaluation before = evaluate(*objective, paired({-80 + 1e-9}, {0}));
+  const Evaluation after = evaluate(*objective, paired({-80 - 1e-9}, {0}));
+  const Evaluation far = evaluate(*objective, paired({-90}, {0}));
+  EXPECT_NEAR(before.loss, after.loss, 1e-8 * before.loss);
+  EXPECT_NEAR(before.slope[0], after.slope[0], 1e-8 * std::abs(before.slope[0]));
+  EXPECT_NEAR(far.slope[0], after.slope[0], 1e-8 * std::abs(after.slope[0]));
+  EXPECT_NEAR(far.loss - after.loss, -10 * after.slope[0], 1e-8 * far.loss);
 }
 
 TEST(Gradient, OfNnbdIsTheDerivativeOnBothSidesOfTheBracket) {
@@ -90,7 +189,7 @@ TEST(Gradient, IsContinuousAtTheCap) {
     for (const Generator generator :
          {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
       const auto objective = make_objective(ddro_options(generator, alpha, 10), 0.5);
-      const double cap = objective->cap_log_ratio();
+      const double cap = objective->cap_log_ratio({});
       EXPECT_NEAR(cap, std::log(10 / (alpha * 11)), 1e-15);
       const Evaluation below = evaluate(*objective, unpaired({cap - 1e-12}, {cap - 1e-12}));
       const Evaluation above = evaluate(*objective, unpaired({cap + 1e-12}, {cap + 1e-12}));
@@ -141,7 +240,7 @@ TEST(Gradient, RawLossIsFiniteUpToThePole) {
          {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
       const auto raw = make_objective(ddro_options(generator, alpha, 10, Stabilizer::kNone), 0.5);
       const auto capped = make_objective(ddro_options(generator, alpha, 1e6), 0.5);
-      EXPECT_EQ(raw->cap_log_ratio(), std::numeric_limits<double>::infinity());
+      EXPECT_EQ(raw->cap_log_ratio({}), std::numeric_limits<double>::infinity());
       for (const double l : {-1e4, -50.0, -1.0, 0.0, pole - 1e-5}) {
         const Evaluation got = evaluate(*raw, unpaired({l}, {l}));
         const Evaluation expected = evaluate(*capped, unpaired({l}, {l}));

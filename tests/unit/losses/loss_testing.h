@@ -64,7 +64,16 @@ inline ObjectiveOptions options_of(LossType type, double alpha = 0.5) {
   ObjectiveOptions options;
   options.loss_type = type;
   if (type == LossType::kDdro || type == LossType::kRdro) options.alpha = alpha;
+  if (type == LossType::kExoPair) options.label_smoothing = 0.1;
   return options;
+}
+
+inline std::vector<LossType> all_loss_types() {
+  std::vector<LossType> types;
+  for (const auto& [name, type] : loss_names()) {
+    if (name == loss_name(type)) types.push_back(type);
+  }
+  return types;
 }
 
 }  // namespace ddro::losses

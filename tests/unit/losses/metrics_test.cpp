@@ -15,18 +15,21 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::map<std::string, double> metrics_of(std::span<const LossRow> rows, const ObjectiveOptions& options) {
-  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), 1.25);
+  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), batch_counts(rows), 1.25);
   return {metrics.begin(), metrics.end()};
 }
 
 TEST(Metrics, ComeInTheDocumentedOrder) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), 0)) names.push_back(name);
+  for (const auto& [name, value] : preference_metrics({}, *make_objective({}, 0.5), {}, 0))
+    names.push_back(name);
   EXPECT_THAT(names,
-              testing::ElementsAre("loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies",
-                                   "rewards/margins", "logps/chosen", "logps/rejected", "log_ratio/chosen",
-                                   "log_ratio/rejected", "log_ratio/abs_max", "ratio/auc", "ratio/saturated",
-                                   "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
+              testing::ElementsAre(
+                  "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins",
+                  "logps/chosen", "logps/rejected", "log_ratio/chosen", "log_ratio/rejected",
+                  "log_ratio/abs_max", "log_ratio/chosen_p10", "log_ratio/chosen_p50", "log_ratio/chosen_p90",
+                  "log_ratio/rejected_p10", "log_ratio/rejected_p50", "log_ratio/rejected_p90", "ratio/auc",
+                  "ratio/saturated", "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
 }
 
 TEST(Metrics, OfPairs) {
@@ -65,7 +68,7 @@ TEST(Metrics, UnpairedRowsHaveNoAccuracy) {
 
 TEST(Metrics, SaturationStartsAtThePoleAndCappingBeyondTheCap) {
   const ObjectiveOptions options = ddro_options(Generator::kLogistic, 0.5, 10);
-  const double cap = make_objective(options, 0.5)->cap_log_ratio();
+  const double cap = make_objective(options, 0.5)->cap_log_ratio({});
   const double pole = -std::log(0.5);
   auto metrics = metrics_of(unpaired({9}, {cap, cap + 1e-9, pole, pole - 1e-9}), options);
   EXPECT_EQ(metrics["ratio/saturated"], 0.25);
@@ -75,8 +78,9 @@ TEST(Metrics, SaturationStartsAtThePoleAndCappingBeyondTheCap) {
 
 TEST(Metrics, AMissingClassIsNotANumber) {
   auto metrics = metrics_of(unpaired({1}, {}), options_of(LossType::kDdro));
-  for (const char* name : {"rewards/rejected", "rewards/margins", "logps/rejected", "log_ratio/rejected",
-                           "ratio/auc", "ratio/saturated", "ratio/capped", "ratio/rejected_mean"}) {
+  for (const char* name :
+       {"rewards/rejected", "rewards/margins", "logps/rejected", "log_ratio/rejected",
+        "log_ratio/rejected_p50", "ratio/auc", "ratio/saturated", "ratio/capped", "ratio/rejected_mean"}) {
     EXPECT_TRUE(std::isnan(metrics[name])) << name;
   }
   EXPECT_EQ(metrics["log_ratio/chosen"], 1);
@@ -93,6 +97,45 @@ TEST(Metrics, WithoutAReferenceOnlyLikelihoodsAreKnown) {
   }
 }
 
+// Losses without a reference reward what they compare: cpo sums, simpo and orpo means of a token.
+TEST(Metrics, WithoutAReferenceRewardsAreOfLogProbabilities) {
+  std::vector<LossRow> rows = paired({-6, -8}, {-3, -20});
+  for (LossRow& row : rows) row.num_tokens = 4;
+  rows[1].num_tokens = 1;
+  for (const LossType type : {LossType::kCpo, LossType::kSimpo, LossType::kOrpo}) {
+    auto metrics = metrics_of(rows, options_of(type));
+    const bool sums = type == LossType::kCpo;
+    EXPECT_DOUBLE_EQ(metrics["rewards/chosen"], sums ? -0.7 : -0.175);
+    EXPECT_DOUBLE_EQ(metrics["rewards/rejected"], sums ? -1.15 : -0.4);
+    EXPECT_DOUBLE_EQ(metrics["rewards/margins"], sums ? 0.45 : 0.225);
+    EXPECT_EQ(metrics["rewards/accuracies"], sums ? 0.5 : 1);
+    EXPECT_TRUE(std::isnan(metrics["log_ratio/chosen"]));
+    EXPECT_TRUE(std::isnan(metrics["ratio/auc"]));
+  }
+}
+
+TEST(Metrics, KtoNamesItsReferencePoint) {
+  BatchCounts counts;
+  counts.kl = 0.75;
+  const Metrics metrics =
+      preference_metrics(unpaired({1}, {2}), *make_objective(options_of(LossType::kKto), 0.5), counts, 0);
+  EXPECT_EQ(metrics.back(), std::make_pair(std::string("kl"), 0.75));
+}
+
+TEST(Metrics, CappingFollowsTheGrowingCap) {
+  ObjectiveOptions options = options_of(LossType::kDdro);
+  options.max_weight.reset();
+  const std::vector<LossRow> rows = unpaired({0}, {0.63});
+  BatchCounts counts = batch_counts(rows);
+  const auto capped = [&] {
+    const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), counts, 0);
+    return std::map<std::string, double>(metrics.begin(), metrics.end()).at("ratio/capped");
+  };
+  EXPECT_EQ(capped(), 1);  // W = 10, l* = log(20/11) = 0.598
+  counts.rejected_seen = 1e4;
+  EXPECT_EQ(capped(), 0);  // W = 100, l* = log(200/101) = 0.683
+}
+
 TEST(Metrics, WeightsAreDuplicatedRows) {
   std::vector<LossRow> rows = paired({0.3, -1, 0.3}, {0.3, 0.9, -4});
   rows[2].weight = rows[3].weight = 3;
@@ -102,6 +145,36 @@ TEST(Metrics, WeightsAreDuplicatedRows) {
     for (const auto& [name, value] : metrics_of(copies, options_of(type))) {
       EXPECT_DOUBLE_EQ(weighted.at(name), value) << name;
     }
+  }
+}
+
+// Nearest rank, by counting: the smallest l with at least that share of the rows at or below it.
+TEST(Metrics, PercentilesOfTheLogRatioOfEachClass) {
+  for (const std::int64_t size : {1, 2, 9, 10, 11, 100}) {
+    std::vector<LossRow> rows = {rejected_row(-3), rejected_row(5)};
+    for (std::int64_t i = 0; i < size; ++i) {
+      rows.push_back(chosen_row(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
+      rows.back().weight = 1 + static_cast<double>(i % 3);
+    }
+    auto metrics = metrics_of(rows, options_of(LossType::kRdro));
+    for (const int percent : {10, 50, 90}) {
+      double expected = std::numeric_limits<double>::infinity();
+      for (const LossRow& candidate : rows) {
+        double below = 0;
+        double all = 0;
+        for (const LossRow& row : rows) {
+          if (!row.chosen) continue;
+          all += row.weight;
+          if (row.logp <= candidate.logp) below += row.weight;
+        }
+        if (candidate.chosen && below / all >= percent / 100.0 - 1e-12)
+          expected = std::min(expected, candidate.logp);
+      }
+      EXPECT_EQ(metrics["log_ratio/chosen_p" + std::to_string(percent)], expected) << size;
+    }
+    EXPECT_EQ(metrics["log_ratio/rejected_p10"], -3);
+    EXPECT_EQ(metrics["log_ratio/rejected_p50"], -3);
+    EXPECT_EQ(metrics["log_ratio/rejected_p90"], 5);
   }
 }
 
@@ -144,7 +217,8 @@ TEST(Metrics, MeansOfRatiosAreTakenInTheLogDomain) {
 
 TEST(Metrics, ARowThatIsNotANumberSpoilsItsMetricsOnly) {
   auto metrics = metrics_of(unpaired({1, 2, kNan}, {0.5, 3}), options_of(LossType::kDdro));
-  for (const char* name : {"log_ratio/chosen", "log_ratio/abs_max", "ratio/auc", "ratio/chosen_mean"}) {
+  for (const char* name :
+       {"log_ratio/chosen", "log_ratio/abs_max", "log_ratio/chosen_p10", "ratio/auc", "ratio/chosen_mean"}) {
     EXPECT_TRUE(std::isnan(metrics[name])) << name;
   }
   EXPECT_EQ(metrics["log_ratio/rejected"], 1.75);

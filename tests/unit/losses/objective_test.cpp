@@ -72,8 +72,9 @@ TEST(Objective, ClassMeanAndPooledDivideAsTheySay) {
 // A micro-batch holds part of the rows, the counts are those of all.
 TEST(Objective, CountsOfTheEffectiveBatchDecideTheScale) {
   const std::vector<LossRow> rows = paired({0.1, -0.2}, {-0.4, 0.3});
-  for (const LossType type : {LossType::kDdro, LossType::kRdro, LossType::kSigmoid, LossType::kSft}) {
+  for (const LossType type : all_loss_types()) {
     const auto objective = make_objective(options_of(type), 0.5);
+    if (objective->locality() == Locality::kBatch) continue;
     const Evaluation whole = evaluate(*objective, rows);
     const std::span<const LossRow> first = std::span(rows).first(2);
     EXPECT_EQ(evaluate(*objective, first, batch_counts(rows)).slope,
@@ -120,19 +121,100 @@ TEST(Objective, PropertiesFollowTheOptions) {
   const auto ddro = make_objective(ddro_options(Generator::kLogistic, 0.4, 10), 0.5);
   EXPECT_EQ(ddro->locality(), Locality::kRow);
   EXPECT_TRUE(ddro->reads_reference());
-  EXPECT_EQ(ddro->reward_scale(), 1);
+  EXPECT_EQ(ddro->reward(chosen_row(3)), 3);
   EXPECT_EQ(ddro->alpha(), 0.4);
   EXPECT_EQ(make_objective(ddro_options(Generator::kKl, 0.4, 10, Stabilizer::kNnbd), 0.5)->locality(),
             Locality::kBatch);
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
   EXPECT_EQ(sigmoid->locality(), Locality::kPair);
-  EXPECT_EQ(sigmoid->reward_scale(), 0.1);
+  EXPECT_EQ(sigmoid->reward(chosen_row(3)), 0.1 * 3);
   EXPECT_EQ(sigmoid->alpha(), 0.5);
-  EXPECT_EQ(sigmoid->cap_log_ratio(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(sigmoid->cap_log_ratio({}), std::numeric_limits<double>::infinity());
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
   EXPECT_EQ(sft->locality(), Locality::kRow);
   EXPECT_FALSE(sft->reads_reference());
   EXPECT_TRUE(std::isnan(sft->alpha()));
+  EXPECT_TRUE(std::isnan(sft->reward(chosen_row(3))));
+  const auto bco = make_objective(options_of(LossType::kBco), 0.3);
+  EXPECT_EQ(bco->locality(), Locality::kBatch);
+  EXPECT_EQ(bco->alpha(), 0.3);
+  EXPECT_FALSE(bco->needs_mismatched());
+  const auto kto = make_objective(options_of(LossType::kKto), 0.5);
+  EXPECT_EQ(kto->locality(), Locality::kRow);
+  EXPECT_TRUE(kto->needs_mismatched());
+  EXPECT_FALSE(make_objective(options_of(LossType::kApoZeroUnpaired), 0.5)->needs_mismatched());
+}
+
+TEST(Objective, ASumIsAsWideAsItsWidestPart) {
+  const auto sum = [](LossTypes types) {
+    ObjectiveOptions options;
+    options.loss_type = std::move(types);
+    return make_objective(options, 0.4);
+  };
+  EXPECT_EQ(sum({LossType::kSft, LossType::kSigmoid})->locality(), Locality::kPair);
+  EXPECT_EQ(sum({LossType::kSigmoid, LossType::kBco})->locality(), Locality::kBatch);
+  const auto likelihood_first = sum({LossType::kSft, LossType::kSigmoid});
+  EXPECT_TRUE(likelihood_first->reads_reference());
+  EXPECT_EQ(likelihood_first->reward(chosen_row(3)), 0.1 * 3);
+  EXPECT_EQ(likelihood_first->alpha(), 0.4);
+  EXPECT_FALSE(sum({LossType::kCpo, LossType::kSft})->reads_reference());
+  EXPECT_TRUE(sum({LossType::kSft, LossType::kKto})->needs_mismatched());
+  const auto capped = sum({LossType::kSft, LossType::kDdro});
+  EXPECT_EQ(capped->cap_log_ratio({}), make_objective(ObjectiveOptions{}, 0.4)->cap_log_ratio({}));
+}
+
+TEST(KlEstimate, IsTheWeightedMeanLogRatioOrZero) {
+  std::vector<LossRow> rows = unpaired({2, -1}, {});
+  EXPECT_EQ(kl_estimate(rows), 0.5);
+  rows[0].weight = 3;
+  EXPECT_EQ(kl_estimate(rows), 1.25);
+  rows[0].ref_logp = 5;
+  EXPECT_EQ(kl_estimate(rows), 0);
+  EXPECT_EQ(kl_estimate({}), 0);
+  rows[0].logp = kNan;
+  EXPECT_TRUE(std::isnan(kl_estimate(rows)));
+}
+
+// W(n) = max(1, a/(1-a)) max(10, sqrt(n)), n the unpreferred rows seen.
+TEST(Objective, AnAutomaticCapGrowsWithTheRowsSeen) {
+  for (const double alpha : {0.3, 0.5, 0.95}) {
+    ObjectiveOptions options = options_of(LossType::kDdro, alpha);
+    options.max_weight.reset();
+    const auto automatic = make_objective(options, 0.5);
+    const std::vector<LossRow> rows = unpaired({0.2, 5}, {0.1, 7});
+    BatchCounts counts = batch_counts(rows);
+    for (const auto& [seen, root] : {std::pair{0.0, 10.0}, {100.0, 10.0}, {400.0, 20.0}, {1e6, 1000.0}}) {
+      counts.rejected_seen = seen;
+      const double weight = std::max(1.0, alpha / (1 - alpha)) * root;
+      const auto fixed = make_objective(ddro_options(Generator::kLogistic, alpha, weight), 0.5);
+      EXPECT_DOUBLE_EQ(automatic->cap_log_ratio(counts), fixed->cap_log_ratio(counts)) << seen;
+      EXPECT_DOUBLE_EQ(evaluate(*automatic, rows, counts).loss, evaluate(*fixed, rows, counts).loss) << seen;
+    }
+  }
+  // A set by itself has seen its own rows.
+  EXPECT_EQ(batch_counts(unpaired({0}, {1, 2, 3})).rejected_seen, 3);
+}
+
+TEST(Objective, NnbdTakesTheAutomaticCap) {
+  ObjectiveOptions options = ddro_options(Generator::kLogistic, 0.39, 10, Stabilizer::kNnbd);
+  const std::vector<LossRow> rows = unpaired({0.5, 2}, {-5, 3});
+  BatchCounts counts = batch_counts(rows);
+  counts.rejected_seen = 2500;
+  options.max_weight = 50;
+  const double fixed = evaluate(*make_objective(options, 0.5), rows, counts).loss;
+  options.max_weight.reset();
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options, 0.5), rows, counts).loss, fixed);
+}
+
+// exp and powers of log-ratios reach infinity only where the loss itself does.
+TEST(Objective, AnAutomaticCapThatOverflowsIsRefused) {
+  ObjectiveOptions options = options_of(LossType::kDdro);
+  options.max_weight.reset();
+  EXPECT_NO_THROW(make_objective(options, 0.5));
+  options.generator = Generator::kBasu;
+  options.basu_power = 60;
+  expect_error(ErrorKind::kInput, HasSubstr("[objective.max_weight] the capped loss overflows"),
+               [&] { make_objective(options, 0.5); });
 }
 
 TEST(Objective, AlphaAutoIsTheDataShare) {
@@ -203,6 +285,26 @@ TEST(Objective, NnbdNeedsBothClasses) {
                [&] { evaluate(*nnbd, std::span(rows).last(2), batch_counts(rows)); });
 }
 
+TEST(Objective, BcoIsOfTheWholeBatch) {
+  const auto bco = make_objective(options_of(LossType::kBco), 0.5);
+  const std::vector<LossRow> rows = unpaired({0.1, 0.2}, {0.1});
+  expect_error(ErrorKind::kInternal, HasSubstr("whole effective batch"),
+               [&] { evaluate(*bco, std::span(rows).last(2), batch_counts(rows)); });
+}
+
+TEST(Objective, EveryLossOfPairsNamesARowWithoutPartner) {
+  for (const LossType type : all_loss_types()) {
+    const auto objective = make_objective(options_of(type), 0.5);
+    const std::vector<LossRow> rows = unpaired({-1}, {-2});
+    if (!needs_pairs(type)) {
+      EXPECT_NO_THROW(evaluate(*objective, rows));
+      continue;
+    }
+    expect_error(ErrorKind::kInput, AllOf(HasSubstr(loss_name(type)), HasSubstr("row 0 has no partner")),
+                 [&] { evaluate(*objective, rows); });
+  }
+}
+
 TEST(Objective, SigmoidNeedsPairs) {
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
   std::vector<LossRow> rows = paired({1}, {2});
@@ -234,8 +336,16 @@ TEST(Objective, LogProbabilitiesThatAreNotNumbersShow) {
     EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({kNan, 0}, {0})).loss));
     EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({0, 0}, {kNan})).loss));
   }
-  EXPECT_TRUE(
-      std::isnan(evaluate(*make_objective(options_of(LossType::kRdro), 0.5), unpaired({kNan}, {0})).loss));
+  for (const LossType type : all_loss_types()) {
+    const auto objective = make_objective(options_of(type), 0.5);
+    EXPECT_TRUE(std::isnan(evaluate(*objective, paired({kNan, -1}, {-1, -2})).loss)) << loss_name(type);
+    if (type == LossType::kSft) continue;
+    EXPECT_TRUE(std::isnan(evaluate(*objective, paired({-1, -1}, {-1, kNan})).loss)) << loss_name(type);
+  }
+  BatchCounts counts = batch_counts(unpaired({0}, {0}));
+  counts.kl = kNan;
+  const auto kto = make_objective(options_of(LossType::kKto), 0.5);
+  EXPECT_TRUE(std::isnan(evaluate(*kto, unpaired({0}, {0}), counts).loss));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ class Linears : public testing::TestWithParam<std::int64_t> {
 
 TEST_P(Linears, SwiGluLinearEqualsScalarCode) {
   const std::int64_t width = GetParam();
-  const Tensor gate = random({3, width}), up = random({3, width}), weight = random({2, width}), bias = random({2});
+  const Tensor gate = random({3, width}), up = random({3, width}), weight = random({2, width}),
+               bias = random({2});
   const Tensor y = swiglu_linear(gate, up, weight, bias);
   for (std::int64_t row = 0; row < 3; ++row) {
     for (std::int64_t out = 0; out < 2; ++out) {
@@ -45,7 +46,8 @@ TEST_P(Linears, EmbeddingTakesRows) {
   const Tensor weight = random({GetParam() + 1, 4});
   const Tensor ids = at::tensor({GetParam(), std::int64_t{0}, GetParam()}, at::kLong);
   const Tensor rows = ops::embedding(weight, ids);
-  for (std::int64_t t = 0; t < 3; ++t) EXPECT_TRUE(torch::equal(rows[t], weight[ids[t].item<std::int64_t>()]));
+  for (std::int64_t t = 0; t < 3; ++t)
+    EXPECT_TRUE(torch::equal(rows[t], weight[ids[t].item<std::int64_t>()]));
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths, Linears, testing::Values(1, 31, 32, 33));
@@ -55,7 +57,8 @@ TEST(LinearGradients, EqualCentralDifferences) {
   const auto leaf = [](at::IntArrayRef shape) { return random(shape).requires_grad_(); };
   test::expect_gradients([](const auto& x) { return ops::linear(x[0], x[1], x[2]); },
                          {leaf({3, 4}), leaf({5, 4}), leaf({5})});
-  test::expect_gradients([](const auto& x) { return ops::linear(x[0], x[1], {}); }, {leaf({3, 4}), leaf({5, 4})});
+  test::expect_gradients([](const auto& x) { return ops::linear(x[0], x[1], {}); },
+                         {leaf({3, 4}), leaf({5, 4})});
   test::expect_gradients([](const auto& x) { return swiglu_linear(x[0], x[1], x[2], x[3]); },
                          {leaf({3, 4}), leaf({3, 4}), leaf({5, 4}), leaf({5})});
   const Tensor ids = at::tensor({2, 0, 2, 1, 2}, at::kLong);
@@ -99,7 +102,9 @@ void expect_accumulation(at::ScalarType compute, at::ScalarType accumulator, dou
 
 TEST(LinearAccumulation, AddsUpInPlaceInFloat64) { expect_accumulation(at::kDouble, at::kDouble, 1e-14); }
 TEST(LinearAccumulation, AddsUpInPlaceInFloat32) { expect_accumulation(at::kFloat, at::kFloat, 2e-6); }
-TEST(LinearAccumulation, AddsUpInFloat32BehindBfloat16) { expect_accumulation(at::kBFloat16, at::kFloat, 2e-2); }
+TEST(LinearAccumulation, AddsUpInFloat32BehindBfloat16) {
+  expect_accumulation(at::kBFloat16, at::kFloat, 2e-2);
+}
 
 TEST(LinearFrozen, GivesNoGradientToAFrozenWeight) {
   const Tensor x = random({2, 3}).requires_grad_(), weight = random({4, 3});

@@ -379,8 +379,9 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {0, 3}; });
   expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {}; });
   expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {0, 3, 2, 4}; });
-  expect_error(ErrorKind::kInternal, "a chunk holds a token",
-               [&] { row_logprobs(good.input, units_of(good.coefficients.size(), 1), {.chunk_tokens = 0}); });
+  expect_error(ErrorKind::kInternal, "a chunk holds a token", [&] {
+    row_logprobs(good.input, units_of(good.coefficients.size(), 1), {.chunk_tokens = -1});
+  });
   const RowGradientFunction gradient = [](std::int64_t, std::span<const double>, std::span<double>) {};
   const std::vector<std::int64_t> units = {0, 1}, short_units = {0};
   expect_error(ErrorKind::kInternal, "unit offsets",

@@ -80,8 +80,8 @@ Inputs make_inputs(std::int64_t tokens, std::int64_t heads, std::int64_t groups,
           at::randn({tokens, groups, width}, options)};
 }
 
-const Segments kMixed =
-    make_segments({{1, -1}, {31, -1}, {32, 1}, {33, 1}, {1, 1}, {33, -1}, {32, -1}, {2, 0}, {17, 5}, {5, 2}, {33, 9}});
+const Segments kMixed = make_segments(
+    {{1, -1}, {31, -1}, {32, 1}, {33, 1}, {1, 1}, {33, -1}, {32, -1}, {2, 0}, {17, 5}, {5, 2}, {33, 9}});
 
 class VarlenAttention : public testing::TestWithParam<std::tuple<int, std::int64_t>> {};
 
@@ -147,10 +147,10 @@ TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
 
 TEST(AttentionLayoutChecks, SegmentsThatDoNotFit) {
   const auto make = [](Segments segments) { return AttentionLayout(std::move(segments), at::kCPU); };
-  EXPECT_THROW(make({{1, 4}}), Error);                // does not begin at 0
-  EXPECT_THROW(make({{0, 4}, {5, 1}}), Error);        // a hole
-  EXPECT_THROW(make({{0, 0}}), Error);                // empty
-  EXPECT_THROW(make({{0, 4}, {4, 2, 1}}), Error);     // its own parent
+  EXPECT_THROW(make({{1, 4}}), Error);                     // does not begin at 0
+  EXPECT_THROW(make({{0, 4}, {5, 1}}), Error);             // a hole
+  EXPECT_THROW(make({{0, 0}}), Error);                     // empty
+  EXPECT_THROW(make({{0, 4}, {4, 2, 1}}), Error);          // its own parent
   EXPECT_THROW(make({{0, 4}, {4, 2, 2}, {6, 1}}), Error);  // a later one
   EXPECT_THROW(make({{0, 4}, {4, 2, -2}}), Error);
   const AttentionLayout chain = make({{0, 4}, {4, 2, 0}, {6, 3, 1}});

@@ -86,6 +86,13 @@ TEST(Trainer, AllowsCachedValuesOfTheSameModelTheRoundingOfOtherMicroBatches) {
               testing::StartsWith("[reference] policy and reference are the same folder"));
 }
 
+TEST(ShareSeen, GrowsOverTheFirstEpochAndStays) {
+  EXPECT_EQ(share_seen({.epoch = 0, .step_in_epoch = 0}, 4), 0.25);
+  EXPECT_EQ(share_seen({.epoch = 0, .step_in_epoch = 3}, 4), 1);
+  EXPECT_EQ(share_seen({.epoch = 1, .step_in_epoch = 0}, 4), 1);
+  EXPECT_EQ(share_seen({.epoch = 5, .step_in_epoch = 2}, 4), 1);
+}
+
 TEST(Trainer, NamesTheDataRowWhoseRawLossIsPastThePole) {
   const test::TemporaryFolder folder;
   TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/false, 1e-3,

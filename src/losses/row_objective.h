@@ -5,7 +5,7 @@
 
 namespace ddro::losses {
 
-// A row's term of the loss and its derivative with respect to the log-ratio.
+// A value and its derivative.
 struct Term {
   double value = 0;
   double slope = 0;
@@ -22,25 +22,38 @@ ClassScales class_scales(ClassReduction reduction, const BatchCounts& counts);
 // For our own bugs: lengths that differ, a row whose class the counts say is absent.
 void check_rows(std::span<const LossRow> rows, const BatchCounts& counts, std::span<const double> row_loss,
                 std::span<const double> dloss_dlogp);
+// For our own bugs: rows that are not the whole effective batch.
+void check_whole(std::span<const LossRow> rows, const BatchCounts& counts);
 
-class ClassObjective : public Objective {
+// An objective on log-ratios.
+class RatioObjective : public Objective {
  public:
-  ClassObjective(double alpha, ClassReduction reduction) : alpha_(alpha), reduction_(reduction) {}
+  RatioObjective(double alpha, double reward_scale) : alpha_(alpha), reward_scale_(reward_scale) {}
 
   Locality locality() const override { return Locality::kRow; }
   bool reads_reference() const override { return true; }
-  double reward_scale() const override { return 1; }
-  double cap_log_ratio() const override;
+  double reward(const LossRow& row) const override { return reward_scale_ * row.log_ratio(); }
   double alpha() const override { return alpha_; }
+
+ private:
+  double alpha_;
+  double reward_scale_;
+};
+
+// The sum of a term a row.
+class RowObjective : public RatioObjective {
+ public:
+  RowObjective(double alpha, double reward_scale, ClassReduction reduction)
+      : RatioObjective(alpha, reward_scale), reduction_(reduction) {}
+
   void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
                 std::span<double> dloss_dlogp) const override;
 
  protected:
-  // `index` is for messages.
-  virtual Term term(double log_ratio, bool chosen, size_t index) const = 0;
+  // The term of row `index` and its derivative with respect to the log-ratio.
+  virtual Term term(const LossRow& row, const BatchCounts& counts, size_t index) const = 0;
 
  private:
-  double alpha_;
   ClassReduction reduction_;
 };
 

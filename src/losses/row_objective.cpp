@@ -1,6 +1,6 @@
-#include "losses/class_objective.h"
+#include "losses/row_objective.h"
 
-#include <limits>
+#include <cmath>
 
 #include "ddro/base/error.h"
 
@@ -21,15 +21,20 @@ void check_rows(std::span<const LossRow> rows, const BatchCounts& counts, std::s
   }
 }
 
-double ClassObjective::cap_log_ratio() const { return std::numeric_limits<double>::infinity(); }
+void check_whole(std::span<const LossRow> rows, const BatchCounts& counts) {
+  double weight = 0;
+  for (const LossRow& row : rows) weight += row.weight;
+  const double expected = counts.chosen + counts.rejected;
+  DDRO_CHECK(std::abs(weight - expected) <= 1e-9 * expected, "evaluated on the whole effective batch");
+}
 
-void ClassObjective::evaluate(std::span<const LossRow> rows, const BatchCounts& counts,
-                              std::span<double> row_loss, std::span<double> dloss_dlogp) const {
+void RowObjective::evaluate(std::span<const LossRow> rows, const BatchCounts& counts,
+                            std::span<double> row_loss, std::span<double> dloss_dlogp) const {
   check_rows(rows, counts, row_loss, dloss_dlogp);
   const ClassScales scales = class_scales(reduction_, counts);
   for (size_t i = 0; i < rows.size(); ++i) {
     const LossRow& row = rows[i];
-    const Term t = term(row.log_ratio(), row.chosen, i);
+    const Term t = term(row, counts, i);
     const double scale = row.weight * (row.chosen ? scales.chosen : scales.rejected);
     row_loss[i] = scale * t.value;
     dloss_dlogp[i] = scale * t.slope;

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""The memory that `ddro-train train --dry-run` announces against the peak that the run then has.
+
+    .venv/bin/python benchmarks/memory.py
+
+SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation and reference vary. The peak is the largest
+resident size up to the last step (`peak_memory_bytes` in metrics.jsonl).
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import measure
+
+CASES = [
+    ("brief", 2048, False, False), ("brief", 512, False, False), ("brief", 2048, True, False),
+    ("reader", 4096, False, False), ("long_prompt", 4096, False, False),
+    ("brief", 2048, False, True), ("reader", 1024, False, True),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=str(measure.ROOT / "models/SmolLM2-135M-Instruct"))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    program = str(measure.ROOT / "build/release/bin/ddro-train")
+    print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'estimate GB':>13}{'peak GB':>9}{'ratio':>7}")
+    for data, tokens, recompute, cached in CASES:
+        with tempfile.TemporaryDirectory() as scratch:
+            rows, output = Path(scratch) / "rows.jsonl", Path(scratch) / "run"
+            measure.write_rows(data, 48, rows)
+            config = Path(scratch) / "run.yaml"
+            config.write_text(json.dumps({
+                "model": {"model_name_or_path": arguments.model, "dtype": "float32",
+                          "gradient_checkpointing": recompute},
+                "reference": {"precompute_ref_log_probs": cached},
+                "data": {"train_files": [str(rows)], "max_length": 4096},
+                "train": {"output_dir": str(output), "train_batch_size": 16, "micro_batch_tokens": tokens},
+                "eval": {"eval_strategy": "no", "eval_on_start": False}}), encoding="utf-8")
+            command = [program, "train", str(config)]
+            environment = measure.environment(arguments.threads)
+            plan = subprocess.run(command + ["--dry-run"], env=environment, check=True, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            estimate = float(re.search(r"memory: ([0-9.]+) GB", plan).group(1))
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            last = json.loads((output / "metrics.jsonl").read_text().splitlines()[-1])
+        peak = last["peak_memory_bytes"] / 1e9
+        print(f"{data:>12}{tokens:>13}{'yes' if recompute else 'no':>11}{'cached' if cached else 'live':>11}"
+              f"{estimate:>13.2f}{peak:>9.2f}{estimate / peak:>7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+// One variant of the training step (forward, loss and backward; no optimizer), timed, with the process's peak
+// memory:
+//
+//   step_bench --model DIR --data FILE [--variant NAME]     on a real model and real pairs
+//   step_bench --vocab V --length T                          on a small random model: one pair of T-token
+//   sequences
+//
+// Prints one JSON object. benchmarks/ablations.py and benchmarks/sizes.py run it.
+#include <torch/torch.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+
+#include "ddro/base/json.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/model_folder.h"
+#include "ddro/train/adamw.h"
+#include "ddro/train/model_batch.h"
+#include "ddro/train/step.h"
+#include "ddro/train/throughput.h"
+#include "support/tiny_model.h"
+
+namespace ddro {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string data;
+  std::string variant = "full";
+  std::int64_t pairs = 16;
+  std::int64_t steps = 3;
+  std::int64_t micro_batch_tokens = 2048;
+  std::int64_t vocab = 32768;
+  std::int64_t length = 1024;
+};
+
+struct Problem {
+  std::unique_ptr<models::CausalLm> policy;
+  std::unique_ptr<models::CausalLm> reference;
+  models::ModelFolder folder;  // whose memory a frozen model may use
+  data::Dataset dataset;
+};
+
+Problem real_problem(const Arguments& arguments) {
+  Problem problem;
+  problem.folder = models::open_model_folder(arguments.model);
+  const text::ModelText text = text::load_model_text(arguments.model, std::nullopt);
+  problem.dataset = data::load_dataset({arguments.data}, {}, text, 0);
+  models::BuildOptions options;
+  problem.policy = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  options.trainable = false;
+  problem.reference = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  return problem;
+}
+
+Problem random_problem(const Arguments& arguments) {
+  models::ModelConfig config = test::tiny_config();
+  config.vocab_size = arguments.vocab;
+  config.max_position_embeddings = arguments.length;
+  Problem problem;
+  problem.policy = test::tiny_model(config, 1, at::kFloat, /*trainable=*/true);
+  problem.reference = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
+  data::EncodedExample example;
+  for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
+    data::EncodedSequence sequence;
+    sequence.row_class = row_class;
+    sequence.completion_start = 1;
+    for (std::int64_t i = 0; i < arguments.length; ++i) {
+      const auto step = row_class == data::RowClass::kChosen ? 7919 : 104729;
+      sequence.ids.push_back(static_cast<text::TokenId>(i * step % arguments.vocab));
+    }
+    example.sequences.push_back(std::move(sequence));
+  }
+  problem.dataset.examples.push_back(std::move(example));
+  problem.dataset.wheres.push_back("random");
+  return problem;
+}
+
+data::StepPlan make_plan(const Problem& problem, const Arguments& arguments) {
+  std::vector<std::int64_t> examples(
+      std::min<size_t>(problem.dataset.examples.size(), static_cast<size_t>(arguments.pairs)));
+  std::iota(examples.begin(), examples.end(), 0);
+  data::PackOptions options;
+  options.micro_batch_tokens = arguments.micro_batch_tokens;
+  if (arguments.variant == "unshared" || arguments.variant == "padded") {
+    options.min_shared_tokens = std::numeric_limits<std::int64_t>::max();
+  }
+  return data::plan_step(problem.dataset, examples, options);
+}
+
+// Every sequence of a micro-batch filled up to the longest with tokens that nothing looks at.
+void pad(data::PackedBatch& batch) {
+  std::int64_t longest = 0;
+  for (const data::Segment& segment : batch.segments) longest = std::max(longest, segment.length);
+  data::PackedBatch padded;
+  std::vector<std::int64_t> moved(batch.ids_T.size());
+  for (const data::Segment& segment : batch.segments) {
+    const auto begin = static_cast<std::int64_t>(padded.ids_T.size());
+    padded.segments.push_back({begin, longest, -1, 0});
+    for (std::int64_t i = 0; i < longest; ++i) {
+      const auto from = static_cast<size_t>(segment.begin + i);
+      if (i < segment.length) moved[from] = begin + i;
+      padded.ids_T.push_back(i < segment.length ? batch.ids_T[from] : 0);
+      padded.positions_T.push_back(i);
+    }
+  }
+  for (std::int64_t& position : batch.logit_positions_C) position = moved[static_cast<size_t>(position)];
+  batch.ids_T = std::move(padded.ids_T);
+  batch.positions_T = std::move(padded.positions_T);
+  batch.segments = std::move(padded.segments);
+}
+
+// The step as a composition of differentiable functions: all logits of a micro-batch at once, and autograd.
+void composed_step(const Problem& problem, const data::StepPlan& plan, const losses::Objective& objective) {
+  std::vector<losses::LossRow> rows = train::loss_rows(plan);
+  std::vector<Tensor> logp_of_row(rows.size());
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    const train::ModelBatch on_device(batch, at::kCPU);
+    const std::vector<double> reference =
+        train::score_batch(*problem.reference, batch, on_device, /*keep_pairs=*/true);
+    const Tensor hidden_CD = problem.policy->hidden(on_device.input());
+    const Tensor logits_CV = at::linear(hidden_CD, problem.policy->head_weight());
+    const Tensor targets_C1 = at::tensor(batch.targets_C, at::kLong).unsqueeze(1);
+    const Tensor logp_C = at::log_softmax(logits_CV, -1).gather(1, targets_C1).squeeze(1);
+    Tensor sum = at::zeros({});
+    std::vector<losses::LossRow> local;
+    std::vector<Tensor> logps;
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      logps.push_back(logp_C.slice(0, batch.row_offsets[i], batch.row_offsets[i + 1]).sum());
+      losses::LossRow row = rows[static_cast<size_t>(batch.rows[i].step_row)];
+      row.logp = logps.back().item<double>();
+      row.ref_logp = reference[i];
+      local.push_back(row);
+    }
+    std::vector<double> loss(local.size()), derivative(local.size());
+    objective.evaluate(local, train::batch_counts(plan.counts), loss, derivative);
+    for (size_t i = 0; i < local.size(); ++i) sum = sum + logps[i] * derivative[i];
+    sum.backward();
+  }
+}
+
+int run(const Arguments& arguments) {
+  const Problem problem = arguments.model.empty() ? random_problem(arguments) : real_problem(arguments);
+  data::StepPlan plan = make_plan(problem, arguments);
+  if (arguments.variant == "padded") {
+    plan.packed_tokens = 0;
+    for (data::PackedBatch& batch : plan.micro_batches) {
+      pad(batch);
+      plan.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
+    }
+  }
+  losses::ObjectiveOptions options;
+  const auto objective = losses::make_objective(options, 0.5);
+  train::AdamW optimizer(*problem.policy, problem.policy->parameters(), {});
+  optimizer.zero_gradients();
+  const std::int64_t before = train::peak_memory_bytes(at::kCPU);
+  Json seconds = Json::array();
+  for (std::int64_t i = 0; i < arguments.steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    if (arguments.variant == "composed_head") {
+      composed_step(problem, plan, *objective);
+    } else {
+      train::compute_step(*problem.policy, problem.reference.get(), plan, train::batch_counts(plan.counts),
+                          *objective, optimizer);
+    }
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::puts(Json({{"variant", arguments.variant},
+                  {"seconds", seconds},
+                  {"packed_tokens", plan.packed_tokens},
+                  {"sequence_tokens", plan.counts.tokens},
+                  {"memory_before_step_bytes", before},
+                  {"peak_memory_bytes", train::peak_memory_bytes(at::kCPU)}})
+                .dump()
+                .c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace ddro
+
+int main(int argc, char** argv) {
+  CLI::App app("Times one variant of the training step on the CPU");
+  ddro::Arguments arguments;
+  app.add_option("--model", arguments.model, "A model folder; without it a small random model");
+  app.add_option("--data", arguments.data, "Pairs for --model");
+  app.add_option("--variant", arguments.variant)
+      ->check(CLI::IsMember({"full", "composed_head", "unshared", "padded"}));
+  app.add_option("--pairs", arguments.pairs);
+  app.add_option("--steps", arguments.steps);
+  app.add_option("--micro-batch-tokens", arguments.micro_batch_tokens);
+  app.add_option("--vocab", arguments.vocab);
+  app.add_option("--length", arguments.length);
+  CLI11_PARSE(app, argc, argv);
+  return ddro::run(arguments);
+}

@@ -1,0 +1,40 @@
+// What a run will need of memory, before it is started.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/data/packed_batch.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+
+namespace ddro::train {
+
+// Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
+// weights, gradients, both moments, and the weights of a live reference.
+double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool live_reference);
+
+struct MemoryModel {
+  models::ModelConfig config;
+  std::int64_t num_parameters = 0;
+  at::ScalarType dtype = at::kFloat;  // compute type
+  at::Device device = at::kCPU;
+  bool live_reference = false;
+  bool gradient_checkpointing = false;
+  double mapped_bytes = 0;  // of weight files that this process has read
+};
+
+// Bytes.
+struct MemoryEstimate {
+  double weights = 0;      // weight_bytes
+  double activations = 0;  // of the largest micro-batch, what its backward holds for a moment included
+  double head = 0;         // the logits of a chunk
+  double process = 0;      // CPU: libraries, data, and what the allocator cannot give back
+  double peak() const { return weights + activations + head + process; }
+};
+
+// Adds up what the forward of this code keeps for its backward. `plan`: the step with the largest
+// micro-batches. Within 10 % of the measured peak (benchmarks/memory.py); on the CPU of the process's
+// resident memory.
+MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan);
+
+}  // namespace ddro::train

@@ -1,0 +1,30 @@
+// All metric sinks of a run.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ddro/train/metrics_file.h"
+#include "ddro/train/metrics_sink.h"
+#include "ddro/train/train_options.h"
+
+namespace ddro::train {
+
+class MetricsLog {
+ public:
+  // Opens the sinks that `options.report_to` names in `folder`, to go on after step `last_step` (-1: from the
+  // start). metrics.jsonl is always one of them: it says which evaluations are done.
+  MetricsLog(const std::filesystem::path& folder, const LoggingOptions& options, std::int64_t last_step);
+
+  void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
+  void sync();
+  bool has_evaluation(std::int64_t step) const { return file_.has_evaluation(step); }
+
+ private:
+  MetricsFile file_;
+  std::vector<std::unique_ptr<MetricsSink>> others_;
+};
+
+}  // namespace ddro::train

@@ -1,0 +1,32 @@
+// The rows behind kto's reference point: completions scored under prompts that are not theirs.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ddro/data/dataset.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/train/reference.h"
+
+namespace ddro::train {
+
+class MismatchedRows {
+ public:
+  // Of `examples` of `dataset` (see data::mismatched_examples), cut at the model's positions.
+  MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
+                 const models::ModelConfig& model, const data::PackOptions& options);
+
+  // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
+  // The reference's log-probabilities are computed by the first call, for which it is live, and kept.
+  std::optional<double> kl(const models::CausalLm& policy, const ReferenceLogProbs& reference,
+                           const std::function<bool()>& stop);
+
+ private:
+  data::StepPlan plan_;
+  std::vector<double> reference_logp_;  // by step_row; empty until computed
+};
+
+}  // namespace ddro::train

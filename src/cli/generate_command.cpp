@@ -1,0 +1,184 @@
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/run_setup.h"
+#include "ddro/base/log.h"
+#include "ddro/data/prompts.h"
+#include "ddro/generate/generate.h"
+#include "ddro/train/progress.h"
+
+namespace ddro::cli {
+namespace {
+
+struct GenerateArguments {
+  std::string model;
+  std::vector<std::string> files;
+  std::string out;
+  std::string dtype = "float32";
+  std::string chat_template;
+  bool parse_control_tokens = false;
+  generate::GenerateOptions options;
+};
+
+// Completions in the order of prompts and samples, whatever the order they come in.
+class OrderedLines {
+ public:
+  OrderedLines(const std::vector<data::Prompt>& prompts, const GenerateArguments& arguments)
+      : prompts_(prompts),
+        arguments_(arguments),
+        progress_("generate", static_cast<std::int64_t>(prompts.size()) * arguments.options.num_samples),
+        begin_(std::chrono::steady_clock::now()) {}
+
+  void add(const generate::Completion& completion) {
+    num_tokens_ += static_cast<std::int64_t>(completion.ids.size());
+    num_unfinished_ += !completion.finished;
+    const std::int64_t place =
+        static_cast<std::int64_t>(completion.prompt) * arguments_.options.num_samples + completion.sample;
+    waiting_[place] = line_of(completion);
+    for (auto first = waiting_.begin(); first != waiting_.end() && first->first == num_written_;
+         first = waiting_.erase(first), ++num_written_) {
+      write(first->second);
+    }
+    progress_.update(++num_done_, static_cast<double>(num_tokens_) / seconds());
+  }
+
+  void finish() {
+    if (!arguments_.out.empty()) write_result(arguments_.out, lines_);
+    progress_.clear();
+    const double elapsed = seconds();
+    log_info("generated " + std::to_string(num_tokens_) + " tokens in " + printable(elapsed) + " s, " +
+             std::to_string(num_done_) + " completions, " + std::to_string(num_unfinished_) +
+             " not finished");
+  }
+
+ private:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+  std::string line_of(const generate::Completion& completion) const {
+    Json line;
+    std::visit([&](const auto& content) { line["prompt"] = content; }, prompts_[completion.prompt].content);
+    line["completion"] = completion.text;
+    line["finished"] = completion.finished;
+    line["logp"] = completion.logp;
+    return line.dump();
+  }
+
+  // A file is written whole at the end; standard output as far as it is known.
+  void write(const std::string& line) {
+    if (!arguments_.out.empty()) {
+      lines_ += line + "\n";
+      return;
+    }
+    progress_.clear();
+    print_line(line);
+    flush_output();
+  }
+
+  const std::vector<data::Prompt>& prompts_;
+  const GenerateArguments& arguments_;
+  train::Progress progress_;
+  std::chrono::steady_clock::time_point begin_;
+  std::map<std::int64_t, std::string> waiting_;  // by place in the output
+  std::string lines_;
+  std::int64_t num_written_ = 0;
+  std::int64_t num_done_ = 0;
+  std::int64_t num_tokens_ = 0;
+  std::int64_t num_unfinished_ = 0;
+};
+
+std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const text::ModelText& text,
+                                       const models::ModelConfig& config) {
+  data::DataOptions options;
+  options.parse_control_tokens = arguments.parse_control_tokens;
+  if (!arguments.chat_template.empty()) options.chat_template = arguments.chat_template;
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::vector<data::Prompt> prompts =
+      data::load_prompts(arguments.files, options, data::make_text_source(text, options, now));
+  for (const data::Prompt& prompt : prompts) {
+    if (static_cast<std::int64_t>(prompt.ids.size()) < config.max_position_embeddings) continue;
+    throw input_error("[data] " + prompt.where + ": " + std::to_string(prompt.ids.size()) +
+                      " tokens, which leaves a completion no room; the model has " +
+                      std::to_string(config.max_position_embeddings) + " positions");
+  }
+  return prompts;
+}
+
+void run_generate(const GenerateArguments& arguments) {
+  const models::ComputeDType dtype = parse_dtype(arguments.dtype);
+  arguments.options.validate();
+  check_out(arguments.out);
+  const auto path = models::resolve_model_path(arguments.model);
+  const text::ModelText text = text::load_model_text(
+      path,
+      arguments.chat_template.empty() ? std::nullopt : std::optional<std::string>(arguments.chat_template));
+  const models::ModelFolder folder = models::open_model_folder(path);
+  const std::vector<data::Prompt> prompts = read_prompts(arguments, text, folder.config);
+
+  const at::Device device = default_device();
+  const auto model = build_model(folder, device, compute_dtype(dtype, device), /*trainable=*/false,
+                                 /*gradient_checkpointing=*/false);
+  std::vector<generate::TokenIds> ids;
+  for (const data::Prompt& prompt : prompts) ids.push_back(prompt.ids);
+  OrderedLines lines(prompts, arguments);
+  generate::generate(*model, *text.tokenizer, text.end_ids, ids, arguments.options,
+                     [&](const generate::Completion& completion) { lines.add(completion); });
+  lines.finish();
+}
+
+void add_sampling_options(CLI::App* command, generate::GenerateOptions& options) {
+  command->add_option("--max-new-tokens", options.max_new_tokens, "Most tokens of a completion")
+      ->capture_default_str();
+  command
+      ->add_option("--temperature", options.sampling.temperature,
+                   "Logits are divided by it; 0: the most probable token each time")
+      ->capture_default_str();
+  command
+      ->add_option("--top-p", options.sampling.top_p, "Sample from the most probable tokens up to this share")
+      ->capture_default_str();
+  command
+      ->add_option("--top-k", options.sampling.top_k, "Sample from so many most probable tokens; 0: from all")
+      ->capture_default_str();
+  command
+      ->add_option("--stop", options.stop,
+                   "Text that ends a completion and is cut off; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--num-samples", options.num_samples, "Completions of each prompt")
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "Equal seeds give equal samples")->capture_default_str();
+  command
+      ->add_option("--batch-size", options.batch_size,
+                   "Sequences that go on side by side; memory against speed")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app) {
+  auto arguments = std::make_shared<GenerateArguments>();
+  CLI::App* command = app.add_subcommand("generate", "Samples completions of prompts, as JSON lines");
+  command->add_option("--model", arguments->model, "Hugging Face model folder")->required();
+  command
+      ->add_option("--prompts", arguments->files,
+                   "JSON lines with \"prompt\", a string or a list of messages; globs")
+      ->required();
+  command->add_option("--out", arguments->out, "File to write (default: standard output)");
+  add_sampling_options(command, arguments->options);
+  command->add_option("--dtype", arguments->dtype, "auto, float32, bfloat16 or float64")
+      ->capture_default_str();
+  command->add_option("--chat-template", arguments->chat_template,
+                      "File with a Jinja template (default: the model folder's)");
+  command->add_flag("--parse-control-tokens", arguments->parse_control_tokens,
+                    "Control-token text in a prompt becomes control tokens");
+  command->callback([arguments] { run_generate(*arguments); });
+}
+
+}  // namespace ddro::cli

@@ -1,0 +1,111 @@
+// Legend: T packed tokens, C completion tokens, D width, F feed-forward width, V vocabulary.
+#include "ddro/train/memory_estimate.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "ddro/ops/logprob_head.h"
+#include "ddro/train/model_batch.h"
+
+namespace ddro::train {
+namespace {
+
+// Measured on Linux with glibc: what LibTorch's kernels touch once they run, and the share by which the heap
+// outgrows what lives in it when large blocks of changing sizes come and go.
+constexpr double kRuntimeBytes = 60e6;
+constexpr double kHeapSlack = 0.2;
+
+// Resident memory of this process without the pages of mapped weight files.
+double resident_bytes(double mapped_weights) {
+  std::ifstream status("/proc/self/status");
+  double kibibytes = 0;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) kibibytes = std::stod(line.substr(6));
+  }
+  return std::max(0.0, kibibytes * 1024 - mapped_weights);
+}
+
+struct BatchSize {
+  double tokens = 0;             // T
+  double completion_tokens = 0;  // C
+  double queries = 0;            // of the attention calls, padding included
+  double keys = 0;
+};
+
+BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
+  BatchSize size;
+  size.tokens = static_cast<double>(batch.ids_T.size());
+  size.completion_tokens = static_cast<double>(batch.targets_C.size());
+  if (model.device.is_cuda()) {
+    for (const data::Segment& segment : batch.segments) {
+      size.queries += static_cast<double>(segment.length);
+      size.keys += static_cast<double>(segment.prefix_length + segment.length);
+    }
+    return size;
+  }
+  const ModelBatch layout_only(batch, at::kCPU);
+  for (const ops::AttentionGroup& group : layout_only.input().layout->groups) {
+    size.queries += static_cast<double>(group.num_segments * group.query_length);
+    size.keys += static_cast<double>(group.num_segments * group.key_length);
+  }
+  return size;
+}
+
+// Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
+// keys and values as the attention takes them, its result twice (padded, packed), gate and up.
+double layer_numbers(const models::ModelConfig& config, const BatchSize& size) {
+  const auto width = static_cast<double>(config.hidden_size);
+  const auto queries = static_cast<double>(config.num_attention_heads * config.head_dim);
+  const auto keys = static_cast<double>(config.num_key_value_heads * config.head_dim);
+  const double heads = static_cast<double>(config.num_attention_heads);
+  double numbers = size.tokens * (4 * width + queries + 2 * static_cast<double>(config.intermediate_size)) +
+                   size.queries * (2 * queries + heads) + size.keys * 2 * keys;
+  if (config.qk_norm) numbers += size.tokens * (queries + keys);
+  return numbers;
+}
+
+double activation_bytes(const MemoryModel& model, const BatchSize& size) {
+  const models::ModelConfig& config = model.config;
+  const auto element = static_cast<double>(at::elementSize(model.dtype));
+  const auto width = static_cast<double>(config.hidden_size);
+  const auto layers = static_cast<double>(config.num_hidden_layers);
+  const double layer = layer_numbers(config, size);
+  const double kept = model.gradient_checkpointing ? layers * size.tokens * width + layer : layers * layer;
+  const double of_one_backward =
+      size.tokens * (4 * static_cast<double>(config.intermediate_size) + 3 * width);
+  const double outputs = 3 * size.completion_tokens * width;
+  return element * (kept + of_one_backward + outputs);
+}
+
+}  // namespace
+
+double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool live_reference) {
+  const auto compute = static_cast<double>(at::elementSize(dtype));
+  const double master = dtype == at::kDouble ? 8 : 4;
+  const double separate_master = compute < master ? master : 0;
+  return static_cast<double>(num_parameters) *
+         (compute + separate_master + 3 * master + (live_reference ? compute : 0));
+}
+
+MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {
+  MemoryEstimate estimate;
+  estimate.weights = weight_bytes(model.num_parameters, model.dtype, model.live_reference);
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    const BatchSize size = size_of(batch, model);
+    estimate.activations = std::max(estimate.activations, activation_bytes(model, size));
+    const double chunk =
+        std::min(size.completion_tokens,
+                 static_cast<double>(ops::default_chunk_tokens(model.config.vocab_size, model.device)));
+    estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.config.vocab_size) *
+                                                static_cast<double>(at::elementSize(model.dtype)));
+  }
+  if (model.device.is_cpu()) {
+    estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
+  }
+  return estimate;
+}
+
+}  // namespace ddro::train
