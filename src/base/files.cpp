@@ -106,9 +106,11 @@ void MappedFile::release_pages() const {
   if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
 }
 
-DurableFile::DurableFile(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw save_error(where(path) + "cannot be created: " + reason());
+DurableFile::DurableFile(const std::filesystem::path& path, Mode mode) : path_(path) {
+  const bool is_new = mode == Mode::kNew;
+  descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : O_APPEND), 0666);
+  if (descriptor_ < 0)
+    throw save_error(where(path) + "cannot be " + (is_new ? "created" : "written") + ": " + reason());
 }
 
 DurableFile::~DurableFile() {

@@ -27,12 +27,22 @@ void Hasher::update(std::span<const std::byte> bytes) {
 
 void Hasher::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
 
-std::string Hasher::hex() const {
+Hash128 Hasher::digest() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
+  return {hash.high64, hash.low64};
+}
+
+std::string Hasher::hex() const {
+  const Hash128 hash = digest();
   char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high),
+                static_cast<unsigned long long>(hash.low));
   return text;
+}
+
+Hash128 digest_bytes(std::span<const std::byte> bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.high64, hash.low64};
 }
 
 std::string hash_bytes(std::span<const std::byte> bytes) {

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/run_plan.h"
+#include "cli/run_reference.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/train/evaluation.h"
@@ -43,13 +44,15 @@ void run_eval(const EvalArguments& arguments) {
     throw model_error("[" + path.string() + "] has another vocabulary than the run's model");
   }
   log_info("evaluating " + path.string());
+  const RunReference reference = evaluation_reference(config, run);
   const auto model =
       build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
-  const auto reference = run.build_reference();
   losses::Metrics all;
-  for (const auto& [name, set] : run.eval_sets) {
-    train::EvaluationSet evaluation(name, set, {.micro_batch_tokens = config.train.micro_batch_tokens});
-    const auto metrics = evaluation.evaluate(*model, reference.get(), *run.objective, [] { return false; });
+  for (size_t i = 0; i < run.eval_sets.size(); ++i) {
+    const auto& [name, set] = run.eval_sets[i];
+    train::EvaluationSet evaluation(name, set, {.micro_batch_tokens = config.train.micro_batch_tokens},
+                                    reference.eval_sets[i]);
+    const auto metrics = evaluation.evaluate(*model, *run.objective, [] { return false; });
     for (const auto& [key, value] : *metrics) all.emplace_back("eval_" + name + "_" + key, value);
   }
   Json result = {{"model", path.string()}};

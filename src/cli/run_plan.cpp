@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "cli/run_reference.h"
 #include "cli/summaries.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
@@ -104,13 +105,7 @@ std::time_t fixed_template_date(const std::filesystem::path& output_dir) {
 
 Json LoadedRun::reference_hash() const {
   if (!objective->reads_reference()) return nullptr;
-  return reference_model ? reference_model->weights_hash : base_model.weights_hash;
-}
-
-std::unique_ptr<models::CausalLm> LoadedRun::build_reference() const {
-  if (!objective->reads_reference()) return nullptr;
-  return build_model(reference_model ? *reference_model : base_model, device, dtype, /*trainable=*/false,
-                     /*gradient_checkpointing=*/false);
+  return reference_folder().weights_hash;
 }
 
 LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
@@ -174,7 +169,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
           std::string(no_reference          ? "none"
                       : run.reference_model ? run.reference_model->path.string()
                                             : "the policy's starting weights") +
-          "\n";
+          "\n" + describe_reference_cache(config, run);
   text += "data:\n" + describe_set("train", run.train_set);
   for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
   text += "objective: " + losses::loss_name(config.objective.loss_type);
@@ -197,7 +192,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
-  text += describe_memory(config, run, !no_reference);
+  text += describe_memory(config, run, reference_source(config, run) == "live");
   text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
           std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
           config.train.output_dir + "\n";

@@ -27,8 +27,10 @@ struct LoadedRun {
 
   // Hash of the reference's weights; null when the objective reads no reference.
   Json reference_hash() const;
-  // Null when the objective reads no reference.
-  std::unique_ptr<models::CausalLm> build_reference() const;
+  // The folder of the reference's weights.
+  const models::ModelFolder& reference_folder() const {
+    return reference_model ? *reference_model : base_model;
+  }
 };
 
 // run.json of an earlier start of the run in `output_dir`, or null.

@@ -9,7 +9,6 @@
 #include "ddro/data/packed_batch.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
-#include "ddro/train/step.h"
 
 namespace ddro::cli {
 namespace {
@@ -26,22 +25,22 @@ struct ScoreArguments {
 };
 
 // log pi of every row of a plan, by step_row.
-std::vector<double> score_plan(const models::CausalLm& model, const data::StepPlan& plan,
+std::vector<double> score_plan(const models::CausalLm& model, const data::SetPlan& plan,
                                const std::string& label) {
-  std::vector<double> logp(static_cast<size_t>(plan.counts.rows));
-  train::Progress progress(label, static_cast<std::int64_t>(plan.micro_batches.size()));
-  std::int64_t done = 0;
-  for (const data::PackedBatch& batch : plan.micro_batches) {
+  std::vector<double> logp(static_cast<size_t>(plan.counts().rows));
+  train::Progress progress(label, plan.num_micro_batches());
+  for (std::int64_t index = 0; index < plan.num_micro_batches(); ++index) {
+    const data::PackedBatch batch = plan.micro_batch(index);
     const train::ModelBatch on_device(batch, model.head_weight().device());
     const std::vector<double> values = train::score_batch(model, batch, on_device, /*keep_pairs=*/false);
     for (size_t i = 0; i < values.size(); ++i) logp[static_cast<size_t>(batch.rows[i].step_row)] = values[i];
-    progress.update(++done, 0);
+    progress.update(index + 1, 0);
   }
   return logp;
 }
 
 std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
-                                 const data::Dataset& dataset, const data::StepPlan& plan,
+                                 const data::Dataset& dataset, const data::SetPlan& plan,
                                  const std::string& label) {
   check_fits_model(dataset, folder.config);
   const at::Device device = default_device();
@@ -51,10 +50,9 @@ std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreA
   return score_plan(*model, plan, label);
 }
 
-std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan,
-                        const std::vector<double>& logp, const std::vector<double>& ref_logp) {
+std::string score_lines(const data::Dataset& dataset, const std::vector<double>& logp,
+                        const std::vector<double>& ref_logp) {
   std::string lines;
-  const std::vector<losses::LossRow> rows = train::loss_rows(plan);
   size_t index = 0;
   for (const data::EncodedExample& example : dataset.examples) {
     for (const data::EncodedSequence& sequence : example.sequences) {
@@ -67,7 +65,7 @@ std::string score_lines(const data::Dataset& dataset, const data::StepPlan& plan
       line["logp"] = logp[index];
       line["ref_logp"] = ref_logp.empty() ? Json(nullptr) : Json(ref_logp[index]);
       line["log_ratio"] = ref_logp.empty() ? Json(nullptr) : Json(logp[index] - ref_logp[index]);
-      line["num_tokens"] = rows[index].num_tokens;
+      line["num_tokens"] = sequence.num_completion_tokens();
       lines += line.dump() + "\n";
       ++index;
     }
@@ -86,10 +84,7 @@ void run_score(const ScoreArguments& arguments) {
   options.parse_control_tokens = arguments.parse_control_tokens;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const data::Dataset dataset = load_reported("data", options.train_files, options, text, now);
-  std::vector<std::int64_t> all(dataset.examples.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-  const data::StepPlan plan =
-      data::plan_step(dataset, all, {.micro_batch_tokens = arguments.micro_batch_tokens});
+  const data::SetPlan plan(dataset, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
   const models::ModelFolder model = models::open_model_folder(path);
   std::optional<models::ModelFolder> reference;
@@ -100,8 +95,7 @@ void run_score(const ScoreArguments& arguments) {
   const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
   std::vector<double> ref_logp;
   if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
-  const std::string lines = score_lines(dataset, plan, logp, ref_logp);
-  write_result(arguments.out, lines);
+  write_result(arguments.out, score_lines(dataset, logp, ref_logp));
 }
 
 }  // namespace

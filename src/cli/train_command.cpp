@@ -10,6 +10,7 @@
 #include "cli/output.h"
 
 #include "cli/run_plan.h"
+#include "cli/run_reference.h"
 #include "cli/run_setup.h"
 #include "cli/summaries.h"
 #include "cli/version.h"
@@ -85,6 +86,7 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   identity["device"] = run.device.is_cuda() ? "cuda" : "cpu";
   identity["dtype"] = dtype_label(run.dtype);
   identity["threads"] = at::get_num_threads();
+  identity["reference_log_probs"] = reference_source(config, run);
   return identity;
 }
 
@@ -175,17 +177,19 @@ void run_train(const TrainArguments& arguments) {
   RunFolder folder(config, std::move(record));
   folder.write_start(config, run, identity);
 
+  log_info(describe_start(config, run));
+  const RunReference reference = prepare_reference(config, run);
   const auto policy = build_model(run.base_model, run.device, run.dtype, /*trainable=*/true,
                                   config.model.gradient_checkpointing);
-  const auto reference = run.build_reference();
-  log_info(describe_start(config, run));
   std::vector<train::EvaluationSet> eval_sets;
-  for (const auto& [name, set] : run.eval_sets) {
+  for (size_t i = 0; i < run.eval_sets.size(); ++i) {
+    const auto& [name, set] = run.eval_sets[i];
     eval_sets.emplace_back(name, set,
-                           data::PackOptions{.micro_batch_tokens = config.train.micro_batch_tokens});
+                           data::PackOptions{.micro_batch_tokens = config.train.micro_batch_tokens},
+                           reference.eval_sets[i]);
   }
   train::Trainer trainer({.policy = *policy,
-                          .reference = reference.get(),
+                          .reference = reference.train_set.get(),
                           .base_model = run.base_model,
                           .reference_is_base = !run.reference_model,
                           .train_set = run.train_set,

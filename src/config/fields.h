@@ -97,7 +97,9 @@ void visit_fields(Config& config, Visitor& visitor) {
   });
   visitor.section("reference", config.reference, [](auto& o, auto& field) {
     field("model_name_or_path", o.model_name_or_path, "null: the policy's starting weights");
-    field("precompute_ref_log_probs", o.precompute_ref_log_probs, "false: the reference stays in memory");
+    field("precompute_ref_log_probs", o.precompute_ref_log_probs,
+          "true: its log-probabilities are computed once, before training; false: it stays in memory");
+    field("ref_cache_dir", o.ref_cache_dir, "folder that keeps them; null: <train.output_dir>/ref_cache");
   });
   visitor.section("data", config.data, [](auto& o, auto& field) {
     field("train_files", o.train_files, "list of .jsonl files or globs; their order is part of the run");

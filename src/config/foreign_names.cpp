@@ -45,10 +45,10 @@ const std::vector<KeyAdvice>& key_advice() {
        "write model.model_name_or_path"},
       {{"ref_model", "reference_model", "ref_model_name_or_path", "reference_model_name_or_path"},
        "write reference.model_name_or_path"},
-      {{"precompute_ref_logps", "ref_cache_dir", "cache_logprobs_only", "ref_model_init_kwargs",
-        "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps", "reference_free",
-        "force_use_ref_model"},
-       "not built yet: the reference is a fixed model in memory"},
+      {{"precompute_ref_logps"}, "write reference.precompute_ref_log_probs"},
+      {{"cache_logprobs_only", "ref_model_init_kwargs", "sync_ref_model", "ref_model_mixup_alpha",
+        "ref_model_sync_steps", "reference_free", "force_use_ref_model"},
+       "not built yet: the reference is a fixed model"},
       {{"trust_remote_code",
         "attn_implementation",
         "flash_attention",
@@ -166,7 +166,6 @@ struct UnbuiltValues {
 const std::vector<UnbuiltValues>& unbuilt_values() {
   static const std::vector<UnbuiltValues> table = {
       {"objective.loss_type", {"aot", "aot_pair", "aot_unpaired", "alphapo"}},
-      {"reference.precompute_ref_log_probs", {"true"}},
       {"logging.report_to",
        {"wandb", "mlflow", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
       {"distributed.backend", {"gloo", "nccl", "mpi"}},

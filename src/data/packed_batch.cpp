@@ -1,6 +1,7 @@
 #include "ddro/data/packed_batch.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "data/prefix_tree.h"
 #include "ddro/base/error.h"
@@ -24,89 +25,28 @@ bool same_prompt(const EncodedSequence& a, const EncodedSequence& b) {
          std::equal(a.ids.begin(), a.ids.begin() + a.completion_start, b.ids.begin());
 }
 
-class StepPlanner {
+// The units of some examples, and how rows are packed.
+class Packer {
  public:
-  StepPlanner(const Dataset& dataset, const PackOptions& options) : dataset_(dataset), options_(options) {}
-
-  StepPlan plan(std::span<const std::int64_t> examples) {
+  Packer(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options)
+      : dataset_(&dataset), options_(options) {
     DDRO_CHECK(options_.micro_batch_tokens >= 1, "micro-batches of no tokens");
-    plan_.examples.assign(examples.begin(), examples.end());
     for (const std::int64_t example : examples) add_example(example);
-    for (const Unit& unit : units_) place(unit);
-    for (PackedBatch& batch : plan_.micro_batches) {
-      pack(batch);
-      plan_.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
-    }
-    return std::move(plan_);
   }
 
- private:
-  const EncodedSequence& sequence_of(const BatchRow& row) const {
-    return dataset_.examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
-  }
-  const BatchRow& row_at(std::int64_t step_row) const { return rows_[static_cast<size_t>(step_row)]; }
+  const std::vector<Unit>& units() const { return units_; }
+  const StepCounts& counts() const { return counts_; }
+  std::int64_t unshared_pairs() const { return unshared_pairs_; }
 
-  void add_example(std::int64_t index) {
-    const EncodedExample& example = dataset_.examples.at(static_cast<size_t>(index));
-    const auto first = static_cast<std::int64_t>(rows_.size());
-    for (size_t i = 0; i < example.sequences.size(); ++i) {
-      const EncodedSequence& sequence = example.sequences[i];
-      DDRO_CHECK(sequence.completion_start >= 1 && sequence.completion_start < length(sequence),
-                 "row " + std::to_string(example.row) + " has no prompt or no completion");
-      const auto step_row = first + static_cast<std::int64_t>(i);
-      const std::int64_t partner = example.is_pair() ? first + 1 - static_cast<std::int64_t>(i) : -1;
-      rows_.push_back(
-          {index, static_cast<std::int32_t>(i), sequence.row_class, example.weight, step_row, partner});
-      count_row(sequence, example.weight);
-    }
-    if (example.is_pair()) {
-      plan_.counts.pairs += example.weight;
-      add_pair(first);
-    } else {
-      units_.push_back({first, 1, length(example.sequences.front())});
-    }
+  bool fits(std::int64_t tokens_before, const Unit& unit) const {
+    return tokens_before + unit.tokens <= options_.micro_batch_tokens;
   }
 
-  void count_row(const EncodedSequence& sequence, double weight) {
-    StepCounts& counts = plan_.counts;
-    if (sequence.row_class == RowClass::kChosen) {
-      counts.chosen += weight;
-      counts.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
-    } else {
-      counts.rejected += weight;
-    }
-    ++counts.rows;
-    counts.tokens += length(sequence);
-  }
-
-  void add_pair(std::int64_t first) {
-    const EncodedSequence& chosen = sequence_of(row_at(first));
-    const EncodedSequence& rejected = sequence_of(row_at(first + 1));
-    const bool same = same_prompt(chosen, rejected);
-    if (!same) ++plan_.unshared_pairs;
-    const bool shares = same && chosen.completion_start >= options_.min_shared_tokens;
-    const std::int64_t tokens = length(chosen) + length(rejected) - (shares ? chosen.completion_start : 0);
-    if (tokens <= options_.micro_batch_tokens) {
-      units_.push_back({first, 2, tokens});
-    } else {
-      units_.push_back({first, 1, length(chosen)});
-      units_.push_back({first + 1, 1, length(rejected)});
-    }
-  }
-
-  void place(const Unit& unit) {
-    auto slot = std::find_if(batch_tokens_.begin(), batch_tokens_.end(), [&](std::int64_t tokens) {
-      return tokens + unit.tokens <= options_.micro_batch_tokens;
-    });
-    if (slot == batch_tokens_.end()) {
-      slot = batch_tokens_.insert(slot, 0);
-      plan_.micro_batches.emplace_back();
-    }
-    *slot += unit.tokens;
-    auto& rows = plan_.micro_batches[static_cast<size_t>(slot - batch_tokens_.begin())].rows;
+  void append_rows(const Unit& unit, std::vector<BatchRow>& rows) const {
     for (std::int64_t i = 0; i < unit.num_rows; ++i) rows.push_back(row_at(unit.step_row + i));
   }
 
+  // Fills in everything but the rows, which are there.
   void pack(PackedBatch& batch) const {
     std::vector<const std::vector<text::TokenId>*> sequences;
     for (const BatchRow& row : batch.rows) sequences.push_back(&sequence_of(row).ids);
@@ -126,19 +66,142 @@ class StepPlanner {
     batch.segments = std::move(tree.segments);
   }
 
-  const Dataset& dataset_;
-  const PackOptions& options_;
-  StepPlan plan_;
+ private:
+  const EncodedSequence& sequence_of(const BatchRow& row) const {
+    return dataset_->examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
+  }
+  const BatchRow& row_at(std::int64_t step_row) const { return rows_[static_cast<size_t>(step_row)]; }
+
+  void add_example(std::int64_t index) {
+    const EncodedExample& example = dataset_->examples.at(static_cast<size_t>(index));
+    const auto first = static_cast<std::int64_t>(rows_.size());
+    for (size_t i = 0; i < example.sequences.size(); ++i) {
+      const EncodedSequence& sequence = example.sequences[i];
+      DDRO_CHECK(sequence.completion_start >= 1 && sequence.completion_start < length(sequence),
+                 "row " + std::to_string(example.row) + " has no prompt or no completion");
+      const auto step_row = first + static_cast<std::int64_t>(i);
+      const std::int64_t partner = example.is_pair() ? first + 1 - static_cast<std::int64_t>(i) : -1;
+      rows_.push_back(
+          {index, static_cast<std::int32_t>(i), sequence.row_class, example.weight, step_row, partner});
+      count_row(sequence, example.weight);
+    }
+    if (example.is_pair()) {
+      counts_.pairs += example.weight;
+      add_pair(first);
+    } else {
+      units_.push_back({first, 1, length(example.sequences.front())});
+    }
+  }
+
+  void count_row(const EncodedSequence& sequence, double weight) {
+    if (sequence.row_class == RowClass::kChosen) {
+      counts_.chosen += weight;
+      counts_.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
+    } else {
+      counts_.rejected += weight;
+    }
+    ++counts_.rows;
+    counts_.tokens += length(sequence);
+  }
+
+  void add_pair(std::int64_t first) {
+    const EncodedSequence& chosen = sequence_of(row_at(first));
+    const EncodedSequence& rejected = sequence_of(row_at(first + 1));
+    const bool same = same_prompt(chosen, rejected);
+    if (!same) ++unshared_pairs_;
+    const bool shares = same && chosen.completion_start >= options_.min_shared_tokens;
+    const std::int64_t tokens = length(chosen) + length(rejected) - (shares ? chosen.completion_start : 0);
+    if (tokens <= options_.micro_batch_tokens) {
+      units_.push_back({first, 2, tokens});
+    } else {
+      units_.push_back({first, 1, length(chosen)});
+      units_.push_back({first + 1, 1, length(rejected)});
+    }
+  }
+
+  const Dataset* dataset_;
+  PackOptions options_;
+  StepCounts counts_;
+  std::int64_t unshared_pairs_ = 0;
   std::vector<BatchRow> rows_;  // by step_row
   std::vector<Unit> units_;
-  std::vector<std::int64_t> batch_tokens_;  // of each micro-batch's units
 };
 
 }  // namespace
 
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options) {
-  return StepPlanner(dataset, options).plan(examples);
+  const Packer packer(dataset, examples, options);
+  StepPlan plan;
+  plan.examples.assign(examples.begin(), examples.end());
+  plan.counts = packer.counts();
+  plan.unshared_pairs = packer.unshared_pairs();
+  std::vector<std::int64_t> batch_tokens;  // of each micro-batch's units
+  for (const Unit& unit : packer.units()) {
+    auto slot = std::find_if(batch_tokens.begin(), batch_tokens.end(),
+                             [&](std::int64_t tokens) { return packer.fits(tokens, unit); });
+    if (slot == batch_tokens.end()) {
+      slot = batch_tokens.insert(slot, 0);
+      plan.micro_batches.emplace_back();
+    }
+    *slot += unit.tokens;
+    packer.append_rows(unit, plan.micro_batches[static_cast<size_t>(slot - batch_tokens.begin())].rows);
+  }
+  for (PackedBatch& batch : plan.micro_batches) {
+    packer.pack(batch);
+    plan.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
+  }
+  return plan;
 }
+
+struct SetPlan::Parts {
+  Packer packer;
+  std::vector<Unit> units;     // micro-batch by micro-batch
+  std::vector<size_t> starts;  // of each micro-batch in `units`, and the end
+};
+
+SetPlan::SetPlan(const Dataset& dataset, const PackOptions& options) {
+  std::vector<std::int64_t> all(dataset.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  parts_ = std::make_unique<Parts>(Parts{Packer(dataset, all, options), {}, {0}});
+  Parts& parts = *parts_;
+  parts.units = parts.packer.units();
+  std::stable_sort(parts.units.begin(), parts.units.end(),
+                   [](const Unit& a, const Unit& b) { return a.tokens > b.tokens; });
+  std::int64_t tokens = 0;
+  for (size_t i = 0; i < parts.units.size(); ++i) {
+    if (i > 0 && !parts.packer.fits(tokens, parts.units[i])) {
+      parts.starts.push_back(i);
+      tokens = 0;
+    }
+    tokens += parts.units[i].tokens;
+  }
+  if (!parts.units.empty()) parts.starts.push_back(parts.units.size());
+}
+
+SetPlan::~SetPlan() = default;
+SetPlan::SetPlan(SetPlan&&) noexcept = default;
+SetPlan& SetPlan::operator=(SetPlan&&) noexcept = default;
+
+std::int64_t SetPlan::num_micro_batches() const {
+  return static_cast<std::int64_t>(parts_->starts.size()) - 1;
+}
+
+std::vector<BatchRow> SetPlan::rows(std::int64_t index) const {
+  std::vector<BatchRow> rows;
+  const auto i = static_cast<size_t>(index);
+  for (size_t unit = parts_->starts.at(i); unit < parts_->starts.at(i + 1); ++unit)
+    parts_->packer.append_rows(parts_->units[unit], rows);
+  return rows;
+}
+
+PackedBatch SetPlan::micro_batch(std::int64_t index) const {
+  PackedBatch batch;
+  batch.rows = rows(index);
+  parts_->packer.pack(batch);
+  return batch;
+}
+
+const StepCounts& SetPlan::counts() const { return parts_->packer.counts(); }
 
 }  // namespace ddro::data

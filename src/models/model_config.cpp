@@ -287,4 +287,29 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   return config;
 }
 
+Json describe(const ModelConfig& config) {
+  const RopeScaling& scaling = config.rope_scaling;
+  return {{"model_type", config.model_type},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"rms_norm_eps", config.rms_norm_eps},
+          {"rope_theta", config.rope_theta},
+          {"rope_scaling",
+           {static_cast<int>(scaling.type), scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor,
+            scaling.original_max_position_embeddings}},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"qkv_bias", config.qkv_bias},
+          {"output_bias", config.output_bias},
+          {"mlp_bias", config.mlp_bias},
+          {"qk_norm", config.qk_norm},
+          {"sliding_window", config.sliding_window ? Json(*config.sliding_window) : Json(nullptr)},
+          {"window_from_layer", config.window_from_layer}};
+}
+
 }  // namespace ddro::models

@@ -1,6 +1,8 @@
 #include "ddro/models/model_folder.h"
 
+#include <sys/mman.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <map>

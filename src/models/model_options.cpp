@@ -19,6 +19,8 @@ void ModelOptions::validate() const { check_name(model_name_or_path, "model.mode
 
 void ReferenceOptions::validate() const {
   if (model_name_or_path) check_name(*model_name_or_path, "reference.model_name_or_path");
+  if (ref_cache_dir && ref_cache_dir->empty())
+    throw option_error("reference.ref_cache_dir", "an empty text", "a folder, or null");
 }
 
 }  // namespace ddro::models

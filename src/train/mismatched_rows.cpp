@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "ddro/base/error.h"
 #include "ddro/data/mismatched.h"
 #include "ddro/losses/objective.h"
 #include "ddro/train/model_batch.h"
@@ -18,14 +19,14 @@ data::StepPlan mismatched_plan(const data::Dataset& dataset, std::span<const std
   return data::plan_step(mismatched, all, options);
 }
 
-// Log-probabilities by step_row.
-std::optional<std::vector<double>> score_plan(const models::CausalLm& model, const data::StepPlan& plan,
-                                              const std::function<bool()>& stop) {
+// What `score` gives for each micro-batch, by step_row.
+template <typename Score>
+std::optional<std::vector<double>> score_plan(const data::StepPlan& plan, at::Device device,
+                                              const std::function<bool()>& stop, const Score& score) {
   std::vector<double> by_row(static_cast<size_t>(plan.counts.rows));
   for (const data::PackedBatch& batch : plan.micro_batches) {
     if (stop()) return std::nullopt;
-    const ModelBatch on_device(batch, model.head_weight().device());
-    const std::vector<double> logp = score_batch(model, batch, on_device, /*keep_pairs=*/false);
+    const std::vector<double> logp = score(batch, ModelBatch(batch, device));
     for (size_t i = 0; i < logp.size(); ++i) by_row[static_cast<size_t>(batch.rows[i].step_row)] = logp[i];
   }
   return by_row;
@@ -37,16 +38,23 @@ MismatchedRows::MismatchedRows(const data::Dataset& dataset, std::span<const std
                                const models::ModelConfig& model, const data::PackOptions& options)
     : plan_(mismatched_plan(dataset, examples, model.max_position_embeddings, options)) {}
 
-std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const models::CausalLm& reference,
+std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const ReferenceLogProbs& reference,
                                          const std::function<bool()>& stop) {
+  const at::Device device = policy.head_weight().device();
   if (reference_logp_.empty()) {
-    auto scored = score_plan(reference, plan_, stop);
+    DDRO_CHECK(reference.is_live(), "mismatched rows need a reference that is live");
+    auto scored = score_plan(plan_, device, stop, [&](const auto& batch, const ModelBatch& on_device) {
+      return reference.of(batch, on_device, /*keep_pairs=*/false);
+    });
     if (!scored) return std::nullopt;
     reference_logp_ = std::move(*scored);
   }
-  const auto logp = score_plan(policy, plan_, stop);
+  const auto logp = score_plan(plan_, device, stop, [&](const auto& batch, const ModelBatch& on_device) {
+    return score_batch(policy, batch, on_device, /*keep_pairs=*/false);
+  });
   if (!logp) return std::nullopt;
-  std::vector<losses::LossRow> rows = loss_rows(plan_);
+  std::vector<losses::LossRow> rows(logp->size());
+  for (const data::PackedBatch& batch : plan_.micro_batches) fill_rows(batch, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
     rows[i].logp = (*logp)[i];
     rows[i].ref_logp = reference_logp_[i];

@@ -30,7 +30,7 @@ bool pairs_are_whole(const data::StepPlan& plan) {
 // One step's computation; keeps what its micro-batches share.
 class StepComputation {
  public:
-  StepComputation(const models::CausalLm& policy, const models::CausalLm* reference,
+  StepComputation(const models::CausalLm& policy, const ReferenceLogProbs* reference,
                   const data::StepPlan& plan, const losses::BatchCounts& counts,
                   const losses::Objective& objective, AdamW& optimizer)
       : policy_(policy),
@@ -42,7 +42,8 @@ class StepComputation {
         keep_pairs_(objective.locality() == losses::Locality::kPair),
         row_loss_(static_cast<size_t>(plan.counts.rows)),
         derivative_(static_cast<size_t>(plan.counts.rows)) {
-    result_.rows = loss_rows(plan);
+    result_.rows.resize(static_cast<size_t>(plan.counts.rows));
+    for (const data::PackedBatch& batch : plan.micro_batches) fill_rows(batch, result_.rows);
   }
 
   StepResult run() {
@@ -65,7 +66,7 @@ class StepComputation {
 
   void score_reference(const data::PackedBatch& batch, const ModelBatch& on_device) {
     if (reference_ == nullptr) return;
-    const std::vector<double> logp = score_batch(*reference_, batch, on_device, keep_pairs_);
+    const std::vector<double> logp = reference_->of(batch, on_device, keep_pairs_);
     for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).ref_logp = logp[i];
   }
 
@@ -117,7 +118,7 @@ class StepComputation {
   }
 
   const models::CausalLm& policy_;
-  const models::CausalLm* reference_;
+  const ReferenceLogProbs* reference_;
   const data::StepPlan& plan_;
   const losses::Objective& objective_;
   AdamW& optimizer_;
@@ -130,19 +131,15 @@ class StepComputation {
 
 }  // namespace
 
-std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan) {
-  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.counts.rows));
-  for (const data::PackedBatch& batch : plan.micro_batches) {
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const data::BatchRow& source = batch.rows[i];
-      losses::LossRow& row = rows[static_cast<size_t>(source.step_row)];
-      row.chosen = source.row_class == data::RowClass::kChosen;
-      row.weight = source.weight;
-      row.partner = source.partner;
-      row.num_tokens = batch.row_offsets[i + 1] - batch.row_offsets[i];
-    }
+void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows) {
+  for (size_t i = 0; i < batch.rows.size(); ++i) {
+    const data::BatchRow& source = batch.rows[i];
+    losses::LossRow& row = rows.at(static_cast<size_t>(source.step_row));
+    row.chosen = source.row_class == data::RowClass::kChosen;
+    row.weight = source.weight;
+    row.partner = source.partner;
+    row.num_tokens = batch.row_offsets[i + 1] - batch.row_offsets[i];
   }
-  return rows;
 }
 
 losses::BatchCounts batch_counts(const data::StepCounts& counts) {
@@ -153,7 +150,7 @@ losses::BatchCounts batch_counts(const data::StepCounts& counts) {
           .rejected_seen = counts.rejected};
 }
 
-StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference,
+StepResult compute_step(const models::CausalLm& policy, const ReferenceLogProbs* reference,
                         const data::StepPlan& plan, const losses::BatchCounts& counts,
                         const losses::Objective& objective, AdamW& optimizer) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");

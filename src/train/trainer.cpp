@@ -18,8 +18,8 @@
 namespace ddro::train {
 namespace {
 
-// A reference equal to the policy leaves log-ratios of exactly 0; this much means that they are not the same
-// model.
+// A live reference equal to the policy leaves log-ratios of exactly 0; this much means that they are not the
+// same model.
 constexpr double kMaxStartLogRatio = 1e-3;
 constexpr std::int64_t kMaxFailedSaves = 3;
 
@@ -262,12 +262,14 @@ void Trainer::skip_update(const data::StepPlan& plan, double loss, double norm) 
 
 void Trainer::check_reference(const StepResult& result) const {
   if (!parts_.reference_is_base || !parts_.objective.reads_reference()) return;
-  double largest = 0;
-  for (const losses::LossRow& row : result.rows) largest = std::max(largest, std::fabs(row.log_ratio()));
-  if (largest > kMaxStartLogRatio) {
+  const double per_token = log_prob_tolerance(parts_.policy.head_weight().scalar_type());
+  for (const losses::LossRow& row : result.rows) {
+    const double allowed =
+        parts_.reference->is_live() ? kMaxStartLogRatio : per_token * static_cast<double>(row.num_tokens);
+    if (!(std::fabs(row.log_ratio()) > allowed)) continue;
     throw model_error(
-        "[reference] policy and reference are the same folder, but their log-probabilities differ by up to " +
-        number(largest) +
+        "[reference] policy and reference are the same folder, but their log-probabilities differ by " +
+        number(std::fabs(row.log_ratio())) +
         " nats before the first update; likely one of them was changed on disk while it was "
         "loaded, or the two compute in different types");
   }
@@ -276,7 +278,8 @@ void Trainer::check_reference(const StepResult& result) const {
 void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& counts,
                        const StepResult& result, double rate, double norm, double seconds) {
   losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, counts, result.loss);
-  const double flops = step_flops(parts_.policy.config(), plan, parts_.reference != nullptr);
+  const double flops =
+      step_flops(parts_.policy.config(), plan, parts_.reference != nullptr && parts_.reference->is_live());
   const double tokens_per_second = static_cast<double>(plan.counts.tokens) / seconds;
   metrics.emplace_back("grad_norm", norm);
   metrics.emplace_back("learning_rate", rate);
@@ -315,8 +318,7 @@ bool Trainer::evaluate() {
   const auto start = std::chrono::steady_clock::now();
   losses::Metrics all;
   for (EvaluationSet& set : parts_.eval_sets) {
-    const auto metrics =
-        set.evaluate(parts_.policy, parts_.reference, parts_.objective, [&] { return stop_.requested(); });
+    const auto metrics = set.evaluate(parts_.policy, parts_.objective, [&] { return stop_.requested(); });
     if (!metrics) return false;
     log_info("eval " + set.name() + " at step " + std::to_string(state_.step) + "  loss " +
              number(metric(*metrics, "loss")) + "  accuracy " +

@@ -13,7 +13,11 @@ namespace ddro::test {
 namespace {
 
 // "name:count": at each name's first visit, and at a later one where there is one.
-constexpr const char* kPoints[] = {"checkpoint.folder:1",
+constexpr const char* kPoints[] = {"reference_cache.append:1",
+                                   "reference_cache.append:4",
+                                   "reference_cache.appended:1",
+                                   "reference_cache.appended:4",
+                                   "checkpoint.folder:1",
                                    "checkpoint.folder:3",
                                    "checkpoint.file:1",
                                    "checkpoint.file:2",

@@ -103,5 +103,29 @@ TEST(FullDisk, OneFailureChangesNothingOnceThereIsRoomAgain) {
             hash_file(straight.output_dir() / "final/model.safetensors"));
 }
 
+TEST(FullDisk, DuringTheReferenceBuildKeepsWhatIsThere) {
+  const TemporaryFolder straight_folder;
+  const TinyRun straight(straight_folder.path(), {"train.max_steps=3"});
+  ASSERT_EQ(straight.run(), 0) << straight.log_text();
+
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=3"});
+  {
+    const FileSizeLimit limit(4096 + 32 * 32 + 7);  // room for 32 records and a part of one
+    EXPECT_EQ(run.run(), 78) << run.log_text();
+  }
+  EXPECT_THAT(run.log_text(),
+              ::testing::ContainsRegex("error: .*/ref_cache/reference_[0-9a-f]*.logp. cannot be "
+                                       "written: File too large"));
+  const auto inspected =
+      ddro::testing::ddro_train({"inspect", "cache", (run.output_dir() / "ref_cache").string()});
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+  EXPECT_THAT(inspected.out, HasSubstr("32 valid, 0 damaged, 7 bytes"));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("7 bytes of a record cut short at its end"));
+  EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
+            hash_file(straight.output_dir() / "final/model.safetensors"));
+}
+
 }  // namespace
 }  // namespace ddro::test

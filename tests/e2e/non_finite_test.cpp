@@ -87,7 +87,14 @@ TEST(NonFinite, AnInfiniteWeightInTheModelFolderSkipsFromTheFirstStep) {
     file.seekp(-static_cast<std::streamoff>(sizeof infinity), std::ios::end);
     file.write(reinterpret_cast<const char*>(&infinity), sizeof infinity);
   }
-  const TinyRun run(folder.path(), {"model.model_name_or_path=" + (folder / "model").string()});
+  const std::string model = "model.model_name_or_path=" + (folder / "model").string();
+  const TinyRun cached(folder.path(), {model});
+  EXPECT_EQ(cached.run(), 3) << cached.log_text();
+  EXPECT_THAT(cached.log_text(),
+              ContainsRegex("error: .reference. the log-probability of .*pairs_train.jsonl:[0-9]+ "
+                            ".* is not finite; got -?nan"));
+
+  const TinyRun run(folder.path(), {model, "reference.precompute_ref_log_probs=false"});
   EXPECT_EQ(run.run(), 77) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("step 1 is skipped: loss nan, gradient norm nan; rows "));
   EXPECT_EQ(checkpoint_names(run), std::vector<std::string>{});

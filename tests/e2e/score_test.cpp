@@ -199,11 +199,11 @@ TEST_F(FinishedRun, HasTheLossOfItsScores) {
   ASSERT_EQ(steps.size(), 6u);
   for (const int step : {4, 5}) {  // the weights after a step give the loss of the next
     EXPECT_NEAR(loss_of_scores(checkpoint(step), tiny("pairs_train.jsonl")),
-                steps[static_cast<size_t>(step)]["loss"].get<double>(), 1e-6);
+                steps[static_cast<size_t>(step)]["loss"].get<double>(), 1e-5);  // the reference's are cached
   }
   EXPECT_GT(std::abs(steps[5]["loss"].get<double>() - steps[4]["loss"].get<double>()), 1e-4);
   EXPECT_NEAR(loss_of_scores(run_->output_dir() / "final", tiny("pairs_eval.jsonl")),
-              run_->metrics("eval").back()["eval_held_out_loss"].get<double>(), 1e-6);
+              run_->metrics("eval").back()["eval_held_out_loss"].get<double>(), 1e-5);
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
   const std::vector<Json> steps = run.metrics("train");
   ASSERT_EQ(steps.size(), static_cast<size_t>(kTinySteps));
   for (size_t i = 0; i < steps.size(); ++i) EXPECT_EQ(steps[i]["step"], i + 1);
-  EXPECT_DOUBLE_EQ(steps[0]["loss"].get<double>(), 2 * std::log(2.0));
-  EXPECT_EQ(steps[0]["log_ratio/abs_max"], 0);
+  EXPECT_NEAR(steps[0]["loss"].get<double>(), 2 * std::log(2.0), 1e-5);
+  EXPECT_LT(steps[0]["log_ratio/abs_max"].get<double>(), 1e-4);
   EXPECT_LT(steps.back()["loss"].get<double>(), 0.9 * 2 * std::log(2.0));
   for (const char* name : {"grad_norm",          "learning_rate",      "epoch",
                            "num_tokens",         "rewards/chosen",     "rewards/rejected",

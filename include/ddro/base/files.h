@@ -41,21 +41,23 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Sequential writer of a new file (an existing one is refused: another reader may have it mapped) that syncs
-// on close. Without close() the destructor leaves a partial file behind: what must be whole is written under
-// a temporary name and renamed (write_file_atomic, or a temporary folder).
+// Sequential writer that syncs on close: of a new file (an existing one is refused: another reader may have
+// it mapped), or behind the end of a file that is there. Without close() the destructor leaves a partial file
+// behind: what must be whole is written under a temporary name and renamed (write_file_atomic, or a temporary
+// folder). A failed write may leave a part of its bytes.
 class DurableFile {
  public:
-  explicit DurableFile(const std::filesystem::path& path);
+  enum class Mode { kNew, kAppend };
+  explicit DurableFile(const std::filesystem::path& path, Mode mode = Mode::kNew);
   ~DurableFile();
   DurableFile(const DurableFile&) = delete;
   DurableFile& operator=(const DurableFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void sync();   // what was written so far; writing can go on
-  void close();  // sync, close
-  std::uint64_t size() const { return size_; }
+  void sync();                                  // what was written so far; writing can go on
+  void close();                                 // sync, close
+  std::uint64_t size() const { return size_; }  // bytes written
 
  private:
   std::filesystem::path path_;

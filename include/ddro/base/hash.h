@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -13,6 +14,12 @@
 
 namespace ddro {
 
+struct Hash128 {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  bool operator==(const Hash128&) const = default;
+};
+
 class Hasher {
  public:
   Hasher();
@@ -22,13 +29,15 @@ class Hasher {
 
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text);
-  std::string hex() const;  // of all bytes so far; more may follow
+  Hash128 digest() const;   // of all bytes so far; more may follow
+  std::string hex() const;  // the same as text
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
+Hash128 digest_bytes(std::span<const std::byte> bytes);
 std::string hash_bytes(std::span<const std::byte> bytes);
 std::string hash_text(std::string_view text);
 std::string hash_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::kInput);

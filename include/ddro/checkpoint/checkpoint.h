@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/file_lock.h"
 #include "ddro/base/json.h"
 #include "ddro/base/tensor_io.h"
 
@@ -68,18 +69,14 @@ void rotate_checkpoints(const std::filesystem::path& folder, std::int64_t keep);
 // `step` does not pick them up.
 void set_aside_after(const std::filesystem::path& folder, std::int64_t step);
 
-// Exclusive ownership of a run's output folder, which exists: flock on <folder>/.lock, which holds host, pid
-// and start time. A killed holder holds nothing; programs that the holder starts do not inherit it.
-// Error(kInput) naming the holder when another process has it.
+// Exclusive ownership of a run's output folder, which exists: a FileLock on <folder>/.lock. Error(kInput)
+// naming the holder when another process has it.
 class RunLock {
  public:
   explicit RunLock(const std::filesystem::path& folder);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
 
  private:
-  int descriptor_ = -1;
+  FileLock lock_;
 };
 
 }  // namespace ddro::checkpoint

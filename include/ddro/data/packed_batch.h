@@ -1,7 +1,8 @@
-// One optimizer step's examples cut into packed micro-batches: no padding anywhere.
+// Examples cut into packed micro-batches, those of one optimizer step or of a whole set: no padding anywhere.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct BatchRow {
   std::int32_t sequence = 0;  // which of its sequences
   RowClass row_class = RowClass::kChosen;
   double weight = 1.0;
-  std::int64_t step_row = 0;  // place among the step's rows: in the examples' order, chosen before rejected
+  std::int64_t step_row = 0;  // place among the plan's rows: in the examples' order, chosen before rejected
   std::int64_t partner = -1;  // step_row of the pair's other completion, -1 when unpaired
 };
 
@@ -70,5 +71,26 @@ struct PackOptions {
 // so that a batch with more in common is smaller than the budget allows. Deterministic.
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
+
+// A whole set cut into micro-batches, for work whose order does not matter: the longest rows first, next-fit,
+// in n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so that a
+// plan is small beside its set.
+class SetPlan {
+ public:
+  // `dataset` outlives the plan.
+  SetPlan(const Dataset& dataset, const PackOptions& options);
+  ~SetPlan();
+  SetPlan(SetPlan&&) noexcept;
+  SetPlan& operator=(SetPlan&&) noexcept;
+
+  std::int64_t num_micro_batches() const;
+  PackedBatch micro_batch(std::int64_t index) const;
+  std::vector<BatchRow> rows(std::int64_t index) const;  // of that micro-batch, in its order
+  const StepCounts& counts() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 }  // namespace ddro::data

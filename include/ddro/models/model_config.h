@@ -52,4 +52,7 @@ struct ModelConfig {
 // attention dropout, layer types other than those of `window_from_layer`).
 ModelConfig parse_model_config(const Json& config, const std::string& where);
 
+// Every member, by name: models of equal weights and equal descriptions compute the same.
+Json describe(const ModelConfig& config);
+
 }  // namespace ddro::models

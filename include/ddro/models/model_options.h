@@ -20,7 +20,8 @@ struct ModelOptions {
 
 struct ReferenceOptions {
   std::optional<std::string> model_name_or_path;  // null: the policy's starting weights
-  bool precompute_ref_log_probs = false;
+  bool precompute_ref_log_probs = true;           // false: the reference stays in memory
+  std::optional<std::string> ref_cache_dir;       // null: <train.output_dir>/ref_cache
 
   void validate() const;
 };

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
@@ -12,32 +12,33 @@
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/mismatched_rows.h"
+#include "ddro/train/reference.h"
 
 namespace ddro::train {
 
 class EvaluationSet {
  public:
-  // `dataset` outlives the set.
-  EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options);
+  // `dataset` outlives the set. `reference` may be null when the objective reads none; the values of a live
+  // one are computed by the first evaluation and kept.
+  EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options,
+                std::shared_ptr<const ReferenceLogProbs> reference);
 
   const std::string& name() const { return name_; }
 
-  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches. The reference's
-  // log-probabilities are computed by the first call and kept: the reference is frozen.
-  std::optional<losses::Metrics> evaluate(const models::CausalLm& policy, const models::CausalLm* reference,
-                                          const losses::Objective& objective,
+  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches.
+  std::optional<losses::Metrics> evaluate(const models::CausalLm& policy, const losses::Objective& objective,
                                           const std::function<bool()>& stop);
 
  private:
   // Of a set that objective wants a reference point for; 0 for others.
-  std::optional<double> kl(const models::CausalLm& policy, const models::CausalLm* reference,
-                           const losses::Objective& objective, const std::function<bool()>& stop);
+  std::optional<double> kl(const models::CausalLm& policy, const losses::Objective& objective,
+                           const std::function<bool()>& stop);
 
   std::string name_;
   const data::Dataset* dataset_;
   data::PackOptions options_;
-  data::StepPlan plan_;
-  std::vector<double> reference_logp_;        // by step_row; empty until computed
+  data::SetPlan plan_;
+  std::shared_ptr<const ReferenceLogProbs> reference_;
   std::optional<MismatchedRows> mismatched_;  // made when an objective wants them
 };
 

@@ -9,6 +9,7 @@
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/reference.h"
 
 namespace ddro::train {
 
@@ -19,8 +20,8 @@ class MismatchedRows {
                  const models::ModelConfig& model, const data::PackOptions& options);
 
   // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
-  // The reference's log-probabilities are computed by the first call and kept.
-  std::optional<double> kl(const models::CausalLm& policy, const models::CausalLm& reference,
+  // The reference's log-probabilities are computed by the first call, for which it is live, and kept.
+  std::optional<double> kl(const models::CausalLm& policy, const ReferenceLogProbs& reference,
                            const std::function<bool()>& stop);
 
  private:

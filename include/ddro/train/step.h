@@ -7,6 +7,7 @@
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/adamw.h"
+#include "ddro/train/reference.h"
 
 namespace ddro::train {
 
@@ -15,8 +16,8 @@ struct StepResult {
   std::vector<losses::LossRow> rows;  // by step_row
 };
 
-// Rows of a plan with everything but their log-probabilities filled in, by step_row.
-std::vector<losses::LossRow> loss_rows(const data::StepPlan& plan);
+// Fills in, by step_row, everything about a micro-batch's rows but their log-probabilities.
+void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows);
 
 // Those of a plan that is an effective batch by itself, as losses::batch_counts gives for its rows.
 losses::BatchCounts batch_counts(const data::StepCounts& counts);
@@ -26,7 +27,7 @@ losses::BatchCounts batch_counts(const data::StepCounts& counts);
 // gradient needs no more than the rows of its chunk; otherwise log-probabilities of all micro-batches first.
 // losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of
 // the step.
-StepResult compute_step(const models::CausalLm& policy, const models::CausalLm* reference,
+StepResult compute_step(const models::CausalLm& policy, const ReferenceLogProbs* reference,
                         const data::StepPlan& plan, const losses::BatchCounts& counts,
                         const losses::Objective& objective, AdamW& optimizer);
 

@@ -20,6 +20,7 @@
 #include "ddro/train/metrics_log.h"
 #include "ddro/train/nonfinite_guard.h"
 #include "ddro/train/progress.h"
+#include "ddro/train/reference.h"
 #include "ddro/train/run_identity.h"
 #include "ddro/train/step.h"
 #include "ddro/train/stop_flag.h"
@@ -45,7 +46,7 @@ double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch)
 // What a run works on. The parts outlive the trainer.
 struct TrainerParts {
   const models::CausalLm& policy;
-  const models::CausalLm* reference;      // null when the objective reads none
+  const ReferenceLogProbs* reference;     // of train_set; null when the objective reads none
   const models::ModelFolder& base_model;  // starting weights, and the files that an export copies
   bool reference_is_base;                 // policy and reference start from equal weights
   const data::Dataset& train_set;

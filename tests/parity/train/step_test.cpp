@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "ddro/train/mismatched_rows.h"
+#include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
@@ -32,7 +33,7 @@ struct Gradients {
   NamedTensors tensors;
 };
 
-Gradients run_step(const models::CausalLm& policy, const models::CausalLm& reference,
+Gradients run_step(const models::CausalLm& policy, const ReferenceLogProbs& reference,
                    const data::Dataset& dataset, const losses::Objective& objective, data::PackOptions pack,
                    std::int64_t* num_micro_batches = nullptr) {
   std::vector<std::int64_t> all(dataset.examples.size());
@@ -180,7 +181,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
 
   std::int64_t whole = 0, pieces = 0, single = 0;
   const auto run = [&](std::int64_t tokens, std::int64_t shared, std::int64_t* count) {
-    return run_step(*policy, *reference, dataset, *objective,
+    return run_step(*policy, LiveReference(*reference), dataset, *objective,
                     {.micro_batch_tokens = tokens, .min_shared_tokens = shared}, count);
   };
   expect_equal(run(1 << 20, 1, &whole), expected, in_type, c.tolerance,
@@ -223,6 +224,39 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()),
                          [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
 
+class CachedReference : public testing::TestWithParam<Case> {};
+
+// Values computed beforehand, in other micro-batches, give the live reference's gradients to rounding.
+TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
+  const Case& c = GetParam();
+  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
+  const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
+  const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
+  const ReferenceTable table(dataset, test::scored_apart(*reference, dataset));
+  for (const std::int64_t tokens : {1 << 20, 40}) {
+    const data::PackOptions pack = {.micro_batch_tokens = tokens};
+    const Gradients live = run_step(*policy, LiveReference(*reference), dataset, *objective, pack);
+    const Gradients cached = run_step(*policy, table, dataset, *objective, pack);
+    EXPECT_NEAR(cached.loss, live.loss, 10 * c.tolerance * std::max(1.0, std::fabs(live.loss)));
+    for (size_t i = 0; i < live.tensors.size(); ++i) {
+      EXPECT_LE(relative_error(cached.tensors[i].second, live.tensors[i].second), c.tolerance)
+          << live.tensors[i].first;
+    }
+    for (const losses::LossRow& row : cached.rows) EXPECT_EQ(row.ref_logp != 0, objective->reads_reference());
+  }
+}
+
+// All but kto, whose reference stays in memory.
+std::vector<Case> cases_with_cache() {
+  std::vector<Case> all = cases();
+  std::erase_if(all, [](const Case& c) { return c.type == LossType::kKto; });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, CachedReference, testing::ValuesIn(cases_with_cache()),
+                         [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
+
 class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 
 // Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
@@ -237,7 +271,7 @@ TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
     const auto objective = losses::make_objective(options, 0.5);
     for (const std::int64_t tokens : {1, 40, 1 << 20}) {
       const Gradients result =
-          run_step(*policy, *reference, dataset, *objective, {.micro_batch_tokens = tokens});
+          run_step(*policy, LiveReference(*reference), dataset, *objective, {.micro_batch_tokens = tokens});
       for (const losses::LossRow& row : result.rows)
         EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
       const double classes = type == LossType::kDdro ? 2 : 1;

@@ -53,7 +53,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"cutoff_len: 512\n", {"data.max_length"}},
         BadConfig{"optim: adamw_torch\n", {"AdamW", "not built yet"}},
         BadConfig{"optimizer: {name: sgd}\n", {"optimizer.name]", "expected one of learning_rate"}},
-        BadConfig{"reference: {ref_cache_dir: x}\n", {"reference.ref_cache_dir]", "not built yet"}},
+        BadConfig{"reference: {precompute_ref_logps: true}\n", {"write reference.precompute_ref_log_probs"}},
+        BadConfig{"reference: {sync_ref_model: true}\n", {"reference.sync_ref_model]", "not built yet"}},
         BadConfig{"dataset_name: x\n", {"data.train_files"}}, BadConfig{"rl: dpo\n", {"objective.loss_type"}},
         BadConfig{"pref_beta: 0.1\n", {"objective.beta"}}, BadConfig{"wandb_project: x\n", {"not built yet"}},
         BadConfig{"resume_from_checkpoint: x\n", {"--resume"}},
@@ -116,7 +117,6 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadConfig{"objective: {loss_type: aot}\n", {"objective.loss_type]", "aot is not built yet"}},
         BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
-        BadConfig{"reference: {precompute_ref_log_probs: true}\n", {"not built yet"}},
         BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
         BadConfig{"distributed: {backend: nccl}\n", {"nccl is not built yet"}},
         BadConfig{"distributed: {backend: gloo}\n", {"gloo is not built yet"}},
@@ -155,6 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"checkpoint: {save_before_timeout_s: -1}\n", {"checkpoint.save_before_timeout_s]"}},
         BadConfig{"data: {max_length: 0}\n", {"run.yaml:1 data.max_length]"}},
         BadConfig{"objective: {alpha: 1}\n", {"run.yaml:1 objective.alpha]"}},
+        BadConfig{"reference: {ref_cache_dir: \"\"}\n", {"run.yaml:1 reference.ref_cache_dir]"}},
         BadConfig{"objective: {beta: 0.1}\n", {"run.yaml:1 objective.beta]"}}));
 
 TEST(BadOverride, IsNamed) {

@@ -98,8 +98,8 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   const std::string text = dump_run_config(example_run_config(), true);
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
-        "report_to: [jsonl, tensorboard]", "precompute_ref_log_probs: false", "max_weight: 10",
-        "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+        "report_to: [jsonl, tensorboard]", "precompute_ref_log_probs: true", "ref_cache_dir: null",
+        "max_weight: 10", "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
   // An option that the loss does not have would be refused: it is shown, but not set.
@@ -242,7 +242,6 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     RunConfig config;
     Randomiser randomiser(seed);
     visit_fields(config, randomiser);
-    config.reference.precompute_ref_log_probs = false;  // refused by name
     losses::ObjectiveOptions& objective = config.objective;
     if (seed % 2 == 0) objective.loss_weights.assign(objective.loss_type.all.size(), 0.25);
     Defaults defaults{.objective = objective, .values = {}, .restoring = false};

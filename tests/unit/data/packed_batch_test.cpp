@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <ctime>
 #include <numeric>
 
 #include "ddro/base/error.h"
@@ -155,6 +156,79 @@ TEST(PlanStep, ChecksItsArguments) {
   EXPECT_THROW(plan_step(set, first, {0, 1}), Error);
   EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, 1}), Error);
   EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, 1}), Error);
+}
+
+std::vector<std::int64_t> step_rows_of(const SetPlan& plan, std::int64_t index) {
+  std::vector<std::int64_t> rows;
+  for (const BatchRow& row : plan.rows(index)) rows.push_back(row.step_row);
+  return rows;
+}
+
+TEST(SetPlan, TakesTheLongestFirstAndFillsOneBatchAfterTheOther) {
+  const Dataset set = SetBuilder()
+                          .single(1, 1, RowClass::kChosen)
+                          .single(1, 5, RowClass::kRejected)
+                          .single(1, 3, RowClass::kChosen)
+                          .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
+                          .single(1, 3, RowClass::kRejected)
+                          .build();
+  const SetPlan plan(set, {10, 1});  // 12 | 6 + 4 | 4 + 2
+  ASSERT_EQ(plan.num_micro_batches(), 3);
+  EXPECT_THAT(step_rows_of(plan, 0), ElementsAre(3));
+  EXPECT_THAT(step_rows_of(plan, 1), ElementsAre(1, 2));
+  EXPECT_THAT(step_rows_of(plan, 2), ElementsAre(4, 0));
+}
+
+// What is in a micro-batch is what plan_step makes of the same rows in that order.
+TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
+  SetBuilder builder;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    builder.pair(random_between(1, 9, 1, i), random_between(1, 12, 2, i), random_between(1, 12, 3, i),
+                 1.0 + static_cast<double>(i % 3), i % 4 != 0);
+  }
+  const Dataset set = builder.build();
+  const SetPlan plan(set, {40, 1});
+  const StepPlan whole = plan_all(set, {1 << 20, 1});
+  EXPECT_EQ(plan.counts().rows, whole.counts.rows);
+  EXPECT_EQ(plan.counts().tokens, whole.counts.tokens);
+  EXPECT_EQ(plan.counts().pairs, whole.counts.pairs);
+  EXPECT_EQ(plan.counts().chosen_tokens, whole.counts.chosen_tokens);
+  std::vector<int> seen(80);
+  for (std::int64_t i = 0; i < plan.num_micro_batches(); ++i) {
+    const PackedBatch batch = plan.micro_batch(i);
+    EXPECT_LE(batch.ids_T.size(), 40u);
+    EXPECT_EQ(step_rows_of(batch), step_rows_of(plan, i));
+    std::vector<std::int64_t> examples;
+    for (const BatchRow& row : batch.rows) {
+      ++seen.at(static_cast<size_t>(row.step_row));
+      EXPECT_EQ(row.step_row, 2 * row.example + row.sequence);
+      if (examples.empty() || examples.back() != row.example) examples.push_back(row.example);
+    }
+    const StepPlan same = plan_step(set, examples, {40, 1});
+    ASSERT_EQ(same.micro_batches.size(), 1u);
+    EXPECT_EQ(same.micro_batches[0].ids_T, batch.ids_T);
+    EXPECT_EQ(same.micro_batches[0].positions_T, batch.positions_T);
+    EXPECT_EQ(same.micro_batches[0].logit_positions_C, batch.logit_positions_C);
+    EXPECT_EQ(same.micro_batches[0].row_offsets, batch.row_offsets);
+    EXPECT_EQ(segments_of(same.micro_batches[0]), segments_of(batch));
+  }
+  EXPECT_THAT(seen, testing::Each(1));
+}
+
+TEST(SetPlan, OfNoExamplesHasNoMicroBatches) {
+  EXPECT_EQ(SetPlan(Dataset(), {10, 1}).num_micro_batches(), 0);
+}
+
+// First-fit over as many micro-batches would take minutes.
+TEST(SetPlan, CutsALargeSetInNoTime) {
+  SetBuilder builder;
+  for (std::uint64_t i = 0; i < 200'000; ++i)
+    builder.single(1, random_between(1, 9, 1, i), RowClass::kChosen);
+  const Dataset set = builder.build();
+  const std::clock_t start = std::clock();
+  const SetPlan plan(set, {12, 1});
+  EXPECT_GT(plan.num_micro_batches(), 80'000);
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 2);
 }
 
 }  // namespace

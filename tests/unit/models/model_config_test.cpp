@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <set>
+
 #include "ddro/base/error.h"
 #include "ddro/models/model_options.h"
 
@@ -157,6 +160,43 @@ TEST(ModelConfigFlops, CountsMatmulParametersOfTheTrunk) {
   const ModelConfig config = parse(R"({"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
       "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64})");
   EXPECT_EQ(config.num_trunk_matmul_parameters(), 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536));
+}
+
+// What decides a forward is in the description, so that caches of different models are kept apart.
+TEST(DescribeModelConfig, TellsConfigurationsApart) {
+  const ModelConfig base = parse(llama(""));
+  EXPECT_EQ(describe(base), describe(parse(llama(""))));
+  const std::vector<std::function<void(ModelConfig&)>> changes = {
+      [](ModelConfig& c) { c.model_type = "mistral"; },
+      [](ModelConfig& c) { ++c.vocab_size; },
+      [](ModelConfig& c) { ++c.hidden_size; },
+      [](ModelConfig& c) { ++c.intermediate_size; },
+      [](ModelConfig& c) { ++c.num_hidden_layers; },
+      [](ModelConfig& c) { ++c.num_attention_heads; },
+      [](ModelConfig& c) { ++c.num_key_value_heads; },
+      [](ModelConfig& c) { ++c.head_dim; },
+      [](ModelConfig& c) { ++c.max_position_embeddings; },
+      [](ModelConfig& c) { c.rms_norm_eps = 1e-5; },
+      [](ModelConfig& c) { c.rope_theta = 5e5; },
+      [](ModelConfig& c) { c.rope_scaling.type = RopeScaling::Type::kLinear; },
+      [](ModelConfig& c) { c.rope_scaling.factor = 2; },
+      [](ModelConfig& c) { c.rope_scaling.low_freq_factor = 2; },
+      [](ModelConfig& c) { c.rope_scaling.high_freq_factor = 2; },
+      [](ModelConfig& c) { c.rope_scaling.original_max_position_embeddings = 2; },
+      [](ModelConfig& c) { c.tie_word_embeddings = !c.tie_word_embeddings; },
+      [](ModelConfig& c) { c.qkv_bias = !c.qkv_bias; },
+      [](ModelConfig& c) { c.output_bias = !c.output_bias; },
+      [](ModelConfig& c) { c.mlp_bias = !c.mlp_bias; },
+      [](ModelConfig& c) { c.qk_norm = !c.qk_norm; },
+      [](ModelConfig& c) { c.sliding_window = 16; },
+      [](ModelConfig& c) { ++c.window_from_layer; }};
+  std::set<std::string> descriptions = {describe(base).dump()};
+  for (const auto& change : changes) {
+    ModelConfig config = base;
+    change(config);
+    descriptions.insert(describe(config).dump());
+  }
+  EXPECT_EQ(descriptions.size(), changes.size() + 1);
 }
 
 TEST(ModelOptions, NamesMustNotBeEmpty) {

@@ -16,6 +16,7 @@ RunIdentity identity() {
   id["micro_batch_tokens"] = 8192;
   id["learning_rate"] = 1e-5;
   id["threads"] = 2;
+  id["reference_log_probs"] = "live";
   return id;
 }
 
@@ -45,7 +46,7 @@ TEST(CheckIdentity, RefusesAnotherOrderOfSamplesWhateverIsAllowed) {
 }
 
 TEST(CheckIdentity, AcceptsWhatDoesNotMatter) {
-  for (const char* name : {"micro_batch_tokens", "learning_rate", "threads"}) {
+  for (const char* name : {"micro_batch_tokens", "learning_rate", "threads", "reference_log_probs"}) {
     RunIdentity changed = identity();
     changed[name] = 99;
     EXPECT_NO_THROW(check_identity(identity(), changed, {})) << name;

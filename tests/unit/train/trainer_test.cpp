@@ -4,6 +4,7 @@
 
 #include "ddro/base/error.h"
 #include "support/fixtures.h"
+#include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
@@ -13,7 +14,8 @@ namespace {
 class TinyTrainer {
  public:
   TinyTrainer(const std::filesystem::path& folder, std::uint64_t reference_seed, bool reference_is_base,
-              double learning_rate = 1e-3, losses::Stabilizer stabilizer = losses::Stabilizer::kCap) {
+              double learning_rate = 1e-3, losses::Stabilizer stabilizer = losses::Stabilizer::kCap,
+              bool cached = false) {
     base_.path = folder;
     base_.config = test::tiny_config();
     base_.tensors = test::tiny_weights(base_.config, 1);
@@ -23,12 +25,15 @@ class TinyTrainer {
     policy_ = test::tiny_model(base_.config, 1, at::kFloat, /*trainable=*/true);
     reference_ = test::tiny_model(base_.config, reference_seed, at::kFloat, /*trainable=*/false);
     dataset_ = test::random_dataset(12, /*paired=*/true, 5);
+    live_ = std::make_unique<LiveReference>(*reference_);
+    if (cached)
+      cached_ = std::make_unique<ReferenceTable>(dataset_, test::scored_apart(*reference_, dataset_));
     options_.train.output_dir = (folder / "run").string();
     options_.train.train_batch_size = 4;
     options_.optimizer.learning_rate = learning_rate;
     std::filesystem::create_directories(folder / "run");
     trainer_ = std::make_unique<Trainer>(TrainerParts{.policy = *policy_,
-                                                      .reference = reference_.get(),
+                                                      .reference = cached ? cached_.get() : live_.get(),
                                                       .base_model = base_,
                                                       .reference_is_base = reference_is_base,
                                                       .train_set = dataset_,
@@ -55,6 +60,8 @@ class TinyTrainer {
   std::unique_ptr<models::CausalLm> policy_;
   std::unique_ptr<models::CausalLm> reference_;
   data::Dataset dataset_;
+  std::unique_ptr<ReferenceLogProbs> live_;
+  std::unique_ptr<ReferenceLogProbs> cached_;
   TrainerOptions options_;
   std::unique_ptr<Trainer> trainer_;
 };
@@ -63,6 +70,19 @@ TEST(Trainer, RefusesAReferenceThatIsSaidToBeThePolicyAndIsNot) {
   const test::TemporaryFolder folder;
   TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/true);
   EXPECT_THAT(run.run(ErrorKind::kModel),
+              testing::StartsWith("[reference] policy and reference are the same folder"));
+}
+
+TEST(Trainer, AllowsCachedValuesOfTheSameModelTheRoundingOfOtherMicroBatches) {
+  const test::TemporaryFolder folder;
+  TinyTrainer same(folder.path(), /*reference_seed=*/1, /*reference_is_base=*/true, 1e-3,
+                   losses::Stabilizer::kCap, /*cached=*/true);
+  // The model folder has no files to export: the run gets past its first step and ends there.
+  EXPECT_THAT(same.run(ErrorKind::kModel), testing::Not(testing::StartsWith("[reference]")));
+  const test::TemporaryFolder other_folder;
+  TinyTrainer other(other_folder.path(), /*reference_seed=*/2, /*reference_is_base=*/true, 1e-3,
+                    losses::Stabilizer::kCap, /*cached=*/true);
+  EXPECT_THAT(other.run(ErrorKind::kModel),
               testing::StartsWith("[reference] policy and reference are the same folder"));
 }
 
