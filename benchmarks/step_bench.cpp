@@ -20,6 +20,7 @@
 #include "ddro/models/model_folder.h"
 #include "ddro/train/adamw.h"
 #include "ddro/train/model_batch.h"
+#include "ddro/train/reference.h"
 #include "ddro/train/step.h"
 #include "ddro/train/throughput.h"
 #include "support/tiny_model.h"
@@ -116,9 +117,9 @@ void pad(data::PackedBatch& batch) {
 
 // The step as a composition of differentiable functions: all logits of a micro-batch at once, and autograd.
 void composed_step(const Problem& problem, const data::StepPlan& plan, const losses::Objective& objective) {
-  std::vector<losses::LossRow> rows = train::loss_rows(plan);
-  std::vector<Tensor> logp_of_row(rows.size());
+  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.counts.rows));
   for (const data::PackedBatch& batch : plan.micro_batches) {
+    train::fill_rows(batch, rows);
     const train::ModelBatch on_device(batch, at::kCPU);
     const std::vector<double> reference =
         train::score_batch(*problem.reference, batch, on_device, /*keep_pairs=*/true);
@@ -157,6 +158,7 @@ int run(const Arguments& arguments) {
   const auto objective = losses::make_objective(options, 0.5);
   train::AdamW optimizer(*problem.policy, problem.policy->parameters(), {});
   optimizer.zero_gradients();
+  const train::LiveReference reference(*problem.reference);
   const std::int64_t before = train::peak_memory_bytes(at::kCPU);
   Json seconds = Json::array();
   for (std::int64_t i = 0; i < arguments.steps; ++i) {
@@ -164,8 +166,8 @@ int run(const Arguments& arguments) {
     if (arguments.variant == "composed_head") {
       composed_step(problem, plan, *objective);
     } else {
-      train::compute_step(*problem.policy, problem.reference.get(), plan, train::batch_counts(plan.counts),
-                          *objective, optimizer);
+      train::compute_step(*problem.policy, &reference, plan, train::batch_counts(plan.counts), *objective,
+                          optimizer);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
