@@ -226,7 +226,8 @@ INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()),
 
 class CachedReference : public testing::TestWithParam<Case> {};
 
-// Values computed beforehand, in other micro-batches, give the live reference's gradients to rounding.
+// Values computed beforehand, in other micro-batches, give the live reference's gradients to rounding: either
+// is within the tolerance of the truth.
 TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
   const Case& c = GetParam();
   const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
@@ -240,7 +241,7 @@ TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
     const Gradients cached = run_step(*policy, table, dataset, *objective, pack);
     EXPECT_NEAR(cached.loss, live.loss, 10 * c.tolerance * std::max(1.0, std::fabs(live.loss)));
     for (size_t i = 0; i < live.tensors.size(); ++i) {
-      EXPECT_LE(relative_error(cached.tensors[i].second, live.tensors[i].second), c.tolerance)
+      EXPECT_LE(relative_error(cached.tensors[i].second, live.tensors[i].second), 2 * c.tolerance)
           << live.tensors[i].first;
     }
     for (const losses::LossRow& row : cached.rows) EXPECT_EQ(row.ref_logp != 0, objective->reads_reference());
