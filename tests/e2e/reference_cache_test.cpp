@@ -274,6 +274,13 @@ TEST(ReferenceCache, AWaitingRunCanBeStopped) {
   EXPECT_THAT(waiting.output(), HasSubstr("stopped by SIGTERM while waiting for"));
 }
 
+TEST(ReferenceCache, HasNoEvaluationRowsWhereNothingIsEvaluated) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {kShort, "eval.eval_strategy=no"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("reference: done, 111 " + kComputed));  // of 56 pairs, two equal
+}
+
 TEST(ReferenceCache, IsNotMadeForALossWithoutAReference) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {kShort, "objective.loss_type=sft"});
