@@ -72,16 +72,11 @@ def main():
         dataset = trainer.train_dataset
         tokens = sum(2 * len(row["prompt_input_ids"]) + len(row["chosen_input_ids"]) + len(row["rejected_input_ids"])
                      for row in dataset)
-        precompute = 0.0
-        if arguments.cached:
-            begin = time.time()
-            trainer.get_train_dataloader()
-            precompute = time.time() - begin
         trainer.train()
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"step_seconds": times.seconds, "first_step_s": times.first_end - START - precompute,
-                      "precompute_s": precompute, "peak_memory_bytes": peak, "num_pairs": len(dataset),
+    print(json.dumps({"step_seconds": times.seconds, "first_step_s": times.first_end - START,
+                      "peak_memory_bytes": peak, "num_pairs": len(dataset),
                       "num_tokens": tokens, "losses": losses}))
 
 

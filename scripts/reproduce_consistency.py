@@ -290,7 +290,8 @@ def main():
          "rare"),
         ("What the cap costs, DDRO", measure(caps(arguments.draws, (10_000, 100_000, million)), arguments.workers), "cap"),
     ]
-    text = "\n\n".join(f"## {title}\n\n{table(cells, corner)}" for title, cells, corner in sections)
+    text = "![Error against the number of samples](consistency.svg)\n\n"
+    text += "\n\n".join(f"## {title}\n\n{table(cells, corner)}" for title, cells, corner in sections)
     page = ROOT / "docs/consistency.md"
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     page.write_text(before + BEGIN + "\n\n" + text + "\n\n" + END + rest.split(END)[1], encoding="utf-8")
