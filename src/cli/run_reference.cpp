@@ -33,8 +33,14 @@ train::DatasetList eval_sets(const LoadedRun& run) {
   return sets;
 }
 
-train::DatasetList all_sets(const LoadedRun& run) {
-  train::DatasetList sets = eval_sets(run);
+bool evaluates(const config::RunConfig& config) {
+  return config.eval.eval_strategy != train::EvalStrategy::kNo;
+}
+
+// What a training reads.
+train::DatasetList training_sets(const config::RunConfig& config, const LoadedRun& run) {
+  train::DatasetList sets;
+  if (evaluates(config)) sets = eval_sets(run);
   sets.insert(sets.begin(), &run.train_set);
   return sets;
 }
@@ -129,11 +135,14 @@ RunReference prepare_reference(const config::RunConfig& config, const LoadedRun&
     return live_reference(run);
   }
   data::ReferenceCache cache = open_cache(config, run);
-  complete_cache(cache, config, run, all_sets(run));
+  complete_cache(cache, config, run, training_sets(config, run));
   give_back_memory(run);
   RunReference reference;
   reference.train_set = table(cache, run.train_set);
-  for (const data::Dataset* set : eval_sets(run)) reference.eval_sets.push_back(table(cache, *set));
+  reference.eval_sets.resize(run.eval_sets.size());
+  if (!evaluates(config)) return reference;
+  for (size_t i = 0; i < run.eval_sets.size(); ++i)
+    reference.eval_sets[i] = table(cache, run.eval_sets[i].second);
   return reference;
 }
 
@@ -164,7 +173,7 @@ Json reference_source(const config::RunConfig& config, const LoadedRun& run) {
 std::string describe_reference_cache(const config::RunConfig& config, const LoadedRun& run) {
   if (!is_cached(config, run)) return "";
   const data::ReferenceCache cache = open_cache(config, run);
-  const train::DatasetList sets = all_sets(run);
+  const train::DatasetList sets = training_sets(config, run);
   const train::ReferenceCoverage now = train::coverage(cache, sets);
   return "reference cache: " + cache.path().string() + ", has " + std::to_string(now.found) + " of " +
          std::to_string(now.rows) + " log-probabilities; " + std::to_string(now.rows - now.found) +

@@ -17,10 +17,10 @@ struct RunReference {
   std::vector<std::shared_ptr<const train::ReferenceLogProbs>> eval_sets;  // in the order of run.eval_sets
 };
 
-// For training. With a cache: what it has is verified against the reference, what it lacks is computed and
-// written (another process that writes the file is waited for), and the reference's memory is given back.
-// Error as train::verify_reference_cache and train::fill_reference_cache; Error(kInterrupted) when a signal
-// or the time limit stopped it.
+// For training; an evaluation set that is never evaluated has none. With a cache: what it has is verified
+// against the reference, what it lacks is computed and written (another process that writes the file is
+// waited for), and the reference's memory is given back. Error as train::verify_reference_cache and
+// train::fill_reference_cache; Error(kInterrupted) when a signal or the time limit stopped it.
 RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run);
 
 // For an evaluation, `train_set` null: the run's cache where it has every row, verified, else the reference

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "ddro/base/error.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/progress.h"
 #include "ddro/train/step.h"
@@ -30,6 +31,7 @@ EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, con
 std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy,
                                                        const losses::Objective& objective,
                                                        const std::function<bool()>& stop) {
+  DDRO_CHECK(reference_ != nullptr || !objective.reads_reference(), "this objective needs a reference");
   std::vector<losses::LossRow> rows(static_cast<size_t>(plan_.counts().rows));
   std::vector<double> ref_logp(rows.size());
   const ReferenceLogProbs* reference = objective.reads_reference() ? reference_.get() : nullptr;

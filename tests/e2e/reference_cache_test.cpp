@@ -20,7 +20,7 @@ using ::testing::Not;
 
 constexpr size_t kHeader = 4096;
 constexpr size_t kRecord = 32;
-constexpr size_t kRows = 143;  // of the tiny run's 72 pairs; two completions are equal
+constexpr size_t kRows = 143;  // of 56 + 16 pairs; one completion is in both sets
 
 const std::string kLive = "reference.precompute_ref_log_probs=false";
 const std::string kShort = "train.max_steps=3";
@@ -272,6 +272,13 @@ TEST(ReferenceCache, AWaitingRunCanBeStopped) {
   waiting.send(SIGTERM);
   EXPECT_EQ(waiting.wait(60).code, 75) << waiting.output();
   EXPECT_THAT(waiting.output(), HasSubstr("stopped by SIGTERM while waiting for"));
+}
+
+TEST(ReferenceCache, HasNoEvaluationRowsWhereNothingIsEvaluated) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {kShort, "eval.eval_strategy=no"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("reference: done, 112 " + kComputed));  // of 56 pairs
 }
 
 TEST(ReferenceCache, IsNotMadeForALossWithoutAReference) {
