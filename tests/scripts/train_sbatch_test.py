@@ -15,9 +15,16 @@ from pathlib import Path
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/slurm/train.sbatch"
 PROGRAM = """#!/bin/bash
 echo "$@" "end=${SLURM_JOB_END_TIME:-}" >arguments
+echo $$ >pid
 trap 'exit 75' USR1
 if [ "$EXIT" = wait ]; then touch waiting; for ((i = 0; i < 600; ++i)); do sleep 0.05; done; exit 1; fi
 exit "$EXIT"
+"""
+SQUEUE = """#!/bin/bash
+case "$*" in
+  *%e) echo 2030-01-02T03:04:05 ;;
+  *%T) echo "${STATE:-RUNNING}" ;;
+esac
 """
 
 
@@ -28,7 +35,7 @@ class TrainSbatch(unittest.TestCase):
         self.folder = Path(holder.name)
         self.command("program", PROGRAM)
         self.command("scontrol", '#!/bin/bash\necho "$@" >scontrol_called\n')
-        self.command("squeue", "#!/bin/bash\necho 2030-01-02T03:04:05\n")
+        self.command("squeue", SQUEUE)
         (self.folder / "sweep.txt").write_text("--set a.b=1\n--set a.b=2 --set c.d=[x]\n")
 
     def command(self, name, text):
@@ -64,6 +71,10 @@ class TrainSbatch(unittest.TestCase):
         self.assertEqual(self.code(75, SLURM_RESTART_COUNT="20"), 75)
         self.assertIsNone(self.noted("scontrol_called"))
 
+    def test_a_cancelled_job_is_not_put_back(self):
+        self.assertEqual(self.code(75, STATE="COMPLETING"), 75)
+        self.assertIsNone(self.noted("scontrol_called"))
+
     def test_the_program_gets_the_options_and_the_end_of_the_job(self):
         self.code(0)
         self.assertEqual(self.noted("arguments"), "train run.yaml end=1893553445")
@@ -78,6 +89,8 @@ class TrainSbatch(unittest.TestCase):
                 time.sleep(0.01)
             (self.folder / "waiting").unlink()
             time.sleep(0.2)  # the script's trap comes right after the start of the program
+            if number == signal.SIGTERM:  # scancel sends it to every process of the job
+                os.kill(int(self.noted("pid")), number)
             process.send_signal(number)
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0)
