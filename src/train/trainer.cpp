@@ -303,7 +303,7 @@ void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& co
 }
 
 bool Trainer::evaluation_due() const {
-  if (parts_.eval_sets.empty() || metrics_->has_evaluation(state_.step)) return false;
+  if (parts_.eval_sets.empty() || metrics_->last_evaluation() == state_.step) return false;
   const EvalOptions& eval = options_.eval;
   if (eval.eval_strategy == EvalStrategy::kNo) return false;
   if (state_.step >= total_steps_) return true;
