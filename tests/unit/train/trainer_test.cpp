@@ -39,6 +39,7 @@ class TinyTrainer {
                                                       .train_set = dataset_,
                                                       .eval_sets = {},
                                                       .objective = *objective_,
+                                                      .samples = {},
                                                       .identity = {}},
                                          options_, std::nullopt);
   }
