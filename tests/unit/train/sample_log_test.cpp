@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <limits>
+#include <map>
 
 #include "support/expect_error.h"
 #include "support/fixtures.h"
@@ -18,7 +19,7 @@ const text::Tokenizer& tokenizer() {
 
 SamplePrompts two_prompts() {
   const Json messages = Json::array({{{"role", "user"}, {"content", "hi"}}});
-  return {{{"p:1", "text", {5, 17, 3}}, {"p:2", messages, {7}}}, &tokenizer(), {9}};
+  return {{{"p:1", std::string("text"), {5, 17, 3}}, {"p:2", messages, {7}}}, &tokenizer(), {9}};
 }
 
 generate::GenerateOptions two_of_each() {
