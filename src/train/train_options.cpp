@@ -60,6 +60,7 @@ void EvalOptions::validate() const {
   require_count("eval.eval_steps", eval_steps);
   require_count("eval.num_prompts", num_prompts);
   samples.validate("eval");
+  if (prompts && prompts->empty()) throw option_error("eval.prompts", "an empty text", "a file, or null");
   if (prompts && eval_strategy == EvalStrategy::kNo) {
     throw input_error(
         "[eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none; got " +

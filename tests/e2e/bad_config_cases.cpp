@@ -100,7 +100,6 @@ std::vector<BadInput> cases() {
       overridden("NoSuchEvalData", "data.eval_files={held_out: '@/nothing.jsonl'}",
                  "[data] @/nothing.jsonl: no such file"),
       overridden("NoSuchPrompts", "eval.prompts=@/nothing.jsonl", "[data] @/nothing.jsonl: no such file"),
-      overridden("PromptsWithoutName", "eval.prompts=''", "no such file"),
       appended(
           "PromptsNeverSampled", "eval: {eval_strategy: no, prompts: p.jsonl}\n",
           "run.yaml:7 eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none"),

@@ -144,7 +144,7 @@ TEST(Samples, OfAPolicyThatOverflowedAreLeftOut) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(),
                     and_more(sampling(), {"optimizer.lr_scheduler_type=constant_with_warmup",
-                                          "optimizer.warmup_steps=1", "optimizer.learning_rate=1.0e30",
+                                          "optimizer.warmup_steps=1", "optimizer.learning_rate=1.0e39",
                                           "eval.eval_steps=1", "checkpoint.save_steps=100"}));
   EXPECT_EQ(run.run(), 77) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("samples at step 2 are left out: [generate] the model's "

@@ -138,6 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"train: {num_train_epochs: -1}\n", {"train.num_train_epochs]"}},
         BadConfig{"train: {max_steps: 0}\n", {"train.max_steps]"}},
         BadConfig{"train: {seed: -1}\n", {"train.seed]"}},
+        BadConfig{"eval: {prompts: ''}\n", {"run.yaml:1 eval.prompts]", "expected a file, or null"}},
         BadConfig{"eval: {num_prompts: 0}\n", {"run.yaml:1 eval.num_prompts]", "got 0"}},
         BadConfig{"eval: {num_samples: 0}\n", {"run.yaml:1 eval.num_samples]"}},
         BadConfig{"eval: {max_new_tokens: 0}\n", {"run.yaml:1 eval.max_new_tokens]"}},
