@@ -76,8 +76,8 @@ inline std::string lasting_metrics(const TinyRun& run) {
   std::string text;
   for (const char* kind : {"train", "eval"}) {
     for (Json line : run.metrics(kind)) {
-      for (const char* fleeting : {"step_time_s", "tokens_per_second", "mfu", "peak_memory_bytes",
-                                   "eval_runtime", "eval_sampling_time_s"})
+      for (const char* fleeting : {"step_time_s", "data_wait_s", "tokens_per_second", "mfu",
+                                   "peak_memory_bytes", "eval_runtime", "eval_sampling_time_s"})
         line.erase(fleeting);
       text += line.dump() + "\n";
     }

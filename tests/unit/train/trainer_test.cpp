@@ -100,7 +100,7 @@ TEST(Trainer, NamesTheDataRowWhoseRawLossIsPastThePole) {
                   losses::Stabilizer::kNone);
   EXPECT_THAT(run.run(ErrorKind::kNonFinite),
               testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
-                             testing::ContainsRegex("step 1, random:[0-9]+")));
+                             testing::HasSubstr("(step 1, random:")));
 }
 
 }  // namespace
