@@ -98,9 +98,8 @@ TEST(Trainer, NamesTheDataRowWhoseRawLossIsPastThePole) {
   const test::TemporaryFolder folder;
   TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/false, 1e-3,
                   losses::Stabilizer::kNone);
-  EXPECT_THAT(run.run(ErrorKind::kNonFinite),
-              testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
-                             testing::HasSubstr("(step 1, random:")));
+  EXPECT_THAT(run.run(ErrorKind::kNonFinite), testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
+                                                             testing::HasSubstr("(step 1, random:")));
 }
 
 }  // namespace
