@@ -195,6 +195,7 @@ void run_train(const TrainArguments& arguments) {
                           .train_set = run.train_set,
                           .eval_sets = std::move(eval_sets),
                           .objective = *run.objective,
+                          .samples = {run.prompts, run.text.tokenizer.get(), run.text.end_ids},
                           .identity = identity},
                          {config.train, config.optimizer, config.eval, config.checkpoint, config.logging},
                          resume_from);

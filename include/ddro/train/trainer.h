@@ -22,6 +22,7 @@
 #include "ddro/train/progress.h"
 #include "ddro/train/reference.h"
 #include "ddro/train/run_identity.h"
+#include "ddro/train/sample_log.h"
 #include "ddro/train/step.h"
 #include "ddro/train/stop_flag.h"
 #include "ddro/train/train_options.h"
@@ -52,6 +53,7 @@ struct TrainerParts {
   const data::Dataset& train_set;
   std::vector<EvaluationSet> eval_sets;
   const losses::Objective& objective;
+  SamplePrompts samples;
   RunIdentity identity;
 };
 
@@ -94,6 +96,7 @@ class Trainer {
                 double rate, double norm, StepTimes times);
   bool evaluation_due() const;
   bool evaluate();
+  bool sample(losses::Metrics& metrics);
   bool save_due() const;
   void save();
   void save_or_count_failure();
@@ -117,6 +120,7 @@ class Trainer {
   std::int64_t failed_saves_ = 0;
   double matmul_rate_ = 0;
   std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<SampleLog> samples_;
   StopFlag stop_;
   Progress progress_;
 };
