@@ -52,6 +52,7 @@ struct TrainerParts {
   const data::Dataset& train_set;
   std::vector<EvaluationSet> eval_sets;
   const losses::Objective& objective;
+  const StopFlag& stop;
   RunIdentity identity;
 };
 
@@ -111,7 +112,7 @@ class Trainer {
   std::int64_t failed_saves_ = 0;
   double matmul_rate_ = 0;
   std::unique_ptr<MetricsLog> metrics_;
-  StopFlag stop_;
+  const StopFlag& stop_;
   Progress progress_;
 };
 

@@ -39,6 +39,7 @@ class TinyTrainer {
                                                       .train_set = dataset_,
                                                       .eval_sets = {},
                                                       .objective = *objective_,
+                                                      .stop = stop_,
                                                       .identity = {}},
                                          options_, std::nullopt);
   }
@@ -63,6 +64,7 @@ class TinyTrainer {
   std::unique_ptr<ReferenceLogProbs> live_;
   std::unique_ptr<ReferenceLogProbs> cached_;
   TrainerOptions options_;
+  StopFlag stop_{/*save_before_timeout_s=*/120};
   std::unique_ptr<Trainer> trainer_;
 };
 
