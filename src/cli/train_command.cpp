@@ -79,6 +79,7 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   identity["adam"] = {config.optimizer.adam_beta1, config.optimizer.adam_beta2,
                       config.optimizer.adam_epsilon};
   identity["max_grad_norm"] = config.optimizer.max_grad_norm;
+  identity["moment_dtype"] = train::moment_dtype_name(config.optimizer.moment_dtype);
   identity["save_steps"] = config.checkpoint.save_steps;
   identity["logging_steps"] = config.logging.logging_steps;
   identity["output_dir"] = config.train.output_dir;
