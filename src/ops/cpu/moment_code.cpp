@@ -5,9 +5,10 @@
 #include "ops/moment_code_device.h"
 #include "ops/moment_element.h"
 
-// The loops below are vector code; the widest that the CPU at hand has is chosen when the program starts. The
-// results are the same bits: each is one sequence of correctly rounded operations.
-#if defined(__x86_64__)
+// The loops below are vector code; the widest that the CPU at hand has is chosen when the program starts (too
+// early for ThreadSanitizer's runtime). The results are the same bits: each is one sequence of correctly
+// rounded operations.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define DDRO_VECTOR_CLONES [[gnu::target_clones("avx512f", "avx2", "default")]]
 #else
 #define DDRO_VECTOR_CLONES
