@@ -214,7 +214,9 @@ TEST(ShortMoments, AreConvertedFromAnyOtherForm) {
         for (size_t i = 0; i < expected.size(); ++i)
           ASSERT_NEAR(got[i], expected[i], spacing * std::fabs(expected[i]) + 1e-5) << prefix << " " << i;
         // A shorter form's numbers are all of a longer one's.
-        if (to <= from) EXPECT_EQ(got, expected) << prefix;
+        if (to <= from) {
+          EXPECT_EQ(got, expected) << prefix;
+        }
       }
     }
   }
