@@ -134,10 +134,13 @@ Trainer::Trainer(TrainerParts parts, TrainerOptions options,
       output_dir_(options_.train.output_dir),
       device_(parts_.policy.head_weight().device()),
       optimizer_(parts_.policy, parts_.base_model.tensors, options_.optimizer),
-      sampler_(parts_.train_set, options_.train.train_batch_size,
-               static_cast<std::uint64_t>(options_.train.seed)),
+      plans_(parts_.train_set,
+             data::StratifiedSampler(parts_.train_set, options_.train.train_batch_size,
+                                     static_cast<std::uint64_t>(options_.train.seed)),
+             {.micro_batch_tokens = options_.train.micro_batch_tokens}),
       rejected_weight_(parts_.train_set.class_weight(data::RowClass::kRejected)),
-      total_steps_(num_total_steps(options_.train, sampler_.steps_per_epoch())),
+      steps_per_epoch_(plans_.sampler().steps_per_epoch()),
+      total_steps_(num_total_steps(options_.train, steps_per_epoch_)),
       stop_(parts_.stop),
       progress_("train", total_steps_, 0) {
   if (resume_from) restore(*resume_from);
@@ -167,10 +170,10 @@ void Trainer::restore(const checkpoint::Checkpoint& from) {
   }
   const data::SamplerState& at = state_.sampler;
   if (state_.step != from.step || state_.num_tokens < 0 || at.epoch < 0 || at.step_in_epoch < 0 ||
-      at.step_in_epoch >= sampler_.steps_per_epoch()) {
+      at.step_in_epoch >= steps_per_epoch_) {
     throw model_error("[" + where + "/trainer.json] does not fit this run: step " +
                       std::to_string(state_.step) + ", epoch " + std::to_string(at.epoch) + ", step " +
-                      std::to_string(at.step_in_epoch) + " of " + std::to_string(sampler_.steps_per_epoch()) +
+                      std::to_string(at.step_in_epoch) + " of " + std::to_string(steps_per_epoch_) +
                       " in it; the checkpoint is of step " + std::to_string(from.step));
   }
   const auto load = [&](const char* name) {
@@ -192,9 +195,8 @@ void Trainer::restore(const checkpoint::Checkpoint& from) {
 
 void Trainer::train_step() {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<std::int64_t> examples = sampler_.step(state_.sampler);
-  const data::StepPlan plan =
-      data::plan_step(parts_.train_set, examples, {.micro_batch_tokens = options_.train.micro_batch_tokens});
+  const data::StepPlan plan = plans_.take(state_.sampler);
+  const double data_wait = seconds_since(start);
   optimizer_.zero_gradients();
   const losses::BatchCounts counts = step_counts(plan);
   const StepResult result = compute(plan, counts);
@@ -209,19 +211,16 @@ void Trainer::train_step() {
     skip_update(plan, result.loss, norm);
   }
   state_.step += 1;
-  state_.sampler = sampler_.next(state_.sampler);
+  state_.sampler = plans_.sampler().next(state_.sampler);
   state_.num_tokens += plan.counts.tokens;
   if (state_.step % options_.logging.logging_steps == 0 || state_.step == total_steps_) {
-    log_step(plan, counts, result, rate, norm, seconds_since(start));
+    log_step(plan, counts, result, rate, norm, {seconds_since(start), data_wait});
   }
 }
 
 losses::BatchCounts Trainer::step_counts(const data::StepPlan& plan) const {
   losses::BatchCounts counts = batch_counts(plan.counts);
-  // A function of the place in the run. Rows that an epoch repeats are no new samples.
-  const double share =
-      static_cast<double>(state_.sampler.step_in_epoch + 1) / static_cast<double>(sampler_.steps_per_epoch());
-  counts.rejected_seen = rejected_weight_ * (state_.sampler.epoch > 0 ? 1 : share);
+  counts.rejected_seen = rejected_weight_ * share_seen(state_.sampler, steps_per_epoch_);
   if (parts_.objective.needs_mismatched()) {
     MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.config(),
                         {.micro_batch_tokens = options_.train.micro_batch_tokens});
@@ -276,21 +275,22 @@ void Trainer::check_reference(const StepResult& result) const {
 }
 
 void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& counts,
-                       const StepResult& result, double rate, double norm, double seconds) {
+                       const StepResult& result, double rate, double norm, StepTimes times) {
   losses::Metrics metrics = losses::preference_metrics(result.rows, parts_.objective, counts, result.loss);
   const double flops =
       step_flops(parts_.policy.config(), plan, parts_.reference != nullptr && parts_.reference->is_live());
-  const double tokens_per_second = static_cast<double>(plan.counts.tokens) / seconds;
+  const double tokens_per_second = static_cast<double>(plan.counts.tokens) / times.seconds;
   metrics.emplace_back("grad_norm", norm);
   metrics.emplace_back("learning_rate", rate);
-  metrics.emplace_back("epoch", static_cast<double>(state_.sampler.epoch) +
-                                    static_cast<double>(state_.sampler.step_in_epoch) /
-                                        static_cast<double>(sampler_.steps_per_epoch()));
+  metrics.emplace_back(
+      "epoch", static_cast<double>(state_.sampler.epoch) +
+                   static_cast<double>(state_.sampler.step_in_epoch) / static_cast<double>(steps_per_epoch_));
   metrics.emplace_back("num_tokens", static_cast<double>(state_.num_tokens));
   metrics.emplace_back("skipped_steps", static_cast<double>(state_.guard.total()));
-  metrics.emplace_back("step_time_s", seconds);
+  metrics.emplace_back("step_time_s", times.seconds);
+  metrics.emplace_back("data_wait_s", times.data_wait);
   metrics.emplace_back("tokens_per_second", tokens_per_second);
-  metrics.emplace_back("mfu", flops / seconds / matmul_rate_);
+  metrics.emplace_back("mfu", flops / times.seconds / matmul_rate_);
   metrics.emplace_back("padding_fraction", 0.0);
   metrics.emplace_back("peak_memory_bytes", static_cast<double>(peak_memory_bytes(device_)));
   metrics_->write("train", state_.step, metrics);
@@ -298,7 +298,7 @@ void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& co
   log_info("step " + std::to_string(state_.step) + "/" + std::to_string(total_steps_) + "  loss " +
            number(result.loss) + "  chosen " + number(metric(metrics, "log_ratio/chosen"), "%+.3f") +
            "  rejected " + number(metric(metrics, "log_ratio/rejected"), "%+.3f") + "  grad_norm " +
-           number(norm) + "  lr " + number(rate) + "  " + number(seconds, "%.2f") + " s");
+           number(norm) + "  lr " + number(rate) + "  " + number(times.seconds, "%.2f") + " s");
   progress_.update(state_.step, tokens_per_second);
 }
 

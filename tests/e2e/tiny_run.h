@@ -71,7 +71,7 @@ inline std::string lasting_metrics(const TinyRun& run) {
   for (const char* kind : {"train", "eval"}) {
     for (Json line : run.metrics(kind)) {
       for (const char* fleeting :
-           {"step_time_s", "tokens_per_second", "mfu", "peak_memory_bytes", "eval_runtime"})
+           {"step_time_s", "data_wait_s", "tokens_per_second", "mfu", "peak_memory_bytes", "eval_runtime"})
         line.erase(fleeting);
       text += line.dump() + "\n";
     }

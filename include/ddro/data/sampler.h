@@ -13,6 +13,8 @@ namespace ddro::data {
 struct SamplerState {
   std::int64_t epoch = 0;
   std::int64_t step_in_epoch = 0;
+
+  bool operator==(const SamplerState&) const = default;
 };
 
 // Shuffles each class apart and spreads both over the steps of an epoch by largest remainder, so that every

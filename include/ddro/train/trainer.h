@@ -11,7 +11,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/checkpoint/checkpoint_options.h"
 #include "ddro/data/dataset.h"
-#include "ddro/data/sampler.h"
+#include "ddro/data/plan_ahead.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/models/model_folder.h"
@@ -67,6 +67,11 @@ struct TrainerState {
   static TrainerState from_json(const Json& json);
 };
 
+struct StepTimes {
+  double seconds = 0;    // of the whole step
+  double data_wait = 0;  // until its micro-batches were there
+};
+
 class Trainer {
  public:
   // `resume_from`: the checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the
@@ -87,7 +92,7 @@ class Trainer {
   void skip_update(const data::StepPlan& plan, double loss, double norm);
   void check_reference(const StepResult& result) const;
   void log_step(const data::StepPlan& plan, const losses::BatchCounts& counts, const StepResult& result,
-                double rate, double norm, double seconds);
+                double rate, double norm, StepTimes times);
   bool evaluation_due() const;
   bool evaluate();
   bool save_due() const;
@@ -103,8 +108,9 @@ class Trainer {
   std::filesystem::path output_dir_;
   at::Device device_;
   AdamW optimizer_;
-  data::StratifiedSampler sampler_;
+  data::PlanAhead plans_;
   double rejected_weight_;  // unpreferred rows of the training set
+  std::int64_t steps_per_epoch_;
   std::int64_t total_steps_;
   TrainerState state_;
   std::int64_t saved_step_ = -1;      // of the newest checkpoint
