@@ -3,8 +3,8 @@
 
     .venv/bin/python benchmarks/memory.py
 
-SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation and reference vary. The peak is the largest
-resident size up to the last step (`peak_memory_bytes` in metrics.jsonl).
+SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation, reference and the form of the moments
+vary. The peak is the largest resident size up to the last step (`peak_memory_bytes` in metrics.jsonl).
 """
 import argparse
 import json
@@ -17,9 +17,11 @@ from pathlib import Path
 import measure
 
 CASES = [
-    ("brief", 2048, False, False), ("brief", 512, False, False), ("brief", 2048, True, False),
-    ("reader", 4096, False, False), ("long_prompt", 4096, False, False),
-    ("brief", 2048, False, True), ("reader", 1024, False, True),
+    ("brief", 2048, False, False, "float32"), ("brief", 512, False, False, "float32"),
+    ("brief", 2048, True, False, "float32"), ("reader", 4096, False, False, "float32"),
+    ("long_prompt", 4096, False, False, "float32"), ("brief", 2048, False, True, "float32"),
+    ("reader", 1024, False, True, "float32"), ("brief", 2048, False, True, "bfloat16"),
+    ("brief", 2048, False, True, "float8"),
 ]
 
 
@@ -29,8 +31,9 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     program = str(measure.ROOT / "build/release/bin/ddro-train")
-    print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'estimate GB':>13}{'peak GB':>9}{'ratio':>7}")
-    for data, tokens, recompute, cached in CASES:
+    print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'moments':>10}{'estimate GB':>13}"
+          f"{'peak GB':>9}{'ratio':>7}")
+    for data, tokens, recompute, cached, moments in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             rows, output = Path(scratch) / "rows.jsonl", Path(scratch) / "run"
             measure.write_rows(data, 48, rows)
@@ -41,6 +44,7 @@ def main():
                 "reference": {"precompute_ref_log_probs": cached},
                 "data": {"train_files": [str(rows)], "max_length": 4096},
                 "train": {"output_dir": str(output), "train_batch_size": 16, "micro_batch_tokens": tokens},
+                "optimizer": {"moment_dtype": moments},
                 "eval": {"eval_strategy": "no", "eval_on_start": False}}), encoding="utf-8")
             command = [program, "train", str(config)]
             environment = measure.environment(arguments.threads)
@@ -51,7 +55,7 @@ def main():
             last = json.loads((output / "metrics.jsonl").read_text().splitlines()[-1])
         peak = last["peak_memory_bytes"] / 1e9
         print(f"{data:>12}{tokens:>13}{'yes' if recompute else 'no':>11}{'cached' if cached else 'live':>11}"
-              f"{estimate:>13.2f}{peak:>9.2f}{estimate / peak:>7.2f}", flush=True)
+              f"{moments:>10}{estimate:>13.2f}{peak:>9.2f}{estimate / peak:>7.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -104,10 +104,11 @@ void run_inspect_model(const std::string& name) {
   print_line("weights     hash " + folder.weights_hash);
   print_parameters(folder);
   print_text(path, text);
-  print_line("checkpoint  " + gigabytes(checkpoint_bytes(n, at::kFloat)) + " on disk");
+  constexpr auto kMoments = train::MomentDType::kFloat32;
+  print_line("checkpoint  " + gigabytes(train::checkpoint_bytes(n, at::kFloat, kMoments)) + " on disk");
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    print_line("training    " + gigabytes(train::weight_bytes(n, dtype, false)) + " in " +
-               dtype_label(dtype) + ", " + gigabytes(train::weight_bytes(n, dtype, true)) +
+    print_line("training    " + gigabytes(train::weight_bytes(n, dtype, kMoments, false)) + " in " +
+               dtype_label(dtype) + ", " + gigabytes(train::weight_bytes(n, dtype, kMoments, true)) +
                " with a reference; activations on top");
   }
 }

@@ -72,6 +72,7 @@ std::string describe_memory(const config::RunConfig& config, const LoadedRun& ru
   model.config = run.base_model.config;
   model.num_parameters = num_parameters(run.base_model);
   model.dtype = run.dtype;
+  model.moment_dtype = config.optimizer.moment_dtype;
   model.device = run.device;
   model.live_reference = live_reference;
   model.gradient_checkpointing = config.model.gradient_checkpointing;
@@ -135,6 +136,11 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.now = now;
   run.device = default_device();
   run.dtype = compute_dtype(config.model.dtype, run.device);
+  if (run.dtype == at::kDouble && config.optimizer.moment_dtype != train::MomentDType::kFloat32) {
+    throw input_error(
+        "[optimizer.moment_dtype] short moments are of float32 weights; model.dtype float64 keeps its own, "
+        "expected float32 (the default)");
+  }
   const auto model_path = models::resolve_model_path(config.model.model_name_or_path);
   run.text = text::load_model_text(model_path, config.data.chat_template);
   run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
@@ -218,9 +224,9 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.counts.tokens) +
           " of all sequences\n";
   text += describe_memory(config, run, reference_source(config, run) == "live");
-  text += "disk: " + gigabytes(checkpoint_bytes(n, run.dtype)) + " a checkpoint, at most " +
-          std::to_string(config.checkpoint.save_total_limit + 1) + " at a time, in " +
-          config.train.output_dir + "\n";
+  text += "disk: " + gigabytes(train::checkpoint_bytes(n, run.dtype, config.optimizer.moment_dtype)) +
+          " a checkpoint, at most " + std::to_string(config.checkpoint.save_total_limit + 1) +
+          " at a time, in " + config.train.output_dir + "\n";
   return text;
 }
 

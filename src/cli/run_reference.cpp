@@ -11,7 +11,6 @@
 #include "ddro/base/log.h"
 #include "ddro/data/reference_cache.h"
 #include "ddro/train/reference_build.h"
-#include "ddro/train/stop_flag.h"
 
 namespace ddro::cli {
 namespace {
@@ -94,8 +93,7 @@ void verify(const data::ReferenceCache& cache, const models::CausalLm& reference
 
 // Afterwards the cache has every row of `sets`.
 void complete_cache(data::ReferenceCache& cache, const config::RunConfig& config, const LoadedRun& run,
-                    const train::DatasetList& sets) {
-  const train::StopFlag stop(config.checkpoint.save_before_timeout_s);
+                    const train::DatasetList& sets, const train::StopFlag& stop) {
   const auto reference = build_reference(run);
   const bool as_it_is = cache.num_damaged() + cache.num_torn_bytes() == 0;
   if (as_it_is && train::coverage(cache, sets).is_complete()) {
@@ -124,7 +122,8 @@ void give_back_memory(const LoadedRun& run) {
 
 }  // namespace
 
-RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run) {
+RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run,
+                               const train::StopFlag& stop) {
   if (!run.objective->reads_reference()) return {nullptr, nullptr, {run.eval_sets.size(), nullptr}};
   if (!is_cached(config, run)) {
     if (config.reference.precompute_ref_log_probs) {
@@ -135,7 +134,7 @@ RunReference prepare_reference(const config::RunConfig& config, const LoadedRun&
     return live_reference(run);
   }
   data::ReferenceCache cache = open_cache(config, run);
-  complete_cache(cache, config, run, training_sets(config, run));
+  complete_cache(cache, config, run, training_sets(config, run), stop);
   give_back_memory(run);
   RunReference reference;
   reference.train_set = table(cache, run.train_set);

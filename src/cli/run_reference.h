@@ -7,6 +7,7 @@
 
 #include "cli/run_plan.h"
 #include "ddro/train/reference.h"
+#include "ddro/train/stop_flag.h"
 
 namespace ddro::cli {
 
@@ -20,8 +21,9 @@ struct RunReference {
 // For training; an evaluation set that is never evaluated has none. With a cache: what it has is verified
 // against the reference, what it lacks is computed and written (another process that writes the file is
 // waited for), and the reference's memory is given back. Error as train::verify_reference_cache and
-// train::fill_reference_cache; Error(kInterrupted) when a signal or the time limit stopped it.
-RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run);
+// train::fill_reference_cache; Error(kInterrupted) when `stop` asked for it.
+RunReference prepare_reference(const config::RunConfig& config, const LoadedRun& run,
+                               const train::StopFlag& stop);
 
 // For an evaluation, `train_set` null: the run's cache where it has every row, verified, else the reference
 // itself. Nothing is written.

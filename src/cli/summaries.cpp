@@ -71,8 +71,4 @@ std::int64_t num_parameters(const models::ModelFolder& folder) {
   return count;
 }
 
-double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype) {
-  return static_cast<double>(num_parameters) * (dtype == at::kDouble ? 24 : 12);
-}
-
 }  // namespace ddro::cli

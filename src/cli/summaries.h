@@ -31,6 +31,4 @@ std::vector<std::string> data_remarks(const data::DatasetReport& report);
 
 std::int64_t num_parameters(const models::ModelFolder& folder);
 
-double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype);
-
 }  // namespace ddro::cli

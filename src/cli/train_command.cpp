@@ -79,6 +79,7 @@ train::RunIdentity run_identity(const config::RunConfig& config, const LoadedRun
   identity["adam"] = {config.optimizer.adam_beta1, config.optimizer.adam_beta2,
                       config.optimizer.adam_epsilon};
   identity["max_grad_norm"] = config.optimizer.max_grad_norm;
+  identity["moment_dtype"] = train::moment_dtype_name(config.optimizer.moment_dtype);
   identity["save_steps"] = config.checkpoint.save_steps;
   identity["logging_steps"] = config.logging.logging_steps;
   identity["output_dir"] = config.train.output_dir;
@@ -151,10 +152,13 @@ std::set<std::string> checked_changes(const std::vector<std::string>& names) {
 void run_train(const TrainArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   const config::RunConfig config = config::load_run_config(arguments.config, arguments.overrides);
+  const train::StopFlag stop(config.checkpoint.save_before_timeout_s);
   const std::set<std::string> allowed = checked_changes(arguments.allow_change);
   const fs::path output_dir = config.train.output_dir;
   Json record = read_run_record(output_dir);
   const LoadedRun run = load_run(config, fixed_template_date(output_dir));
+  failpoint("train.loaded");
+  stop.leave_if_requested();
   if (arguments.dry_run) {
     print(describe_plan(config, run));
     return;
@@ -178,9 +182,10 @@ void run_train(const TrainArguments& arguments) {
   folder.write_start(config, run, identity);
 
   log_info(describe_start(config, run));
-  const RunReference reference = prepare_reference(config, run);
+  const RunReference reference = prepare_reference(config, run, stop);
   const auto policy = build_model(run.base_model, run.device, run.dtype, /*trainable=*/true,
                                   config.model.gradient_checkpointing);
+  failpoint("train.built");
   std::vector<train::EvaluationSet> eval_sets;
   for (size_t i = 0; i < run.eval_sets.size(); ++i) {
     const auto& [name, set] = run.eval_sets[i];
@@ -196,6 +201,7 @@ void run_train(const TrainArguments& arguments) {
                           .eval_sets = std::move(eval_sets),
                           .objective = *run.objective,
                           .samples = {run.prompts, run.text.tokenizer.get(), run.text.end_ids},
+                          .stop = stop,
                           .identity = identity},
                          {config.train, config.optimizer, config.eval, config.checkpoint, config.logging},
                          resume_from);

@@ -72,6 +72,12 @@ struct EnumNames<train::Schedule> {
                                                          {"cosine_with_min_lr", E::kCosineWithMinLr}}};
 };
 template <>
+struct EnumNames<train::MomentDType> {
+  using E = train::MomentDType;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float8", E::kFloat8}}};
+};
+template <>
 struct EnumNames<train::EvalStrategy> {
   using E = train::EvalStrategy;
   static constexpr std::array<EnumName<E>, 3> kNames = {
@@ -159,6 +165,8 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("adam_beta2", o.adam_beta2, "decay of the gradient's square");
     field("adam_epsilon", o.adam_epsilon, "added to the root of the square");
     field("max_grad_norm", o.max_grad_norm, "gradients are scaled down to this norm; 0: no clipping");
+    field("moment_dtype", o.moment_dtype,
+          "float32 | bfloat16 | float8 (8 bits a number): what AdamW's two moments are kept in");
   });
   visitor.section("eval", config.eval, [](auto& o, auto& field) {
     field("eval_strategy", o.eval_strategy, "no | steps | epoch");

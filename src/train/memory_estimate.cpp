@@ -9,6 +9,7 @@
 
 #include "ddro/ops/logprob_head.h"
 #include "ddro/train/model_batch.h"
+#include "ddro/train/moment.h"
 
 namespace ddro::train {
 namespace {
@@ -80,19 +81,30 @@ double activation_bytes(const MemoryModel& model, const BatchSize& size) {
   return element * (kept + of_one_backward + outputs);
 }
 
+double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }
+
 }  // namespace
 
-double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool live_reference) {
+double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
+                    bool live_reference) {
   const auto compute = static_cast<double>(at::elementSize(dtype));
-  const double master = dtype == at::kDouble ? 8 : 4;
+  const double master = master_size(dtype);
   const double separate_master = compute < master ? master : 0;
+  const double gradient = master;
   return static_cast<double>(num_parameters) *
-         (compute + separate_master + 3 * master + (live_reference ? compute : 0));
+         (compute + separate_master + gradient + 2 * moment_bytes(moment_dtype, master) +
+          (live_reference ? compute : 0));
+}
+
+double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype) {
+  const double master = master_size(dtype);
+  return static_cast<double>(num_parameters) * (master + 2 * moment_bytes(moment_dtype, master));
 }
 
 MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {
   MemoryEstimate estimate;
-  estimate.weights = weight_bytes(model.num_parameters, model.dtype, model.live_reference);
+  estimate.weights =
+      weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference);
   for (const data::PackedBatch& batch : plan.micro_batches) {
     const BatchSize size = size_of(batch, model);
     estimate.activations = std::max(estimate.activations, activation_bytes(model, size));

@@ -17,7 +17,7 @@ OnChange on_change(const std::string& name) {
   for (const char* order : {"seed", "train_batch_size", "max_length"}) {
     if (name == order) return OnChange::kRefuse;
   }
-  for (const char* bits : {"libtorch", "device", "dtype", "threads", "reference_log_probs"}) {
+  for (const char* bits : {"libtorch", "device", "dtype", "threads", "reference_log_probs", "moment_dtype"}) {
     if (name == bits) return OnChange::kWarn;
   }
   return OnChange::kLog;

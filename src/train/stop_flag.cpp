@@ -60,4 +60,11 @@ std::string StopFlag::reason() const {
   return std::to_string(static_cast<long>(margin_s_)) + " s before the job's time limit";
 }
 
+void StopFlag::leave_if_requested() const {
+  if (!requested()) return;
+  throw Error(ErrorKind::kInterrupted,
+              "[train] stopped by " + reason() +
+                  " before the first step; nothing is lost, run the same command again");
+}
+
 }  // namespace ddro::train

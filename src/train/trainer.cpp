@@ -104,7 +104,7 @@ Trainer::Trainer(TrainerParts parts, TrainerOptions options,
       rejected_weight_(parts_.train_set.class_weight(data::RowClass::kRejected)),
       steps_per_epoch_(plans_.sampler().steps_per_epoch()),
       total_steps_(num_total_steps(options_.train, steps_per_epoch_)),
-      stop_(options_.checkpoint.save_before_timeout_s),
+      stop_(parts_.stop),
       progress_("train", total_steps_, 0) {
   if (resume_from) restore(*resume_from);
   metrics_ = std::make_unique<MetricsLog>(output_dir_, options_.logging, resume_from ? state_.step : -1);
@@ -367,10 +367,7 @@ void Trainer::stop_now() {
   progress_.clear();
   const std::string reason = stop_.reason();
   log_info("stopping: " + reason);
-  if (state_.step == 0) {
-    throw Error(ErrorKind::kInterrupted,
-                "[train] stopped by " + reason + " before the first step; run the same command again");
-  }
+  if (state_.step == 0) stop_.leave_if_requested();
   if (state_.step != saved_step_) save();
   throw Error(ErrorKind::kInterrupted,
               "[train] stopped by " + reason + " after step " + std::to_string(state_.step) + " of " +

@@ -149,7 +149,7 @@ std::vector<BadInput> state_cases() {
       foreign_state(
           "MomentMissing", "optimizer.safetensors",
           [](const std::string& name) { return name == "exp_avg.model.norm.weight" ? "" : name; },
-          "holds another number of tensors than the model has"),
+          "tensor \"exp_avg.model.norm.weight\" is missing"),
       foreign_state(
           "MomentOfAnotherModel", "optimizer.safetensors",
           [](const std::string& name) {

@@ -51,6 +51,14 @@ std::vector<BadInput> cases() {
                "expected a number that a double can hold"),
       appended("NegativeRate", "optimizer: {learning_rate: -1.0e-6}\n",
                "run.yaml:7 optimizer.learning_rate] is out of range; got -1e-6"),
+      appended("MomentsOfAnotherKind", "optimizer: {moment_dtype: int4}\n",
+               "run.yaml:7 optimizer.moment_dtype]"),
+      {"ShortMomentsOfFloat64", 2,
+       "[optimizer.moment_dtype] short moments are of float32 weights; model.dtype float64",
+       [](Scene& scene) {
+         return scene.append_config("optimizer: {moment_dtype: float8}\n").train_with("model.dtype=float64");
+       }},
+      appended("EightBitOptimizer", "optimizer: {optim: adamw_8bit}\n", "optimizer.moment_dtype: float8"),
       appended("YesForTrue", "eval: {eval_on_start: yes}\n",
                "eval.eval_on_start] got the text \"yes\", expected true or false"),
       appended("MappingForScalar", "eval: {eval_steps: {steps: 5}}\n", "got a mapping, expected an integer"),

@@ -75,6 +75,50 @@ TEST(Resume, ComputesTheNumbersOfAStepAgain) {
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
 }
 
+class ShortMoments : public testing::TestWithParam<const char*> {};
+
+// How a moment is rounded depends on nothing that a restart changes.
+TEST_P(ShortMoments, GoOnWithTheSameBitsAndLearnAsFloat32Does) {
+  const std::vector<std::string> settings = {std::string("optimizer.moment_dtype=") + GetParam()};
+  const TemporaryFolder whole_folder;
+  const TinyRun whole(whole_folder.path(), settings);
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), settings);
+  {
+    BackgroundProgram program(run.arguments(), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
+    program.send(SIGTERM);
+    ASSERT_EQ(program.wait(60).code, 75) << program.output();
+  }
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_EQ(final_hash(run), final_hash(whole));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
+  EXPECT_NE(final_hash(run), final_hash(undisturbed()));
+  const auto eval_loss = [](const TinyRun& of, bool last) {
+    const std::vector<Json> lines = of.metrics("eval");
+    return (last ? lines.back() : lines.front())["eval_held_out_loss"].get<double>();
+  };
+  const double fallen = eval_loss(undisturbed(), false) - eval_loss(undisturbed(), true);
+  ASSERT_GT(fallen, 0.1);
+  EXPECT_NEAR(eval_loss(run, true), eval_loss(undisturbed(), true), 0.1 * fallen);
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, ShortMoments, testing::Values("bfloat16", "float8"));
+
+TEST(Resume, ConvertsTheMomentsToAnotherForm) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(TinyRun(folder.path(), {"train.max_steps=4"}).run(), 0);
+  const TinyRun run(folder.path(), {"train.max_steps=8", "optimizer.moment_dtype=float8"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("moment_dtype: \"float32\" -> \"float8\""));
+  EXPECT_EQ(run.metrics("train").size(), 8u);
+  const auto size = [&](const char* step) {
+    return std::filesystem::file_size(run.output_dir() / "checkpoints" / step / "optimizer.safetensors");
+  };
+  EXPECT_LT(size("step_000008"), size("step_000004") / 2);
+}
+
 TEST(Resume, BeforeTheJobsTimeLimit) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path());

@@ -50,6 +50,23 @@ TEST_P(StartUp, IsLeftAtOnceAndBeginsAfresh) {
   }
 }
 
+// With rows and weights loaded, or with the reference done and the policy built.
+TEST_P(StartUp, EndsWith75AndSaysThatNothingIsLost) {
+  for (const char* place : {"train.loaded", "train.built"}) {
+    const TemporaryFolder folder;
+    const TinyRun run(folder.path(), {"train.max_steps=4"});
+    BackgroundProgram program(run.arguments(), run.log().string(),
+                              {"DDRO_FAILPOINT=" + std::string(place) + ":1:stop"});
+    ASSERT_TRUE(program.wait_for_halt(60)) << program.output();
+    program.send(GetParam());
+    program.send(SIGCONT);
+    EXPECT_EQ(program.wait(60).code, 75) << place << ": " << program.output();
+    EXPECT_THAT(program.output(), HasSubstr("[train] stopped by SIG" + std::string(sigabbrev_np(GetParam())) +
+                                            " before the first step; nothing is lost"));
+    EXPECT_FALSE(std::filesystem::exists(run.output_dir() / "checkpoints"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Signals, StartUp, ::testing::Values(SIGINT, SIGTERM, SIGUSR1));
 
 TEST(StopDuringEvaluation, BeforeTheFirstStepLeavesWithoutACheckpoint) {

@@ -7,12 +7,15 @@
 
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/moment.h"
 #include "ddro/train/train_options.h"
 
 namespace ddro::train {
 
 // Owns masters, gradients and moments. The masters' type is float64 for a float64 model, float32 otherwise;
-// where it is the model's own type, master and parameter are one tensor.
+// where it is the model's own type, master and parameter are one tensor. The arithmetic is in the masters'
+// type whatever OptimizerOptions::moment_dtype is; the short forms are rounded after it
+// (ddro/ops/moment_code.h), by a function of the number of updates, the parameter and the place in it.
 class AdamW {
  public:
   // `initial`: weights at the precision of the model folder, from which the masters start.
@@ -28,8 +31,9 @@ class AdamW {
   void step(double learning_rate, double gradient_scale);
 
   NamedTensors master_weights() const;  // named as in the model folder
-  NamedTensors state() const;           // "exp_avg.NAME", "exp_avg_sq.NAME", "step"
-  // Restores both; Error(kModel) with `where` for a missing, surplus or misshapen tensor.
+  NamedTensors state() const;           // "exp_avg.NAME", "exp_avg_sq.NAME" (as Moment::tensors), "step"
+  // Restores both; moments of another moment_dtype are converted. Error(kModel) with `where` for a missing,
+  // surplus or misshapen tensor.
   void load(const NamedTensors& weights, const NamedTensors& state, const std::string& where);
 
   // The first tensor (weight or moment) that holds a value which is not finite, or empty.
@@ -42,14 +46,19 @@ class AdamW {
     Tensor parameter;  // what the model computes with
     Tensor master;
     Tensor gradient;
-    Tensor exp_avg;
-    Tensor exp_avg_sq;
+    Moment exp_avg;
+    Moment exp_avg_sq;
     bool decays = false;
     bool mixed() const { return !parameter.is_same(master); }
   };
 
   std::vector<Tensor> gradients() const;
   void update_group(bool decays, double learning_rate);
+  void update_in_chunks(double learning_rate);
+  // One list each of weights and what belongs to them, all in the masters' type.
+  void update(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients,
+              const std::vector<Tensor>& exp_avgs, const std::vector<Tensor>& exp_avg_sqs, bool decays,
+              double learning_rate) const;
   void update_parameters();
   const Slot& slot(const std::string& name) const;
 

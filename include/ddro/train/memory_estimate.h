@@ -6,17 +6,23 @@
 #include "ddro/data/packed_batch.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/train_options.h"
 
 namespace ddro::train {
 
 // Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
 // weights, gradients, both moments, and the weights of a live reference.
-double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, bool live_reference);
+double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
+                    bool live_reference);
+
+// Bytes of masters and moments on disk.
+double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype);
 
 struct MemoryModel {
   models::ModelConfig config;
   std::int64_t num_parameters = 0;
   at::ScalarType dtype = at::kFloat;  // compute type
+  MomentDType moment_dtype = MomentDType::kFloat32;
   at::Device device = at::kCPU;
   bool live_reference = false;
   bool gradient_checkpointing = false;

@@ -19,6 +19,9 @@ class StopFlag {
   bool requested() const;
   // Why, for the log: "SIGTERM", "120 s before the job's time limit".
   std::string reason() const;
+  // Error(kInterrupted) when a stop is requested; for the time before the first step, when nothing can be
+  // lost.
+  void leave_if_requested() const;
 
  private:
   double stop_at_ = 0;  // seconds since 1970; 0: no limit

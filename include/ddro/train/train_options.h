@@ -21,6 +21,9 @@ struct TrainOptions {
   void validate() const;  // Error(kInput) naming the dotted key
 };
 
+// What AdamW's moments are stored in between steps; kFloat32: in the type of the master weights.
+enum class MomentDType { kFloat32, kBFloat16, kFloat8 };
+
 enum class Schedule { kConstant, kConstantWithWarmup, kLinear, kCosine, kCosineWithMinLr };
 
 struct OptimizerOptions {
@@ -34,6 +37,7 @@ struct OptimizerOptions {
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;  // 0: no clipping
+  MomentDType moment_dtype = MomentDType::kFloat32;
 
   void validate() const;
 };

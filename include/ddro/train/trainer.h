@@ -54,6 +54,7 @@ struct TrainerParts {
   std::vector<EvaluationSet> eval_sets;
   const losses::Objective& objective;
   SamplePrompts samples;
+  const StopFlag& stop;
   RunIdentity identity;
 };
 
@@ -121,7 +122,7 @@ class Trainer {
   double matmul_rate_ = 0;
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<SampleLog> samples_;
-  StopFlag stop_;
+  const StopFlag& stop_;
   Progress progress_;
 };
 

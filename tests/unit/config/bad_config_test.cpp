@@ -51,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"use_peft: true\n", {"LoRA", "not built yet"}},
         BadConfig{"max_prompt_length: 512\n", {"data.max_length"}},
         BadConfig{"cutoff_len: 512\n", {"data.max_length"}},
-        BadConfig{"optim: adamw_torch\n", {"AdamW", "not built yet"}},
+        BadConfig{"optim: adamw_8bit\n", {"AdamW", "optimizer.moment_dtype: float8"}},
         BadConfig{"optimizer: {name: sgd}\n", {"optimizer.name]", "expected one of learning_rate"}},
         BadConfig{"reference: {precompute_ref_logps: true}\n", {"write reference.precompute_ref_log_probs"}},
         BadConfig{"reference: {sync_ref_model: true}\n", {"reference.sync_ref_model]", "not built yet"}},

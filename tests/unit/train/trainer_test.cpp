@@ -40,6 +40,7 @@ class TinyTrainer {
                                                       .eval_sets = {},
                                                       .objective = *objective_,
                                                       .samples = {},
+                                                      .stop = stop_,
                                                       .identity = {}},
                                          options_, std::nullopt);
   }
@@ -64,6 +65,7 @@ class TinyTrainer {
   std::unique_ptr<ReferenceLogProbs> live_;
   std::unique_ptr<ReferenceLogProbs> cached_;
   TrainerOptions options_;
+  StopFlag stop_{/*save_before_timeout_s=*/120};
   std::unique_ptr<Trainer> trainer_;
 };
 
