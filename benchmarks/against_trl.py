@@ -34,6 +34,8 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=4, help="optimizer steps a run, all of them counted")
     parser.add_argument("--batch-size", type=int, default=16, help="pairs an optimizer step")
     parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="ddro-train's memory knob")
+    parser.add_argument("--ddro-set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+                        help="a further key of ddro-train's configuration, such as optimizer.moment_dtype=float8")
     parser.add_argument("--micro-batch-size", type=int, default=8, help="TRL's pairs a micro-batch")
     parser.add_argument("--max-length", type=int, default=2048)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
@@ -93,8 +95,10 @@ def run_ddro(arguments, data, cached):
         log = Path(scratch) / "log"
         with open(log, "wb") as sink:
             start = time.time()
-            process = subprocess.Popen([arguments.program, "train", str(config)], env=environment(arguments.threads),
-                                       stdout=sink, stderr=sink)
+            command = [arguments.program, "train", str(config)]
+            for option in arguments.ddro_set:
+                command += ["--set", option]
+            process = subprocess.Popen(command, env=environment(arguments.threads), stdout=sink, stderr=sink)
             first_end = None
             metrics = output / "metrics.jsonl"
             while process.poll() is None:
