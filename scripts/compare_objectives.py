@@ -174,13 +174,26 @@ def before(arguments):
     return summary(BEFORE)
 
 
+def preferred_distribution():
+    """What a policy would show that were p+ itself: the held-out samples of it. Its log-ratio to the reference is
+    -log(share) on average where every prompt has the same share of preferred answers, and less otherwise."""
+    rows = read_lines(ROOT / "data/brief_labels_eval.jsonl")
+    texts = [row["completion"][0]["content"].split() for row in rows if row["label"]]
+    scores = [score for score in read_lines(BEFORE / "held_out_scores.jsonl") if score["label"]]
+    ratio = -math.log(len(texts) / len(rows))
+    return {"rule": statistics.mean(len(words) <= MAX_WORDS for words in texts), "preferred": ratio,
+            "unpreferred": -math.inf, "kl": ratio, "fluency": perplexity(scores),
+            "words": statistics.mean(map(len, texts)), "distinct_2": distinct(texts, 2), "perplexity": math.nan}
+
+
 def table(lines):
     """lines: (name, learning rate, result)"""
     digits = {"words": 1, "perplexity": 1, "fluency": 1}
     text = "| | learning rate | " + " | ".join(COLUMNS.values()) + " |\n| --- |" + " --- |" * (1 + len(COLUMNS)) + "\n"
     for name, rate, result in lines:
         text += f"| {name} | {rate} | " + " | ".join(
-            f"{result[column]:.{digits.get(column, 2)}f}" for column in COLUMNS) + " |\n"
+            f"{result[column]:.{digits.get(column, 2)}f}" if math.isfinite(result[column]) else "" for column in COLUMNS
+        ) + " |\n"
     return text
 
 
@@ -213,14 +226,14 @@ def main():
     threads = max(1, os.cpu_count() // arguments.workers)
     if arguments.smoke:
         return smoke()
-    base = ("before", "", before(arguments))
+    base = [("before", "", before(arguments)), ("p+ itself", "", preferred_distribution())]
     for part in [arguments.only] if arguments.only else PARTS:
         jobs = [(name, file, batch, objective, rate)
                 for name, (file, batch, objective, rates) in PARTS[part].items() for rate in rates]
         with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
             done = pool.map(lambda job: result_of(*job, arguments), jobs)
             results = [(job[0], job[4], result) for job, result in zip(jobs, done)]
-        text = table([base] + [line for line in results if line[2]])
+        text = table(base + [line for line in results if line[2]])
         write_table(part, text)
         print(text)
     return 0

@@ -2,7 +2,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "cli/commands.h"
@@ -12,6 +11,7 @@
 #include "ddro/data/prompts.h"
 #include "ddro/generate/generate.h"
 #include "ddro/train/progress.h"
+#include "ddro/train/sample_log.h"
 
 namespace ddro::cli {
 namespace {
@@ -40,7 +40,7 @@ class OrderedLines {
     num_unfinished_ += !completion.finished;
     const std::int64_t place =
         static_cast<std::int64_t>(completion.prompt) * arguments_.options.num_samples + completion.sample;
-    waiting_[place] = line_of(completion);
+    waiting_[place] = train::completion_json(prompts_[completion.prompt], completion).dump();
     for (auto first = waiting_.begin(); first != waiting_.end() && first->first == num_written_;
          first = waiting_.erase(first), ++num_written_) {
       write(first->second);
@@ -60,15 +60,6 @@ class OrderedLines {
  private:
   double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-
-  std::string line_of(const generate::Completion& completion) const {
-    Json line;
-    std::visit([&](const auto& content) { line["prompt"] = content; }, prompts_[completion.prompt].content);
-    line["completion"] = completion.text;
-    line["finished"] = completion.finished;
-    line["logp"] = completion.logp;
-    return line.dump();
   }
 
   // A file is written whole at the end; standard output as far as it is known.
@@ -102,12 +93,7 @@ std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::vector<data::Prompt> prompts =
       data::load_prompts(arguments.files, options, data::make_text_source(text, options, now));
-  for (const data::Prompt& prompt : prompts) {
-    if (static_cast<std::int64_t>(prompt.ids.size()) < config.max_position_embeddings) continue;
-    throw input_error("[data] " + prompt.where + ": " + std::to_string(prompt.ids.size()) +
-                      " tokens, which leaves a completion no room; the model has " +
-                      std::to_string(config.max_position_embeddings) + " positions");
-  }
+  check_fits_model(prompts, config);
   return prompts;
 }
 

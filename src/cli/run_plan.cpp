@@ -87,6 +87,28 @@ std::string describe_memory(const config::RunConfig& config, const LoadedRun& ru
   return text + "\n";
 }
 
+std::vector<data::Prompt> load_sample_prompts(const config::RunConfig& config, const text::ModelText& text,
+                                              std::time_t now) {
+  if (!config.eval.prompts) return {};
+  std::vector<data::Prompt> prompts =
+      data::load_prompts({*config.eval.prompts}, config.data, data::make_text_source(text, config.data, now));
+  const auto most = static_cast<size_t>(config.eval.num_prompts);
+  if (prompts.size() > most) prompts.resize(most);
+  return prompts;
+}
+
+std::string describe_samples(const config::RunConfig& config, const LoadedRun& run) {
+  if (run.prompts.empty()) return "";
+  const train::EvalOptions& eval = config.eval;
+  const bool in_steps = eval.eval_strategy == train::EvalStrategy::kSteps;
+  return "samples: " + std::to_string(run.prompts.size()) + " prompts of " + *eval.prompts + ", " +
+         std::to_string(eval.samples.num_samples) + " of each, at most " +
+         std::to_string(eval.samples.max_new_tokens) + " tokens; " +
+         (eval.eval_on_start ? "at the start, " : "") +
+         (in_steps ? "every " + std::to_string(eval.eval_steps) + " steps" : "after every epoch") +
+         " and at the end\n";
+}
+
 }  // namespace
 
 Json read_run_record(const std::filesystem::path& output_dir) {
@@ -123,6 +145,7 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   run.text = text::load_model_text(model_path, config.data.chat_template);
   run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
   run.eval_sets = load_eval_sets(config, run.text, now);
+  run.prompts = load_sample_prompts(config, run.text, now);
   if (losses::needs_pairs(config.objective.loss_type) && run.train_set.kind != data::RowKind::kPaired) {
     throw input_error("[objective.loss_type] " + losses::loss_name(config.objective.loss_type) +
                       " needs pairs; data.train_files holds single completions; use ddro or rdro");
@@ -146,6 +169,7 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   }
   check_fits_model(run.train_set, run.base_model.config);
   for (const auto& [name, set] : run.eval_sets) check_fits_model(set, run.base_model.config);
+  check_fits_model(run.prompts, run.base_model.config);
 
   const data::StratifiedSampler sampler(run.train_set, config.train.train_batch_size,
                                         static_cast<std::uint64_t>(config.train.seed));
@@ -178,6 +202,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
           "\n" + describe_reference_cache(config, run);
   text += "data:\n" + describe_set("train", run.train_set);
   for (const auto& [name, set] : run.eval_sets) text += describe_set(name, set);
+  text += describe_samples(config, run);
   text += "objective: " + losses::loss_name(config.objective.loss_type);
   if (std::isfinite(run.objective->alpha())) text += ", alpha " + format("%.6g", run.objective->alpha());
   if (const double cap = run.objective->cap_log_ratio({}); std::isfinite(cap)) {

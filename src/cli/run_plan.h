@@ -20,6 +20,7 @@ struct LoadedRun {
   text::ModelText text;
   data::Dataset train_set;
   std::vector<NamedDataset> eval_sets;
+  std::vector<data::Prompt> prompts;  // sampled at evaluations
   std::unique_ptr<losses::Objective> objective;
   std::int64_t steps_per_epoch = 0;
   std::int64_t one_class_steps = 0;

@@ -26,6 +26,14 @@ void report(const std::string& name, const data::Dataset& dataset) {
   for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
+void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
+               const models::ModelConfig& config) {
+  const auto largest = *std::max_element(ids.begin(), ids.end());
+  if (largest < config.vocab_size) return;
+  throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + where + ", the model has " +
+                    std::to_string(config.vocab_size) + " ids; tokenizer and model do not belong together");
+}
+
 }  // namespace
 
 at::Device default_device() {
@@ -85,13 +93,19 @@ void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& c
                           " tokens, the model has " + std::to_string(config.max_position_embeddings) +
                           " positions; lower data.max_length");
       }
-      const auto largest = *std::max_element(sequence.ids.begin(), sequence.ids.end());
-      if (largest >= config.vocab_size) {
-        throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + dataset.wheres[i] +
-                          ", the model has " + std::to_string(config.vocab_size) +
-                          " ids; tokenizer and model do not belong together");
-      }
+      check_ids(sequence.ids, dataset.wheres[i], config);
     }
+  }
+}
+
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config) {
+  for (const data::Prompt& prompt : prompts) {
+    if (static_cast<std::int64_t>(prompt.ids.size()) >= config.max_position_embeddings) {
+      throw input_error("[data] " + prompt.where + ": " + std::to_string(prompt.ids.size()) +
+                        " tokens, which leaves a completion no room; the model has " +
+                        std::to_string(config.max_position_embeddings) + " positions");
+    }
+    check_ids(prompt.ids, prompt.where, config);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "ddro/config/run_config.h"
 #include "ddro/data/dataset.h"
+#include "ddro/data/prompts.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/models/model_folder.h"
@@ -40,6 +41,9 @@ std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const 
 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
+
+// The same of prompts, whose completions need room too.
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config);
 
 // Error(kModel) when a reference has another number of ids than the policy: their tokenizers differ.
 void check_same_ids(const models::ModelConfig& reference, const models::ModelConfig& policy);

@@ -201,6 +201,7 @@ void run_train(const TrainArguments& arguments) {
                           .eval_sets = std::move(eval_sets),
                           .objective = *run.objective,
                           .stop = stop,
+                          .samples = {run.prompts, run.text.tokenizer.get(), run.text.end_ids},
                           .identity = identity},
                          {config.train, config.optimizer, config.eval, config.checkpoint, config.logging},
                          resume_from);

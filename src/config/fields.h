@@ -151,7 +151,7 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("micro_batch_tokens", o.micro_batch_tokens, "memory knob: changes nothing but memory and speed");
     field("num_train_epochs", o.num_train_epochs, "passes over the training rows");
     field("max_steps", o.max_steps, "optimizer steps; -1: num_train_epochs decide");
-    field("seed", o.seed, "of the order of the rows");
+    field("seed", o.seed, "of the order of the rows, and of the answers sampled at evaluations");
   });
   visitor.section("optimizer", config.optimizer, [](auto& o, auto& field) {
     field("learning_rate", o.learning_rate, "highest learning rate of AdamW");
@@ -172,6 +172,14 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("eval_strategy", o.eval_strategy, "no | steps | epoch");
     field("eval_steps", o.eval_steps, "optimizer steps between evaluations");
     field("eval_on_start", o.eval_on_start, "evaluate before the first step");
+    field("prompts", o.prompts,
+          ".jsonl file or glob of prompts; each evaluation samples answers to them; null: none");
+    field("num_prompts", o.num_prompts, "of the file at most so many, the first ones");
+    field("num_samples", o.samples.num_samples, "answers to each prompt");
+    field("max_new_tokens", o.samples.max_new_tokens, "most tokens of an answer");
+    field("temperature", o.samples.sampling.temperature, "0: the most probable token each time");
+    field("top_k", o.samples.sampling.top_k, "sample from so many most probable tokens; 0: from all");
+    field("top_p", o.samples.sampling.top_p, "sample from the most probable tokens up to this share");
   });
   visitor.section("checkpoint", config.checkpoint, [](auto& o, auto& field) {
     field("save_steps", o.save_steps, "optimizer steps between checkpoints");

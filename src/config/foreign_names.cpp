@@ -137,7 +137,12 @@ const std::vector<KeyAdvice>& key_advice() {
       {{"evaluation_strategy", "do_eval", "eval_at_start", "val_at_start"},
        "write eval.eval_strategy: no | steps | epoch"},
       {{"val_period", "evals_per_epoch", "eval_delay"}, "write eval.eval_steps"},
-      {{"generate_during_eval"}, "is not built yet"},
+      {{"generate_during_eval", "generate_samples", "predict_with_generate", "log_completions",
+        "eval_table_size"},
+       "write eval.prompts: FILE.jsonl"},
+      {{"eval_max_new_tokens", "generation_max_new_tokens", "generation_max_length"},
+       "write eval.max_new_tokens"},
+      {{"num_generation_samples", "num_completions_to_print"}, "write eval.num_prompts"},
       {{"save_strategy", "saves_per_epoch", "save_period", "checkpointing_steps"},
        "write checkpoint.save_steps"},
       {{"keep_top_k", "keep_latest_k"}, "write checkpoint.save_total_limit"},
@@ -181,7 +186,7 @@ constexpr std::array<std::string_view, 11> kUnreadFormats = {
     ".parquet", ".zst", ".gz", ".json", ".csv", ".tsv", ".arrow", ".xz", ".bz2", ".txt", ".zip"};
 
 bool is_data_file_key(std::string_view key) {
-  return key == "data.train_files" || key.starts_with("data.eval_files");
+  return key == "data.train_files" || key.starts_with("data.eval_files") || key == "eval.prompts";
 }
 
 }  // namespace

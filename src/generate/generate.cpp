@@ -59,21 +59,27 @@ class Generator {
  public:
   Generator(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
             const std::vector<TokenIds>& prompts, const GenerateOptions& options,
-            const OnCompletion& on_completion)
+            const OnCompletion& on_completion, const std::function<bool()>& stop)
       : model_(model),
         tokenizer_(tokenizer),
         end_ids_(end_ids),
         prompts_(prompts),
         options_(options),
         on_completion_(on_completion),
+        stop_(stop),
         device_(model.head_weight().device()),
         max_sequences_(std::min(options.batch_size, num_completions())),
         cache_(model.config(), std::max<std::int64_t>(1, max_sequences_), model.head_weight().options()) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i);
   }
 
-  void run() {
-    for (fill(); !active_.empty(); fill()) step();
+  // False when stopped.
+  bool run() {
+    while (fill()) {
+      if (active_.empty()) return true;
+      step();
+    }
+    return false;
   }
 
  private:
@@ -83,7 +89,7 @@ class Generator {
   std::int64_t num_active() const { return static_cast<std::int64_t>(active_.size()); }
 
   void check_prompt(size_t index) const;
-  void fill();
+  bool fill();
   void prefill();
   void start(const ReadyPrompt& prompt, std::int64_t sample);
   void step();
@@ -101,6 +107,7 @@ class Generator {
   const std::vector<TokenIds>& prompts_;
   const GenerateOptions& options_;
   const OnCompletion& on_completion_;
+  const std::function<bool()>& stop_;
   at::Device device_;
   std::int64_t max_sequences_;
   models::KvCache cache_;  // sequence n is active_[n]'s: the prompt and all of its tokens but the newest
@@ -127,17 +134,19 @@ void Generator::check_prompt(size_t index) const {
   }
 }
 
-// Starts samples until the batch is full or none is left.
-void Generator::fill() {
+// Starts samples until the batch is full or none is left. False when stopped.
+bool Generator::fill() {
   while (num_active() < max_sequences_) {
     if (ready_.empty()) {
-      if (next_prompt_ == prompts_.size()) return;
+      if (next_prompt_ == prompts_.size()) break;
+      if (stop_()) return false;
       prefill();
     }
     ReadyPrompt& prompt = ready_.front();
     start(prompt, prompt.next_sample++);
     if (prompt.next_sample == options_.num_samples) ready_.pop_front();
   }
+  return active_.empty() || !stop_();
 }
 
 // One packed forward over as many of the next prompts as the batch has room for.
@@ -250,11 +259,11 @@ void Generator::report(Sequence sequence) const {
 
 }  // namespace
 
-void generate(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
+bool generate(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
               const std::vector<TokenIds>& prompts, const GenerateOptions& options,
-              const OnCompletion& on_completion) {
+              const OnCompletion& on_completion, const std::function<bool()>& stop) {
   const at::NoGradGuard no_grad;
-  Generator(model, tokenizer, end_ids, prompts, options, on_completion).run();
+  return Generator(model, tokenizer, end_ids, prompts, options, on_completion, stop).run();
 }
 
 }  // namespace ddro::generate

@@ -56,7 +56,17 @@ void OptimizerOptions::validate() const {
                  "a number of at least 0 (0: no clipping)");
 }
 
-void EvalOptions::validate() const { require_count("eval.eval_steps", eval_steps); }
+void EvalOptions::validate() const {
+  require_count("eval.eval_steps", eval_steps);
+  require_count("eval.num_prompts", num_prompts);
+  samples.validate("eval");
+  if (prompts && prompts->empty()) throw option_error("eval.prompts", "an empty text", "a file, or null");
+  if (prompts && eval_strategy == EvalStrategy::kNo) {
+    throw input_error(
+        "[eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none; got " +
+        printable(*prompts) + ", expected null; or set eval.eval_strategy to steps or epoch");
+  }
+}
 
 void LoggingOptions::validate() const {
   constexpr std::array<std::string_view, 2> kSinks = {"jsonl", "tensorboard"};

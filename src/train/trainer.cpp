@@ -14,6 +14,7 @@
 #include "ddro/train/mismatched_rows.h"
 #include "ddro/train/schedule.h"
 #include "ddro/train/throughput.h"
+#include "train/step_rows.h"
 
 namespace ddro::train {
 namespace {
@@ -39,44 +40,6 @@ double metric(const losses::Metrics& metrics, const std::string& name) {
     if (key == name) return value;
   }
   return std::numeric_limits<double>::quiet_NaN();
-}
-
-// "train.jsonl:3, train.jsonl:17, ..." of a step's examples.
-std::string row_names(const data::Dataset& dataset, const data::StepPlan& plan) {
-  constexpr size_t kShown = 32;
-  std::string names;
-  for (size_t i = 0; i < std::min(plan.examples.size(), kShown); ++i) {
-    names += (i > 0 ? ", " : "") + dataset.wheres[static_cast<size_t>(plan.examples[i])];
-  }
-  return plan.examples.size() > kShown ? names + ", ..." : names;
-}
-
-// file:line of the example that a row of the step belongs to.
-std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_row) {
-  for (const data::PackedBatch& batch : plan.micro_batches) {
-    for (const data::BatchRow& row : batch.rows) {
-      if (row.step_row == static_cast<std::int64_t>(step_row))
-        return dataset.wheres[static_cast<size_t>(row.example)];
-    }
-  }
-  return "";
-}
-
-void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset, const data::StepPlan& plan) {
-  Json rows = Json::array();
-  for (const std::int64_t index : plan.examples) {
-    const data::EncodedExample& example = dataset.examples[static_cast<size_t>(index)];
-    Json sequences = Json::array();
-    for (const data::EncodedSequence& sequence : example.sequences) {
-      sequences.push_back({{"ids", sequence.ids},
-                           {"completion_start", sequence.completion_start},
-                           {"chosen", sequence.row_class == data::RowClass::kChosen}});
-    }
-    rows.push_back({{"where", dataset.wheres[static_cast<size_t>(index)]},
-                    {"weight", example.weight},
-                    {"sequences", sequences}});
-  }
-  write_file_atomic(path, rows.dump(1) + "\n");
 }
 
 void remove_old(const std::filesystem::path& path) {
@@ -145,6 +108,10 @@ Trainer::Trainer(TrainerParts parts, TrainerOptions options,
       progress_("train", total_steps_, 0) {
   if (resume_from) restore(*resume_from);
   metrics_ = std::make_unique<MetricsLog>(output_dir_, options_.logging, resume_from ? state_.step : -1);
+  generate::GenerateOptions sampling = options_.eval.samples;
+  sampling.seed = options_.train.seed;
+  samples_ = std::make_unique<SampleLog>(std::move(parts_.samples), sampling, output("samples.jsonl"),
+                                         metrics_->last_evaluation());
   progress_ = Progress("train", total_steps_, state_.step);
 }
 
@@ -303,7 +270,8 @@ void Trainer::log_step(const data::StepPlan& plan, const losses::BatchCounts& co
 }
 
 bool Trainer::evaluation_due() const {
-  if (parts_.eval_sets.empty() || metrics_->has_evaluation(state_.step)) return false;
+  if (parts_.eval_sets.empty() && !samples_->has_prompts()) return false;
+  if (metrics_->last_evaluation() == state_.step) return false;
   const EvalOptions& eval = options_.eval;
   if (eval.eval_strategy == EvalStrategy::kNo) return false;
   if (state_.step >= total_steps_) return true;
@@ -328,8 +296,29 @@ bool Trainer::evaluate() {
              number(metric(*metrics, "log_ratio/rejected"), "%+.3f"));
     for (const auto& [name, value] : *metrics) all.emplace_back("eval_" + set.name() + "_" + name, value);
   }
+  if (samples_->has_prompts() && !sample(all)) return false;
   all.emplace_back("eval_runtime", seconds_since(start));
   metrics_->write("eval", state_.step, all);
+  return true;
+}
+
+// False when a stop was asked for. A policy without finite log-probabilities is left to the training to
+// judge.
+bool Trainer::sample(losses::Metrics& metrics) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string at_step = "samples at step " + std::to_string(state_.step);
+  try {
+    const auto drawn = samples_->draw(parts_.policy, state_.step, [&] { return stop_.requested(); });
+    if (!drawn) return false;
+    const double seconds = seconds_since(start);
+    log_info(at_step + "  " + std::to_string(drawn->completions) + " completions, " +
+             std::to_string(drawn->unfinished) + " not finished, " + std::to_string(drawn->tokens) +
+             " tokens in " + number(seconds, "%.2f") + " s, in " + output("samples.jsonl").string());
+    metrics.emplace_back("eval_sampling_time_s", seconds);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kModel) throw;
+    log_warning(at_step + " are left out: " + error.what());
+  }
   return true;
 }
 

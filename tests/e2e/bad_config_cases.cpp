@@ -107,6 +107,10 @@ std::vector<BadInput> cases() {
                  "[data] @/nothing.jsonl: no such file"),
       overridden("NoSuchEvalData", "data.eval_files={held_out: '@/nothing.jsonl'}",
                  "[data] @/nothing.jsonl: no such file"),
+      overridden("NoSuchPrompts", "eval.prompts=@/nothing.jsonl", "[data] @/nothing.jsonl: no such file"),
+      appended(
+          "PromptsNeverSampled", "eval: {eval_strategy: no, prompts: p.jsonl}\n",
+          "run.yaml:7 eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none"),
       overridden("DataIsAFolder", "data.train_files=['@/model']", "[data] @/model: "),
       overridden("Parquet", "data.train_files=['@/train.parquet']",
                  "reading .parquet files is not built yet"),

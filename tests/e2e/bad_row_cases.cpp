@@ -32,6 +32,13 @@ std::string repeated(const std::string& text, int times) {
   return out;
 }
 
+// One line of prompts that would be sampled.
+BadInput prompt(const char* name, const std::string& line, const char* phrase) {
+  return {name, 2, phrase, [line](Scene& scene) {
+            return scene.write("prompts.jsonl", line).train_with("eval.prompts=@/prompts.jsonl");
+          }};
+}
+
 // Any row's rendering takes all steps that a template may take.
 Arguments with_slow_template(Scene& scene) {
   return scene
@@ -106,6 +113,12 @@ std::vector<BadInput> cases() {
        }},
       {"InTheEvalFile", 2, "[data] @/eval.jsonl:1: not valid JSON",
        [](Scene& scene) { return scene.write("eval.jsonl", "nonsense\n").train(); }},
+      prompt("PromptIsNoJson", "{\"prompt\": \"a\"}\nnonsense\n", "[data] @/prompts.jsonl:2: not valid JSON"),
+      prompt("PromptOfAnotherName", R"({"text": "a"})", "prompts.jsonl:1: \"prompt\" is missing"),
+      prompt("PromptLeavesNoRoom", R"({"prompt": ")" + std::string(300, '~') + R"("})",
+             "[data] @/prompts.jsonl:1: 300 tokens, which leaves a completion no room; the model has 256 "
+             "positions"),
+      prompt("NoPrompts", "\n", "[data] @/prompts.jsonl: holds no prompts"),
       {"NamedPipe", 2, "[data] @/pipe.jsonl: is not a regular file",
        [](Scene& scene) {
          if (mkfifo(scene.path("pipe.jsonl").c_str(), 0600) != 0) throw std::runtime_error("no named pipe");

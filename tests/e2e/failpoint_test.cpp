@@ -37,13 +37,19 @@ constexpr const char* kPoints[] = {"reference_cache.append:1",
                                    "export_after_shard:1",
                                    "export_before_compare:1",
                                    "export_before_rename:1",
-                                   "export_after_rename:1"};
+                                   "export_after_rename:1",
+                                   "samples.written:1",
+                                   "samples.written:2"};
 
 std::string name_of(const std::string& point) { return point.substr(0, point.find(':')); }
 
-// Four checkpoints, of which two are kept.
-const std::vector<std::string> kShort = {"train.max_steps=8", "checkpoint.save_steps=2",
-                                         "checkpoint.save_total_limit=2"};
+// Four checkpoints, of which two are kept; evaluations with samples at steps 0, 7 and 8.
+std::vector<std::string> short_run() {
+  std::vector<std::string> settings = sampling();
+  settings.insert(settings.end(),
+                  {"train.max_steps=8", "checkpoint.save_steps=2", "checkpoint.save_total_limit=2"});
+  return settings;
+}
 
 std::vector<std::string> entries(const std::filesystem::path& folder) {
   std::vector<std::string> names;
@@ -59,17 +65,18 @@ class Failpoints : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Failpoints, KilledThereAndStartedAgain) {
   const TemporaryFolder straight_folder;
-  const TinyRun straight(straight_folder.path(), kShort);
+  const TinyRun straight(straight_folder.path(), short_run());
   ASSERT_EQ(straight.run(), 0) << straight.log_text();
 
   const TemporaryFolder folder;
-  const TinyRun run(folder.path(), kShort);
+  const TinyRun run(folder.path(), short_run());
   ASSERT_EQ(run.run({}, {std::string("DDRO_FAILPOINT=") + GetParam()}), -SIGKILL) << run.log_text();
   ASSERT_EQ(run.run(), 0) << run.log_text();
 
   EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
             hash_file(straight.output_dir() / "final/model.safetensors"));
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+  EXPECT_EQ(samples_of(run), samples_of(straight));
   EXPECT_EQ(entries(run.output_dir() / "checkpoints"),
             (std::vector<std::string>{"step_000006", "step_000008"}));
   EXPECT_EQ(entries(run.output_dir()), entries(straight.output_dir())) << "something half-written is left";

@@ -148,7 +148,8 @@ int resumed_step(const std::string& log) {
 
 TEST(Resume, FiftyKillsLoseNothing) {
   // Long enough that most kills meet a step, an evaluation or a checkpoint being written.
-  const std::vector<std::string> longer = {"train.num_train_epochs=40", "checkpoint.save_steps=2"};
+  std::vector<std::string> longer = sampling();
+  longer.insert(longer.end(), {"train.num_train_epochs=40", "checkpoint.save_steps=2"});
   const TemporaryFolder straight_folder;
   const TinyRun straight(straight_folder.path(), longer);
   ASSERT_EQ(straight.run(), 0) << straight.log_text();
@@ -182,6 +183,7 @@ TEST(Resume, FiftyKillsLoseNothing) {
     }
     EXPECT_EQ(final_hash(run), final_hash(straight));
     EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+    EXPECT_EQ(samples_of(run), samples_of(straight));
     ++finished;
   }
   EXPECT_GT(resumed, 10) << "the kills came before anything was saved";

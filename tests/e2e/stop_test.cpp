@@ -104,6 +104,41 @@ TEST(StopDuringEvaluation, IsMadeUpForAfterTheResume) {
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
 }
 
+// Samples that take seconds, at steps 2 and 4.
+std::vector<std::string> slow_sampling() {
+  std::vector<std::string> settings = sampling();
+  settings.insert(settings.end(), {"eval.num_prompts=16", "eval.num_samples=8", "eval.max_new_tokens=200",
+                                   "eval.eval_on_start=false", "eval.eval_steps=2", "train.max_steps=4"});
+  return settings;
+}
+
+TEST(StopDuringSampling, WritesNoneAndMakesUpForThemAfterTheResume) {
+  const TemporaryFolder straight_folder;
+  const TinyRun straight(straight_folder.path(), slow_sampling());
+  ASSERT_EQ(straight.run(), 0) << straight.log_text();
+
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), slow_sampling());
+  {
+    BackgroundProgram program(run.arguments(), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("eval held_out at step 2", 60)) << program.output();
+    program.send(SIGTERM);
+    EXPECT_EQ(program.wait(60).code, 75) << program.output();
+    EXPECT_THAT(program.output(), HasSubstr("stopped by SIGTERM after step 2 of 4; the checkpoint is saved"));
+    EXPECT_THAT(program.output(), ::testing::Not(HasSubstr("samples at step 2")));
+    EXPECT_EQ(samples_of(run).size(), 0u);
+    EXPECT_EQ(run.metrics("eval").size(), 0u);
+  }
+  // The checkpoint is of the evaluation's own step: a kill between the samples and the evaluation's metrics
+  // leaves samples that no later step tells apart.
+  EXPECT_EQ(run.run({}, {"DDRO_FAILPOINT=samples.written:1"}), -SIGKILL) << run.log_text();
+  EXPECT_EQ(samples_of(run).size(), 128u);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_EQ(samples_of(run), samples_of(straight));
+  EXPECT_EQ(final_hash(run), final_hash(straight));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+}
+
 class SecondSignal : public ::testing::TestWithParam<int> {};
 
 // The first signal makes the run save; it halts in the middle of that, and gets the second.

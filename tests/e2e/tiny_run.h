@@ -13,6 +13,16 @@ namespace ddro::test {
 
 inline constexpr int kTinySteps = 28;  // 4 epochs of 56 pairs, 8 a step
 
+// The whole lines of a file.
+inline std::vector<Json> json_lines(const std::filesystem::path& path) {
+  std::vector<Json> lines;
+  const std::string text = read_file(path);
+  size_t begin = 0;
+  for (size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin))
+    lines.push_back(Json::parse(text.substr(begin, end - begin)));
+  return lines;
+}
+
 class TinyRun {
  public:
   // Writes a configuration into `folder`; `extra` are further --set overrides.
@@ -50,11 +60,7 @@ class TinyRun {
 
   std::vector<Json> metrics(const std::string& kind) const {
     std::vector<Json> lines;
-    const std::string text = read_file(output_dir() / "metrics.jsonl");
-    size_t begin = 0;
-    for (size_t end = text.find('\n'); end != std::string::npos;
-         begin = end + 1, end = text.find('\n', begin)) {
-      Json line = Json::parse(text.substr(begin, end - begin));
+    for (Json& line : json_lines(output_dir() / "metrics.jsonl")) {
       if (line["kind"] == kind) lines.push_back(std::move(line));
     }
     return lines;
@@ -70,13 +76,23 @@ inline std::string lasting_metrics(const TinyRun& run) {
   std::string text;
   for (const char* kind : {"train", "eval"}) {
     for (Json line : run.metrics(kind)) {
-      for (const char* fleeting :
-           {"step_time_s", "data_wait_s", "tokens_per_second", "mfu", "peak_memory_bytes", "eval_runtime"})
+      for (const char* fleeting : {"step_time_s", "data_wait_s", "tokens_per_second", "mfu",
+                                   "peak_memory_bytes", "eval_runtime", "eval_sampling_time_s"})
         line.erase(fleeting);
       text += line.dump() + "\n";
     }
   }
   return text;
+}
+
+// Settings of a run that samples two answers to each of two prompts at every evaluation.
+inline std::vector<std::string> sampling() {
+  return {"eval.prompts='" + fixture("tiny_run/pairs_eval.jsonl").string() + "'", "eval.num_prompts=2",
+          "eval.num_samples=2", "eval.max_new_tokens=8"};
+}
+
+inline std::vector<Json> samples_of(const TinyRun& run) {
+  return json_lines(run.output_dir() / "samples.jsonl");
 }
 
 }  // namespace ddro::test

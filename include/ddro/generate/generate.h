@@ -34,10 +34,13 @@ using OnCompletion = std::function<void(Completion)>;
 // A sample's random numbers are a function of (seed, prompt, sample, token) alone: batch size and the other
 // prompts change it only where they change the rounding of a probability that decides a choice.
 //
+// False when `stop`, asked before each forward, became true before all were whole.
+//
 // Error(kInput) for a prompt without tokens or as long as the model has positions, Error(kModel) for an id
 // that the model lacks or log-probabilities that are not numbers.
-void generate(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
-              const std::vector<TokenIds>& prompts, const GenerateOptions& options,
-              const OnCompletion& on_completion);
+bool generate(
+    const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
+    const std::vector<TokenIds>& prompts, const GenerateOptions& options, const OnCompletion& on_completion,
+    const std::function<bool()>& stop = [] { return false; });
 
 }  // namespace ddro::generate

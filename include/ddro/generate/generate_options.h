@@ -21,8 +21,10 @@ struct GenerateOptions {
   std::int64_t seed = 42;
   std::int64_t batch_size = 16;  // sequences that go on side by side: memory against speed
 
-  // Error(kInput) naming the command's option.
-  void validate() const;
+  // Error(kInput) naming the key, "eval.top_p" for the section "eval"; without a section the command's
+  // option,
+  // "--top-p".
+  void validate(const std::string& section = "") const;
 };
 
 }  // namespace ddro::generate

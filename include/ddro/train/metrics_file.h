@@ -8,6 +8,7 @@
 #include "ddro/base/json.h"
 #include "ddro/losses/metrics.h"
 #include "ddro/train/metrics_sink.h"
+#include "ddro/train/step_lines.h"
 
 namespace ddro::train {
 
@@ -16,21 +17,17 @@ class MetricsFile final : public MetricsSink {
   // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last
   // lines included). last_step = -1 empties the file.
   MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
-  ~MetricsFile() override;
-  MetricsFile(const MetricsFile&) = delete;
-  MetricsFile& operator=(const MetricsFile&) = delete;
 
   // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on
   // failure.
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) override;
-  // True when the file holds an evaluation of `step`.
-  bool has_evaluation(std::int64_t step) const { return last_evaluation_ == step; }
-  void sync() override;
+  // Step of the newest evaluation in the file, or -1.
+  std::int64_t last_evaluation() const { return last_evaluation_; }
+  void sync() override { lines_.sync(); }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
-  std::int64_t last_evaluation_ = -1;
+  std::int64_t last_evaluation_ = -1;  // before lines_, whose constructor finds it
+  StepLines lines_;
 };
 
 // Metrics as a JSON object, not-finite values as null.

@@ -20,7 +20,8 @@ class MetricsLog {
 
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
   void sync();
-  bool has_evaluation(std::int64_t step) const { return file_.has_evaluation(step); }
+  // Step of the newest evaluation that is logged, or -1.
+  std::int64_t last_evaluation() const { return file_.last_evaluation(); }
 
  private:
   MetricsFile file_;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "ddro/generate/generate_options.h"
 
 namespace ddro::train {
 
@@ -45,6 +48,9 @@ struct EvalOptions {
   EvalStrategy eval_strategy = EvalStrategy::kSteps;
   std::int64_t eval_steps = 100;
   bool eval_on_start = true;
+  std::optional<std::string> prompts;  // file or glob, sampled at each evaluation
+  std::int64_t num_prompts = 8;        // at most so many, the first ones
+  generate::GenerateOptions samples;   // all but the seed, which is train.seed
 
   void validate() const;
 };

@@ -22,6 +22,7 @@
 #include "ddro/train/progress.h"
 #include "ddro/train/reference.h"
 #include "ddro/train/run_identity.h"
+#include "ddro/train/sample_log.h"
 #include "ddro/train/step.h"
 #include "ddro/train/stop_flag.h"
 #include "ddro/train/train_options.h"
@@ -53,6 +54,7 @@ struct TrainerParts {
   std::vector<EvaluationSet> eval_sets;
   const losses::Objective& objective;
   const StopFlag& stop;
+  SamplePrompts samples;
   RunIdentity identity;
 };
 
@@ -95,6 +97,7 @@ class Trainer {
                 double rate, double norm, StepTimes times);
   bool evaluation_due() const;
   bool evaluate();
+  bool sample(losses::Metrics& metrics);
   bool save_due() const;
   void save();
   void save_or_count_failure();
@@ -119,6 +122,7 @@ class Trainer {
   double matmul_rate_ = 0;
   std::unique_ptr<MetricsLog> metrics_;
   const StopFlag& stop_;
+  std::unique_ptr<SampleLog> samples_;
   Progress progress_;
 };
 

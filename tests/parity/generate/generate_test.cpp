@@ -138,6 +138,27 @@ TEST(Generate, SamplesDependOnSeedPromptAndSampleAlone) {
   EXPECT_NE(run(*model, {9}, some_prompts(), options).at({0, 0}).ids, first.at({0, 0}).ids);
 }
 
+TEST(Generate, EndsBeforeTheNextForwardWhenStopped) {
+  const auto model = tiny();
+  GenerateOptions options;
+  options.max_new_tokens = 6;
+  options.batch_size = 2;
+  const std::vector<TokenIds> prompts = some_prompts();
+  const auto run_for = [&](int forwards) {
+    size_t completions = 0;
+    const bool whole = generate(
+        *model, tokenizer(), {}, prompts, options, [&](const Completion&) { ++completions; },
+        [&] { return forwards-- == 0; });
+    return std::pair(whole, completions);
+  };
+  EXPECT_EQ(run_for(0), std::pair(false, size_t{0}));
+  // A forward over two prompts gives their first tokens, five more forwards the rest.
+  EXPECT_EQ(run_for(5), std::pair(false, size_t{0}));
+  EXPECT_EQ(run_for(6), std::pair(false, size_t{2}));
+  EXPECT_EQ(run_for(12), std::pair(false, size_t{4}));
+  EXPECT_EQ(run_for(24), std::pair(true, prompts.size()));
+}
+
 // Pearson's statistic of the tokens sampled after `prompt` against their probabilities, and its degrees of
 // freedom; rare tokens count as one.
 std::pair<double, int> chi_square(const std::map<text::TokenId, int>& counts,

@@ -57,6 +57,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"reference: {sync_ref_model: true}\n", {"reference.sync_ref_model]", "not built yet"}},
         BadConfig{"dataset_name: x\n", {"data.train_files"}}, BadConfig{"rl: dpo\n", {"objective.loss_type"}},
         BadConfig{"pref_beta: 0.1\n", {"objective.beta"}}, BadConfig{"wandb_project: x\n", {"not built yet"}},
+        BadConfig{"generate_during_eval: true\n", {"write eval.prompts: FILE.jsonl"}},
+        BadConfig{"eval: {eval_max_new_tokens: 9}\n", {"write eval.max_new_tokens"}},
+        BadConfig{"num_generation_samples: 9\n", {"write eval.num_prompts"}},
         BadConfig{"resume_from_checkpoint: x\n", {"--resume"}},
         BadConfig{"optimizer.learning_rate: 1e-6\n", {"optimizer: {learning_rate: ...}"}},
         BadConfig{"objectve: {alpha: 0.5}\n", {"did you mean objective?"}},
@@ -123,6 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"data: {train_files: [a.parquet]}\n", {".parquet files is not built yet"}},
         BadConfig{"data: {train_files: [a.jsonl.zst]}\n", {".zst files is not built yet"}},
         BadConfig{"data: {eval_files: {x: a.parquet}}\n", {"data.eval_files.x]", "not built yet"}},
+        BadConfig{"eval: {prompts: a.txt}\n", {"eval.prompts]", ".txt files is not built yet"}},
         BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -134,6 +138,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"train: {num_train_epochs: -1}\n", {"train.num_train_epochs]"}},
         BadConfig{"train: {max_steps: 0}\n", {"train.max_steps]"}},
         BadConfig{"train: {seed: -1}\n", {"train.seed]"}},
+        BadConfig{"eval: {prompts: ''}\n", {"run.yaml:1 eval.prompts]", "expected a file, or null"}},
+        BadConfig{"eval: {num_prompts: 0}\n", {"run.yaml:1 eval.num_prompts]", "got 0"}},
+        BadConfig{"eval: {num_samples: 0}\n", {"run.yaml:1 eval.num_samples]"}},
+        BadConfig{"eval: {max_new_tokens: 0}\n", {"run.yaml:1 eval.max_new_tokens]"}},
+        BadConfig{"eval: {temperature: -1}\n", {"run.yaml:1 eval.temperature]"}},
+        BadConfig{"eval: {top_k: -1}\n", {"run.yaml:1 eval.top_k]"}},
+        BadConfig{"eval: {top_p: 0}\n", {"run.yaml:1 eval.top_p]"}},
+        BadConfig{"eval: {eval_strategy: no, prompts: p.jsonl}\n",
+                  {"run.yaml:1 eval.prompts] are sampled at evaluations", "got p.jsonl, expected null"}},
         BadConfig{"train: {output_dir: \"\"}\n", {"train.output_dir]"}},
         BadConfig{"optimizer: {learning_rate: -1e-6}\n", {"optimizer.learning_rate]", "got -1e-6"}},
         BadConfig{"optimizer: {warmup_ratio: 1.5}\n", {"optimizer.warmup_ratio]"}},

@@ -54,7 +54,7 @@ objective:
   loss_type: dpo
   beta: 1
 optimizer: {learning_rate: 1e-6, adam_epsilon: 1.0e-8, lr_scheduler_type: constant_with_warmup}
-eval: {eval_strategy: no}
+eval: {eval_strategy: epoch, prompts: p.jsonl, num_prompts: 3, num_samples: 4, max_new_tokens: 5, temperature: 0}
 train: {max_steps: -1, seed: 0}
 )");
   const RunConfig config = load_run_config(path.string(), {});
@@ -69,7 +69,12 @@ train: {max_steps: -1, seed: 0}
   EXPECT_EQ(config.optimizer.learning_rate, 1e-6);
   EXPECT_EQ(config.optimizer.adam_epsilon, 1e-8);
   EXPECT_EQ(config.optimizer.lr_scheduler_type, train::Schedule::kConstantWithWarmup);
-  EXPECT_EQ(config.eval.eval_strategy, train::EvalStrategy::kNo);
+  EXPECT_EQ(config.eval.eval_strategy, train::EvalStrategy::kEpoch);
+  EXPECT_EQ(config.eval.prompts, "p.jsonl");
+  EXPECT_EQ(config.eval.num_prompts, 3);
+  EXPECT_EQ(config.eval.samples.num_samples, 4);
+  EXPECT_EQ(config.eval.samples.max_new_tokens, 5);
+  EXPECT_EQ(config.eval.samples.sampling.temperature, 0);
   EXPECT_EQ(config.train.seed, 0);
   EXPECT_THAT(config.objective.explicitly_set, ElementsAre("beta", "loss_type"));
 }
@@ -250,6 +255,7 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     defaults.restoring = true;
     visit_fields(config, defaults);
     objective.label_smoothing /= 2;  // below 1/2
+    if (config.eval.eval_strategy == train::EvalStrategy::kNo) config.eval.prompts.reset();
     // Above alpha/(1 - alpha) for every alpha that is drawn.
     if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
     if (objective.stabilizer == losses::Stabilizer::kNnbd) {

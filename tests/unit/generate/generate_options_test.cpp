@@ -34,5 +34,13 @@ TEST(GenerateOptions, RefusesWhatIsOutOfRangeByTheNameOfItsOption) {
   EXPECT_THAT(refusal([](auto& o) { o.stop = {"x", ""}; }), HasSubstr("[--stop]"));
 }
 
+TEST(GenerateOptions, NamesTheKeyOfASection) {
+  GenerateOptions options;
+  options.validate("eval");
+  options.max_new_tokens = 0;
+  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kInput, [&] { options.validate("eval"); }),
+              HasSubstr("[eval.max_new_tokens] is out of range; got 0"));
+}
+
 }  // namespace
 }  // namespace ddro::generate

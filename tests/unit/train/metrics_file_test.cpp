@@ -36,8 +36,7 @@ TEST(MetricsFile, CutsOffWhatFollowsTheCheckpoint) {
   std::ofstream(path, std::ios::app) << "{\"kind\":\"train\",\"step\":5,\"lo";  // torn
   {
     MetricsFile file(path, 3);
-    EXPECT_FALSE(file.has_evaluation(4));
-    EXPECT_TRUE(file.has_evaluation(0));
+    EXPECT_EQ(file.last_evaluation(), 0);
     file.write("train", 4, {});
   }
   const std::string content = read_file(path);
@@ -53,10 +52,10 @@ TEST(MetricsFile, KeepsTheEvaluationOfTheCheckpointsStep) {
     MetricsFile file(path, -1);
     file.write("train", 1, {});
     file.write("eval", 1, {});
-    EXPECT_TRUE(file.has_evaluation(1));
+    EXPECT_EQ(file.last_evaluation(), 1);
   }
   MetricsFile file(path, 1);
-  EXPECT_TRUE(file.has_evaluation(1));
+  EXPECT_EQ(file.last_evaluation(), 1);
 }
 
 TEST(MetricsFile, StartsEmptyWithoutACheckpoint) {

@@ -40,6 +40,7 @@ class TinyTrainer {
                                                       .eval_sets = {},
                                                       .objective = *objective_,
                                                       .stop = stop_,
+                                                      .samples = {},
                                                       .identity = {}},
                                          options_, std::nullopt);
   }
@@ -99,9 +100,8 @@ TEST(Trainer, NamesTheDataRowWhoseRawLossIsPastThePole) {
   const test::TemporaryFolder folder;
   TinyTrainer run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/false, 1e-3,
                   losses::Stabilizer::kNone);
-  EXPECT_THAT(run.run(ErrorKind::kNonFinite),
-              testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
-                             testing::ContainsRegex("step 1, random:[0-9]+")));
+  EXPECT_THAT(run.run(ErrorKind::kNonFinite), testing::AllOf(testing::HasSubstr("[objective.stabilizer]"),
+                                                             testing::HasSubstr("(step 1, random:")));
 }
 
 }  // namespace
