@@ -13,7 +13,9 @@ namespace ddro::test {
 namespace {
 
 // "name:count": at each name's first visit, and at a later one where there is one.
-constexpr const char* kPoints[] = {"reference_cache.append:1",
+constexpr const char* kPoints[] = {"train.loaded:1",
+                                   "train.built:1",
+                                   "reference_cache.append:1",
                                    "reference_cache.append:4",
                                    "reference_cache.appended:1",
                                    "reference_cache.appended:4",
