@@ -128,8 +128,8 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("basu_power", o.basu_power, "power b > 0 of the basu generator");
     field("stabilizer", o.stabilizer, "cap | nnbd | none (ddro)");
     field("max_weight", o.max_weight,
-          "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance; auto: grows "
-          "with the rows seen");
+          "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance; auto: 10, and "
+          "more as rows are seen");
     field("class_reduction", o.class_reduction, "class_mean | pooled (ddro, rdro)");
     field("beta", o.beta, "inverse temperature (all but ddro, rdro, sft)");
     field("label_smoothing", o.label_smoothing,

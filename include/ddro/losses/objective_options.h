@@ -60,7 +60,7 @@ struct ObjectiveOptions {
   double basu_power = 0.5;  // b of the basu generator
   Stabilizer stabilizer = Stabilizer::kCap;
   // Cap on an unpreferred row's weight a r/(1 - a r); nullopt: auto, grows with the samples seen.
-  std::optional<double> max_weight = 10;
+  std::optional<double> max_weight;
   ClassReduction class_reduction = ClassReduction::kClassMean;
   double beta = 0.1;             // where the loss has one
   double label_smoothing = 0.0;  // assumed share of pairs whose labels are swapped, below 1/2

@@ -104,7 +104,7 @@ TEST(Dump, NamesEveryKeyWithItsHelp) {
   for (const char* key :
        {"model_name_or_path: models/SmolLM2-135M-Instruct", "alpha: auto", "learning_rate: 1.0e-6",
         "report_to: [jsonl, tensorboard]", "precompute_ref_log_probs: true", "ref_cache_dir: null",
-        "max_weight: 10", "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
+        "max_weight: auto", "backend: auto", "chat_template: null", "eval_files: {held_out: eval.jsonl}"}) {
     EXPECT_THAT(text, HasSubstr(key));
   }
   // An option that the loss does not have would be refused: it is shown, but not set.
@@ -284,6 +284,7 @@ TEST(LoadObjective, ReadsOneLossOrSeveral) {
       "loss_type: [sigmoid, bco_pair, sft], loss_weights: [0.8, 0.2, 1], beta: 0.1, label_smoothing: 0, "
       "f_divergence_type: reverse_kl");
   EXPECT_FALSE(load_objective({"objective.max_weight=auto"}).max_weight.has_value());
+  EXPECT_EQ(load_objective({"objective.max_weight=10"}).max_weight, 10);
 }
 
 TEST(LoadObjective, ReadsOverridesOfItsSectionOnly) {
