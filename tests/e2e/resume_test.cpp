@@ -27,9 +27,19 @@ const TinyRun& undisturbed() {
   return instance.run;
 }
 
-void expect_same_as_undisturbed(const TinyRun& run) {
-  EXPECT_EQ(final_hash(run), final_hash(undisturbed()));
-  EXPECT_EQ(lasting_metrics(run), lasting_metrics(undisturbed()));
+void expect_same(const TinyRun& run, const TinyRun& other) {
+  EXPECT_EQ(final_hash(run), final_hash(other));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(other));
+}
+
+void expect_same_as_undisturbed(const TinyRun& run) { expect_same(run, undisturbed()); }
+
+void stop_after_step_5(const TinyRun& run, int signal) {
+  BackgroundProgram program(run.arguments(), run.log().string());
+  ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
+  program.send(signal);
+  ASSERT_EQ(program.wait(60).code, 75) << program.output();
+  EXPECT_THAT(program.output(), HasSubstr("the checkpoint is saved"));
 }
 
 class Signals : public testing::TestWithParam<int> {};
@@ -37,14 +47,7 @@ class Signals : public testing::TestWithParam<int> {};
 TEST_P(Signals, SaveAndExit75ThenGoOnWithTheSameBits) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path());
-  {
-    BackgroundProgram program(run.arguments(), run.log().string());
-    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
-    program.send(GetParam());
-    const ExitStatus status = program.wait(60);
-    ASSERT_EQ(status.code, 75) << program.output();
-    EXPECT_THAT(program.output(), HasSubstr("the checkpoint is saved"));
-  }
+  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, GetParam()));
   EXPECT_FALSE(std::filesystem::exists(run.output_dir() / "final"));
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("resuming from"));
@@ -64,15 +67,9 @@ TEST(Resume, ComputesTheNumbersOfAStepAgain) {
   EXPECT_GT(whole.metrics("train").back()["kl"].get<double>(), 0);
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), settings);
-  {
-    BackgroundProgram program(run.arguments(), run.log().string());
-    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
-    program.send(SIGTERM);
-    ASSERT_EQ(program.wait(60).code, 75) << program.output();
-  }
+  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
   ASSERT_EQ(run.run(), 0) << run.log_text();
-  EXPECT_EQ(final_hash(run), final_hash(whole));
-  EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
+  expect_same(run, whole);
 }
 
 class ShortMoments : public testing::TestWithParam<const char*> {};
@@ -85,15 +82,9 @@ TEST_P(ShortMoments, GoOnWithTheSameBitsAndLearnAsFloat32Does) {
   ASSERT_EQ(whole.run(), 0) << whole.log_text();
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), settings);
-  {
-    BackgroundProgram program(run.arguments(), run.log().string());
-    ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
-    program.send(SIGTERM);
-    ASSERT_EQ(program.wait(60).code, 75) << program.output();
-  }
+  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
   ASSERT_EQ(run.run(), 0) << run.log_text();
-  EXPECT_EQ(final_hash(run), final_hash(whole));
-  EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
+  expect_same(run, whole);
   EXPECT_NE(final_hash(run), final_hash(undisturbed()));
   const auto eval_loss = [](const TinyRun& of, bool last) {
     const std::vector<Json> lines = of.metrics("eval");
