@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/summaries.h"
+#include "cli/version.h"
 #include "ddro/base/log.h"
 
 namespace ddro::cli {
@@ -68,20 +69,14 @@ double data_alpha(const data::Dataset& dataset) {
   return chosen / (chosen + dataset.class_weight(data::RowClass::kRejected));
 }
 
-data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
-                            const data::DataOptions& options, const text::ModelText& text, std::time_t now) {
-  data::Dataset dataset = data::load_dataset(files, options, text, now);
-  report(name, dataset);
-  return dataset;
-}
-
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
-                                         std::time_t now) {
-  std::vector<NamedDataset> sets;
-  for (const auto& [name, files] : config.data.eval_files) {
-    sets.emplace_back(name, load_reported(name, {files}, config.data, text, now));
-  }
-  return sets;
+data::LoadedSet load_reported(const std::string& name, const std::vector<std::string>& files,
+                              const config::RunConfig& config, const text::ModelText& text, std::time_t now) {
+  const data::TokenCache cache{config.data.token_cache_dir.value_or(
+                                   (std::filesystem::path(config.train.output_dir) / "token_cache").string()),
+                               version_text()};
+  data::LoadedSet set = data::load_dataset(files, config.data, text, now, cache);
+  report(name, set.dataset);
+  return set;
 }
 
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config) {

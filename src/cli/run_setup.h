@@ -11,6 +11,7 @@
 #include "ddro/config/run_config.h"
 #include "ddro/data/dataset.h"
 #include "ddro/data/prompts.h"
+#include "ddro/data/token_cache.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/models/model_folder.h"
@@ -32,12 +33,10 @@ at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 // Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
 double data_alpha(const data::Dataset& dataset);
 
-// Loads a set and logs what its report says; `name` is train or the name of an evaluation set.
-data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
-                            const data::DataOptions& options, const text::ModelText& text, std::time_t now);
-
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
-                                         std::time_t now);
+// Loads a set, by way of the run's cache of tokens, and logs what its report says; `name` is train or the
+// name of an evaluation set.
+data::LoadedSet load_reported(const std::string& name, const std::vector<std::string>& files,
+                              const config::RunConfig& config, const text::ModelText& text, std::time_t now);
 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);

@@ -139,6 +139,8 @@ RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& opt
 
 const std::string& ChatTemplate::source() const { return program_->source; }
 
+const std::string& ChatTemplate::name() const { return program_->program.name; }
+
 bool ChatTemplate::uses_date() const { return program_->program.uses_date; }
 
 std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder) {

@@ -46,6 +46,7 @@ class ChatTemplate {
   RenderedText render(const Json& messages, const RenderOptions& options) const;
 
   const std::string& source() const;
+  const std::string& name() const;  // as it stands in messages
   bool uses_date() const;  // strftime_now occurs
 
  private:
