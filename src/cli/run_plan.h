@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/run_setup.h"
+#include "ddro/data/token_cache.h"
 
 namespace ddro::cli {
 
@@ -20,8 +21,9 @@ struct LoadedRun {
   text::ModelText text;
   data::Dataset train_set;
   std::vector<NamedDataset> eval_sets;
-  std::vector<std::optional<data::TokenCacheEntry>> missing_tokens;  // of train_set, then of each of eval_sets
-  std::vector<data::Prompt> prompts;                                 // sampled at evaluations
+  std::vector<std::optional<data::TokenCacheEntry>>
+      missing_tokens;                 // of train_set, then of each of eval_sets
+  std::vector<data::Prompt> prompts;  // sampled at evaluations
   std::unique_ptr<losses::Objective> objective;
   std::int64_t steps_per_epoch = 0;
   std::int64_t one_class_steps = 0;

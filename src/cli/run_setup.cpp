@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "cli/summaries.h"
-#include "cli/version.h"
 #include "ddro/base/log.h"
 
 namespace ddro::cli {
@@ -17,14 +16,6 @@ bool cpu_has_native_bfloat16() {
 #else
   return false;
 #endif
-}
-
-void report(const std::string& name, const data::Dataset& dataset) {
-  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
-           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
-           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
-           " tokens");
-  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
 void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
@@ -69,14 +60,12 @@ double data_alpha(const data::Dataset& dataset) {
   return chosen / (chosen + dataset.class_weight(data::RowClass::kRejected));
 }
 
-data::LoadedSet load_reported(const std::string& name, const std::vector<std::string>& files,
-                              const config::RunConfig& config, const text::ModelText& text, std::time_t now) {
-  const data::TokenCache cache{config.data.token_cache_dir.value_or(
-                                   (std::filesystem::path(config.train.output_dir) / "token_cache").string()),
-                               version_text()};
-  data::LoadedSet set = data::load_dataset(files, config.data, text, now, cache);
-  report(name, set.dataset);
-  return set;
+void log_report(const std::string& name, const data::Dataset& dataset) {
+  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
+           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
+           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
+           " tokens");
+  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config) {

@@ -27,7 +27,7 @@ constexpr std::string_view kMagic = "DDROTOK\n";
 constexpr std::uint32_t kVersion = 1;
 constexpr size_t kHashBytes = 16;
 constexpr size_t kBufferBytes = size_t{1} << 20;
-constexpr size_t kPageBytes = size_t{64} << 20;  // of a cache file that are in memory at a time
+constexpr size_t kPageBytes = size_t{16} << 20;  // of a cache file that are in memory at a time
 
 std::string where(const fs::path& path) { return "[" + printable(path.string(), 400) + "] "; }
 
@@ -238,9 +238,9 @@ std::vector<size_t> first_alike(const std::vector<std::string>& files) {
   return result;
 }
 
-std::optional<TokenCacheEntry> find_entry(const std::vector<std::string>& paths,
-                                          const DataOptions& options, const text::ModelText& text,
-                                          std::time_t now, const TokenCache& cache) {
+std::optional<TokenCacheEntry> find_entry(const std::vector<std::string>& paths, const DataOptions& options,
+                                          const text::ModelText& text, std::time_t now,
+                                          const TokenCache& cache) {
   if (total_size(paths) < cache.min_bytes) return std::nullopt;
   const auto contents = read_contents(paths);
   if (!contents) return std::nullopt;

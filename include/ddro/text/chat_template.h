@@ -47,7 +47,7 @@ class ChatTemplate {
 
   const std::string& source() const;
   const std::string& name() const;  // as it stands in messages
-  bool uses_date() const;  // strftime_now occurs
+  bool uses_date() const;           // strftime_now occurs
 
  private:
   struct Program;

@@ -47,7 +47,8 @@ text::ModelText turns_text(const std::string& source = kTurns, const std::string
 
 // Weights, a file whose rows are all odd in some way, blank lines, and rows that are dropped.
 const std::string kPairs =
-    "\xEF\xBB\xBF{\"prompt\": \"xa\", \"chosen\": \"bc\", \"rejected\": \"d\", \"weight\": 0.1, \"id\": 1}\r\n\n"
+    "\xEF\xBB\xBF{\"prompt\": \"xa\", \"chosen\": \"bc\", \"rejected\": \"d\", \"weight\": 0.1, \"id\": "
+    "1}\r\n\n"
     "{\"prompt\": \"q\", \"chosen\": \"r\", \"rejected\": \"s\"}\n"
     "{\"prompt\": \"q\", \"chosen\": \"r\", \"rejected\": \"s\"}\n"
     "{\"prompt\": \"q\", \"chosen\": \"s\", \"rejected\": \"s\"}\n"
@@ -306,8 +307,8 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   expected += number(std::int32_t{1});  // unpaired
   expected += text_of(hash_text(kSingles));
   for (const std::uint64_t count : {2, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
-  expected += u64(0);                                                             // no ignored fields
-  expected += u64(2);                                                             // examples
+  expected += u64(0);                                                              // no ignored fields
+  expected += u64(2);                                                              // examples
   expected += number(std::int64_t{0}) + number(1e9) + u64(1);
   expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
   expected += u64(1) + number(std::uint8_t{0});

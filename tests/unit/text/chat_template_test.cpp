@@ -139,6 +139,7 @@ TEST(ChatTemplate, FormatsTheGivenTime) {
   EXPECT_EQ(dated.render(Json::array(), options).text, "29 Feb 2000");
   EXPECT_TRUE(dated.uses_date());
   EXPECT_FALSE(ChatTemplate("{{ 1 }}", "t").uses_date());
+  EXPECT_EQ(dated.name(), "t");
 }
 
 TEST(ChatTemplate, RefusesUnknownNamesWithTheirLine) {
