@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, CachedRows,
     ::testing::Values(RealRows{"smollm2", "data/brief_pairs_eval.jsonl", 70},
                       RealRows{"smollm2", "data/brief_labels_eval.jsonl", 70},
-                      RealRows{"smollm2", "data/reader_pairs_eval.jsonl", 115},
+                      RealRows{"smollm2", "data/reader_pairs_eval.jsonl", 120},
                       RealRows{"encoded_rows/tiny/model", "encoded_rows/tiny/pairs.jsonl", 100},
                       RealRows{"encoded_rows/tiny_bos/model", "encoded_rows/tiny_bos/labels.jsonl", 100}),
     [](const auto& test) { return "set_" + std::to_string(test.index); });
