@@ -3,13 +3,12 @@
 
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
 
-using ddro::testing::ddro_train;
-using ddro::testing::ProgramResult;
 using ::testing::HasSubstr;
 using ::testing::Not;
 

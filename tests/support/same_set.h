@@ -8,7 +8,7 @@
 
 #include "ddro/data/dataset.h"
 
-namespace ddro::testing {
+namespace ddro::test {
 
 inline void expect_same_set(const data::Dataset& got, const data::Dataset& expected) {
   EXPECT_EQ(got.kind, expected.kind);
@@ -43,4 +43,4 @@ inline void expect_same_set(const data::Dataset& got, const data::Dataset& expec
   }
 }
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

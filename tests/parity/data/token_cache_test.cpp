@@ -4,6 +4,7 @@
 #include "ddro/data/token_cache.h"
 #include "support/fixtures.h"
 #include "support/same_set.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::test {
 namespace {
@@ -32,11 +33,11 @@ TEST_P(CachedRows, EqualThoseOfAFreshLoad) {
 
     const data::LoadedSet first = data::load_dataset(files, options, text, 0, cache);
     ASSERT_TRUE(first.missing);
-    ddro::testing::expect_same_set(first.dataset, fresh);
+    expect_same_set(first.dataset, fresh);
     data::write_token_cache(*first.missing, first.dataset);
     const data::LoadedSet second = data::load_dataset(files, options, text, 0, cache);
     EXPECT_FALSE(second.missing);
-    ddro::testing::expect_same_set(second.dataset, fresh);
+    expect_same_set(second.dataset, fresh);
   }
 }
 

@@ -20,11 +20,11 @@
 namespace ddro::data {
 namespace {
 
-using ddro::testing::expect_same_set;
-using ddro::testing::in_child;
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
-using ddro::testing::was_killed;
+using ddro::test::expect_same_set;
+using ddro::test::in_child;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
+using ddro::test::was_killed;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
