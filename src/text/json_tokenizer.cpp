@@ -29,7 +29,7 @@ void check_input(std::string_view text, std::span<const Span> literal) {
 struct JsonTokenizer::Call {
   const JsonTokenizer& tokenizer;
   std::span<const Span> literal;
-  std::unique_ptr<BpeWorkspace> workspace;
+  std::unique_ptr<Workspace> workspace;
   Encoding result;
   std::vector<WordToken> word_tokens;
 
@@ -40,7 +40,7 @@ struct JsonTokenizer::Call {
       workspace = std::move(tokenizer.workspaces_.back());
       tokenizer.workspaces_.pop_back();
     } else {
-      workspace = std::make_unique<BpeWorkspace>();
+      workspace = std::make_unique<Workspace>();
     }
   }
   ~Call() {
@@ -61,6 +61,10 @@ void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> l
     AlignedText part(text.substr(raw.span.begin, raw.span.end - raw.span.begin), raw.span.begin);
     normalizer_.apply(part);
     if (part.text().empty()) continue;
+    if (normalized_finder_.empty()) {
+      on_text(part);
+      continue;
+    }
     const auto origin_held_back = [&](Span span) { return overlaps(literal, part.origin(span)); };
     for (const TextPart& inner : normalized_finder_.find(part.text(), origin_held_back)) {
       if (inner.token) {
@@ -83,8 +87,35 @@ Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> lite
         call.result.ids.push_back(token.id);
         call.result.offsets.push_back(origin);
       },
-      [&](const AlignedText& part) { encode_part(part, call); });
+      [&](const AlignedText& part) { encode_known_part(part, call); });
   return std::move(call.result);
+}
+
+// Tokens depend on a part's text alone, except at the beginning of the input (Metaspace) and where control
+// tokens are held back within words.
+void JsonTokenizer::encode_known_part(const AlignedText& part, Call& call) const {
+  const std::string_view text = part.text();
+  if (part.changed() || part.base() == 0 || text.size() > PartCache::kMaxBytes || model_->control_reachable()) {
+    encode_part(part, call);
+    return;
+  }
+  Encoding& result = call.result;
+  PartCache::Part& known = call.workspace->parts.place_of(text);
+  if (known.text == text) {
+    result.ids.insert(result.ids.end(), known.tokens.ids.begin(), known.tokens.ids.end());
+    for (const Span& span : known.tokens.offsets)
+      result.offsets.push_back({span.begin + part.base(), span.end + part.base()});
+    return;
+  }
+  const size_t first = result.ids.size();
+  encode_part(part, call);
+  known.text = text;
+  known.tokens.ids.assign(result.ids.begin() + static_cast<std::ptrdiff_t>(first), result.ids.end());
+  known.tokens.offsets.clear();
+  for (size_t i = first; i < result.offsets.size(); ++i) {
+    const Span& span = result.offsets[i];
+    known.tokens.offsets.push_back({span.begin - part.base(), span.end - part.base()});
+  }
 }
 
 void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
@@ -95,7 +126,7 @@ void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
   for (const Span& piece : pieces.spans) {
     const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
     call.word_tokens.clear();
-    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace,
+    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, call.workspace->words,
                    call.word_tokens);
     for (const WordToken& token : call.word_tokens) {
       call.result.ids.push_back(token.id);

@@ -14,6 +14,8 @@ template <typename Cut>
 void split_pieces(Pieces& pieces, const Cut& cut) {
   std::vector<Span> result;
   std::vector<Span> parts;
+  result.reserve(pieces.text.text().size() / 4 + 1);
+  parts.reserve(pieces.text.text().size() / 4 + 1);
   for (const Span piece : pieces.spans) {
     parts.clear();
     cut(pieces.text.text().substr(piece.begin, piece.end - piece.begin), parts);

@@ -143,6 +143,8 @@ Value repeat(Machine& machine, const Value& sequence, std::int64_t count) {
 Value add_texts(Machine& machine, const MarkedText& left, const MarkedText& right) {
   const bool markup = left.markup || right.markup;
   MarkedText out;
+  out.text.reserve(left.text.size() + right.text.size());
+  out.marks.reserve(left.marks.size() + right.marks.size());
   machine.grow(out, markup && !left.markup ? escape_html(left) : left);
   machine.grow(out, markup && !right.markup ? escape_html(right) : right);
   out.markup = markup;
