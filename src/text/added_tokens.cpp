@@ -68,11 +68,8 @@ std::vector<TextPart> AddedTokenFinder::find(std::string_view text,
                                              const std::function<bool(Span)>& forbidden) const {
   std::vector<TextPart> parts;
   size_t covered = 0;  // end of the last token, with the white space it took
-  for (size_t at = 0; at < text.size() && !trie_.empty();) {
-    if (!trie_.may_begin(text[at])) {
-      ++at;
-      continue;
-    }
+  size_t at = 0;
+  while ((at = trie_.next_beginning(text, at)) < text.size()) {
     const auto allowed = [&](size_t index, size_t end) {
       return !tokens_[index]->is_control() || !forbidden({at, end});
     };

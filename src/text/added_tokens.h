@@ -38,8 +38,11 @@ class TokenTrie {
   };
   Found longest(std::string_view text, size_t begin,
                 const std::function<bool(size_t, size_t)>& allowed) const;
-  bool may_begin(char byte) const { return first_[static_cast<unsigned char>(byte)]; }
-  bool empty() const { return nodes_.size() == 1; }
+  // The first byte from `at` on with which a string begins, or the end.
+  size_t next_beginning(std::string_view text, size_t at) const {
+    while (at < text.size() && !first_[static_cast<unsigned char>(text[at])]) ++at;
+    return at;
+  }
 
  private:
   struct Node {

@@ -7,6 +7,12 @@
 
 namespace ddro::text {
 
+namespace {
+
+constexpr size_t kMostKeptSpans = size_t{1} << 15;
+
+}  // namespace
+
 bool overlaps(std::span<const Span> spans, Span span) {
   const auto first = std::upper_bound(spans.begin(), spans.end(), span.begin,
                                       [](size_t begin, const Span& s) { return begin < s.end; });
@@ -31,7 +37,6 @@ struct JsonTokenizer::Call {
   std::span<const Span> literal;
   std::unique_ptr<Workspace> workspace;
   Encoding result;
-  std::vector<WordToken> word_tokens;
 
   Call(const JsonTokenizer& owner, std::span<const Span> literal_spans)
       : tokenizer(owner), literal(literal_spans) {
@@ -119,20 +124,25 @@ void JsonTokenizer::encode_known_part(const AlignedText& part, Call& call) const
 }
 
 void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
-  Pieces pieces{part, {{0, part.text().size()}}};
+  Pieces& pieces = call.workspace->pieces;
+  pieces.text = part;
+  pieces.spans.assign(1, {0, part.text().size()});
   pre_tokenizer_.apply(pieces);
   const std::string_view text = pieces.text.text();
+  std::vector<WordToken>& word_tokens = call.workspace->word_tokens;
   const bool may_hold_back = model_->control_reachable() && !call.literal.empty();
   for (const Span& piece : pieces.spans) {
     const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
-    call.word_tokens.clear();
+    word_tokens.clear();
     model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, call.workspace->words,
-                   call.word_tokens);
-    for (const WordToken& token : call.word_tokens) {
+                   word_tokens);
+    for (const WordToken& token : word_tokens) {
       call.result.ids.push_back(token.id);
       call.result.offsets.push_back(pieces.text.origin({piece.begin + token.begin, piece.begin + token.end}));
     }
   }
+  pieces.text = {};
+  if (pieces.spans.capacity() > kMostKeptSpans) pieces = {};
 }
 
 std::string JsonTokenizer::decode(std::span<const TokenId> ids, bool skip_control) const {

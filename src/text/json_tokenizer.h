@@ -64,8 +64,10 @@ class JsonTokenizer : public Tokenizer {
   std::vector<Token> tokens_;  // by id
 
   struct Workspace {
-    BpeWorkspace words;
     PartCache parts;
+    Pieces pieces;
+    BpeWorkspace words;
+    std::vector<WordToken> word_tokens;
   };
   mutable std::mutex workspaces_lock_;
   mutable std::vector<std::unique_ptr<Workspace>> workspaces_;  // idle ones: as many as calls ran side by side

@@ -49,17 +49,16 @@ const Value& Interpreter::evaluate(const Expr& expr, const ScopeRef& scope, Valu
 }
 
 Value Interpreter::evaluate_other(const Expr& expr, const ScopeRef& scope) {
-  Value first_storage;
-  const Value& first = evaluate(*expr.children[0], scope, first_storage);
+  Value first = evaluate(*expr.children[0], scope);
   if (expr.kind == ExprKind::kAnd) return truth(first) ? evaluate(*expr.children[1], scope) : first;
   if (expr.kind == ExprKind::kOr) return truth(first) ? first : evaluate(*expr.children[1], scope);
   if (expr.kind == ExprKind::kNot) return {!truth(first)};
   if (expr.kind == ExprKind::kItem || expr.kind == ExprKind::kBinary) {
-    Value second_storage;
-    const Value& second = evaluate(*expr.children[1], scope, second_storage);
+    Value storage;
+    const Value& second = evaluate(*expr.children[1], scope, storage);
     set_line(expr.line);
     if (expr.kind == ExprKind::kItem) return get_item(*this, first, second);
-    return apply_binary(*this, expr.operators[0], first, second);
+    return apply_binary(*this, expr.operators[0], std::move(first), second);
   }
   set_line(expr.line);
   if (expr.kind == ExprKind::kAttribute) return get_attribute(*this, first, expr.text);
