@@ -124,8 +124,9 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
   jinja::Interpreter interpreter(program_->program, options.now);
   if (!messages.is_array()) interpreter.fail("the messages are no list");
+  const Value converted = Converter(interpreter, true).messages(messages);  // bad ones are refused, used or not
   const auto variable = [&](const std::string& name) -> std::optional<Value> {
-    if (name == "messages") return Converter(interpreter, true).messages(messages);
+    if (name == "messages") return converted;
     if (name == "add_generation_prompt") return Value{options.add_generation_prompt};
     const auto given = options.variables.find(name);
     if (given != options.variables.end() && !given->is_null()) {
