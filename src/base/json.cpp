@@ -55,7 +55,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 
   struct Open {
     Json value;
-    std::string key;  // under which the value goes into its parent, if that is an object
+    std::string key;                       // under which the value goes into its parent, if that is an object
     std::unordered_set<std::string> keys;  // of an object with many
   };
 

@@ -169,13 +169,13 @@ class RowParser {
     if (!value.is_array() || value.empty()) {
       refuse(quoted(name) + " is no text; got " + shown(value) + ", expected a string or a list of messages");
     }
-    for (size_t i = 0; i < value.size(); ++i)
-      check_message(value[i], {name, i + 1});
+    for (size_t i = 0; i < value.size(); ++i) check_message(value[i], {name, i + 1});
     return std::move(value);
   }
 
   void check_message(const Json& message, const MessageName& name) const {
-    if (!message.is_object()) refuse(name() + " is no message; got " + shown(message) + ", expected an object");
+    if (!message.is_object())
+      refuse(name() + " is no message; got " + shown(message) + ", expected an object");
     const auto role = message.find("role");
     if (role == message.end()) refuse(name() + " has no \"role\"");
     if (!role->is_string() || role->get_ref<const std::string&>().empty()) {

@@ -82,7 +82,8 @@ class Converter {
 
   Value dict(const Json& json, int depth) const {
     jinja::Dict dict;
-    for (const auto& [key, value] : json.get_ref<const Json::object_t&>()) dict.set(machine_, text(key), convert(value, depth + 1));
+    for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
+      dict.set(machine_, text(key), convert(value, depth + 1));
     return machine_.dict(std::move(dict));
   }
 
@@ -124,7 +125,8 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
   jinja::Interpreter interpreter(program_->program, options.now);
   if (!messages.is_array()) interpreter.fail("the messages are no list");
-  const Value converted = Converter(interpreter, true).messages(messages);  // bad ones are refused, used or not
+  const Value converted =
+      Converter(interpreter, true).messages(messages);  // bad ones are refused, used or not
   const auto variable = [&](const std::string& name) -> std::optional<Value> {
     if (name == "messages") return converted;
     if (name == "add_generation_prompt") return Value{options.add_generation_prompt};

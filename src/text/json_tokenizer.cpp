@@ -100,7 +100,8 @@ Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> lite
 // tokens are held back within words.
 void JsonTokenizer::encode_known_part(const AlignedText& part, Call& call) const {
   const std::string_view text = part.text();
-  if (part.changed() || part.base() == 0 || text.size() > PartCache::kMaxBytes || model_->control_reachable()) {
+  if (part.changed() || part.base() == 0 || text.size() > PartCache::kMaxBytes ||
+      model_->control_reachable()) {
     encode_part(part, call);
     return;
   }

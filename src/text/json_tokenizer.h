@@ -70,7 +70,8 @@ class JsonTokenizer : public Tokenizer {
     std::vector<WordToken> word_tokens;
   };
   mutable std::mutex workspaces_lock_;
-  mutable std::vector<std::unique_ptr<Workspace>> workspaces_;  // idle ones: as many as calls ran side by side
+  mutable std::vector<std::unique_ptr<Workspace>>
+      workspaces_;  // idle ones: as many as calls ran side by side
 };
 
 // True when `span` and one of `spans` (ascending, disjoint) have a byte in common.

@@ -1,5 +1,5 @@
-// The tokens of parts of a text that were met before: what a template writes, and a prompt in front of both its
-// completions, come again and again.
+// The tokens of parts of a text that were met before: what a template writes, and a prompt in front of both
+// its completions, come again and again.
 #pragma once
 
 #include <functional>

@@ -128,8 +128,7 @@ TEST(ChatTemplate, AddingLeavesItsOperandsAlone) {
   EXPECT_EQ(render("{% set a = 'x' + 'y' %}{% set b = a + 'z' %}{% set c = a + a %}{{ a }} {{ b }} {{ c }}"),
             "xy xyz xyxy");
   EXPECT_EQ(render("{% for i in range(2) %}{{ 'x' + 'y' + i | string }} {% endfor %}"), "xy0 xy1 ");
-  EXPECT_EQ(render("{% set l = ['a' + 'b'] %}{{ l[0] + 'c' }}{{ l[0] + 'd' }}{{ l[0] }}"),
-            "abcabdab");
+  EXPECT_EQ(render("{% set l = ['a' + 'b'] %}{{ l[0] + 'c' }}{{ l[0] + 'd' }}{{ l[0] }}"), "abcabdab");
   EXPECT_EQ(render("{{ ('<' | escape) + '<' + '>' }}{{ '<' + '&' + ('>' | escape) }}"),
             "&lt;&lt;&gt;&lt;&amp;&gt;");
 }
