@@ -5,6 +5,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <cstdint>
+
 #include "ops/cuda/float_type.h"
 
 namespace ddro::ops::cuda {
@@ -23,12 +25,28 @@ inline __device__ void narrow(double x, double& out) { out = x; }
 template <typename T>
 using Wide = decltype(widen(T{}));
 
-// Sixteen bytes: one load or store.
-template <typename T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / sizeof(T);
-  T values[kSize];
+// N numbers that are one load or store: by default sixteen bytes.
+template <typename T, int N = 16 / sizeof(T)>
+struct alignas(N * sizeof(T)) Pack {
+  static constexpr int kSize = N;
+  T values[N];
 };
+
+// Whether packs may begin at each address.
+template <typename... Pointers>
+bool are_aligned(Pointers... pointers) {
+  return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+}
+
+// The N numbers from a place that is aligned as they are together.
+template <int N, typename T>
+__device__ const Pack<T, N>& pack_at(const T* place) {
+  return *reinterpret_cast<const Pack<T, N>*>(place);
+}
+template <int N, typename T>
+__device__ Pack<T, N>& pack_at(T* place) {
+  return *reinterpret_cast<Pack<T, N>*>(place);
+}
 
 // run(T{}) for the T that `type` names.
 template <typename Run>

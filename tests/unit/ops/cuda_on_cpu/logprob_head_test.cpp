@@ -15,6 +15,7 @@
 
 #include "ops/cuda/float_type_of.h"
 #include "ops/logprob_head_device.h"
+#include "unit/ops/cuda_on_cpu/guarded.h"
 
 namespace ddro::ops {
 namespace {
@@ -22,28 +23,20 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// The kernel on a copy of logits_CV that begins `offset` elements behind a 16-byte boundary, among numbers
-// that it must leave alone.
+// What the kernel makes of a copy of logits_CV that begins `offset` elements behind a 16-byte boundary.
 struct KernelResult {
   Tensor logp_C, logits_CV;
 };
 KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {
-  const std::int64_t size = logits_CV.numel();
-  const Tensor room = at::full({offset + size + 16}, 3.0, logits_CV.options());
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(room.data_ptr()) % 16, 0U);
-  KernelResult result;
-  result.logits_CV = room.narrow(0, offset, size).view(logits_CV.sizes());
-  result.logits_CV.copy_(logits_CV);
-  result.logp_C = at::full({logits_CV.size(0)}, 3.0,
-                           logits_CV.options().dtype(at::toOpMathType(logits_CV.scalar_type())));
-  EXPECT_EQ(
-      cuda::launch_target_logprobs(cuda::float_type_of(logits_CV), result.logits_CV.data_ptr(),
-                                   targets_C.const_data_ptr<std::int64_t>(), result.logp_C.data_ptr(),
-                                   logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual, nullptr),
-      cudaSuccess);
-  EXPECT_TRUE(room.narrow(0, 0, offset).eq(3.0).all().item<bool>());
-  EXPECT_TRUE(room.narrow(0, offset + size, 16).eq(3.0).all().item<bool>());
-  return result;
+  const test::Guarded logits(logits_CV, offset);
+  const test::Guarded logp({logits_CV.size(0)}, at::toOpMathType(logits_CV.scalar_type()));
+  EXPECT_EQ(cuda::launch_target_logprobs(
+                cuda::float_type_of(logits_CV), logits.data(), targets_C.const_data_ptr<std::int64_t>(),
+                logp.data(), logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual, nullptr),
+            cudaSuccess);
+  logits.expect_untouched_around();
+  logp.expect_untouched_around();
+  return {logp.inner(), logits.inner()};
 }
 
 void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {

@@ -10,9 +10,12 @@
 #include <string>
 
 #include "ops/moment_code_device.h"
+#include "unit/ops/cuda_on_cpu/guarded.h"
 
 namespace ddro::ops {
 namespace {
+
+using test::Guarded;
 
 // Numbers over many powers of ten; some blocks hold a value that is not finite, some only zeros.
 Tensor spread_values(MomentCode code, std::int64_t size) {
@@ -28,66 +31,68 @@ Tensor spread_values(MomentCode code, std::int64_t size) {
   return values_N.to(at::kFloat);
 }
 
-constexpr std::int64_t kRoom = 64;
+// Where a kernel writes to, and the same by the code for the CPU.
+struct Parts {
+  Parts(MomentCode code, std::int64_t size)
+      : codes({size}, code == MomentCode::kBFloat16 ? at::kBFloat16 : at::kByte),
+        exponents({(size + kMomentBlock - 1) / kMomentBlock}, at::kByte),
+        expected{codes.inner().clone(), exponents.inner().clone(), /*first_block=*/3} {}
 
-// `size` elements with room behind them, filled with what no kernel writes everywhere.
-Tensor unwritten(std::int64_t size, double value, at::ScalarType dtype) {
-  return at::full({size + kRoom}, value, dtype).narrow(0, 0, size);
-}
-// With the room behind them.
-Tensor whole(const Tensor& part_N) { return part_N.as_strided({part_N.numel() + kRoom}, {1}, 0); }
+  void expect_equal() const {
+    const at::ScalarType bits = codes.inner().scalar_type() == at::kByte ? at::kByte : at::kShort;
+    EXPECT_TRUE(torch::equal(codes.inner().view(bits), expected.codes_N.view(bits)));
+    EXPECT_TRUE(torch::equal(exponents.inner(), expected.exponents_B));
+    codes.expect_untouched_around();
+    exponents.expect_untouched_around();
+  }
 
-MomentPart unwritten_part(MomentCode code, std::int64_t size, std::int64_t first_block) {
-  MomentPart part;
-  part.codes_N =
-      code == MomentCode::kBFloat16 ? unwritten(size, -3.0, at::kBFloat16) : unwritten(size, 0xA5, at::kByte);
-  part.exponents_B = unwritten((size + kMomentBlock - 1) / kMomentBlock, 0xA5, at::kByte);
-  part.first_block = first_block;
-  return part;
-}
+  Guarded codes, exponents;
+  MomentPart expected;
+};
 
 class MomentCodeKernel : public testing::TestWithParam<std::int64_t> {};
 
 TEST_P(MomentCodeKernel, EncodesFloat8) {
   for (const MomentCode code : {MomentCode::kSignedFloat8, MomentCode::kUnsignedFloat8}) {
     const Tensor values_N = spread_values(code, GetParam());
-    const MomentPart expected = unwritten_part(code, GetParam(), 3),
-                     got = unwritten_part(code, GetParam(), 3);
-    cpu::encode_moment(code, values_N, 7, expected);
+    const Parts parts(code, GetParam());
+    cpu::encode_moment(code, values_N, 7, parts.expected);
     ASSERT_EQ(cuda::launch_encode_float8(code == MomentCode::kSignedFloat8, values_N.const_data_ptr<float>(),
-                                         GetParam(), 7, 3, got.codes_N.data_ptr<std::uint8_t>(),
-                                         got.exponents_B.data_ptr<std::uint8_t>(), nullptr),
+                                         GetParam(), 7, parts.expected.first_block,
+                                         parts.codes.inner().data_ptr<std::uint8_t>(),
+                                         parts.exponents.inner().data_ptr<std::uint8_t>(), nullptr),
               cudaSuccess);
-    EXPECT_TRUE(torch::equal(whole(got.codes_N), whole(expected.codes_N)));
-    EXPECT_TRUE(torch::equal(whole(got.exponents_B), whole(expected.exponents_B)));
+    parts.expect_equal();
   }
 }
 
 TEST_P(MomentCodeKernel, DecodesFloat8) {
   for (const MomentCode code : {MomentCode::kSignedFloat8, MomentCode::kUnsignedFloat8}) {
-    const MomentPart part = unwritten_part(code, GetParam(), 0);
+    const MomentPart part = Parts(code, GetParam()).expected;
     cpu::encode_moment(code, spread_values(code, GetParam()), 7, part);
-    const Tensor expected_N = unwritten(GetParam(), -3.0, at::kFloat);
-    const Tensor got_N = unwritten(GetParam(), -3.0, at::kFloat);
+    const Guarded values({GetParam()}, at::kFloat);
+    const Tensor expected_N = values.inner().clone();
     cpu::decode_float8(code, part, expected_N);
     ASSERT_EQ(cuda::launch_decode_float8(code == MomentCode::kSignedFloat8,
                                          part.codes_N.const_data_ptr<std::uint8_t>(),
                                          part.exponents_B.const_data_ptr<std::uint8_t>(), GetParam(),
-                                         got_N.data_ptr<float>(), nullptr),
+                                         values.inner().data_ptr<float>(), nullptr),
               cudaSuccess);
-    EXPECT_TRUE(torch::equal(whole(got_N).view(at::kInt), whole(expected_N).view(at::kInt)));
+    EXPECT_TRUE(torch::equal(values.inner().view(at::kInt), expected_N.view(at::kInt)));
+    values.expect_untouched_around();
   }
 }
 
 TEST_P(MomentCodeKernel, EncodesBFloat16) {
   const MomentCode code = MomentCode::kBFloat16;
   const Tensor values_N = spread_values(code, GetParam());
-  const MomentPart expected = unwritten_part(code, GetParam(), 3), got = unwritten_part(code, GetParam(), 3);
-  cpu::encode_moment(code, values_N, 7, expected);
-  ASSERT_EQ(cuda::launch_encode_bfloat16(values_N.const_data_ptr<float>(), GetParam(), 7, 3,
-                                         static_cast<std::uint16_t*>(got.codes_N.data_ptr()), nullptr),
+  const Parts parts(code, GetParam());
+  cpu::encode_moment(code, values_N, 7, parts.expected);
+  ASSERT_EQ(cuda::launch_encode_bfloat16(values_N.const_data_ptr<float>(), GetParam(), 7,
+                                         parts.expected.first_block,
+                                         static_cast<std::uint16_t*>(parts.codes.data()), nullptr),
             cudaSuccess);
-  EXPECT_TRUE(torch::equal(whole(got.codes_N).view(at::kShort), whole(expected.codes_N).view(at::kShort)));
+  parts.expect_equal();
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, MomentCodeKernel, testing::Values(0, 1, 31, 32, 33, 255, 256, 257, 1000));
