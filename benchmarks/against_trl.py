@@ -40,7 +40,8 @@ def parse_arguments():
     parser.add_argument("--max-length", type=int, default=2048)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--trl-option", action="append", default=[], help="name=value of DPOConfig, value as JSON")
+    parser.add_argument("--trl-option", action="append", default=["use_logits_to_keep=true"],
+                        help="name=value of DPOConfig, value as JSON; besides what trl_settings.py finds the fastest")
     parser.add_argument("--trl-attention", default="sdpa", choices=["sdpa", "eager"])
     parser.add_argument("--trl-mkl", action="store_true",
                         help="give TRL the MKL kernels that ddro-train takes on CPUs that are not Intel's (by a "

@@ -14,6 +14,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ddro/base/heap.h"
 #include "ddro/base/json.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/losses/objective.h"
@@ -186,6 +187,7 @@ int run(const Arguments& arguments) {
 }  // namespace ddro
 
 int main(int argc, char** argv) {
+  ddro::keep_freed_memory();
   CLI::App app("Times one variant of the training step on the CPU");
   ddro::Arguments arguments;
   app.add_option("--model", arguments.model, "A model folder; without it a small random model");

@@ -9,6 +9,7 @@
 
 #include "cli/output.h"
 #include "ddro/base/error.h"
+#include "ddro/base/heap.h"
 #include "ddro/cli/command_line.h"
 
 namespace {
@@ -33,6 +34,7 @@ int report(const c10::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ddro::keep_freed_memory();
   // Writing to a reader that has gone, or past a limit of file size, is an error of that write, not of the
   // program.
   std::signal(SIGPIPE, SIG_IGN);

@@ -1,8 +1,10 @@
 #include "cli/run_setup.h"
 
+#include <c10/core/AllocatorConfig.h>
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "cli/summaries.h"
 #include "ddro/base/log.h"
@@ -37,7 +39,13 @@ void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
 }  // namespace
 
 at::Device default_device() {
-  return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (!torch::cuda::is_available()) return at::kCPU;
+  // Micro-batches differ in size; in segments of fixed sizes their tensors would leave gaps that nothing
+  // fits.
+  const bool user_decides =
+      std::getenv("PYTORCH_ALLOC_CONF") != nullptr || std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr;
+  if (!user_decides) c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
+  return {at::kCUDA, 0};
 }
 
 models::ComputeDType parse_dtype(const std::string& name) {

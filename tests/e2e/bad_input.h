@@ -10,6 +10,7 @@
 #include "ddro/base/json.h"
 #include "support/fixtures.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::test {
 

@@ -34,12 +34,12 @@ TEST_P(BadInputs, IsRefusedInOneLine) {
   const BadInput& bad = GetParam();
   Scene scene;
   Arguments command = bad.wrapper;
-  command.push_back(ddro::testing::test_environment("DDRO_TRAIN"));
+  command.push_back(ddro::test::test_environment("DDRO_TRAIN"));
   const Arguments arguments = bad.arrange(scene);
   command.insert(command.end(), arguments.begin(), arguments.end());
   const std::vector<std::string> before = scene.listing();
 
-  const ddro::testing::ProgramResult result = ddro::testing::run_program(command, bad.input);
+  const ddro::test::ProgramResult result = ddro::test::run_program(command, bad.input);
 
   EXPECT_EQ(result.exit_code, bad.exit_code) << result.err;
   const std::vector<std::string> lines = lines_beside_the_log(result.err);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ddro/base/hash.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {

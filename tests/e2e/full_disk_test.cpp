@@ -5,6 +5,7 @@
 
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
@@ -70,7 +71,7 @@ TEST(FullDisk, ThreeFailuresInARowEndTheRunAndTheOlderCheckpointHolds) {
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(checkpoints)) ++left;
   EXPECT_EQ(left, 1u) << "something half-written is left";
   const auto inspected =
-      ddro::testing::ddro_train({"inspect", "checkpoint", (checkpoints / "step_000003").string()});
+      ddro::test::ddro_train({"inspect", "checkpoint", (checkpoints / "step_000003").string()});
   EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
 
   ASSERT_EQ(run.run(), 0) << run.log_text();
@@ -118,7 +119,7 @@ TEST(FullDisk, DuringTheReferenceBuildKeepsWhatIsThere) {
               ::testing::ContainsRegex("error: .*/ref_cache/reference_[0-9a-f]*.logp. cannot be "
                                        "written: File too large"));
   const auto inspected =
-      ddro::testing::ddro_train({"inspect", "cache", (run.output_dir() / "ref_cache").string()});
+      ddro::test::ddro_train({"inspect", "cache", (run.output_dir() / "ref_cache").string()});
   EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
   EXPECT_THAT(inspected.out, HasSubstr("32 valid, 0 damaged, 7 bytes"));
   ASSERT_EQ(run.run(), 0) << run.log_text();

@@ -4,13 +4,14 @@
 #include <set>
 
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
 
-using ddro::testing::ddro_train;
-using ddro::testing::ProgramResult;
+using ddro::test::ddro_train;
+using ddro::test::ProgramResult;
 using ::testing::HasSubstr;
 
 std::vector<Json> parse_lines(const std::string& text) {

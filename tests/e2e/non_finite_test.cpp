@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
@@ -72,7 +73,7 @@ TEST(NonFinite, FiveSkippedStepsInARowGiveUpAndKeepTheLastCheckpoint) {
   }
 
   EXPECT_EQ(checkpoint_names(run), std::vector<std::string>{"step_000001"});
-  const auto kept = ddro::testing::ddro_train(
+  const auto kept = ddro::test::ddro_train(
       {"inspect", "checkpoint", (run.output_dir() / "checkpoints/step_000001").string()});
   EXPECT_EQ(kept.exit_code, 0) << kept.err;
 }

@@ -7,13 +7,14 @@
 
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
 
-using ddro::testing::ddro_train;
-using ddro::testing::ProgramResult;
+using ddro::test::ddro_train;
+using ddro::test::ProgramResult;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -342,7 +343,7 @@ TEST(ReferenceCache, ADryRunSaysWhatWouldBeComputed) {
   const TinyRun run(folder.path(), {kShort});
   const auto plan = [&] {
     std::vector<std::string> arguments = run.arguments({"--dry-run"});
-    const ProgramResult result = ddro::testing::run_program(arguments);
+    const ProgramResult result = ddro::test::run_program(arguments);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.out;
   };

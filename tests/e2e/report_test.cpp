@@ -4,14 +4,15 @@
 #include <fstream>
 
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
 
-using ddro::testing::ddro_train;
-using ddro::testing::ProgramResult;
-using ddro::testing::run_program;
+using ddro::test::ddro_train;
+using ddro::test::ProgramResult;
+using ddro::test::run_program;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;

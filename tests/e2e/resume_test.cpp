@@ -5,6 +5,7 @@
 #include <random>
 
 #include "ddro/base/hash.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {

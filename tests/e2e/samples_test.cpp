@@ -3,13 +3,14 @@
 
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
 
-using ddro::testing::ddro_train;
-using ddro::testing::ProgramResult;
+using ddro::test::ddro_train;
+using ddro::test::ProgramResult;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
@@ -126,7 +127,7 @@ TEST(Samples, AreAnnouncedByADryRun) {
   const TemporaryFolder folder;
   const auto plan = [&](const std::vector<std::string>& settings) {
     const ProgramResult result =
-        ddro::testing::run_program(TinyRun(folder.path(), settings).arguments({"--dry-run"}));
+        ddro::test::run_program(TinyRun(folder.path(), settings).arguments({"--dry-run"}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.out;
   };

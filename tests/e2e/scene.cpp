@@ -91,8 +91,8 @@ Scene& Scene::add_row(const std::string& row) {
 }
 
 Scene& Scene::train_two_steps() {
-  const ddro::testing::ProgramResult result = ddro::testing::ddro_train(
-      train({"--set", "checkpoint.save_steps=1", "--set", "eval.eval_strategy=no"}));
+  const ddro::test::ProgramResult result =
+      ddro::test::ddro_train(train({"--set", "checkpoint.save_steps=1", "--set", "eval.eval_strategy=no"}));
   if (result.exit_code != 0) throw std::runtime_error("the run to be damaged failed: " + result.err);
   return change_json("run/run.json", [](Json& record) { record["finished_step"] = nullptr; });
 }

@@ -5,6 +5,7 @@
 
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {
@@ -159,7 +160,7 @@ TEST_P(SecondSignal, DuringASaveLeavesAtOnceAndTheEarlierCheckpointHolds) {
     EXPECT_THAT(program.output(), HasSubstr("stopping: SIGTERM"));
   }
   const auto inspected =
-      ddro::testing::ddro_train({"inspect", "checkpoint", (checkpoints / "step_000003").string()});
+      ddro::test::ddro_train({"inspect", "checkpoint", (checkpoints / "step_000003").string()});
   EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
   const TinyRun again(folder.path(), {"train.max_steps=6"});
   ASSERT_EQ(again.run(), 0) << again.log_text();
@@ -180,7 +181,7 @@ TEST(FirstSignal, DuringASaveFinishesIt) {
   EXPECT_EQ(program.wait(60).code, 75) << program.output();
   EXPECT_THAT(program.output(),
               HasSubstr("saved " + (run.output_dir() / "checkpoints/step_000006").string()));
-  const auto inspected = ddro::testing::ddro_train(
+  const auto inspected = ddro::test::ddro_train(
       {"inspect", "checkpoint", (run.output_dir() / "checkpoints/step_000006").string()});
   EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
 }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/hash.h"
+#include "support/temporary_folder.h"
 #include "tiny_run.h"
 
 namespace ddro::test {

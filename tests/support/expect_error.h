@@ -8,7 +8,7 @@
 
 #include "ddro/base/error.h"
 
-namespace ddro::testing {
+namespace ddro::test {
 
 // The message of the ddro::Error that `action` throws, whose kind must be `kind`; fails the test otherwise.
 inline std::string message_of(ErrorKind kind, const std::function<void()>& action) {
@@ -27,4 +27,4 @@ inline std::string message_of(ErrorKind kind, const std::function<void()>& actio
   return {};
 }
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

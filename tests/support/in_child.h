@@ -9,7 +9,7 @@
 #include <exception>
 #include <functional>
 
-namespace ddro::testing {
+namespace ddro::test {
 
 // The wait status of a child that runs `action` and then ends with 0; an exception ends it with 99.
 inline int in_child(const std::function<void()>& action) {
@@ -32,4 +32,4 @@ inline int in_child(const std::function<void()>& action) {
 inline bool ended_well(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
 inline bool was_killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace ddro::testing {
+namespace ddro::test {
 
 struct ProgramResult {
   int exit_code = -1;  // 128 + signal when a signal ended it, as shells say it
@@ -113,4 +113,4 @@ inline ProgramResult ddro_train(std::vector<std::string> arguments, const std::s
   return run_program(arguments, input);
 }
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

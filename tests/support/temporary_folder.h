@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace ddro::testing {
+namespace ddro::test {
 
 class TemporaryFolder {
  public:
@@ -26,6 +26,7 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
   // Writes a file of the folder and returns its path.
   std::filesystem::path write(const std::string& name, std::string_view content) const {
@@ -39,4 +40,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

@@ -9,6 +9,7 @@
 #include "ddro/base/json.h"
 #include "ddro/data/dataset.h"
 #include "support/fixtures.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::test {
 namespace {

@@ -278,7 +278,7 @@ TEST(Generate, EndsAtTheModelsLastPosition) {
 TEST(Generate, RefusesPromptsThatDoNotFit) {
   const auto model = tiny();
   const auto refused = [&](ErrorKind kind, const TokenIds& prompt) {
-    return ddro::testing::message_of(kind, [&] { run(*model, {9}, {{1}, prompt}, {}); });
+    return ddro::test::message_of(kind, [&] { run(*model, {9}, {{1}, prompt}, {}); });
   };
   EXPECT_THAT(refused(ErrorKind::kInput, {}), ::testing::HasSubstr("[generate] prompt 2 has no tokens"));
   EXPECT_THAT(refused(ErrorKind::kInput, TokenIds(256, 5)),
@@ -292,7 +292,7 @@ TEST(Generate, RefusesAModelThatGivesNoNumbers) {
   NamedTensors tensors = test::tiny_weights(config, 1);
   tensors.back().second[0] = std::nan("");
   const auto model = models::make_causal_lm(config, tensors, {.trainable = false});
-  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kModel, [&] { run(*model, {9}, {{1}}, {}); }),
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kModel, [&] { run(*model, {9}, {{1}}, {}); }),
               ::testing::HasSubstr("log-probabilities for prompt 1 are not finite"));
 }
 

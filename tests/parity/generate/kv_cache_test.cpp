@@ -155,7 +155,7 @@ TEST(KvCache, ChecksHowItIsUsed) {
   const models::PackedKeyValues none;
   models::KvCache cache(model->config(), 1, model->head_weight().options());
   const auto bug = [](const std::function<void()>& action) {
-    return ddro::testing::message_of(ErrorKind::kInternal, action);
+    return ddro::test::message_of(ErrorKind::kInternal, action);
   };
   EXPECT_THAT(bug([&] { cache.advance(); }), ::testing::HasSubstr("an empty cache"));
   EXPECT_THAT(bug([&] { cache.remove(0); }), ::testing::HasSubstr("no such sequence"));

@@ -11,9 +11,9 @@
 namespace ddro {
 namespace {
 
+using test::message_of;
+using test::TemporaryFolder;
 using ::testing::HasSubstr;
-using testing::message_of;
-using testing::TemporaryFolder;
 
 size_t count_entries(const std::filesystem::path& folder) {
   return static_cast<size_t>(
@@ -114,7 +114,7 @@ TEST(MakeFolder, MakesParents) {
   make_folder(folder.path() / "a" / "x" / ".." / "y" / "");
   EXPECT_TRUE(std::filesystem::is_directory(folder.path() / "a" / "b" / "c"));
   EXPECT_TRUE(std::filesystem::is_directory(folder.path() / "a" / "y"));
-  EXPECT_TRUE(testing::ended_well(testing::in_child([&] {
+  EXPECT_TRUE(test::ended_well(test::in_child([&] {
     std::filesystem::current_path(folder.path());
     make_folder("relative/deep");
     if (!std::filesystem::is_directory("relative/deep")) _exit(1);
@@ -138,12 +138,12 @@ TEST(RequireFreeSpace, ComparesWithTheDisk) {
 }
 
 TEST(Failpoint, KillsAtTheGivenVisit) {
-  EXPECT_TRUE(testing::ended_well(testing::in_child([] {
+  EXPECT_TRUE(test::ended_well(test::in_child([] {
     setenv("DDRO_FAILPOINT", "other.point", 1);
     failpoint("other");
     failpoint("some.point");
   })));
-  EXPECT_TRUE(testing::was_killed(testing::in_child([] {
+  EXPECT_TRUE(test::was_killed(test::in_child([] {
     setenv("DDRO_FAILPOINT", "some.point:2", 1);
     failpoint("some.point");
     failpoint("other.point");

@@ -25,7 +25,7 @@ TEST(Hash, DoesNotDependOnHowTheBytesArrive) {
       hasher.update(std::string_view(text).substr(at, piece));
     EXPECT_EQ(hasher.hex(), whole) << piece;
   }
-  const testing::TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   EXPECT_EQ(hash_file(folder.write("f", text)), whole);
   EXPECT_EQ(hash_file(folder.write("empty", "")), hash_text(""));
 }

@@ -6,8 +6,8 @@
 namespace ddro {
 namespace {
 
+using test::message_of;
 using ::testing::HasSubstr;
-using testing::message_of;
 using ::testing::StartsWith;
 
 std::string refusal(std::string_view text) {
@@ -84,7 +84,7 @@ TEST(ParseJson, KeepsLargeIntegersExact) {
 }
 
 TEST(ReadJsonFile, NamesTheFile) {
-  const testing::TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::string path = folder.write("x.json", "{]").string();
   EXPECT_THAT(message_of(ErrorKind::kModel, [&] { read_json_file(path, ErrorKind::kModel); }),
               HasSubstr(path));

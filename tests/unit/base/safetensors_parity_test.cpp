@@ -11,9 +11,9 @@
 namespace ddro {
 namespace {
 
-using testing::run_program;
-using testing::TemporaryFolder;
-using testing::test_environment;
+using test::run_program;
+using test::TemporaryFolder;
+using test::test_environment;
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string text;

@@ -10,10 +10,10 @@
 namespace ddro {
 namespace {
 
+using test::message_of;
+using test::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::message_of;
-using testing::TemporaryFolder;
 
 std::string with_length(std::uint64_t length, const std::string& rest) {
   std::string file(8, '\0');

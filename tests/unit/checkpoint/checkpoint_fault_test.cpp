@@ -20,11 +20,11 @@
 namespace ddro::checkpoint {
 namespace {
 
-using ddro::testing::ended_well;
-using ddro::testing::in_child;
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
-using ddro::testing::was_killed;
+using ddro::test::ended_well;
+using ddro::test::in_child;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
+using ddro::test::was_killed;
 using ::testing::HasSubstr;
 
 constexpr const char* kFiles[] = {"manifest.json", "model.safetensors", "optimizer.safetensors",

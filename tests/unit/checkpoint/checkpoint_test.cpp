@@ -30,8 +30,8 @@ std::filesystem::path write_sample(const std::filesystem::path& folder, std::int
 
 namespace {
 
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 

@@ -12,10 +12,10 @@
 namespace ddro::checkpoint {
 namespace {
 
-using ddro::testing::ended_well;
-using ddro::testing::in_child;
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
+using ddro::test::ended_well;
+using ddro::test::in_child;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
 using ::testing::HasSubstr;
 
 TEST(RunLock, RefusesASecondOwnerByName) {

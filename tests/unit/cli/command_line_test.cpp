@@ -9,14 +9,14 @@
 namespace ddro {
 namespace {
 
+using test::ddro_train;
+using test::ProgramResult;
+using test::run_program;
+using test::test_environment;
 using ::testing::AllOf;
-using testing::ddro_train;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
-using testing::ProgramResult;
-using testing::run_program;
 using ::testing::StartsWith;
-using testing::test_environment;
 
 void expect_one_line_error(const ProgramResult& result, int exit_code) {
   EXPECT_EQ(result.exit_code, exit_code) << result.err;

@@ -8,10 +8,10 @@
 namespace ddro {
 namespace {
 
-using testing::ddro_train;
+using test::ddro_train;
+using test::ProgramResult;
+using test::TemporaryFolder;
 using ::testing::HasSubstr;
-using testing::ProgramResult;
-using testing::TemporaryFolder;
 
 TEST(InspectCheckpoint, ShowsManifestAndTensors) {
   const TemporaryFolder folder;

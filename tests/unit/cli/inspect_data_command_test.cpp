@@ -7,17 +7,17 @@
 namespace ddro {
 namespace {
 
+using test::ddro_train;
+using test::ProgramResult;
+using test::TemporaryFolder;
 using ::testing::AllOf;
-using testing::ddro_train;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::ProgramResult;
-using testing::TemporaryFolder;
 
 class InspectData : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_.write("tokenizer.json", testing::kSmallTokenizer);
+    folder_.write("tokenizer.json", test::kSmallTokenizer);
     folder_.write("tokenizer_config.json", R"({"eos_token": "<|end|>", "chat_template":
         "{% for m in messages %}{{ m['content'] }}<|end|>{% endfor %}"})");
   }
@@ -116,7 +116,7 @@ TEST_F(InspectData, ColoursATerminal) {
   const std::string command = "\"$DDRO_TRAIN\" inspect data " + (folder_.path() / "rows.jsonl").string() +
                               " --model " + folder_.path().string();
   const auto on_terminal = [&](const std::string& setting) {
-    return testing::run_program(
+    return test::run_program(
                {"env", "-u", "NO_COLOR", "TERM=xterm", "script", "-qec", setting + command, "/dev/null"})
         .out;
   };

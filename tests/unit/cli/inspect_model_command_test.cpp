@@ -11,10 +11,10 @@
 namespace ddro {
 namespace {
 
-using testing::ddro_train;
+using test::ddro_train;
+using test::ProgramResult;
+using test::TemporaryFolder;
 using ::testing::HasSubstr;
-using testing::ProgramResult;
-using testing::TemporaryFolder;
 
 class InspectModel : public ::testing::Test {
  protected:
@@ -23,7 +23,7 @@ class InspectModel : public ::testing::Test {
                   R"({"model_type": "llama", "vocab_size": 8, "hidden_size": 4, "intermediate_size": 6,
         "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32,
         "tie_word_embeddings": true, "eos_token_id": 3})");
-    folder_.write("tokenizer.json", testing::kSmallTokenizer);
+    folder_.write("tokenizer.json", test::kSmallTokenizer);
     folder_.write("tokenizer_config.json",
                   R"({"eos_token": "<|end|>", "chat_template": "{{ strftime_now('%Y') }}"})");
     const std::string layer = "model.layers.0.";

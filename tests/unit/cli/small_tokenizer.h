@@ -1,7 +1,7 @@
 // A tokenizer.json for tests of the command line.
 #pragma once
 
-namespace ddro::testing {
+namespace ddro::test {
 
 // Byte-level: a, b, ab, the control token <|end|> (3), and the bytes of "é" (4, 5), line break (6) and escape
 // (7).
@@ -18,4 +18,4 @@ inline constexpr const char* kSmallTokenizer = R"({
             "vocab": {"a": 0, "b": 1, "ab": 2, "\u00c3": 4, "\u00a9": 5, "\u010a": 6, "\u011b": 7}, "merges": ["a b"]}
 })";
 
-}  // namespace ddro::testing
+}  // namespace ddro::test

@@ -9,15 +9,15 @@
 namespace ddro {
 namespace {
 
-using testing::ddro_train;
+using test::ddro_train;
+using test::ProgramResult;
+using test::TemporaryFolder;
 using ::testing::HasSubstr;
-using testing::ProgramResult;
-using testing::TemporaryFolder;
 
 class TokenizeCommand : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_.write("tokenizer.json", testing::kSmallTokenizer);
+    folder_.write("tokenizer.json", test::kSmallTokenizer);
     folder_.write("tokenizer_config.json", R"({"eos_token": "<|end|>", "chat_template":
         "{% for m in messages %}{{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}b{% endif %}"})");
     folder_.write("config.json", R"({"model_type": "llama", "eos_token_id": 3})");

@@ -8,8 +8,8 @@
 namespace ddro::config {
 namespace {
 
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 

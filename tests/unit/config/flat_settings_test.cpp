@@ -25,9 +25,8 @@ TEST(FlatSettings, OfAnEmptyFileAreNone) {
 }
 
 TEST(FlatSettings, NameTheFileThatIsNotYaml) {
-  EXPECT_THAT(
-      ddro::testing::message_of(ErrorKind::kInput, [] { read_flat_settings("a: [1\n", "config.yaml"); }),
-      ::testing::HasSubstr("[config.yaml:"));
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kInput, [] { read_flat_settings("a: [1\n", "config.yaml"); }),
+              ::testing::HasSubstr("[config.yaml:"));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace ddro::config {
 namespace {
 
-using ddro::testing::message_of;
+using ddro::test::message_of;
 using ::testing::HasSubstr;
 
 std::string refusal(const std::string& text) {

@@ -4,11 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "ddro/base/error.h"
-#include "unit/data/scratch_folder.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::data {
 namespace {
 
+using test::TemporaryFolder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -26,7 +27,7 @@ std::vector<std::string> lines_of(const std::string& path, std::string* hash = n
 }
 
 TEST(ExpandPatterns, KeepsTheOrderOfPatternsAndSortsEachGlob) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   for (const char* name : {"b.jsonl", "a.jsonl", "c.json", "[x].jsonl"}) folder.write(name, "{}\n");
   EXPECT_THAT(expand_patterns({folder / "c.json", folder / "?.jsonl"}),
               ElementsAre(folder / "c.json", folder / "a.jsonl", folder / "b.jsonl"));
@@ -34,7 +35,7 @@ TEST(ExpandPatterns, KeepsTheOrderOfPatternsAndSortsEachGlob) {
 }
 
 TEST(ExpandPatterns, RefusesWhatIsNotThereOrNotJsonLines) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("rows.parquet", "PAR1");
   const auto problem = [](const std::string& pattern) {
     try {
@@ -45,14 +46,14 @@ TEST(ExpandPatterns, RefusesWhatIsNotThereOrNotJsonLines) {
     }
   };
   EXPECT_EQ(problem(folder / "no*.jsonl"),
-            "[data] " + folder / "no*.jsonl" +
+            "[data] " + (folder / "no*.jsonl").string() +
                 ": no such file; relative paths are relative to the working directory");
   EXPECT_THAT(problem(folder / "*"),
               HasSubstr(".parquet files are not supported; expected JSON lines (.jsonl)"));
 }
 
 TEST(LineReader, SkipsMarksEndingsAndBlankLines) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("a", "\xEF\xBB\xBF{1}\r\n\r\n \t\n{2}\n\n{3}");
   EXPECT_THAT(lines_of(folder / "a"), ElementsAre("1 {1}\r", "4 {2}", "6 {3} unterminated"));
   folder.write("b", "");
@@ -62,7 +63,7 @@ TEST(LineReader, SkipsMarksEndingsAndBlankLines) {
 }
 
 TEST(LineReader, HashesEveryByteAcrossBuffers) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::string text;
   for (int i = 0; i < 300000; ++i) text += "{" + std::to_string(i) + "}\n";
   folder.write("a", text);
@@ -76,7 +77,7 @@ TEST(LineReader, HashesEveryByteAcrossBuffers) {
 }
 
 TEST(LineReader, LeavesOutALineAboveTheLimitAndGoesOn) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("a", std::string(kMaxLineBytes, 'x') + "\n" + std::string(kMaxLineBytes + 1, ' ') + "\n{}\n");
   Hasher hasher;
   LineReader reader(folder / "a", hasher);
@@ -93,7 +94,7 @@ TEST(LineReader, LeavesOutALineAboveTheLimitAndGoesOn) {
 }
 
 TEST(LineReader, RefusesWhatCannotBeRead) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   EXPECT_THROW(lines_of(folder / "missing"), Error);
   try {
     lines_of(folder / "");

@@ -6,12 +6,13 @@
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "support/temporary_folder.h"
 #include "unit/data/fake_text.h"
-#include "unit/data/scratch_folder.h"
 
 namespace ddro::data {
 namespace {
 
+using test::TemporaryFolder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -40,9 +41,11 @@ class LoadDataset : public testing::Test {
       return error.what();
     }
   }
-  std::string place(const std::string& name, int line) { return folder_ / name + ":" + std::to_string(line); }
+  std::string place(const std::string& name, int line) {
+    return (folder_ / name).string() + ":" + std::to_string(line);
+  }
 
-  ScratchFolder folder_;
+  TemporaryFolder folder_;
   FakeTokenizer tokenizer_ = turns_tokenizer();
   DataOptions options_;
 };
@@ -169,11 +172,11 @@ TEST_F(LoadDataset, KindsAreNotMixed) {
 
 TEST_F(LoadDataset, ASetNeedsAUsableRow) {
   folder_.write("empty", "\n\n");
-  EXPECT_EQ(problem_of({"empty"}), "[data] " + folder_ / "empty" + ": no rows");
+  EXPECT_EQ(problem_of({"empty"}), "[data] " + (folder_ / "empty").string() + ": no rows");
   folder_.write("bad", "{}\n[]\n");
   options_.on_bad_row = OnBadRow::kDrop;
   EXPECT_THAT(problem_of({"bad"}),
-              StartsWith("[data] " + folder_ / "bad" + ": no usable row among 2; the first, " +
+              StartsWith("[data] " + (folder_ / "bad").string() + ": no usable row among 2; the first, " +
                          place("bad", 1) + ": neither a paired nor an unpaired row"));
   EXPECT_THAT(problem_of({"missing"}), HasSubstr("no such file"));
 }
@@ -203,7 +206,7 @@ TEST_F(LoadDataset, ARefusedTemplateEndsTheRunThoughBadRowsAreDropped) {
 }
 
 TEST(WriteDroppedRows, WritesJsonLines) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   write_dropped_rows(folder / "dropped.jsonl", {{"train", {{3, "a:4", "too \"long\""}, {5, "\xFF:1", "x"}}},
                                                 {"dev", {{0, "b:1", "y"}}}});
   EXPECT_EQ(read_file(folder / "dropped.jsonl"),

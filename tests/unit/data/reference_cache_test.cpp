@@ -16,10 +16,11 @@
 namespace ddro::data {
 namespace {
 
-using ddro::testing::ended_well;
-using ddro::testing::in_child;
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
+using ddro::test::ended_well;
+using ddro::test::in_child;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
+using test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 

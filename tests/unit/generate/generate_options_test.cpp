@@ -13,7 +13,7 @@ std::string refusal(const std::function<void(GenerateOptions&)>& change) {
   GenerateOptions options;
   options.validate();
   change(options);
-  return ddro::testing::message_of(ErrorKind::kInput, [&] { options.validate(); });
+  return ddro::test::message_of(ErrorKind::kInput, [&] { options.validate(); });
 }
 
 TEST(GenerateOptions, RefusesWhatIsOutOfRangeByTheNameOfItsOption) {
@@ -38,7 +38,7 @@ TEST(GenerateOptions, NamesTheKeyOfASection) {
   GenerateOptions options;
   options.validate("eval");
   options.max_new_tokens = 0;
-  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kInput, [&] { options.validate("eval"); }),
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kInput, [&] { options.validate("eval"); }),
               HasSubstr("[eval.max_new_tokens] is out of range; got 0"));
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "ddro/base/error.h"
+#include "support/temporary_folder.h"
 #include "unit/models/tiny_model.h"
 
 namespace ddro::models {

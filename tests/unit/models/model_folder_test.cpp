@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddro/base/error.h"
+#include "support/temporary_folder.h"
 #include "unit/models/tiny_model.h"
 
 namespace ddro::models {

@@ -213,7 +213,7 @@ TEST(MomentCode, HoldsTheEndsOfFloat32) {
 TEST(MomentCode, RefusesWhatDoesNotFit) {
   const Tensor values_N = at::zeros({300});
   const auto refused = [&](MomentCode code, const MomentPart& part, const Tensor& values) {
-    return ddro::testing::message_of(ErrorKind::kInternal, [&] { encode_moment(code, values, 1, part); });
+    return ddro::test::message_of(ErrorKind::kInternal, [&] { encode_moment(code, values, 1, part); });
   };
   const MomentPart part = zeros(MomentCode::kSignedFloat8, 300);
   EXPECT_THAT(refused(MomentCode::kSignedFloat8, part, values_N.to(at::kDouble)),

@@ -10,8 +10,8 @@
 namespace ddro::report {
 namespace {
 
-using ddro::testing::message_of;
-using ddro::testing::TemporaryFolder;
+using ddro::test::message_of;
+using ddro::test::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "ddro/base/error.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::text {
 namespace {
 
+using test::TemporaryFolder;
 using testing::HasSubstr;
 
 Json messages_of(const std::string& content) {
@@ -317,20 +319,6 @@ TEST(ChatTemplate, OrdinaryTemplatesStayFarFromTheLimits) {
       messages);
   EXPECT_GT(out.size(), 1'000'000U);
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder()
-      : path_(std::filesystem::temp_directory_path() / ("ddro_template_" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name) << text; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 TEST(LoadChatTemplate, TakesTheFoldersTemplate) {
   const TemporaryFolder folder;

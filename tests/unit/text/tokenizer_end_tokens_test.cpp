@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/error.h"
+#include "support/temporary_folder.h"
 #include "text/end_tokens.h"
 #include "unit/text/tokenizer_files.h"
 

@@ -10,30 +10,13 @@
 #include <string>
 
 #include "ddro/text/tokenizer.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::text {
 
 using nlohmann::json;
 
-// A folder that goes with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ddro-text-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using test::TemporaryFolder;
 
 // Letters a..z, space, "." and the merges "a b", "ab c", each token with the next id; ids from 0 in this
 // order.

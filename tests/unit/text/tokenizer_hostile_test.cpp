@@ -4,6 +4,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/random.h"
+#include "support/temporary_folder.h"
 #include "unit/text/tokenizer_files.h"
 
 namespace ddro::text {

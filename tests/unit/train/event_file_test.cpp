@@ -10,6 +10,7 @@
 #include "ddro/train/metrics_log.h"
 #include "support/expect_error.h"
 #include "support/fixtures.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::train {
 namespace {
@@ -52,7 +53,7 @@ TEST(EventFile, ComesAfterTheFilesThatAreThereWhateverTheClockSays) {
 }
 
 TEST(EventFile, NamesThePlaceThatCannotBeWritten) {
-  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kSave, [] { EventFile("/proc/no_such_folder", -1); }),
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kSave, [] { EventFile("/proc/no_such_folder", -1); }),
               HasSubstr("/proc/no_such_folder/events.out.tfevents."));
 }
 

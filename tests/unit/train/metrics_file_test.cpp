@@ -9,6 +9,7 @@
 
 #include "ddro/base/files.h"
 #include "support/fixtures.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::train {
 namespace {

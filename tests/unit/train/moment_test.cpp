@@ -226,8 +226,8 @@ TEST(ShortMoments, RefuseForeignState) {
   TwoParameters model;
   AdamW optimizer(model, model.parameters(), options(MomentDType::kFloat8));
   const auto refused = [&](const NamedTensors& state) {
-    return ddro::testing::message_of(ErrorKind::kModel,
-                                     [&] { optimizer.load(optimizer.master_weights(), state, "there"); });
+    return ddro::test::message_of(ErrorKind::kModel,
+                                  [&] { optimizer.load(optimizer.master_weights(), state, "there"); });
   };
   NamedTensors state = optimizer.state();
   const auto exponents = std::find_if(state.begin(), state.end(), [](const auto& entry) {
@@ -260,8 +260,8 @@ TEST(ShortMoments, ThatAreNotFiniteAreNamed) {
 TEST(ShortMoments, AreOfFloat32Masters) {
   TwoParameters model(at::kDouble);
   EXPECT_THAT(
-      ddro::testing::message_of(ErrorKind::kInternal,
-                                [&] { AdamW(model, model.parameters(), options(MomentDType::kBFloat16)); }),
+      ddro::test::message_of(ErrorKind::kInternal,
+                             [&] { AdamW(model, model.parameters(), options(MomentDType::kBFloat16)); }),
       ::testing::HasSubstr("float32 masters"));
 }
 

@@ -9,12 +9,13 @@
 #include "support/expect_error.h"
 #include "support/fixtures.h"
 #include "support/scored_apart.h"
+#include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
 namespace {
 
-using ddro::testing::message_of;
+using ddro::test::message_of;
 using test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;

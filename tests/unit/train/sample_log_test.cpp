@@ -6,6 +6,7 @@
 
 #include "support/expect_error.h"
 #include "support/fixtures.h"
+#include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
@@ -148,7 +149,7 @@ TEST(SampleLog, RefusesAPolicyWithoutFiniteProbabilities) {
   build.dtype = at::kFloat;
   const auto model = models::make_causal_lm(config, weights, build);
   SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1);
-  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kModel, [&] { log.draw(*model, 1, never); }),
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kModel, [&] { log.draw(*model, 1, never); }),
               ::testing::HasSubstr("are not finite"));
   EXPECT_EQ(read_file(folder / "samples.jsonl"), "");
 }

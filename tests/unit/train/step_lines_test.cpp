@@ -4,6 +4,7 @@
 
 #include "support/expect_error.h"
 #include "support/fixtures.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::train {
 namespace {
@@ -47,7 +48,7 @@ TEST(StepLines, MakesAFileThatIsNotThereAndEmptiesOneOfAnotherRun) {
 
 TEST(StepLines, NamesThePathThatCannotBeOpened) {
   const test::TemporaryFolder folder;
-  EXPECT_THAT(ddro::testing::message_of(ErrorKind::kSave, [&] { StepLines(folder.path(), -1); }),
+  EXPECT_THAT(ddro::test::message_of(ErrorKind::kSave, [&] { StepLines(folder.path(), -1); }),
               ::testing::HasSubstr(folder.path().string() + "] cannot be opened for writing"));
 }
 

@@ -5,6 +5,7 @@
 #include "ddro/base/error.h"
 #include "support/fixtures.h"
 #include "support/scored_apart.h"
+#include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 
 namespace ddro::train {
