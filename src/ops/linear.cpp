@@ -4,6 +4,7 @@
 
 #include "ddro/base/error.h"
 #include "ops/add_product.h"
+#include "ops/swiglu_device.h"
 
 namespace ddro::ops {
 namespace {
@@ -50,7 +51,7 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
                         const std::optional<Tensor>& bias) {
     ctx->save_for_backward({gate, up, weight});
     ctx->saved_data["biased"] = bias.has_value();
-    return at::linear(at::silu(gate).mul_(up), weight, bias);
+    return at::linear(gate.is_cuda() ? cuda::swiglu(gate, up) : cpu::swiglu(gate, up), weight, bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -60,13 +61,13 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
     const Tensor& up = saved[1];
     const Tensor& weight = saved[2];
     const Tensor& d_y = grads[0];
-    const Tensor activation = at::silu(gate);
-    Tensor d_weight, d_bias;
-    if (ctx->needs_input_grad(2)) d_weight = weight_gradient(weight, d_y, activation * up);
-    if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(3)) d_bias = d_y.sum(0);
     const Tensor d_product = at::mm(d_y, weight);
-    const Tensor d_gate = at::silu_backward(d_product * up, gate);
-    return {d_gate, activation.mul_(d_product), d_weight, d_bias};
+    const SwiGluGradients gradients = gate.is_cuda() ? cuda::swiglu_backward(d_product, gate, up)
+                                                     : cpu::swiglu_backward(d_product, gate, up);
+    Tensor d_weight, d_bias;
+    if (ctx->needs_input_grad(2)) d_weight = weight_gradient(weight, d_y, gradients.product_TF);
+    if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(3)) d_bias = d_y.sum(0);
+    return {gradients.d_gate_TF, gradients.d_up_TF, d_weight, d_bias};
   }
 };
 

@@ -1,11 +1,11 @@
 // One block a row: an online log-sum-exp in one reading of the row, then, if asked, the residual in a second
 // one, which the L2 cache mostly serves.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "ops/cuda/logprob_head_kernel.h"
 
 #include <cfloat>
 
-#include "ops/cuda/logprob_head_kernel.h"
+#include "ops/cuda/element.h"
+#include "ops/cuda/launch.h"
 
 namespace ddro::ops::cuda {
 namespace {
@@ -14,26 +14,9 @@ constexpr int kThreads = 512;
 constexpr int kWarpSize = 32;
 constexpr int kWarps = kThreads / kWarpSize;
 
-__device__ float widen(__half x) { return __half2float(x); }
-__device__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ float widen(float x) { return x; }
-__device__ double widen(double x) { return x; }
-
-__device__ void narrow(float x, __half& out) { out = __float2half_rn(x); }
-__device__ void narrow(float x, __nv_bfloat16& out) { out = __float2bfloat16_rn(x); }
-__device__ void narrow(float x, float& out) { out = x; }
-__device__ void narrow(double x, double& out) { out = x; }
-
 // Finite, so that exp(lowest - lowest) is 1 and not a NaN.
 __device__ float lowest(float) { return -FLT_MAX; }
 __device__ double lowest(double) { return -DBL_MAX; }
-
-// Sixteen bytes of a row: one load or store.
-template <typename T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / sizeof(T);
-  T values[kSize];
-};
 
 // sum of exp(x - maximum) over what has been seen; NaN once a NaN has been seen.
 template <typename A>
@@ -136,34 +119,16 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) narrow(1 - exp(target_logit - row.maximum) / row.sum, *target);
 }
 
-template <typename T, typename A>
-cudaError_t launch(void* logits, const std::int64_t* targets, void* logp, std::int64_t num_tokens,
-                   std::int64_t vocabulary, bool leave_residual, cudaStream_t stream) {
-  if (num_tokens == 0) return cudaSuccess;
-  target_logprobs_kernel<T, A><<<static_cast<unsigned>(num_tokens), kThreads, 0, stream>>>(
-      static_cast<T*>(logits), targets, static_cast<A*>(logp), vocabulary, leave_residual);
-  return cudaGetLastError();
-}
-
 }  // namespace
 
-cudaError_t launch_target_logprobs(LogitsType type, void* logits, const std::int64_t* targets, void* logp,
+cudaError_t launch_target_logprobs(FloatType type, void* logits, const std::int64_t* targets, void* logp,
                                    std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
                                    cudaStream_t stream) {
-  const auto run = [&](auto launcher) {
-    return launcher(logits, targets, logp, num_tokens, vocabulary, leave_residual, stream);
-  };
-  switch (type) {
-    case LogitsType::kFloat16:
-      return run(launch<__half, float>);
-    case LogitsType::kBFloat16:
-      return run(launch<__nv_bfloat16, float>);
-    case LogitsType::kFloat32:
-      return run(launch<float, float>);
-    case LogitsType::kFloat64:
-      return run(launch<double, double>);
-  }
-  return cudaErrorInvalidValue;
+  return with_element(type, [&](auto element) {
+    using T = decltype(element);
+    return launch(target_logprobs_kernel<T, Wide<T>>, num_tokens, kThreads, stream, static_cast<T*>(logits),
+                  targets, static_cast<Wide<T>*>(logp), vocabulary, leave_residual);
+  });
 }
 
 }  // namespace ddro::ops::cuda

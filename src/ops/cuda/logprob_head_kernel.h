@@ -5,14 +5,14 @@
 
 #include <cstdint>
 
-namespace ddro::ops::cuda {
+#include "ops/cuda/float_type.h"
 
-enum class LogitsType { kFloat16, kBFloat16, kFloat32, kFloat64 };
+namespace ddro::ops::cuda {
 
 // For each of `num_tokens` rows of `logits` (num_tokens x vocabulary, contiguous), logp = logits[target] -
 // logsumexp(logits), in float64 for float64 logits, else in float32; with `leave_residual` the row is then
 // overwritten by onehot(target) - softmax(logits). Targets are below `vocabulary`. Deterministic.
-cudaError_t launch_target_logprobs(LogitsType type, void* logits, const std::int64_t* targets, void* logp,
+cudaError_t launch_target_logprobs(FloatType type, void* logits, const std::int64_t* targets, void* logp,
                                    std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
                                    cudaStream_t stream);
 

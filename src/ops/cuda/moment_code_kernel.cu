@@ -1,6 +1,7 @@
 // One thread a number, one thread block a block of numbers.
 #include "ops/cuda/moment_code_kernel.h"
 
+#include "ops/cuda/launch.h"
 #include "ops/moment_element.h"
 
 namespace ddro::ops::cuda {
@@ -56,36 +57,28 @@ __global__ void __launch_bounds__(kThreads)
   codes[place] = bfloat16_code(values[place], rounding_bits(seed, threadIdx.x));
 }
 
-unsigned num_blocks(std::int64_t num_values) {
-  return static_cast<unsigned>((num_values + kThreads - 1) / kThreads);
-}
+std::int64_t num_blocks(std::int64_t num_values) { return (num_values + kThreads - 1) / kThreads; }
 
 }  // namespace
 
 cudaError_t launch_decode_float8(bool is_signed, const std::uint8_t* codes, const std::uint8_t* exponents,
                                  std::int64_t num_values, float* values, cudaStream_t stream) {
-  if (num_values == 0) return cudaSuccess;
   const auto kernel = is_signed ? decode_float8_kernel<SignedFloat8> : decode_float8_kernel<UnsignedFloat8>;
-  kernel<<<num_blocks(num_values), kThreads, 0, stream>>>(codes, exponents, num_values, values);
-  return cudaGetLastError();
+  return launch(kernel, num_blocks(num_values), kThreads, stream, codes, exponents, num_values, values);
 }
 
 cudaError_t launch_encode_float8(bool is_signed, const float* values, std::int64_t num_values,
                                  std::uint64_t key, std::int64_t first_block, std::uint8_t* codes,
                                  std::uint8_t* exponents, cudaStream_t stream) {
-  if (num_values == 0) return cudaSuccess;
   const auto kernel = is_signed ? encode_float8_kernel<SignedFloat8> : encode_float8_kernel<UnsignedFloat8>;
-  kernel<<<num_blocks(num_values), kThreads, 0, stream>>>(values, num_values, key, first_block, codes,
-                                                          exponents);
-  return cudaGetLastError();
+  return launch(kernel, num_blocks(num_values), kThreads, stream, values, num_values, key, first_block, codes,
+                exponents);
 }
 
 cudaError_t launch_encode_bfloat16(const float* values, std::int64_t num_values, std::uint64_t key,
                                    std::int64_t first_block, std::uint16_t* codes, cudaStream_t stream) {
-  if (num_values == 0) return cudaSuccess;
-  encode_bfloat16_kernel<<<num_blocks(num_values), kThreads, 0, stream>>>(values, num_values, key,
-                                                                          first_block, codes);
-  return cudaGetLastError();
+  return launch(encode_bfloat16_kernel, num_blocks(num_values), kThreads, stream, values, num_values, key,
+                first_block, codes);
 }
 
 }  // namespace ddro::ops::cuda

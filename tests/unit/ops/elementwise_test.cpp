@@ -1,9 +1,14 @@
-// rms_norm and rotary against scalar code, and their gradients against central differences.
+// rms_norm and rotary against scalar code, and their gradients against central differences; on a device these
+// and swiglu_linear against the CPU.
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
 
+#include "ddro/ops/linear.h"
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
 #include "unit/ops/gradcheck.h"
@@ -81,6 +86,88 @@ TEST(RmsNormFrozen, GivesNoGradientToAFrozenWeight) {
   rms_norm(x, weight, 1e-5).sum().backward();
   EXPECT_TRUE(x.grad().defined());
   EXPECT_FALSE(weight.grad().defined());
+}
+
+// Value and gradients of op(inputs), the sum of the value's product with `d_y`.
+std::vector<Tensor> with_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& op,
+                                   const std::vector<Tensor>& inputs, const Tensor& d_y,
+                                   at::TensorOptions options) {
+  std::vector<Tensor> leaves, results;
+  for (const Tensor& input : inputs) leaves.push_back(input.to(options).clone().requires_grad_());
+  results.push_back(op(leaves));
+  results[0].backward(d_y.to(options));
+  for (const Tensor& leaf : leaves) results.push_back(leaf.grad());
+  for (Tensor& result : results) result = result.detach().to(at::kCPU, at::kDouble);
+  return results;
+}
+
+// On the device no result is further from the one in float64 than twice what the CPU's composed form is, or a
+// unit in the last place.
+void expect_cuda_rounds_like_cpu(const std::function<Tensor(const std::vector<Tensor>&)>& op,
+                                 const std::vector<Tensor>& inputs, const Tensor& d_y) {
+  const std::pair<at::ScalarType, double> dtypes[] = {
+      {at::kHalf, 0x1p-11}, {at::kBFloat16, 0x1p-8}, {at::kFloat, 0x1p-24}, {at::kDouble, 0x1p-50}};
+  for (const auto& [dtype, unit] : dtypes) {
+    // The same numbers in every dtype.
+    std::vector<Tensor> rounded;
+    for (const Tensor& input : inputs) rounded.push_back(input.to(dtype));
+    const Tensor rounded_d_y = d_y.to(dtype);
+    const auto exact = with_gradients(op, rounded, rounded_d_y, at::TensorOptions(at::kDouble));
+    const auto composed = with_gradients(op, rounded, rounded_d_y, at::TensorOptions(dtype));
+    const auto got = with_gradients(op, rounded, rounded_d_y, at::TensorOptions(at::kCUDA).dtype(dtype));
+    for (size_t i = 0; i < exact.size(); ++i) {
+      EXPECT_EQ(got[i].sizes(), exact[i].sizes());
+      const double norm = exact[i].norm().item<double>();
+      EXPECT_LE((got[i] - exact[i]).norm().item<double>(),
+                2 * (composed[i] - exact[i]).norm().item<double>() + unit * norm)
+          << dtype << ", result " << i;
+    }
+  }
+}
+
+TEST(ElementwiseCuda, RmsNormRoundsLikeTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  at::manual_seed(8);
+  const auto op = [](const std::vector<Tensor>& x) { return rms_norm(x[0], x[1], 1e-5); };
+  for (const std::int64_t width : {1, 31, 64, 576, 2048, 8192}) {
+    SCOPED_TRACE(width);
+    expect_cuda_rounds_like_cpu(op, {random({7, width}), random({width})}, random({7, width}));
+    expect_cuda_rounds_like_cpu(op, {random({3, 5, width}), random({width})}, random({3, 5, width}));
+  }
+  expect_cuda_rounds_like_cpu(op, {random({0, 64}), random({64})}, random({0, 64}));
+}
+
+TEST(ElementwiseCuda, RotaryRoundsLikeTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  at::manual_seed(9);
+  for (const std::int64_t width : {2, 20, 64, 128}) {
+    for (const std::int64_t tokens : {0, 5, 1000}) {
+      SCOPED_TRACE(std::to_string(tokens) + " tokens of width " + std::to_string(width));
+      const Tensor angle = random({tokens, 1, width / 2}).repeat({1, 1, 2});
+      const auto op = [&](const std::vector<Tensor>& x) {
+        return rotary(x[0], angle.cos().to(x[0].options()), angle.sin().to(x[0].options()));
+      };
+      expect_cuda_rounds_like_cpu(op, {random({tokens, 9, width})}, random({tokens, 9, width}));
+      // Every second head, forward and backward: not contiguous.
+      const auto strided = [&](const std::vector<Tensor>& x) {
+        return op({x[0].slice(1, 0, at::nullopt, 2)}).transpose(0, 1);
+      };
+      expect_cuda_rounds_like_cpu(strided, {random({tokens, 9, width})}, random({5, tokens, width}));
+    }
+  }
+}
+
+TEST(ElementwiseCuda, SwiGluLinearRoundsLikeTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  at::manual_seed(10);
+  const auto op = [](const std::vector<Tensor>& x) { return swiglu_linear(x[0], x[1], x[2], {}); };
+  for (const std::int64_t width : {1, 31, 64, 1536}) {
+    for (const std::int64_t tokens : {0, 1, 300}) {
+      SCOPED_TRACE(std::to_string(tokens) + " tokens of width " + std::to_string(width));
+      expect_cuda_rounds_like_cpu(op, {random({tokens, width}), random({tokens, width}), random({33, width})},
+                                  random({tokens, 33}));
+    }
+  }
 }
 
 }  // namespace

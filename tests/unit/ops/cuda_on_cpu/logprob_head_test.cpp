@@ -1,0 +1,126 @@
+// The head's kernel, run by threads of the CPU, against the code for the CPU.
+//
+// Legend: C completion tokens, V vocabulary.
+#include "support/cuda_on_cpu.h"
+// The file under test sees what the line above defines.
+#include "ops/cuda/logprob_head_kernel.cu"
+
+#include <ATen/OpMathType.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <limits>
+#include <string>
+#include <tuple>
+
+#include "ops/cuda/float_type_of.h"
+#include "ops/logprob_head_device.h"
+#include "unit/ops/cuda_on_cpu/guarded.h"
+
+namespace ddro::ops {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// What the kernel makes of a copy of logits_CV that begins `offset` elements behind a 16-byte boundary.
+struct KernelResult {
+  Tensor logp_C, logits_CV;
+};
+KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {
+  const test::Guarded logits(logits_CV, offset);
+  const test::Guarded logp({logits_CV.size(0)}, at::toOpMathType(logits_CV.scalar_type()));
+  EXPECT_EQ(cuda::launch_target_logprobs(
+                cuda::float_type_of(logits_CV), logits.data(), targets_C.const_data_ptr<std::int64_t>(),
+                logp.data(), logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual, nullptr),
+            cudaSuccess);
+  logits.expect_untouched_around();
+  logp.expect_untouched_around();
+  return {logp.inner(), logits.inner()};
+}
+
+void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {
+  SCOPED_TRACE("offset " + std::to_string(offset) + (after == Logits::kResidual ? ", residual" : ""));
+  // Sums in another order: a few units in the last place of what they are computed in, then one of the dtype.
+  const bool wide = logits_CV.scalar_type() == at::kDouble;
+  const double sum_tolerance = wide ? 1e-13 : 1e-5;
+  const double dtype_tolerance = logits_CV.scalar_type() == at::kBFloat16 ? 1.0 / 128
+                                 : logits_CV.scalar_type() == at::kHalf   ? 1.0 / 1024
+                                                                          : sum_tolerance;
+  const Tensor expected_CV = logits_CV.clone();
+  const Tensor expected_C = cpu::target_logprobs(expected_CV, targets_C, after);
+  const KernelResult got = run_kernel(logits_CV, targets_C, after, offset);
+  EXPECT_TRUE(at::allclose(got.logp_C, expected_C, sum_tolerance, sum_tolerance, /*equal_nan=*/true))
+      << got.logp_C << expected_C;
+  if (after == Logits::kResidual) {
+    EXPECT_TRUE(at::allclose(got.logits_CV.to(at::kDouble), expected_CV.to(at::kDouble), dtype_tolerance,
+                             /*atol=*/sum_tolerance, /*equal_nan=*/true));
+  } else {
+    EXPECT_TRUE(at::allclose(got.logits_CV, logits_CV, 0, 0, /*equal_nan=*/true)) << "logits were written";
+  }
+}
+
+class LogprobHeadKernel : public testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t>> {};
+
+// Rows at every place between two 16-byte boundaries: one after the other where V elements are no whole
+// number of 16 bytes, else from launch to launch.
+TEST_P(LogprobHeadKernel, EqualsTheCpuAtEveryAlignment) {
+  const auto [dtype, vocabulary] = GetParam();
+  at::manual_seed(2);
+  const auto places = static_cast<std::int64_t>(16 / at::elementSize(dtype));
+  const bool rows_shift = vocabulary % 2 == 1;
+  const std::int64_t rows = rows_shift ? places : 1;
+  const Tensor logits_CV = (4 * at::randn({rows, vocabulary}, at::kDouble)).to(dtype);
+  const Tensor targets_C = at::randint(vocabulary, {rows}, at::kLong);
+  targets_C[rows - 1] = vocabulary - 1;
+  for (std::int64_t offset = 0; offset < (rows_shift ? 1 : places); ++offset) {
+    expect_like_cpu(logits_CV, targets_C, Logits::kResidual, offset);
+  }
+  expect_like_cpu(logits_CV.narrow(0, 0, 1), targets_C.narrow(0, 0, 1), Logits::kDiscard, places - 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(DtypesAndVocabularies, LogprobHeadKernel,
+                         testing::Combine(testing::Values(at::kHalf, at::kBFloat16, at::kFloat, at::kDouble),
+                                          testing::Values(1, 31, 32, 33, 511, 512, 513, 4097)));
+
+class LogprobHeadKernelExtremes : public testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(LogprobHeadKernelExtremes, EqualTheCpu) {
+  const at::ScalarType dtype = GetParam();
+  const double largest = dtype == at::kHalf ? 6e4 : 1e30;
+  constexpr std::int64_t kVocabulary = 33;
+  const Tensor logits_CV = at::randn({8, kVocabulary}, at::kDouble);
+  logits_CV[0][32] = largest;              // the target has all of it
+  logits_CV[1][3] = largest;               // the target has nothing of it
+  logits_CV.select(0, 2).fill_(-largest);  // equal shares, far below 0
+  logits_CV[3][5] = -kInfinity;            // impossible
+  logits_CV[4][32] = -kInfinity;           // an impossible target
+  logits_CV[5][0] = kInfinity;             // no distribution
+  logits_CV[6][20] = kNan;
+  logits_CV.select(0, 7).fill_(-kInfinity);
+  const Tensor targets_C = at::full({8}, 32, at::kLong);
+  expect_like_cpu(logits_CV.to(dtype), targets_C, Logits::kResidual, 0);
+  const Tensor logp_C =
+      run_kernel(logits_CV.to(dtype), targets_C, Logits::kDiscard, 0).logp_C.to(at::kDouble);
+  EXPECT_EQ(logp_C[0].item<double>(), 0);
+  EXPECT_NEAR(logp_C[1].item<double>() / -largest, 1, 0.01);
+  EXPECT_NEAR(logp_C[2].item<double>(), -std::log(33.0), 1e-5);
+  EXPECT_EQ(logp_C[4].item<double>(), -kInfinity);
+  for (const std::int64_t bad : {5, 6, 7}) EXPECT_FALSE(std::isfinite(logp_C[bad].item<double>())) << bad;
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, LogprobHeadKernelExtremes,
+                         testing::Values(at::kHalf, at::kBFloat16, at::kFloat, at::kDouble));
+
+TEST(LogprobHeadKernelEdges, NoTokensIsNoLaunch) {
+  expect_like_cpu(at::zeros({0, 5}), at::zeros({0}, at::kLong), Logits::kResidual, 0);
+}
+
+TEST(LogprobHeadKernelEdges, MoreTokensThanAGridHoldsAreAnError) {
+  EXPECT_EQ(cuda::launch_target_logprobs(cuda::FloatType::kFloat32, nullptr, nullptr, nullptr,
+                                         std::int64_t{1} << 31, 1, false, nullptr),
+            cudaErrorInvalidConfiguration);
+}
+
+}  // namespace
+}  // namespace ddro::ops
