@@ -20,7 +20,6 @@ using ddro::test::ended_well;
 using ddro::test::in_child;
 using ddro::test::message_of;
 using ddro::test::TemporaryFolder;
-using test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
