@@ -148,6 +148,10 @@ void DurableFile::close() {
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view text) {
+  write_file_atomic(path, [text](DurableFile& file) { file.write(text); });
+}
+
+void write_file_atomic(const std::filesystem::path& path, const std::function<void(DurableFile&)>& write) {
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
@@ -157,10 +161,10 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view text)
   std::filesystem::remove(temporary, ignored);
   try {
     DurableFile file(temporary);
-    file.write(text);
+    write(file);
     file.close();
     rename_durable(temporary, path);
-  } catch (const Error&) {
+  } catch (...) {
     std::filesystem::remove(temporary, ignored);
     throw;
   }

@@ -1,5 +1,6 @@
 #include "ddro/base/json.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
@@ -31,7 +32,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   bool end_array() override { return leave(); }
 
   bool key(string_t& name) override {
-    if (!open_.back().keys.insert(name).second) {
+    if (is_known(name)) {
       problem_ = "the key \"" + printable(name) + "\" occurs twice in one object";
       return false;
     }
@@ -50,12 +51,27 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 
  private:
   static constexpr int kOutOfRange = 406;  // nlohmann's number for a number that overflows
+  static constexpr size_t kFewKeys = 16;   // up to here comparing beats a hash table
 
   struct Open {
     Json value;
-    std::string key;  // under which the value goes into its parent, if that is an object
-    std::unordered_set<std::string> keys;
+    std::string key;                       // under which the value goes into its parent, if that is an object
+    std::unordered_set<std::string> keys;  // of an object with many
   };
+
+  // Whether the innermost object has this key, which it then gets.
+  bool is_known(const std::string& name) {
+    Open& object = open_.back();
+    const Json::object_t& entries = object.value.get_ref<const Json::object_t&>();
+    if (entries.size() < kFewKeys) {
+      return std::any_of(entries.begin(), entries.end(),
+                         [&](const auto& entry) { return entry.first == name; });
+    }
+    if (object.keys.empty()) {
+      for (const auto& [key, value] : entries) object.keys.insert(key);
+    }
+    return !object.keys.insert(name).second;
+  }
 
   bool put(Json value) {
     if (open_.empty()) {

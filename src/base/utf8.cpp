@@ -1,7 +1,15 @@
 #include "ddro/base/utf8.h"
 
+#include <cstring>
+
 namespace ddro {
 namespace {
+
+bool are_ascii(const char* eight_bytes) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, eight_bytes, sizeof bits);
+  return (bits & 0x8080808080808080u) == 0;
+}
 
 bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
@@ -18,6 +26,7 @@ size_t find_invalid_utf8(std::string_view text) {
     unsigned char second_high = 0xBF;
     if (lead < 0x80) {
       i += 1;
+      while (i + 8 <= size && are_ascii(text.data() + i)) i += 8;
       continue;
     } else if (lead >= 0xC2 && lead <= 0xDF) {
       length = 2;

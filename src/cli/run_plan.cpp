@@ -9,6 +9,7 @@
 
 #include "cli/run_reference.h"
 #include "cli/summaries.h"
+#include "cli/version.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/data/packed_batch.h"
@@ -87,6 +88,16 @@ std::string describe_memory(const config::RunConfig& config, const LoadedRun& ru
   return text + "\n";
 }
 
+data::Dataset load_set(const std::string& name, const std::vector<std::string>& files,
+                       const config::RunConfig& config, LoadedRun& run) {
+  const std::string folder = config.data.token_cache_dir.value_or(
+      (std::filesystem::path(config.train.output_dir) / "token_cache").string());
+  data::LoadedSet set = data::load_dataset(files, config.data, run.text, run.now, {folder, version_text()});
+  log_report(name, set.dataset);
+  run.missing_tokens.push_back(std::move(set.missing));
+  return std::move(set.dataset);
+}
+
 std::vector<data::Prompt> load_sample_prompts(const config::RunConfig& config, const text::ModelText& text,
                                               std::time_t now) {
   if (!config.eval.prompts) return {};
@@ -143,8 +154,9 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
   }
   const auto model_path = models::resolve_model_path(config.model.model_name_or_path);
   run.text = text::load_model_text(model_path, config.data.chat_template);
-  run.train_set = load_reported("train", config.data.train_files, config.data, run.text, now);
-  run.eval_sets = load_eval_sets(config, run.text, now);
+  run.train_set = load_set("train", config.data.train_files, config, run);
+  for (const auto& [name, files] : config.data.eval_files)
+    run.eval_sets.emplace_back(name, load_set(name, {files}, config, run));
   run.prompts = load_sample_prompts(config, run.text, now);
   if (losses::needs_pairs(config.objective.loss_type) && run.train_set.kind != data::RowKind::kPaired) {
     throw input_error("[objective.loss_type] " + losses::loss_name(config.objective.loss_type) +
@@ -187,6 +199,13 @@ LoadedRun load_run(const config::RunConfig& config, std::time_t now) {
                 " steps of an epoch hold one class only; a larger train.train_batch_size avoids that");
   }
   return run;
+}
+
+void write_missing_tokens(const LoadedRun& run) {
+  for (size_t i = 0; i < run.missing_tokens.size(); ++i) {
+    if (run.missing_tokens[i])
+      data::write_token_cache(*run.missing_tokens[i], i == 0 ? run.train_set : run.eval_sets[i - 1].second);
+  }
 }
 
 std::string describe_plan(const config::RunConfig& config, const LoadedRun& run) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/run_setup.h"
+#include "ddro/data/token_cache.h"
 
 namespace ddro::cli {
 
@@ -20,6 +21,8 @@ struct LoadedRun {
   text::ModelText text;
   data::Dataset train_set;
   std::vector<NamedDataset> eval_sets;
+  std::vector<std::optional<data::TokenCacheEntry>>
+      missing_tokens;                 // of train_set, then of each of eval_sets
   std::vector<data::Prompt> prompts;  // sampled at evaluations
   std::unique_ptr<losses::Objective> objective;
   std::int64_t steps_per_epoch = 0;
@@ -42,6 +45,9 @@ std::time_t fixed_template_date(const std::filesystem::path& output_dir);
 
 // Loads and checks everything that needs no training; the output folder is not touched.
 LoadedRun load_run(const config::RunConfig& config, std::time_t now);
+
+// Writes the sets that the run's cache of tokens lacks.
+void write_missing_tokens(const LoadedRun& run);
 
 // Several lines: data, lengths, classes, steps, schedule, memory and disk.
 std::string describe_plan(const config::RunConfig& config, const LoadedRun& run);

@@ -20,14 +20,6 @@ bool cpu_has_native_bfloat16() {
 #endif
 }
 
-void report(const std::string& name, const data::Dataset& dataset) {
-  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
-           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
-           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
-           " tokens");
-  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
-}
-
 void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
                const models::ModelConfig& config) {
   const auto largest = *std::max_element(ids.begin(), ids.end());
@@ -76,20 +68,12 @@ double data_alpha(const data::Dataset& dataset) {
   return chosen / (chosen + dataset.class_weight(data::RowClass::kRejected));
 }
 
-data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
-                            const data::DataOptions& options, const text::ModelText& text, std::time_t now) {
-  data::Dataset dataset = data::load_dataset(files, options, text, now);
-  report(name, dataset);
-  return dataset;
-}
-
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
-                                         std::time_t now) {
-  std::vector<NamedDataset> sets;
-  for (const auto& [name, files] : config.data.eval_files) {
-    sets.emplace_back(name, load_reported(name, {files}, config.data, text, now));
-  }
-  return sets;
+void log_report(const std::string& name, const data::Dataset& dataset) {
+  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
+           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
+           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
+           " tokens");
+  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config) {

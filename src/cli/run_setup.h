@@ -32,12 +32,8 @@ at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 // Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
 double data_alpha(const data::Dataset& dataset);
 
-// Loads a set and logs what its report says; `name` is train or the name of an evaluation set.
-data::Dataset load_reported(const std::string& name, const std::vector<std::string>& files,
-                            const data::DataOptions& options, const text::ModelText& text, std::time_t now);
-
-std::vector<NamedDataset> load_eval_sets(const config::RunConfig& config, const text::ModelText& text,
-                                         std::time_t now);
+// Logs what the report of a set says; `name` is train or the name of an evaluation set.
+void log_report(const std::string& name, const data::Dataset& dataset);
 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
 void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);

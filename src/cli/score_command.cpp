@@ -83,7 +83,8 @@ void run_score(const ScoreArguments& arguments) {
   options.max_length = arguments.max_length;
   options.parse_control_tokens = arguments.parse_control_tokens;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  const data::Dataset dataset = load_reported("data", options.train_files, options, text, now);
+  const data::Dataset dataset = data::load_dataset(options.train_files, options, text, now);
+  log_report("data", dataset);
   const data::SetPlan plan(dataset, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
   const models::ModelFolder model = models::open_model_folder(path);

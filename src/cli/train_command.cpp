@@ -180,6 +180,7 @@ void run_train(const TrainArguments& arguments) {
   }
   RunFolder folder(config, std::move(record));
   folder.write_start(config, run, identity);
+  write_missing_tokens(run);
 
   log_info(describe_start(config, run));
   const RunReference reference = prepare_reference(config, run, stop);

@@ -116,6 +116,8 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("parse_control_tokens", o.parse_control_tokens,
           "true: control-token text inside a row becomes control tokens, as Hugging Face does");
     field("chat_template", o.chat_template, "file with a Jinja template; null: the model folder's own");
+    field("token_cache_dir", o.token_cache_dir,
+          "folder that keeps the tokens of large sets; null: <train.output_dir>/token_cache");
   });
   visitor.section("objective", config.objective, [](auto& o, auto& field) {
     field("loss_type", o.loss_type,

@@ -18,8 +18,6 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr std::array<const char*, 9> kOtherFormats = {".parquet", ".zst",   ".gz",  ".bz2", ".xz",
                                                       ".zip",     ".arrow", ".csv", ".tsv"};
 
-std::string shown_path(const std::string& path) { return printable(path, 400); }
-
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::error_code ignored;
   if (std::filesystem::exists(pattern, ignored)) return {pattern};
@@ -53,6 +51,8 @@ void check_file(const std::string& path) {
 }
 
 }  // namespace
+
+std::string shown_path(const std::string& path) { return printable(path, 400); }
 
 std::vector<std::string> expand_patterns(const std::vector<std::string>& patterns) {
   std::vector<std::string> paths;

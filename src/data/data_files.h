@@ -16,6 +16,9 @@ namespace ddro::data {
 // that is not JSON lines.
 std::vector<std::string> expand_patterns(const std::vector<std::string>& patterns);
 
+// A path as it stands in "file:line" and in messages.
+std::string shown_path(const std::string& path);
+
 struct Line {
   std::string text;           // without its line ending
   std::string where;          // "file:line", lines counted from 1

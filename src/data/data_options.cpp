@@ -38,6 +38,8 @@ void DataOptions::validate() const {
     throw input_error(
         "[data.chat_template] an empty path; expected a file, or null for the model folder's own");
   }
+  if (token_cache_dir && token_cache_dir->empty())
+    throw option_error("data.token_cache_dir", "an empty text", "a folder, or null");
 }
 
 }  // namespace ddro::data

@@ -84,6 +84,7 @@ class RowEncoder {
   const TextSource& text_;
   const DataOptions& options_;
   std::optional<std::string> prompt_text_;  // rendered once for both completions
+  Json messages_;                           // the prompt's, then a completion's
 };
 
 void RowEncoder::require_template() const {
@@ -104,12 +105,14 @@ Passage RowEncoder::passage(const Completion& completion) {
 }
 
 Passage RowEncoder::rendered_passage(const Json& completion, bool finished) {
-  Json messages = std::get<Json>(row_.prompt);
+  const Json& prompt = std::get<Json>(row_.prompt);
   text::RenderedText whole;
   try {
-    if (!prompt_text_) prompt_text_ = text_.render(messages, true).text;
-    messages.insert(messages.end(), completion.begin(), completion.end());
-    whole = text_.render(messages, false);
+    if (!prompt_text_) prompt_text_ = text_.render(prompt, true).text;
+    if (messages_.is_null()) messages_ = prompt;
+    messages_.get_ref<Json::array_t&>().resize(prompt.size());
+    messages_.insert(messages_.end(), completion.begin(), completion.end());
+    whole = text_.render(messages_, false);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     throw RenderFailure{template_name() + " refuses these messages: " + error.what()};

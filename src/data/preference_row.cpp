@@ -17,6 +17,13 @@ constexpr double kMaxWeight = 1e9;
 
 std::string quoted(const std::string& name) { return "\"" + printable(name) + "\""; }
 
+// What an error message calls a message.
+struct MessageName {
+  const char* field;
+  size_t number;
+  std::string operator()() const { return quoted(field) + " message " + std::to_string(number); }
+};
+
 // A value as an error message shows it.
 std::string shown(const Json& value) {
   if (value.is_object()) return "an object";
@@ -53,7 +60,7 @@ class RowParser {
       refuse("a row is a JSON object; got " + shown(fields_) + ", expected one object a line");
   }
 
-  Content parse_prompt() const {
+  Content parse_prompt() {
     if (!fields_.contains("prompt")) refuse("\"prompt\" is missing; expected a string or a list of messages");
     return content("prompt");
   }
@@ -150,52 +157,53 @@ class RowParser {
     return number;
   }
 
-  Completion completion(const char* name, const char* finished_name) const {
+  Completion completion(const char* name, const char* finished_name) {
     return {content(name), fields_.contains(finished_name) ? boolean(finished_name) : true};
   }
 
-  Content content(const char* name) const {
+  // Takes the field's value; that it was there stays known.
+  Content content(const char* name) {
     require(name);
-    const Json& value = fields_[name];
-    if (value.is_string()) return value.get<std::string>();
+    Json& value = fields_[name];
+    if (value.is_string()) return std::move(value.get_ref<std::string&>());
     if (!value.is_array() || value.empty()) {
       refuse(quoted(name) + " is no text; got " + shown(value) + ", expected a string or a list of messages");
     }
-    for (size_t i = 0; i < value.size(); ++i)
-      check_message(value[i], quoted(name) + " message " + std::to_string(i + 1));
-    return value;
+    for (size_t i = 0; i < value.size(); ++i) check_message(value[i], {name, i + 1});
+    return std::move(value);
   }
 
-  void check_message(const Json& message, const std::string& name) const {
-    if (!message.is_object()) refuse(name + " is no message; got " + shown(message) + ", expected an object");
+  void check_message(const Json& message, const MessageName& name) const {
+    if (!message.is_object())
+      refuse(name() + " is no message; got " + shown(message) + ", expected an object");
     const auto role = message.find("role");
-    if (role == message.end()) refuse(name + " has no \"role\"");
+    if (role == message.end()) refuse(name() + " has no \"role\"");
     if (!role->is_string() || role->get_ref<const std::string&>().empty()) {
-      refuse(name + ": \"role\" is no name; got " + shown(*role) +
+      refuse(name() + ": \"role\" is no name; got " + shown(*role) +
              ", expected a string such as user or assistant");
     }
     const auto content = message.find("content");
     if (content == message.end() || content->is_null()) {
       if (has_tool_calls(message)) return;
-      refuse(name + (content == message.end() ? " has no \"content\"" : ": \"content\" is null") +
+      refuse(name() + (content == message.end() ? " has no \"content\"" : ": \"content\" is null") +
              "; only a message with tool calls may go without");
     }
     if (content->is_string()) return;
     if (!content->is_array()) {
-      refuse(name + ": \"content\" is no text; got " + shown(*content) +
+      refuse(name() + ": \"content\" is no text; got " + shown(*content) +
              ", expected a string or a list of parts");
     }
     for (const Json& part : *content) check_part(part, name);
   }
 
-  void check_part(const Json& part, const std::string& name) const {
+  void check_part(const Json& part, const MessageName& name) const {
     const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
     if (!typed) {
-      refuse(name + ": \"content\" has a part that is none; got " + shown(part) +
+      refuse(name() + ": \"content\" has a part that is none; got " + shown(part) +
              ", expected an object with a string \"type\"");
     }
     if (part["type"] == "text" && !(part.contains("text") && part["text"].is_string())) {
-      refuse(name + ": \"content\" has a text part without a string \"text\"");
+      refuse(name() + ": \"content\" has a text part without a string \"text\"");
     }
   }
 

@@ -9,17 +9,39 @@ namespace ddro::text {
 
 bool AddedToken::is_control() const { return special || !is_blank(content); }
 
+namespace {
+
+// Where the edge of `byte` is, or would be inserted.
+template <typename Edges>
+auto find_edge(Edges& edges, char byte) {
+  return std::partition_point(edges.begin(), edges.end(), [byte](const auto& edge) {
+    return edge.first < static_cast<unsigned char>(byte);
+  });
+}
+
+template <typename Edges, typename Edge>
+bool leads(const Edges& edges, Edge edge, char byte) {
+  return edge != edges.end() && edge->first == static_cast<unsigned char>(byte);
+}
+
+}  // namespace
+
 void TokenTrie::add(std::string_view text, size_t value) {
   if (text.empty()) return;
   first_[static_cast<unsigned char>(text[0])] = true;
   std::uint32_t node = 0;
   for (const char byte : text) {
-    const auto [edge, added] =
-        edges_.try_emplace(std::uint64_t{node} * 256 + static_cast<unsigned char>(byte), num_nodes_);
-    if (added) ++num_nodes_;
-    node = edge->second;
+    auto& edges = nodes_[node].edges;
+    const auto edge = find_edge(edges, byte);
+    if (leads(edges, edge, byte)) {
+      node = edge->second;
+    } else {
+      node = static_cast<std::uint32_t>(nodes_.size());
+      edges.insert(edge, {static_cast<unsigned char>(byte), node});
+      nodes_.emplace_back();
+    }
   }
-  values_.try_emplace(node, value);
+  if (nodes_[node].value == std::string_view::npos) nodes_[node].value = value;
 }
 
 TokenTrie::Found TokenTrie::longest(std::string_view text, size_t begin,
@@ -27,11 +49,12 @@ TokenTrie::Found TokenTrie::longest(std::string_view text, size_t begin,
   Found best;
   std::uint32_t node = 0;
   for (size_t at = begin; at < text.size(); ++at) {
-    const auto edge = edges_.find(std::uint64_t{node} * 256 + static_cast<unsigned char>(text[at]));
-    if (edge == edges_.end()) break;
+    const auto& edges = nodes_[node].edges;
+    const auto edge = find_edge(edges, text[at]);
+    if (!leads(edges, edge, text[at])) break;
     node = edge->second;
-    const auto value = values_.find(node);
-    if (value != values_.end() && allowed(value->second, at + 1)) best = {value->second, at + 1};
+    const size_t value = nodes_[node].value;
+    if (value != std::string_view::npos && allowed(value, at + 1)) best = {value, at + 1};
   }
   return best;
 }
@@ -45,11 +68,8 @@ std::vector<TextPart> AddedTokenFinder::find(std::string_view text,
                                              const std::function<bool(Span)>& forbidden) const {
   std::vector<TextPart> parts;
   size_t covered = 0;  // end of the last token, with the white space it took
-  for (size_t at = 0; at < text.size() && !trie_.empty();) {
-    if (!trie_.may_begin(text[at])) {
-      ++at;
-      continue;
-    }
+  size_t at = 0;
+  while ((at = trie_.next_beginning(text, at)) < text.size()) {
     const auto allowed = [&](size_t index, size_t end) {
       return !tokens_[index]->is_control() || !forbidden({at, end});
     };

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ddro/text/tokenizer.h"
@@ -38,14 +38,20 @@ class TokenTrie {
   };
   Found longest(std::string_view text, size_t begin,
                 const std::function<bool(size_t, size_t)>& allowed) const;
-  bool may_begin(char byte) const { return first_[static_cast<unsigned char>(byte)]; }
-  bool empty() const { return values_.empty(); }
+  // The first byte from `at` on with which a string begins, or the end.
+  size_t next_beginning(std::string_view text, size_t at) const {
+    while (at < text.size() && !first_[static_cast<unsigned char>(text[at])]) ++at;
+    return at;
+  }
 
  private:
+  struct Node {
+    std::vector<std::pair<unsigned char, std::uint32_t>> edges;  // byte -> node, ascending
+    size_t value = std::string_view::npos;
+  };
+
   std::array<bool, 256> first_{};
-  std::unordered_map<std::uint64_t, std::uint32_t> edges_;  // node * 256 + byte -> node; the root is 0
-  std::unordered_map<std::uint32_t, size_t> values_;
-  std::uint32_t num_nodes_ = 1;
+  std::vector<Node> nodes_{1};  // the root first
 };
 
 // A part of a text: an added token, or what lies between two. Parts may overlap where one token strips the

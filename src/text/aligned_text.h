@@ -18,6 +18,9 @@ class AlignedText {
   // `source` begins at byte `base` of the input.
   AlignedText(std::string_view source, size_t base) : source_(source), base_(base) {}
 
+  // Where the input is only viewed, its byte that text() begins with.
+  size_t base() const { return base_; }
+  bool changed() const { return changed_; }
   std::string_view text() const { return changed_ ? std::string_view(text_) : source_; }
   // Bytes of the input behind `range` of text(); `range` must not be empty.
   Span origin(Span range) const;

@@ -36,8 +36,8 @@ class BpeWorkspace {
  private:
   friend class BpeModel;
   // The tokens of one word of up to 23 bytes; each word has one place, which the last one to come takes.
-  struct CachedWord {
-    std::uint64_t key[3];  // the word's bytes, then zeros; the last byte is its length
+  struct alignas(64) CachedWord {  // one cache line
+    std::uint64_t key[3];          // the word's bytes, then zeros; the last byte is its length
     std::uint8_t size;
     std::uint8_t ends[7];
     TokenId ids[8];

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
+#include <optional>
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
@@ -54,6 +54,7 @@ class Converter {
 
   Value messages(const Json& json) const {
     std::vector<Value> items;
+    items.reserve(json.size());
     for (const Json& message : json)
       items.push_back(message.is_object() ? this->message(message) : convert(message));
     return machine_.list(std::move(items));
@@ -81,13 +82,14 @@ class Converter {
 
   Value dict(const Json& json, int depth) const {
     jinja::Dict dict;
-    for (const auto& [key, value] : json.items()) dict.set(machine_, text(key), convert(value, depth + 1));
+    for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
+      dict.set(machine_, text(key), convert(value, depth + 1));
     return machine_.dict(std::move(dict));
   }
 
   Value message(const Json& json) const {
     jinja::Dict dict;
-    for (const auto& [key, value] : json.items()) {
+    for (const auto& [key, value] : json.get_ref<const Json::object_t&>()) {
       const bool ordinary = key == "role" && value.is_string() &&
                             std::find(kOrdinaryRoles.begin(), kOrdinaryRoles.end(),
                                       value.get_ref<const std::string&>()) != kOrdinaryRoles.end();
@@ -123,21 +125,26 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
   jinja::Interpreter interpreter(program_->program, options.now);
   if (!messages.is_array()) interpreter.fail("the messages are no list");
-  // transformers passes these two as None when they are not given.
-  std::unordered_map<std::string, Value> variables = {{"tools", {}}, {"documents", {}}};
-  const Converter from_template(interpreter, false);
-  if (options.variables.is_object()) {
-    for (const auto& [name, value] : options.variables.items()) {
-      if (!value.is_null()) variables[name] = from_template.convert(value);
+  const Value converted =
+      Converter(interpreter, true).messages(messages);  // bad ones are refused, used or not
+  const auto variable = [&](const std::string& name) -> std::optional<Value> {
+    if (name == "messages") return converted;
+    if (name == "add_generation_prompt") return Value{options.add_generation_prompt};
+    const auto given = options.variables.find(name);
+    if (given != options.variables.end() && !given->is_null()) {
+      return Converter(interpreter, false).convert(*given);
     }
-  }
-  variables["add_generation_prompt"] = {options.add_generation_prompt};
-  variables["messages"] = Converter(interpreter, true).messages(messages);
-  jinja::MarkedText out = interpreter.run(variables);
+    // transformers passes these two as None when they are not given.
+    if (name == "tools" || name == "documents") return Value();
+    return std::nullopt;
+  };
+  jinja::MarkedText out = interpreter.run(variable);
   return {std::move(out.text), std::move(out.marks)};
 }
 
 const std::string& ChatTemplate::source() const { return program_->source; }
+
+const std::string& ChatTemplate::name() const { return program_->program.name; }
 
 bool ChatTemplate::uses_date() const { return program_->program.uses_date; }
 

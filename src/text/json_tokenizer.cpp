@@ -7,6 +7,12 @@
 
 namespace ddro::text {
 
+namespace {
+
+constexpr size_t kMostKeptSpans = size_t{1} << 15;
+
+}  // namespace
+
 bool overlaps(std::span<const Span> spans, Span span) {
   const auto first = std::upper_bound(spans.begin(), spans.end(), span.begin,
                                       [](size_t begin, const Span& s) { return begin < s.end; });
@@ -29,9 +35,8 @@ void check_input(std::string_view text, std::span<const Span> literal) {
 struct JsonTokenizer::Call {
   const JsonTokenizer& tokenizer;
   std::span<const Span> literal;
-  std::unique_ptr<BpeWorkspace> workspace;
+  std::unique_ptr<Workspace> workspace;
   Encoding result;
-  std::vector<WordToken> word_tokens;
 
   Call(const JsonTokenizer& owner, std::span<const Span> literal_spans)
       : tokenizer(owner), literal(literal_spans) {
@@ -40,7 +45,7 @@ struct JsonTokenizer::Call {
       workspace = std::move(tokenizer.workspaces_.back());
       tokenizer.workspaces_.pop_back();
     } else {
-      workspace = std::make_unique<BpeWorkspace>();
+      workspace = std::make_unique<Workspace>();
     }
   }
   ~Call() {
@@ -61,6 +66,10 @@ void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> l
     AlignedText part(text.substr(raw.span.begin, raw.span.end - raw.span.begin), raw.span.begin);
     normalizer_.apply(part);
     if (part.text().empty()) continue;
+    if (normalized_finder_.empty()) {
+      on_text(part);
+      continue;
+    }
     const auto origin_held_back = [&](Span span) { return overlaps(literal, part.origin(span)); };
     for (const TextPart& inner : normalized_finder_.find(part.text(), origin_held_back)) {
       if (inner.token) {
@@ -83,25 +92,58 @@ Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> lite
         call.result.ids.push_back(token.id);
         call.result.offsets.push_back(origin);
       },
-      [&](const AlignedText& part) { encode_part(part, call); });
+      [&](const AlignedText& part) { encode_known_part(part, call); });
   return std::move(call.result);
 }
 
+// Tokens depend on a part's text alone, except at the beginning of the input (Metaspace) and where control
+// tokens are held back within words.
+void JsonTokenizer::encode_known_part(const AlignedText& part, Call& call) const {
+  const std::string_view text = part.text();
+  if (part.changed() || part.base() == 0 || text.size() > PartCache::kMaxBytes ||
+      model_->control_reachable()) {
+    encode_part(part, call);
+    return;
+  }
+  Encoding& result = call.result;
+  PartCache::Part& known = call.workspace->parts.place_of(text);
+  if (known.text == text) {
+    result.ids.insert(result.ids.end(), known.tokens.ids.begin(), known.tokens.ids.end());
+    for (const Span& span : known.tokens.offsets)
+      result.offsets.push_back({span.begin + part.base(), span.end + part.base()});
+    return;
+  }
+  const size_t first = result.ids.size();
+  encode_part(part, call);
+  known.text = text;
+  known.tokens.ids.assign(result.ids.begin() + static_cast<std::ptrdiff_t>(first), result.ids.end());
+  known.tokens.offsets.clear();
+  for (size_t i = first; i < result.offsets.size(); ++i) {
+    const Span& span = result.offsets[i];
+    known.tokens.offsets.push_back({span.begin - part.base(), span.end - part.base()});
+  }
+}
+
 void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
-  Pieces pieces{part, {{0, part.text().size()}}};
+  Pieces& pieces = call.workspace->pieces;
+  pieces.text = part;
+  pieces.spans.assign(1, {0, part.text().size()});
   pre_tokenizer_.apply(pieces);
   const std::string_view text = pieces.text.text();
+  std::vector<WordToken>& word_tokens = call.workspace->word_tokens;
   const bool may_hold_back = model_->control_reachable() && !call.literal.empty();
   for (const Span& piece : pieces.spans) {
     const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
-    call.word_tokens.clear();
-    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace,
-                   call.word_tokens);
-    for (const WordToken& token : call.word_tokens) {
+    word_tokens.clear();
+    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, call.workspace->words,
+                   word_tokens);
+    for (const WordToken& token : word_tokens) {
       call.result.ids.push_back(token.id);
       call.result.offsets.push_back(pieces.text.origin({piece.begin + token.begin, piece.begin + token.end}));
     }
   }
+  pieces.text = {};
+  if (pieces.spans.capacity() > kMostKeptSpans) pieces = {};
 }
 
 std::string JsonTokenizer::decode(std::span<const TokenId> ids, bool skip_control) const {

@@ -11,6 +11,7 @@
 #include "text/bpe_model.h"
 #include "text/decoder.h"
 #include "text/normalizer.h"
+#include "text/part_cache.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
 
@@ -50,6 +51,7 @@ class JsonTokenizer : public Tokenizer {
   void for_each_part(std::string_view text, std::span<const Span> literal, const OnToken& on_token,
                      const OnText& on_text) const;
   void encode_part(const AlignedText& part, Call& call) const;
+  void encode_known_part(const AlignedText& part, Call& call) const;
 
   std::vector<AddedToken> added_;
   AddedTokenFinder raw_finder_;         // tokens looked for in the text as it is
@@ -61,8 +63,14 @@ class JsonTokenizer : public Tokenizer {
   Decoder decoder_;
   std::vector<Token> tokens_;  // by id
 
+  struct Workspace {
+    PartCache parts;
+    Pieces pieces;
+    BpeWorkspace words;
+    std::vector<WordToken> word_tokens;
+  };
   mutable std::mutex workspaces_lock_;
-  mutable std::vector<std::unique_ptr<BpeWorkspace>>
+  mutable std::vector<std::unique_ptr<Workspace>>
       workspaces_;  // idle ones: as many as calls ran side by side
 };
 

@@ -1,5 +1,7 @@
 #include "text/pre_tokenizer.h"
 
+#include <utility>
+
 #include "ddro/base/utf8.h"
 #include "text/byte_alphabet.h"
 #include "text/character_class.h"
@@ -12,16 +14,16 @@ namespace {
 // Replaces each piece by the non-empty pieces that `cut` appends for its text.
 template <typename Cut>
 void split_pieces(Pieces& pieces, const Cut& cut) {
-  std::vector<Span> result;
-  std::vector<Span> parts;
+  pieces.next_spans.clear();
   for (const Span piece : pieces.spans) {
-    parts.clear();
-    cut(pieces.text.text().substr(piece.begin, piece.end - piece.begin), parts);
-    for (const Span part : parts) {
-      if (part.begin < part.end) result.push_back({piece.begin + part.begin, piece.begin + part.end});
+    pieces.parts.clear();
+    cut(pieces.text.text().substr(piece.begin, piece.end - piece.begin), pieces.parts);
+    for (const Span part : pieces.parts) {
+      if (part.begin < part.end)
+        pieces.next_spans.push_back({piece.begin + part.begin, piece.begin + part.end});
     }
   }
-  pieces.spans = std::move(result);
+  std::swap(pieces.spans, pieces.next_spans);
 }
 
 // Matches of single characters with one of `flags`.

@@ -12,6 +12,10 @@ namespace ddro::text {
 struct Pieces {
   AlignedText text;
   std::vector<Span> spans;  // of text, in order; bytes outside of them are dropped
+
+  // What steps write into, kept so that one text after the other needs no new memory.
+  std::vector<Span> next_spans = {};
+  std::vector<Span> parts = {};
 };
 
 class PreTokenizer {

@@ -69,6 +69,10 @@ class DurableFile {
 // else of this name (a folder, a device) is refused.
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
+// The same for content that is not in memory as a whole: `write` is given the temporary file. What it throws
+// is passed on, and leaves nothing behind.
+void write_file_atomic(const std::filesystem::path& path, const std::function<void(DurableFile&)>& write);
+
 // Makes the entries of a folder durable (fsync on the folder itself).
 void sync_folder(const std::filesystem::path& folder);
 

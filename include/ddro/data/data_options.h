@@ -18,8 +18,9 @@ struct DataOptions {
   std::int64_t max_length = 1024;                 // tokens of prompt + completion
   OnOverlength on_overlength = OnOverlength::kError;
   OnBadRow on_bad_row = OnBadRow::kError;
-  bool parse_control_tokens = false;         // control-token text inside a row becomes control tokens
-  std::optional<std::string> chat_template;  // file with a Jinja template; null: the model folder's own
+  bool parse_control_tokens = false;           // control-token text inside a row becomes control tokens
+  std::optional<std::string> chat_template;    // file with a Jinja template; null: the model folder's own
+  std::optional<std::string> token_cache_dir;  // null: <train.output_dir>/token_cache
 
   // Error(kInput) naming the dotted key.
   void validate() const;

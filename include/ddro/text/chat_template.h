@@ -46,7 +46,8 @@ class ChatTemplate {
   RenderedText render(const Json& messages, const RenderOptions& options) const;
 
   const std::string& source() const;
-  bool uses_date() const;  // strftime_now occurs
+  const std::string& name() const;  // as it stands in messages
+  bool uses_date() const;           // strftime_now occurs
 
  private:
   struct Program;

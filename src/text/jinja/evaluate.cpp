@@ -39,16 +39,26 @@ Value Interpreter::evaluate(const Expr& expr, const ScopeRef& scope) {
   }
 }
 
+const Value& Interpreter::evaluate(const Expr& expr, const ScopeRef& scope, Value& storage) {
+  if (expr.kind == ExprKind::kConst) {
+    charge(1);
+    return expr.constant;
+  }
+  storage = evaluate(expr, scope);
+  return storage;
+}
+
 Value Interpreter::evaluate_other(const Expr& expr, const ScopeRef& scope) {
   Value first = evaluate(*expr.children[0], scope);
   if (expr.kind == ExprKind::kAnd) return truth(first) ? evaluate(*expr.children[1], scope) : first;
   if (expr.kind == ExprKind::kOr) return truth(first) ? first : evaluate(*expr.children[1], scope);
   if (expr.kind == ExprKind::kNot) return {!truth(first)};
   if (expr.kind == ExprKind::kItem || expr.kind == ExprKind::kBinary) {
-    const Value second = evaluate(*expr.children[1], scope);
+    Value storage;
+    const Value& second = evaluate(*expr.children[1], scope, storage);
     set_line(expr.line);
     if (expr.kind == ExprKind::kItem) return get_item(*this, first, second);
-    return apply_binary(*this, expr.operators[0], first, second);
+    return apply_binary(*this, expr.operators[0], std::move(first), second);
   }
   set_line(expr.line);
   if (expr.kind == ExprKind::kAttribute) return get_attribute(*this, first, expr.text);

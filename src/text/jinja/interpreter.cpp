@@ -8,13 +8,13 @@
 
 namespace ddro::text::jinja {
 
-MarkedText Interpreter::run(const std::unordered_map<std::string, Value>& variables) {
+MarkedText Interpreter::run(const std::function<std::optional<Value>(const std::string& name)>& variable) {
   auto context = std::make_shared<Scope>(nullptr);
   for (size_t i = 0; i < program_.names.size(); ++i) {
     const std::string& name = program_.names[i];
     const auto id = static_cast<NameId>(i);
-    if (const auto found = variables.find(name); found != variables.end()) {
-      context->set(*this, id, found->second);
+    if (std::optional<Value> value = variable(name)) {
+      context->set(*this, id, *std::move(value));
     } else if (const Native native = find_global(name)) {
       auto* function = make<Function>();
       function->name = name;
@@ -58,15 +58,14 @@ Interpreter::Flow Interpreter::run_statement(const Statement& statement, const S
 }
 
 Interpreter::Flow Interpreter::run_node(const TextStatement& node, const ScopeRef&) {
-  MarkedText text;
-  append(text, node.text);
-  grow(*out_, text);
+  grow(*out_, node.text);
   return Flow::kNormal;
 }
 
 Interpreter::Flow Interpreter::run_node(const PrintStatement& node, const ScopeRef& scope) {
   for (const ExprPtr& expr : node.values) {
-    const Value value = evaluate(*expr, scope);
+    Value storage;
+    const Value& value = evaluate(*expr, scope, storage);
     if (const MarkedText* text = value.text()) {
       grow(*out_, *text);
     } else {

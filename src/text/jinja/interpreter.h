@@ -1,9 +1,10 @@
 // Runs a program.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "text/jinja/machine.h"
@@ -18,8 +19,9 @@ class Interpreter : public Machine {
  public:
   Interpreter(const Program& program, std::time_t now) : Machine(program.name, now), program_(program) {}
 
-  // `variables` stand beside the global functions and before them.
-  MarkedText run(const std::unordered_map<std::string, Value>& variables);
+  // `variable` gives the variables among the names that the program mentions; they stand beside the global
+  // functions and before them.
+  MarkedText run(const std::function<std::optional<Value>(const std::string& name)>& variable);
 
  private:
   enum class Flow { kNormal, kBreak, kContinue };
@@ -52,6 +54,8 @@ class Interpreter : public Machine {
 
   // Expressions
   Value evaluate(const Expr& expr, const ScopeRef& scope);
+  // Likewise, without a copy of a constant; `storage` holds any other value.
+  const Value& evaluate(const Expr& expr, const ScopeRef& scope, Value& storage);
   Value evaluate_optional(const ExprPtr& expr, const ScopeRef& scope);
   Value evaluate_name(const Expr& expr, const ScopeRef& scope);
   Value evaluate_sequence(const Expr& expr, const ScopeRef& scope);

@@ -35,7 +35,7 @@ void Machine::grow(MarkedText& out, const MarkedText& piece) {
 Value Machine::text(MarkedText text) {
   charge_text(text.text.size());
   charge(text.marks.size());
-  return {std::make_shared<const MarkedText>(std::move(text))};
+  return {std::make_shared<MarkedText>(std::move(text))};
 }
 
 int depth_of(const Value& value) {

@@ -14,7 +14,8 @@ namespace ddro::text::jinja {
 
 class Machine {
  public:
-  Machine(std::string name, std::time_t now) : name_(std::move(name)), now_(now) {}
+  // `name` must outlive the machine.
+  Machine(const std::string& name, std::time_t now) : name_(name), now_(now) {}
   virtual ~Machine() = default;
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
@@ -64,7 +65,7 @@ class Machine {
  private:
   std::string where() const;
 
-  std::string name_;
+  const std::string& name_;
   std::time_t now_;
   int line_ = 1;
   int level_ = 0;

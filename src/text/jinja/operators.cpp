@@ -140,9 +140,23 @@ Value repeat(Machine& machine, const Value& sequence, std::int64_t count) {
   return machine.list(std::move(items), list.is_tuple() ? List::Kind::kTuple : List::Kind::kList);
 }
 
-Value add_texts(Machine& machine, const MarkedText& left, const MarkedText& right) {
+// Takes as many steps as a new text would.
+Value extend_text(Machine& machine, TextRef left, const MarkedText& right) {
+  auto& text = const_cast<MarkedText&>(*left);  // made by Machine::text, which makes no constant
+  machine.charge(1 + text.text.size() / 16 + text.marks.size());
+  machine.grow(text, right);
+  machine.charge_text(text.text.size());
+  machine.charge(text.marks.size());
+  return {std::move(left)};
+}
+
+Value add_texts(Machine& machine, TextRef left_ref, const MarkedText& right) {
+  const MarkedText& left = *left_ref;
   const bool markup = left.markup || right.markup;
+  if (!markup && left_ref.use_count() == 1) return extend_text(machine, std::move(left_ref), right);
   MarkedText out;
+  out.text.reserve(left.text.size() + right.text.size());
+  out.marks.reserve(left.marks.size() + right.marks.size());
   machine.grow(out, markup && !left.markup ? escape_html(left) : left);
   machine.grow(out, markup && !right.markup ? escape_html(right) : right);
   out.markup = markup;
@@ -158,7 +172,7 @@ Value add_lists(Machine& machine, const List& left, const List& right) {
 
 }  // namespace
 
-Value apply_binary(Machine& machine, Operator which, const Value& left, const Value& right) {
+Value apply_binary(Machine& machine, Operator which, Value left, const Value& right) {
   if (left.is_integer() && right.is_integer()) {
     return integer_arithmetic(machine, which, left.integer(), right.integer());
   }
@@ -166,7 +180,7 @@ Value apply_binary(Machine& machine, Operator which, const Value& left, const Va
     return real_arithmetic(machine, which, left.number(), right.number());
   }
   if (which == Operator::kAdd && left.text() && right.text())
-    return add_texts(machine, *left.text(), *right.text());
+    return add_texts(machine, std::get<TextRef>(std::move(left.data)), *right.text());
   if (which == Operator::kAdd && left.list() && right.list() &&
       left.list()->is_tuple() == right.list()->is_tuple()) {
     return add_lists(machine, *left.list(), *right.list());

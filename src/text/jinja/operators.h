@@ -6,7 +6,8 @@
 
 namespace ddro::text::jinja {
 
-Value apply_binary(Machine& machine, Operator which, const Value& left, const Value& right);
+// A text `left` that nothing else holds is made longer where it is, so that a chain of + is linear.
+Value apply_binary(Machine& machine, Operator which, Value left, const Value& right);
 Value negate(Machine& machine, const Value& value);
 Value plus(Machine& machine, const Value& value);
 bool compare(Machine& machine, Operator which, const Value& left, const Value& right);

@@ -57,7 +57,7 @@ class Parser : public ExpressionParser {
     while (current().kind != TokenKind::kEnd) {
       const Token token = take();
       if (token.kind == TokenKind::kData) {
-        block.statements.push_back(make(token.line, TextStatement{token.text}));
+        block.statements.push_back(make(token.line, TextStatement{make_text(token.text, false)}));
       } else if (token.kind == TokenKind::kVariableBegin) {
         PrintStatement print;
         print.values.push_back(parse_tuple());

@@ -141,7 +141,7 @@ Value sum_filter(Machine& machine, const Value& self, Arguments& arguments) {
   if (total.text() != nullptr) machine.fail("sum() can't sum strings");
   const ListRef items = iterate(machine, self);
   for (const Value& item : items->items) {
-    total = apply_binary(machine, Operator::kAdd, total, getter(item));
+    total = apply_binary(machine, Operator::kAdd, std::move(total), getter(item));
   }
   return total;
 }

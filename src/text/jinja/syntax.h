@@ -96,7 +96,7 @@ struct MacroDefinition {
 };
 
 struct TextStatement {
-  std::string text;
+  MarkedText text;
 };
 struct PrintStatement {
   std::vector<ExprPtr> values;

@@ -11,6 +11,8 @@
 namespace ddro::text::jinja {
 namespace {
 
+constexpr size_t kFewKeys = 8;  // up to here comparing beats a hash table
+
 // One string for each class of keys that Python finds equal. An error for what Python cannot hash.
 std::string hash_key(Machine& machine, const Value& key) {
   if (const MarkedText* text = key.text()) return "s" + text->text;
@@ -59,27 +61,42 @@ bool equal_numbers(const Value& left, const Value& right) {
 
 }  // namespace
 
+size_t Dict::position_of(const std::string& hash) const {
+  if (index_.empty())
+    return static_cast<size_t>(std::find(hashes_.begin(), hashes_.end(), hash) - hashes_.begin());
+  const auto found = index_.find(hash);
+  return found == index_.end() ? entries_.size() : found->second;
+}
+
 const Value* Dict::find(std::string_view key) const {
-  const auto found = index_.find("s" + std::string(key));
-  return found == index_.end() ? nullptr : &entries_[found->second].second;
+  const size_t position = position_of("s" + std::string(key));
+  return position == entries_.size() ? nullptr : &entries_[position].second;
 }
 
 const Value* Dict::find(Machine& machine, const Value& key) const {
   machine.charge(1);
-  const auto found = index_.find(hash_key(machine, key));
-  return found == index_.end() ? nullptr : &entries_[found->second].second;
+  const size_t position = position_of(hash_key(machine, key));
+  return position == entries_.size() ? nullptr : &entries_[position].second;
 }
 
 void Dict::set(Machine& machine, const Value& key, Value value) {
   machine.charge(4);
   depth_ = std::max({depth_, depth_of(key) + 1, depth_of(value) + 1});
-  const auto [position, inserted] = index_.try_emplace(hash_key(machine, key), entries_.size());
-  if (inserted) {
-    machine.charge_text(position->first.size());
-    entries_.emplace_back(key, std::move(value));
-  } else {
-    entries_[position->second].second = std::move(value);
+  std::string hash = hash_key(machine, key);
+  const size_t position = position_of(hash);
+  if (position < entries_.size()) {
+    entries_[position].second = std::move(value);
+    return;
   }
+  machine.charge_text(hash.size());
+  entries_.emplace_back(key, std::move(value));
+  if (position < kFewKeys) {
+    hashes_.push_back(std::move(hash));
+    return;
+  }
+  for (size_t i = 0; i < hashes_.size(); ++i) index_.emplace(std::move(hashes_[i]), i);
+  hashes_.clear();
+  index_.emplace(std::move(hash), position);
 }
 
 std::int64_t Range::size() const {

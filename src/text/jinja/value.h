@@ -84,8 +84,12 @@ class Dict {
   int depth() const { return depth_; }
 
  private:
+  // The position of the entry with this hash_key, or the number of entries.
+  size_t position_of(const std::string& hash) const;
+
   std::vector<std::pair<Value, Value>> entries_;
-  std::unordered_map<std::string, size_t> index_;  // by hash_key
+  std::vector<std::string> hashes_;                // hash_key of each key while they are few,
+  std::unordered_map<std::string, size_t> index_;  // and of more
   int depth_ = 1;
 };
 

@@ -90,6 +90,23 @@ TEST(WriteFileAtomic, LeavesNothingWhenItFails) {
   EXPECT_EQ(count_entries(folder.path()), 1u);
 }
 
+TEST(WriteFileAtomic, WritesInPartsAndLeavesNothingWhenAPartFails) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("f", "old");
+  const auto fail = [](DurableFile& file) {
+    file.write("half");
+    throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(write_file_atomic(path, fail), std::runtime_error);
+  EXPECT_EQ(read_file(path), "old");
+  EXPECT_EQ(count_entries(folder.path()), 1u);
+  write_file_atomic(path, [](DurableFile& file) {
+    file.write("new ");
+    file.write("text");
+  });
+  EXPECT_EQ(read_file(path), "new text");
+}
+
 TEST(DurableFile, RefusesAFileThatExists) {
   const TemporaryFolder folder;
   const auto path = folder.write("f", "kept");

@@ -62,6 +62,17 @@ TEST(ParseJson, RefusesTwiceTheSameKeyAtAnyDepth) {
   EXPECT_NO_THROW(parse_json(R"([{"a": 1}, {"a": 2, "b": {"a": 3}}])", "f", ErrorKind::kInput));
 }
 
+TEST(ParseJson, RefusesTwiceTheSameKeyAmongMany) {
+  constexpr int kMany = 40;
+  for (int known = 0; known < kMany; ++known) {
+    std::string text = "{";
+    for (int i = 0; i < kMany; ++i) text += "\"k" + std::to_string(i) + "\": {\"k0\": 1}, ";
+    const std::string again = "\"k" + std::to_string(known) + "\"";
+    EXPECT_THAT(refusal(text + again + ": 1}"), HasSubstr(again + " occurs twice"));
+    EXPECT_EQ(parse_json(text + "\"\": 1}", "f", ErrorKind::kInput).size(), kMany + 1);
+  }
+}
+
 TEST(ParseJson, BoundsDepth) {
   EXPECT_THAT(refusal(std::string(100'000, '[')), HasSubstr("nested deeper than 64 levels"));
   std::string objects;

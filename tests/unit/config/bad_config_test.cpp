@@ -169,6 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"data: {max_length: 0}\n", {"run.yaml:1 data.max_length]"}},
         BadConfig{"objective: {alpha: 1}\n", {"run.yaml:1 objective.alpha]"}},
         BadConfig{"reference: {ref_cache_dir: \"\"}\n", {"run.yaml:1 reference.ref_cache_dir]"}},
+        BadConfig{"data: {train_files: [a], token_cache_dir: \"\"}\n", {"run.yaml:1 data.token_cache_dir]"}},
         BadConfig{"objective: {beta: 0.1}\n", {"run.yaml:1 objective.beta]"}}));
 
 TEST(BadOverride, IsNamed) {

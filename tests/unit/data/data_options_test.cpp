@@ -30,6 +30,8 @@ TEST(DataOptions, NamesTheKeyThatIsWrong) {
       {[](DataOptions& o) { o.max_length = 1; }, "[data.max_length] too small; got 1, expected at least 2"},
       {[](DataOptions& o) { o.max_length = -5; }, "[data.max_length] too small; got -5"},
       {[](DataOptions& o) { o.chat_template = ""; }, "[data.chat_template] an empty path"},
+      {[](DataOptions& o) { o.token_cache_dir = ""; },
+       "[data.token_cache_dir] is out of range; got an empty text, expected a folder, or null"},
   };
   for (const auto& [spoil, expected] : cases) {
     DataOptions options;

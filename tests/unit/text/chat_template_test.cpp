@@ -121,6 +121,36 @@ TEST(ChatTemplate, OnlyUnusualRolesAreMarked) {
   EXPECT_EQ(marks("endoftext"), (std::vector<Span>{{2, 11}}));
 }
 
+// Each text is made longer where it is only if nothing else can see it.
+TEST(ChatTemplate, AddingLeavesItsOperandsAlone) {
+  EXPECT_EQ(marked("m + 'a' + m + m", "x"), "«x»a«xx»");
+  EXPECT_EQ(marked("m + 'a' ~ m", "x"), "«x»a«x»");
+  EXPECT_EQ(render("{% set a = 'x' + 'y' %}{% set b = a + 'z' %}{% set c = a + a %}{{ a }} {{ b }} {{ c }}"),
+            "xy xyz xyxy");
+  EXPECT_EQ(render("{% for i in range(2) %}{{ 'x' + 'y' + i | string }} {% endfor %}"), "xy0 xy1 ");
+  EXPECT_EQ(render("{% set l = ['a' + 'b'] %}{{ l[0] + 'c' }}{{ l[0] + 'd' }}{{ l[0] }}"), "abcabdab");
+  EXPECT_EQ(render("{{ ('<' | escape) + '<' + '>' }}{{ '<' + '&' + ('>' | escape) }}"),
+            "&lt;&lt;&gt;&lt;&amp;&gt;");
+}
+
+TEST(ChatTemplate, DictsOfAnySizeFindTheirKeys) {
+  for (const int size : {1, 7, 8, 9, 10, 40}) {
+    Json message = {{"role", "user"}};
+    std::string expected;
+    for (int i = 1; i < size; ++i) {
+      message["k" + std::to_string(i)] = i;
+      expected += std::to_string(i) + " ";
+    }
+    const std::string source =
+        "{% set m = messages[0] %}{% for i in range(1, m | length) %}{{ m['k' ~ i] }} {% endfor %}"
+        "{{ m.k0 is defined }}{{ 'role' in m }}{{ m.role }}";
+    EXPECT_EQ(render(source, Json::array({message})), expected + "FalseTrueuser");
+  }
+  EXPECT_EQ(render("{{ {1: 'a', 1.0: 'b', true: 'c', 'x': 1, 'y': 2, 'z': 3, 'u': 4, 'v': 5, 'w': 6, 's': 7,"
+                   " 't': 8, 'x': 9} }}"),
+            "{1: 'c', 'x': 9, 'y': 2, 'z': 3, 'u': 4, 'v': 5, 'w': 6, 's': 7, 't': 8}");
+}
+
 TEST(ChatTemplate, VariablesAreTheTemplates) {
   EXPECT_EQ(render("{{ bos_token }}{{ x is defined }}{{ tools }}{{ documents is none }}", Json::array(),
                    {{"bos_token", "B"}, {"x", nullptr}}),
@@ -141,6 +171,7 @@ TEST(ChatTemplate, FormatsTheGivenTime) {
   EXPECT_EQ(dated.render(Json::array(), options).text, "29 Feb 2000");
   EXPECT_TRUE(dated.uses_date());
   EXPECT_FALSE(ChatTemplate("{{ 1 }}", "t").uses_date());
+  EXPECT_EQ(dated.name(), "t");
 }
 
 TEST(ChatTemplate, RefusesUnknownNamesWithTheirLine) {

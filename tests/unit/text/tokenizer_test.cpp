@@ -91,6 +91,45 @@ TEST(LiteralSpans, MergingMakesNoControlToken) {
   EXPECT_EQ(load(config)->encode("abc", whole).ids, (Ids{kAb, letter('c')}));
 }
 
+TEST(KnownParts, GetTheTokensOfNewOnes) {
+  json tokenizer_json = small_tokenizer();
+  tokenizer_json["added_tokens"] = {added_token("<x>", kFirstFree)};
+  const auto tokenizer = load(tokenizer_json);
+  const std::string text = "abc<x>abc ab<x>c<x>abc ab";
+  const Encoding first = tokenizer->encode(text);
+  EXPECT_EQ(first.ids, (Ids{kAbc, kFirstFree, kAbc, kSpaceId, kAb, kFirstFree, letter('c'), kFirstFree, kAbc,
+                            kSpaceId, kAb}));
+  EXPECT_THAT(first.offsets,
+              ElementsAre(Span{0, 3}, Span{3, 6}, Span{6, 9}, Span{9, 10}, Span{10, 12}, Span{12, 15},
+                          Span{15, 16}, Span{16, 19}, Span{19, 22}, Span{22, 23}, Span{23, 25}));
+  const Encoding again = tokenizer->encode(text);
+  EXPECT_EQ(again.ids, first.ids);
+  EXPECT_EQ(again.offsets, first.offsets);
+}
+
+TEST(KnownParts, DoNotHideWhereTheTextBegins) {
+  json tokenizer_json = small_tokenizer();
+  tokenizer_json["added_tokens"] = {added_token("<x>", kFirstFree)};
+  tokenizer_json["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "."}, {"prepend_scheme", "first"}, {"split", false}};
+  const auto tokenizer = load(tokenizer_json);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(tokenizer->encode("<x>abc").ids, (Ids{kFirstFree, kAbc}));
+    EXPECT_EQ(tokenizer->encode("abc").ids, (Ids{27, kAbc}));
+  }
+}
+
+TEST(KnownParts, DoNotHideLiteralSpans) {
+  json tokenizer_json = small_tokenizer();
+  tokenizer_json["added_tokens"] = {added_token("<x>", kFirstFree),
+                                    added_token("abc", kAbc, {{"single_word", true}})};
+  const auto tokenizer = load(tokenizer_json);
+  const std::vector<Span> literal = {{3, 7}};
+  EXPECT_EQ(tokenizer->encode("<x>abcd").ids, (Ids{kFirstFree, kAbc, letter('d')}));
+  EXPECT_EQ(tokenizer->encode("<x>abcd", literal).ids, (Ids{kFirstFree, kAb, letter('c'), letter('d')}));
+  EXPECT_EQ(tokenizer->encode("<x>abcd").ids, (Ids{kFirstFree, kAbc, letter('d')}));
+}
+
 TEST(LiteralSpans, ReachNormalizedText) {
   json config = small_tokenizer();
   config["normalizer"] = {{"type", "Lowercase"}};
