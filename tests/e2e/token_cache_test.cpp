@@ -1,6 +1,8 @@
 // Tokens on disk: what is written, when, and that a run from them is the same run.
 #include <gmock/gmock.h>
 
+#include <csignal>
+
 #include "ddro/base/hash.h"
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
@@ -64,6 +66,20 @@ TEST_F(TokenCache, ARunFromItIsTheSameRun) {
   EXPECT_EQ(hash_file(second.output_dir() / "final/model.safetensors"),
             hash_file(first.output_dir() / "final/model.safetensors"));
   EXPECT_EQ(num_files(), 1u);
+}
+
+TEST_F(TokenCache, KilledWhileItIsWrittenAndStartedAgain) {
+  const TinyRun run = run_in(folder_ / "first");
+  ASSERT_EQ(run.run({}, {"DDRO_FAILPOINT=token_cache.write:1"}), -SIGKILL) << run.log_text();
+  EXPECT_EQ(num_files(), 0u);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr(kWritten + cache_.string()));
+  EXPECT_EQ(num_files(), 1u);
+
+  const TinyRun straight = run_in(folder_ / "second");
+  ASSERT_EQ(straight.run(), 0) << straight.log_text();
+  EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
+            hash_file(straight.output_dir() / "final/model.safetensors"));
 }
 
 TEST_F(TokenCache, AFolderThatCannotBeWrittenDoesNotStopARun) {
