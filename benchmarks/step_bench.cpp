@@ -20,8 +20,8 @@
 #include "ddro/losses/objective.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/train/adamw.h"
+#include "ddro/train/log_probs.h"
 #include "ddro/train/model_batch.h"
-#include "ddro/train/reference.h"
 #include "ddro/train/step.h"
 #include "ddro/train/throughput.h"
 #include "support/tiny_model.h"
@@ -118,12 +118,12 @@ void pad(data::PackedBatch& batch) {
 
 // The step as a composition of differentiable functions: all logits of a micro-batch at once, and autograd.
 void composed_step(const Problem& problem, const data::StepPlan& plan, const losses::Objective& objective) {
-  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.counts.rows));
+  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.num_completions()));
   for (const data::PackedBatch& batch : plan.micro_batches) {
     train::fill_rows(batch, rows);
     const train::ModelBatch on_device(batch, at::kCPU);
     const std::vector<double> reference =
-        train::score_batch(*problem.reference, batch, on_device, /*keep_pairs=*/true);
+        train::ModelLogProbs(*problem.reference).of(batch, on_device, /*keep_pairs=*/true);
     const Tensor hidden_CD = problem.policy->hidden(on_device.input());
     const Tensor logits_CV = at::linear(hidden_CD, problem.policy->head_weight());
     const Tensor targets_C1 = at::tensor(batch.targets_C, at::kLong).unsqueeze(1);
@@ -139,7 +139,7 @@ void composed_step(const Problem& problem, const data::StepPlan& plan, const los
       local.push_back(row);
     }
     std::vector<double> loss(local.size()), derivative(local.size());
-    objective.evaluate(local, train::batch_counts(plan.counts), loss, derivative);
+    objective.evaluate(local, plan.counts, loss, derivative);
     for (size_t i = 0; i < local.size(); ++i) sum = sum + logps[i] * derivative[i];
     sum.backward();
   }
@@ -159,7 +159,7 @@ int run(const Arguments& arguments) {
   const auto objective = losses::make_objective(options, 0.5);
   train::AdamW optimizer(*problem.policy, problem.policy->parameters(), {});
   optimizer.zero_gradients();
-  const train::LiveReference reference(*problem.reference);
+  const train::ModelLogProbs reference(*problem.reference);
   const std::int64_t before = train::peak_memory_bytes(at::kCPU);
   Json seconds = Json::array();
   for (std::int64_t i = 0; i < arguments.steps; ++i) {
@@ -167,15 +167,14 @@ int run(const Arguments& arguments) {
     if (arguments.variant == "composed_head") {
       composed_step(problem, plan, *objective);
     } else {
-      train::compute_step(*problem.policy, &reference, plan, train::batch_counts(plan.counts), *objective,
-                          optimizer);
+      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, optimizer);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   std::puts(Json({{"variant", arguments.variant},
                   {"seconds", seconds},
                   {"packed_tokens", plan.packed_tokens},
-                  {"sequence_tokens", plan.counts.tokens},
+                  {"sequence_tokens", plan.num_tokens},
                   {"memory_before_step_bytes", before},
                   {"peak_memory_bytes", train::peak_memory_bytes(at::kCPU)}})
                 .dump()

@@ -13,8 +13,8 @@ endif()
 file(CONFIGURE OUTPUT "${OUTPUT}" @ONLY CONTENT [[
 #pragma once
 
-namespace ddro::cli {
+namespace ddro::run {
 inline constexpr const char* kVersion = "@VERSION@";
 inline constexpr const char* kCommit = "@commit@";
-}  // namespace ddro::cli
+}  // namespace ddro::run
 ]])

@@ -1,6 +1,7 @@
 #include "ddro/base/error.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 #include "ddro/base/utf8.h"
@@ -44,6 +45,13 @@ std::string printable(double number) {
   const size_t exponent = shortest.find('e');
   if (exponent != std::string::npos && shortest[exponent + 2] == '0') shortest.erase(exponent + 2, 1);
   return shortest;
+}
+
+std::string printable(double number, const char* format) {
+  if (std::isnan(number)) return "nan";
+  char text[64];
+  std::snprintf(text, sizeof text, format, number);
+  return text;
 }
 
 Error option_error(const std::string& key, const std::string& got, const std::string& expected) {

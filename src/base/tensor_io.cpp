@@ -61,6 +61,21 @@ DType dtype_of(const Tensor& tensor) {
 
 }  // namespace
 
+std::string dtype_label(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return "float64";
+    case at::kFloat:
+      return "float32";
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    default:
+      return at::toString(dtype);
+  }
+}
+
 Tensor tensor_from_view(const TensorView& view, const std::shared_ptr<MappedFile>& mapping) {
   const auto options = at::TensorOptions().dtype(scalar_type(view.dtype));
   const bool aligned = reinterpret_cast<std::uintptr_t>(view.bytes.data()) % dtype_size(view.dtype) == 0;

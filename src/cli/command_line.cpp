@@ -5,8 +5,8 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/version.h"
 #include "ddro/base/error.h"
+#include "ddro/run/version.h"
 
 namespace ddro::cli {
 namespace {
@@ -36,7 +36,7 @@ void add_commands(CLI::App& app) {
 int run_command_line(int argc, char** argv) {
   CLI::App app("Aligns language models from preference data by direct density ratio optimization.",
                "ddro-train");
-  app.set_version_flag("--version", version_text());
+  app.set_version_flag("--version", run::version_text());
   app.require_subcommand(1);
   add_commands(app);
   try {

@@ -6,12 +6,12 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/run_setup.h"
 #include "ddro/base/log.h"
+#include "ddro/base/progress.h"
 #include "ddro/data/prompts.h"
 #include "ddro/generate/generate.h"
-#include "ddro/train/progress.h"
-#include "ddro/train/sample_log.h"
+#include "ddro/run/completion_json.h"
+#include "ddro/run/setup.h"
 
 namespace ddro::cli {
 namespace {
@@ -40,7 +40,7 @@ class OrderedLines {
     num_unfinished_ += !completion.finished;
     const std::int64_t place =
         static_cast<std::int64_t>(completion.prompt) * arguments_.options.num_samples + completion.sample;
-    waiting_[place] = train::completion_json(prompts_[completion.prompt], completion).dump();
+    waiting_[place] = run::completion_json(prompts_[completion.prompt], completion).dump();
     for (auto first = waiting_.begin(); first != waiting_.end() && first->first == num_written_;
          first = waiting_.erase(first), ++num_written_) {
       write(first->second);
@@ -75,7 +75,7 @@ class OrderedLines {
 
   const std::vector<data::Prompt>& prompts_;
   const GenerateArguments& arguments_;
-  train::Progress progress_;
+  Progress progress_;
   std::chrono::steady_clock::time_point begin_;
   std::map<std::int64_t, std::string> waiting_;  // by place in the output
   std::string lines_;
@@ -93,12 +93,12 @@ std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::vector<data::Prompt> prompts =
       data::load_prompts(arguments.files, options, data::make_text_source(text, options, now));
-  check_fits_model(prompts, config);
+  run::check_fits_model(prompts, config);
   return prompts;
 }
 
 void run_generate(const GenerateArguments& arguments) {
-  const models::ComputeDType dtype = parse_dtype(arguments.dtype);
+  const models::ComputeDType dtype = parse_enum<models::ComputeDType>("--dtype", arguments.dtype);
   arguments.options.validate();
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
@@ -108,9 +108,9 @@ void run_generate(const GenerateArguments& arguments) {
   const models::ModelFolder folder = models::open_model_folder(path);
   const std::vector<data::Prompt> prompts = read_prompts(arguments, text, folder.config);
 
-  const at::Device device = default_device();
-  const auto model = build_model(folder, device, compute_dtype(dtype, device), /*trainable=*/false,
-                                 /*gradient_checkpointing=*/false);
+  const at::Device device = run::default_device();
+  const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device), /*trainable=*/false,
+                                      /*gradient_checkpointing=*/false);
   std::vector<generate::TokenIds> ids;
   for (const data::Prompt& prompt : prompts) ids.push_back(prompt.ids);
   OrderedLines lines(prompts, arguments);

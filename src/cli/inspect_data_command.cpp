@@ -7,10 +7,10 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/run_setup.h"
-#include "cli/summaries.h"
 #include "cli/token_display.h"
 #include "ddro/models/model_path.h"
+#include "ddro/run/setup.h"
+#include "ddro/run/summaries.h"
 
 namespace ddro::cli {
 namespace {
@@ -40,26 +40,27 @@ void print_class(const data::Dataset& dataset, data::RowClass row_class,
     }
   }
   const auto count = static_cast<double>(lengths.size());
-  print_line(std::string(row_class == data::RowClass::kChosen ? "preferred   " : "unpreferred ") +
-             format("%g", count) + " completions, weight " + format("%g", dataset.class_weight(row_class)) +
-             (lengths.empty() ? ""
-                              : ", " + format("%.1f", 100 * static_cast<double>(ended) / count) +
-                                    " % with an end token"));
-  print_line("  prompt tokens      " + percentiles(prompts));
-  print_line("  completion tokens  " + percentiles(completions));
-  print_line("  sequence tokens    " + percentiles(lengths));
+  print_line(
+      std::string(row_class == data::RowClass::kChosen ? "preferred   " : "unpreferred ") +
+      printable(count, "%g") + " completions, weight " + printable(dataset.class_weight(row_class), "%g") +
+      (lengths.empty()
+           ? ""
+           : ", " + printable(100 * static_cast<double>(ended) / count, "%.1f") + " % with an end token"));
+  print_line("  prompt tokens      " + run::percentiles(prompts));
+  print_line("  completion tokens  " + run::percentiles(completions));
+  print_line("  sequence tokens    " + run::percentiles(lengths));
 }
 
 void print_report(const data::Dataset& dataset, const text::ModelText& text) {
   print_line("rows        " + std::to_string(dataset.report.num_rows) + " read, " +
              std::to_string(dataset.examples.size()) + " used, " + std::to_string(dataset.dropped.size()) +
-             " dropped; " + kind_label(dataset.kind) + ", " + std::to_string(dataset.num_tokens()) +
+             " dropped; " + run::kind_label(dataset.kind) + ", " + std::to_string(dataset.num_tokens()) +
              " tokens");
-  print_line("alpha       " + format("%.6g", data_alpha(dataset)) + " (objective.alpha: auto)");
+  print_line("alpha       " + printable(run::data_alpha(dataset), "%.6g") + " (objective.alpha: auto)");
   for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
     print_class(dataset, row_class, text.end_ids);
   }
-  for (const std::string& remark : data_remarks(dataset.report)) print_line("note        " + remark);
+  for (const std::string& remark : run::data_remarks(dataset.report)) print_line("note        " + remark);
   if (dataset.dropped.empty()) return;
   print_line(
       "dropped     listed here; in a run such a row is an error unless data.on_bad_row and "
@@ -74,7 +75,7 @@ void print_example(const data::Dataset& dataset, size_t index, const text::Token
                    bool colours) {
   const data::EncodedExample& example = dataset.examples[index];
   print_line("\nrow " + std::to_string(example.row) + "  " + printable(dataset.wheres[index], 400) +
-             (example.weight == 1 ? "" : "  weight " + format("%g", example.weight)));
+             (example.weight == 1 ? "" : "  weight " + printable(example.weight, "%g")));
   for (const data::EncodedSequence& sequence : example.sequences) {
     print_line(std::string(sequence.row_class == data::RowClass::kChosen ? "preferred" : "unpreferred") +
                ", " + std::to_string(sequence.completion_start) + " prompt and " +

@@ -4,9 +4,9 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/summaries.h"
 #include "ddro/base/json.h"
 #include "ddro/models/model_folder.h"
+#include "ddro/run/summaries.h"
 #include "ddro/text/model_text.h"
 #include "ddro/train/memory_estimate.h"
 
@@ -54,8 +54,8 @@ void print_parameters(const models::ModelFolder& folder) {
     row.shape.resize(shape_width, ' ');
     print_line("  " + row.name + "  " + row.shape + "  " + row.dtype);
   }
-  print_line("total       " + std::to_string(num_parameters(folder)) + " parameters in " +
-             std::to_string(rows.size()) + " tensors, " + gigabytes(bytes));
+  print_line("total       " + std::to_string(run::num_parameters(folder)) + " parameters in " +
+             std::to_string(rows.size()) + " tensors, " + run::gigabytes(bytes));
 }
 
 std::string named_token(const text::Tokenizer& tokenizer, text::TokenId id) {
@@ -98,17 +98,17 @@ void run_inspect_model(const std::string& name) {
   const std::filesystem::path path = models::resolve_model_path(name);
   const models::ModelFolder folder = models::open_model_folder(path);
   const text::ModelText text = text::load_model_text(path, std::nullopt);
-  const std::int64_t n = num_parameters(folder);
+  const std::int64_t n = run::num_parameters(folder);
   print_line("model       " + printable(path.string(), 400));
   print_line("kind        " + architecture(folder.config));
   print_line("weights     hash " + folder.weights_hash);
   print_parameters(folder);
   print_text(path, text);
   constexpr auto kMoments = train::MomentDType::kFloat32;
-  print_line("checkpoint  " + gigabytes(train::checkpoint_bytes(n, at::kFloat, kMoments)) + " on disk");
+  print_line("checkpoint  " + run::gigabytes(train::checkpoint_bytes(n, at::kFloat, kMoments)) + " on disk");
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    print_line("training    " + gigabytes(train::weight_bytes(n, dtype, kMoments, false)) + " in " +
-               dtype_label(dtype) + ", " + gigabytes(train::weight_bytes(n, dtype, kMoments, true)) +
+    print_line("training    " + run::gigabytes(train::weight_bytes(n, dtype, kMoments, false)) + " in " +
+               dtype_label(dtype) + ", " + run::gigabytes(train::weight_bytes(n, dtype, kMoments, true)) +
                " with a reference; activations on top");
   }
 }

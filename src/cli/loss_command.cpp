@@ -40,7 +40,7 @@ void run_loss(const LossOptions& options) {
   const losses::LossTypes& types = objective_options.loss_type;
   const auto [rows, mismatched] =
       read_log_prob_rows(options.data, losses::needs_reference(types), losses::needs_mismatched(types));
-  losses::BatchCounts counts = losses::batch_counts(rows);
+  BatchCounts counts = losses::batch_counts(rows);
   counts.kl = losses::kl_estimate(mismatched);
   const double data_alpha = counts.chosen / (counts.chosen + counts.rejected);
   const auto objective = losses::make_objective(objective_options, data_alpha);

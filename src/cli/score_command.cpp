@@ -5,10 +5,10 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/run_setup.h"
+#include "ddro/base/progress.h"
 #include "ddro/data/packed_batch.h"
-#include "ddro/train/model_batch.h"
-#include "ddro/train/progress.h"
+#include "ddro/run/setup.h"
+#include "ddro/train/score.h"
 
 namespace ddro::cli {
 namespace {
@@ -24,30 +24,20 @@ struct ScoreArguments {
   bool parse_control_tokens = false;
 };
 
-// log pi of every row of a plan, by step_row.
-std::vector<double> score_plan(const models::CausalLm& model, const data::SetPlan& plan,
-                               const std::string& label) {
-  std::vector<double> logp(static_cast<size_t>(plan.counts().rows));
-  train::Progress progress(label, plan.num_micro_batches());
-  for (std::int64_t index = 0; index < plan.num_micro_batches(); ++index) {
-    const data::PackedBatch batch = plan.micro_batch(index);
-    const train::ModelBatch on_device(batch, model.head_weight().device());
-    const std::vector<double> values = train::score_batch(model, batch, on_device, /*keep_pairs=*/false);
-    for (size_t i = 0; i < values.size(); ++i) logp[static_cast<size_t>(batch.rows[i].step_row)] = values[i];
-    progress.update(index + 1, 0);
-  }
-  return logp;
-}
-
 std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
                                  const data::Dataset& dataset, const data::SetPlan& plan,
                                  const std::string& label) {
-  check_fits_model(dataset, folder.config);
-  const at::Device device = default_device();
-  const auto model =
-      build_model(folder, device, compute_dtype(parse_dtype(arguments.dtype), device), /*trainable=*/false,
-                  /*gradient_checkpointing=*/false);
-  return score_plan(*model, plan, label);
+  run::check_fits_model(dataset, folder.config);
+  const at::Device device = run::default_device();
+  const auto model = run::build_model(
+      folder, device,
+      run::compute_dtype(parse_enum<models::ComputeDType>("--dtype", arguments.dtype), device),
+      /*trainable=*/false,
+      /*gradient_checkpointing=*/false);
+  Progress progress(label, plan.num_micro_batches());
+  std::int64_t done = 0;
+  return *train::score(train::ModelLogProbs(*model), plan, device,
+                       {.scored = [&](const auto&, const auto&) { progress.update(++done, 0); }});
 }
 
 std::string score_lines(const data::Dataset& dataset, const std::vector<double>& logp,
@@ -74,7 +64,7 @@ std::string score_lines(const data::Dataset& dataset, const std::vector<double>&
 }
 
 void run_score(const ScoreArguments& arguments) {
-  parse_dtype(arguments.dtype);
+  parse_enum<models::ComputeDType>("--dtype", arguments.dtype);
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
   const text::ModelText text = text::load_model_text(path, std::nullopt);
@@ -84,14 +74,14 @@ void run_score(const ScoreArguments& arguments) {
   options.parse_control_tokens = arguments.parse_control_tokens;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const data::Dataset dataset = data::load_dataset(options.train_files, options, text, now);
-  log_report("data", dataset);
+  run::log_report("data", dataset);
   const data::SetPlan plan(dataset, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
   const models::ModelFolder model = models::open_model_folder(path);
   std::optional<models::ModelFolder> reference;
   if (!arguments.reference.empty()) {
     reference = models::open_model_folder(models::resolve_model_path(arguments.reference));
-    check_same_ids(reference->config, model.config);
+    run::check_same_ids(*reference, model, *text.tokenizer);
   }
   const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
   std::vector<double> ref_logp;

@@ -89,9 +89,7 @@ std::string yaml_value(const std::map<std::string, std::string>& values) {
 
 template <typename Enum>
 std::string yaml_value(Enum value) {
-  const auto& names = EnumNames<Enum>::kNames;
-  return std::string(
-      std::find_if(names.begin(), names.end(), [&](const auto& row) { return row.value == value; })->name);
+  return enum_name(value);
 }
 
 class Dumper {
@@ -115,7 +113,7 @@ class Dumper {
   }
 
   template <typename T>
-  void operator()(const char* key, const T& member, const char* help) {
+  void operator()(const char* key, const T& member, OnChange, const char* help) {
     const bool shown = section_ != "objective" || losses::uses_option(config_.objective, key);
     if (!shown && !with_help_) return;
     lines_.push_back({std::string(shown ? "  " : "  # ") + key + ": " + yaml_value(member), help});
@@ -149,13 +147,36 @@ struct ObjectiveLine {
     body(section_options, *this);
   }
   template <typename T>
-  void operator()(const char* key, const T& member, const char*) {
+  void operator()(const char* key, const T& member, OnChange, const char*) {
     if (!in_objective || !losses::uses_option(options, key)) return;
     text += (text.empty() ? "" : ", ") + std::string(key) + ": " + yaml_value(member);
   }
 };
 
+struct SettingList {
+  const losses::ObjectiveOptions& objective;
+  std::string section_name;
+  std::vector<Setting> settings;
+
+  template <typename Options, typename Body>
+  void section(const char* name, const Options& options, Body body) {
+    section_name = name;
+    body(options, *this);
+  }
+  template <typename T>
+  void operator()(const char* key, const T& member, OnChange on_change, const char*) {
+    if (section_name == "objective" && !losses::uses_option(objective, key)) return;
+    settings.push_back({section_name + "." + key, yaml_value(member), on_change});
+  }
+};
+
 }  // namespace
+
+std::vector<Setting> list_settings(const RunConfig& config) {
+  SettingList list{.objective = config.objective, .section_name = {}, .settings = {}};
+  visit_fields(config, list);
+  return list.settings;
+}
 
 std::string describe_objective(const losses::ObjectiveOptions& objective) {
   RunConfig config;

@@ -56,7 +56,7 @@ struct Catalogue {
     body(options, *this);
   }
   template <typename T>
-  void operator()(const char* key, const T&, const char*) {
+  void operator()(const char* key, const T&, OnChange, const char*) {
     sections.back().second.emplace_back(key);
   }
 };
@@ -81,7 +81,7 @@ class Reader {
   }
 
   template <typename T>
-  void operator()(const char* key, T& member, const char*) {
+  void operator()(const char* key, T& member, OnChange, const char*) {
     for (const YamlEntry& entry : section_->entries) {
       if (entry.key != key) continue;
       const Source source = source_of(entry);

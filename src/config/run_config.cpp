@@ -2,6 +2,7 @@
 
 #include "config/fields.h"
 #include "config/reader.h"
+#include "config/unread_keys.h"
 #include "config/yaml_tree.h"
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
@@ -80,6 +81,7 @@ RunConfig load_run_config(const std::string& path, const std::vector<std::string
   note_explicit_options(places, config.objective);
   Validator validator{places};
   visit_fields(config, validator);
+  warn_of_unread_keys(config, places);
   return config;
 }
 

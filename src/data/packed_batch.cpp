@@ -35,7 +35,9 @@ class Packer {
   }
 
   const std::vector<Unit>& units() const { return units_; }
-  const StepCounts& counts() const { return counts_; }
+  const BatchCounts& counts() const { return counts_; }
+  std::int64_t num_rows() const { return static_cast<std::int64_t>(rows_.size()); }
+  std::int64_t num_tokens() const { return num_tokens_; }
   std::int64_t unshared_pairs() const { return unshared_pairs_; }
 
   bool fits(std::int64_t tokens_before, const Unit& unit) const {
@@ -99,9 +101,9 @@ class Packer {
       counts_.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
     } else {
       counts_.rejected += weight;
+      counts_.rejected_seen += weight;
     }
-    ++counts_.rows;
-    counts_.tokens += length(sequence);
+    num_tokens_ += length(sequence);
   }
 
   void add_pair(std::int64_t first) {
@@ -121,7 +123,8 @@ class Packer {
 
   const Dataset* dataset_;
   PackOptions options_;
-  StepCounts counts_;
+  BatchCounts counts_;
+  std::int64_t num_tokens_ = 0;
   std::int64_t unshared_pairs_ = 0;
   std::vector<BatchRow> rows_;  // by step_row
   std::vector<Unit> units_;
@@ -135,6 +138,8 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
   StepPlan plan;
   plan.examples.assign(examples.begin(), examples.end());
   plan.counts = packer.counts();
+  plan.num_rows = packer.num_rows();
+  plan.num_tokens = packer.num_tokens();
   plan.unshared_pairs = packer.unshared_pairs();
   std::vector<std::int64_t> batch_tokens;  // of each micro-batch's units
   for (const Unit& unit : packer.units()) {
@@ -202,6 +207,8 @@ PackedBatch SetPlan::micro_batch(std::int64_t index) const {
   return batch;
 }
 
-const StepCounts& SetPlan::counts() const { return parts_->packer.counts(); }
+const BatchCounts& SetPlan::counts() const { return parts_->packer.counts(); }
+std::int64_t SetPlan::num_completions() const { return parts_->packer.num_rows(); }
+std::int64_t SetPlan::num_tokens() const { return parts_->packer.num_tokens(); }
 
 }  // namespace ddro::data

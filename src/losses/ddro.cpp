@@ -48,8 +48,8 @@ class DdroObjective : public RowObjective {
   static PoleError pole_error(const LossRow& row, double pole, size_t index) {
     return {"[objective.stabilizer] the raw loss is not finite at " +
                 std::string(row.chosen ? "preferred" : "unpreferred") + " row " + std::to_string(index) +
-                "; got log-ratio " + number_text(row.log_ratio()) + ", expected less than " +
-                number_text(pole) + "; stabilizer cap keeps it finite",
+                "; got log-ratio " + printable(row.log_ratio()) + ", expected less than " + printable(pole) +
+                "; stabilizer cap keeps it finite",
             index};
   }
 
@@ -99,7 +99,7 @@ class NnbdObjective : public RatioObjective {
   static void check_classes(const BatchCounts& counts) {
     if (counts.chosen > 0 && counts.rejected > 0) return;
     throw input_error("[objective.stabilizer] nnbd needs both classes in every effective batch; got N+ = " +
-                      number_text(counts.chosen) + ", N- = " + number_text(counts.rejected) +
+                      printable(counts.chosen) + ", N- = " + printable(counts.rejected) +
                       "; raise train.train_batch_size or use stabilizer cap");
   }
 
@@ -112,8 +112,8 @@ void check_finite(const ObjectiveOptions& options, double alpha) {
   const DdroTerms terms(options, alpha, largest);
   const double far = terms.cap() + 1e5;
   if (std::isfinite(terms.preferred(far).value) && std::isfinite(terms.unpreferred(far).value)) return;
-  throw input_error("[objective.max_weight] the capped loss overflows; got " + number_text(largest) +
-                    " at alpha = " + number_text(alpha) + "; lower max_weight or basu_power");
+  throw input_error("[objective.max_weight] the capped loss overflows; got " + printable(largest) +
+                    " at alpha = " + printable(alpha) + "; lower max_weight or basu_power");
 }
 
 std::unique_ptr<Objective> make(const ObjectiveOptions& options, double alpha) {

@@ -1,8 +1,6 @@
 #include "losses/family.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 #include "ddro/base/error.h"
 
@@ -62,11 +60,6 @@ std::vector<std::pair<std::string, LossType>> loss_names() {
     if (family.other_name != nullptr) names.emplace_back(family.other_name, family.type);
   }
   return names;
-}
-
-std::string number_text(double value) {
-  std::array<char, 32> text;
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
 }  // namespace ddro::losses

@@ -39,7 +39,4 @@ LossFamily sft_family();
 // Error(kInput) when a given `max_weight` is not above alpha/(1 - alpha): pi = pi_ref itself would be capped.
 void check_max_weight(const ObjectiveOptions& options, double alpha);
 
-// The shortest text that reads back as `value`.
-std::string number_text(double value);
-
 }  // namespace ddro::losses

@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace ddro::losses {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// Sum and weight of what has been added; NaN as long as nothing has.
+// What is not defined for some rows: a class they lack, a log-ratio without a reference.
+using Value = std::optional<double>;
+
+// Sum and weight of what has been added.
 struct Mean {
   double sum = 0;
   double weight = 0;
@@ -17,12 +21,12 @@ struct Mean {
     sum += w * value;
     weight += w;
   }
-  double value() const { return weight > 0 ? sum / weight : kNan; }
+  Value value() const { return weight > 0 ? Value(sum / weight) : std::nullopt; }
 };
 
 // Weighted mean of value(row) over the rows of one class.
-template <class Value>
-double class_mean(std::span<const LossRow> rows, bool chosen, Value value) {
+template <class Function>
+Value class_mean(std::span<const LossRow> rows, bool chosen, Function value) {
   Mean mean;
   for (const LossRow& row : rows) {
     if (row.chosen == chosen) mean.add(value(row), row.weight);
@@ -33,20 +37,20 @@ double class_mean(std::span<const LossRow> rows, bool chosen, Value value) {
 double log_ratio(const LossRow& row) { return row.log_ratio(); }
 
 // exp of the logmeanexp of l: the largest l is taken out first, so that only the result can overflow.
-double ratio_mean(std::span<const LossRow> rows, bool chosen) {
+Value ratio_mean(std::span<const LossRow> rows, bool chosen) {
   double largest = -std::numeric_limits<double>::infinity();
   for (const LossRow& row : rows) {
     if (row.chosen == chosen) largest = std::max(largest, row.log_ratio());
   }
   if (std::isinf(largest))
     return class_mean(rows, chosen, [](const LossRow& row) { return std::exp(row.log_ratio()); });
-  const double mean =
+  const Value mean =
       class_mean(rows, chosen, [largest](const LossRow& row) { return std::exp(row.log_ratio() - largest); });
-  return std::exp(largest + std::log(mean));
+  return mean ? Value(std::exp(largest + std::log(*mean))) : std::nullopt;
 }
 
 // P(l+ > l-) + P(l+ = l-)/2 over all cross pairs: rows in ascending order of l, equal ones at a time.
-double auc(std::span<const LossRow> rows) {
+Value auc(std::span<const LossRow> rows) {
   std::vector<const LossRow*> order;
   for (const LossRow& row : rows) {
     if (std::isnan(row.log_ratio())) return kNan;
@@ -68,11 +72,12 @@ double auc(std::span<const LossRow> rows) {
     chosen += tied_chosen;
     rejected += tied_rejected;
   }
-  return chosen > 0 && rejected > 0 ? won / (chosen * rejected) : kNan;
+  if (chosen == 0 || rejected == 0) return std::nullopt;
+  return won / (chosen * rejected);
 }
 
 // Smallest l of a class at or below which lie `percent` of its weight (nearest rank).
-double log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double percent) {
+Value log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double percent) {
   std::vector<std::pair<double, double>> order;  // l, weight
   double total = 0;
   for (const LossRow& row : rows) {
@@ -87,17 +92,18 @@ double log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double p
     below += weight;
     if (100 * below >= percent * total) return value;
   }
-  return order.empty() ? kNan : order.back().first;  // the sums may differ by rounding
+  if (order.empty()) return std::nullopt;
+  return order.back().first;  // the sums may differ by rounding
 }
 
-double abs_max(std::span<const LossRow> rows) {
-  double largest = kNan;
+Value abs_max(std::span<const LossRow> rows) {
+  double largest = 0;
   for (const LossRow& row : rows) {
     const double value = std::abs(row.log_ratio());
     if (std::isnan(value)) return kNan;
-    largest = std::fmax(largest, value);
+    largest = std::max(largest, value);
   }
-  return largest;
+  return rows.empty() ? std::nullopt : Value(largest);
 }
 
 struct PairMeans {
@@ -117,7 +123,7 @@ PairMeans pair_means(std::span<const LossRow> rows, const Objective& objective) 
 }
 
 // Share of the unpreferred rows whose log-ratio is above `threshold`, or at it when `inclusive`.
-double rejected_share(std::span<const LossRow> rows, double threshold, bool inclusive) {
+Value rejected_share(std::span<const LossRow> rows, double threshold, bool inclusive) {
   return class_mean(rows, false, [=](const LossRow& row) {
     const double l = row.log_ratio();
     if (std::isnan(l) || std::isnan(threshold)) return kNan;
@@ -125,46 +131,62 @@ double rejected_share(std::span<const LossRow> rows, double threshold, bool incl
   });
 }
 
+class MetricList {
+ public:
+  void add(const char* name, Value value) {
+    if (value) metrics.emplace_back(name, *value);
+  }
+  Metrics metrics;
+};
+
+Value difference(Value a, Value b) { return a && b ? Value(*a - *b) : std::nullopt; }
+
+void add_rewards(std::span<const LossRow> rows, const Objective& objective, MetricList& list) {
+  // A loss that compares no rows has no reward of any row.
+  LossRow sound;
+  sound.logp = sound.ref_logp = -1;
+  if (std::isnan(objective.reward(sound))) return;
+  const auto reward = [&](const LossRow& row) { return objective.reward(row); };
+  const Value chosen = class_mean(rows, true, reward);
+  const Value rejected = class_mean(rows, false, reward);
+  const PairMeans pairs = pair_means(rows, objective);
+  list.add("rewards/chosen", chosen);
+  list.add("rewards/rejected", rejected);
+  list.add("rewards/accuracies", pairs.accuracy.value());
+  list.add("rewards/margins", pairs.margin.weight > 0 ? pairs.margin.value() : difference(chosen, rejected));
+}
+
+void add_log_ratios(std::span<const LossRow> rows, const Objective& objective, const BatchCounts& counts,
+                    MetricList& list) {
+  list.add("log_ratio/chosen", class_mean(rows, true, log_ratio));
+  list.add("log_ratio/rejected", class_mean(rows, false, log_ratio));
+  list.add("log_ratio/abs_max", abs_max(rows));
+  list.add("log_ratio/chosen_p10", log_ratio_percentile(rows, true, 10));
+  list.add("log_ratio/chosen_p50", log_ratio_percentile(rows, true, 50));
+  list.add("log_ratio/chosen_p90", log_ratio_percentile(rows, true, 90));
+  list.add("log_ratio/rejected_p10", log_ratio_percentile(rows, false, 10));
+  list.add("log_ratio/rejected_p50", log_ratio_percentile(rows, false, 50));
+  list.add("log_ratio/rejected_p90", log_ratio_percentile(rows, false, 90));
+  list.add("ratio/auc", auc(rows));
+  list.add("ratio/saturated", rejected_share(rows, -std::log(objective.alpha()), true));
+  list.add("ratio/capped", rejected_share(rows, objective.cap_log_ratio(counts), false));
+  list.add("ratio/chosen_mean", ratio_mean(rows, true));
+  list.add("ratio/rejected_mean", ratio_mean(rows, false));
+}
+
 }  // namespace
 
-Metrics preference_metrics(std::span<const LossRow> given, const Objective& objective,
+Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective,
                            const BatchCounts& counts, double loss) {
-  std::vector<LossRow> rows(given.begin(), given.end());
-  // Without a reference no log-ratio is known, nor anything made of one.
-  if (!objective.reads_reference()) {
-    for (LossRow& row : rows) row.ref_logp = kNan;
-  }
-  const PairMeans pairs = pair_means(given, objective);
-  const auto reward = [&](const LossRow& row) { return objective.reward(row); };
-  const double chosen_reward = class_mean(given, true, reward);
-  const double rejected_reward = class_mean(given, false, reward);
-  const double margin = pairs.margin.weight > 0 ? pairs.margin.value() : chosen_reward - rejected_reward;
   const auto logp = [](const LossRow& row) { return row.logp; };
-  Metrics metrics = {
-      {"loss", loss},
-      {"rewards/chosen", chosen_reward},
-      {"rewards/rejected", rejected_reward},
-      {"rewards/accuracies", pairs.accuracy.value()},
-      {"rewards/margins", margin},
-      {"logps/chosen", class_mean(rows, true, logp)},
-      {"logps/rejected", class_mean(rows, false, logp)},
-      {"log_ratio/chosen", class_mean(rows, true, log_ratio)},
-      {"log_ratio/rejected", class_mean(rows, false, log_ratio)},
-      {"log_ratio/abs_max", abs_max(rows)},
-      {"log_ratio/chosen_p10", log_ratio_percentile(rows, true, 10)},
-      {"log_ratio/chosen_p50", log_ratio_percentile(rows, true, 50)},
-      {"log_ratio/chosen_p90", log_ratio_percentile(rows, true, 90)},
-      {"log_ratio/rejected_p10", log_ratio_percentile(rows, false, 10)},
-      {"log_ratio/rejected_p50", log_ratio_percentile(rows, false, 50)},
-      {"log_ratio/rejected_p90", log_ratio_percentile(rows, false, 90)},
-      {"ratio/auc", auc(rows)},
-      {"ratio/saturated", rejected_share(rows, -std::log(objective.alpha()), true)},
-      {"ratio/capped", rejected_share(rows, objective.cap_log_ratio(counts), false)},
-      {"ratio/chosen_mean", ratio_mean(rows, true)},
-      {"ratio/rejected_mean", ratio_mean(rows, false)},
-  };
-  if (objective.needs_mismatched()) metrics.emplace_back("kl", counts.kl);
-  return metrics;
+  MetricList list;
+  list.add("loss", loss);
+  add_rewards(rows, objective, list);
+  list.add("logps/chosen", class_mean(rows, true, logp));
+  list.add("logps/rejected", class_mean(rows, false, logp));
+  if (objective.reads_reference()) add_log_ratios(rows, objective, counts, list);
+  if (objective.needs_mismatched()) list.add("kl", counts.kl);
+  return list.metrics;
 }
 
 }  // namespace ddro::losses

@@ -15,7 +15,7 @@ double resolve_alpha(const ObjectiveOptions& options, double data_alpha) {
   const double alpha = options.alpha.value_or(data_alpha);
   if (alpha > 0 && alpha < 1) return alpha;
   throw input_error("[objective.alpha] auto needs training rows of both classes; got a preferred share of " +
-                    number_text(alpha) + "; loss_type " + loss_name(options.loss_type) +
+                    printable(alpha) + "; loss_type " + loss_name(options.loss_type) +
                     " compares preferred with unpreferred samples");
 }
 

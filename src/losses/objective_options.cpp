@@ -62,7 +62,7 @@ void refuse_unused(const ObjectiveOptions& options) {
 }
 
 [[noreturn]] void out_of_range(const std::string& key, double value, const std::string& expected) {
-  throw input_error("[objective." + key + "] out of range; got " + number_text(value) + ", expected " +
+  throw input_error("[objective." + key + "] out of range; got " + printable(value) + ", expected " +
                     expected);
 }
 
@@ -134,9 +134,9 @@ bool uses_option(const ObjectiveOptions& options, const std::string& key) {
 void check_max_weight(const ObjectiveOptions& options, double alpha) {
   const double bound = alpha / (1 - alpha);
   if (!options.max_weight || *options.max_weight > bound) return;
-  throw input_error("[objective.max_weight] too small for alpha = " + number_text(alpha) + "; got " +
-                    number_text(*options.max_weight) + ", expected more than alpha/(1 - alpha) = " +
-                    number_text(bound) + ", the weight of a row on which policy and reference agree");
+  throw input_error("[objective.max_weight] too small for alpha = " + printable(alpha) + "; got " +
+                    printable(*options.max_weight) + ", expected more than alpha/(1 - alpha) = " +
+                    printable(bound) + ", the weight of a row on which policy and reference agree");
 }
 
 void ObjectiveOptions::validate() const {

@@ -15,7 +15,11 @@ void check_name(const std::string& name, const char* key) {
 
 }  // namespace
 
-void ModelOptions::validate() const { check_name(model_name_or_path, "model.model_name_or_path"); }
+void ModelOptions::validate() const {
+  check_name(model_name_or_path, "model.model_name_or_path");
+  if (eos_token && eos_token->empty())
+    throw option_error("model.eos_token", "an empty text", "the text of a token, or null");
+}
 
 void ReferenceOptions::validate() const {
   if (model_name_or_path) check_name(*model_name_or_path, "reference.model_name_or_path");

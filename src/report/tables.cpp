@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -10,12 +9,6 @@ namespace ddro::report {
 namespace {
 
 constexpr const char* kNone = "–";
-
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
 
 // The values of a series that are there.
 std::vector<double> finite_values(const MetricTable& table, const std::string& metric) {
@@ -42,7 +35,7 @@ std::optional<double> median(const RunHistory& run, const std::string& metric) {
 }
 
 std::string shown(const std::optional<double>& value, const char* pattern, double factor = 1) {
-  return value ? format(pattern, factor * *value) : kNone;
+  return value ? printable(factor * *value, pattern) : kNone;
 }
 
 std::string setting(const RunHistory& run, const std::string& key) {
@@ -131,10 +124,10 @@ Json first_and_last(const RunHistory& run, const std::string& set, const std::st
     last = i;
   }
   if (!first) return nullptr;
-  Json cell = {{"last", format("%.4g", series.values[last])}};
+  Json cell = {{"last", printable(series.values[last], "%.4g")}};
   if (*first != last) {
-    cell["first"] = format("%.4g", series.values[*first]);
-    cell["change"] = format("%+.3g", series.values[last] - series.values[*first]);
+    cell["first"] = printable(series.values[*first], "%.4g");
+    cell["change"] = printable(series.values[last] - series.values[*first], "%+.3g");
   }
   cell["steps"] = "step " + (*first != last ? std::to_string(series.steps[*first]) + " → " : "") +
                   std::to_string(series.steps[last]);

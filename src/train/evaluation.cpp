@@ -4,9 +4,8 @@
 #include <utility>
 
 #include "ddro/base/error.h"
-#include "ddro/train/model_batch.h"
-#include "ddro/train/progress.h"
-#include "ddro/train/step.h"
+#include "ddro/base/progress.h"
+#include "ddro/train/score.h"
 
 namespace ddro::train {
 
@@ -21,47 +20,57 @@ std::vector<std::int64_t> all_examples(const data::Dataset& dataset) {
 }  // namespace
 
 EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options,
-                             std::shared_ptr<const ReferenceLogProbs> reference)
+                             std::shared_ptr<const LogProbs> reference)
     : name_(std::move(name)),
       dataset_(&dataset),
       options_(options),
       plan_(dataset, options),
       reference_(std::move(reference)) {}
 
-std::optional<losses::Metrics> EvaluationSet::evaluate(const models::CausalLm& policy,
-                                                       const losses::Objective& objective,
-                                                       const std::function<bool()>& stop) {
+std::optional<Evaluation> EvaluationSet::evaluate(const models::CausalLm& policy,
+                                                  const losses::Objective& objective,
+                                                  const std::function<bool()>& stop) {
   DDRO_CHECK(reference_ != nullptr || !objective.reads_reference(), "this objective needs a reference");
-  std::vector<losses::LossRow> rows(static_cast<size_t>(plan_.counts().rows));
-  std::vector<double> ref_logp(rows.size());
-  const ReferenceLogProbs* reference = objective.reads_reference() ? reference_.get() : nullptr;
+  Evaluation result;
+  result.rows.resize(static_cast<size_t>(plan_.num_completions()));
+  const at::Device device = policy.head_weight().device();
   Progress progress("eval " + name_, plan_.num_micro_batches());
-  for (std::int64_t index = 0; index < plan_.num_micro_batches(); ++index) {
-    if (stop()) return std::nullopt;
-    const data::PackedBatch batch = plan_.micro_batch(index);
-    const ModelBatch on_device(batch, policy.head_weight().device());
-    fill_rows(batch, rows);
-    const std::vector<double> logp = score_batch(policy, batch, on_device, /*keep_pairs=*/false);
-    for (size_t i = 0; i < logp.size(); ++i) rows[static_cast<size_t>(batch.rows[i].step_row)].logp = logp[i];
-    if (reference != nullptr) {
-      const std::vector<double> values = reference->of(batch, on_device, /*keep_pairs=*/false);
-      for (size_t i = 0; i < values.size(); ++i)
-        ref_logp[static_cast<size_t>(batch.rows[i].step_row)] = values[i];
-    }
-    progress.update(index + 1, 0);
-  }
-  for (size_t i = 0; i < rows.size(); ++i) rows[i].ref_logp = ref_logp[i];
-  losses::BatchCounts counts = batch_counts(plan_.counts());
+  std::int64_t done = 0;
+  const auto logp = score(ModelLogProbs(policy), plan_, device,
+                          {.stop = stop, .scored = [&](const data::PackedBatch& batch, const auto&) {
+                             fill_rows(batch, result.rows);
+                             progress.update(++done, 0);
+                           }});
+  if (!logp) return std::nullopt;
+  for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
+  if (objective.reads_reference() && !add_reference(result.rows, device, stop)) return std::nullopt;
+  BatchCounts counts = plan_.counts();
   const std::optional<double> reference_point = kl(policy, objective, stop);
   if (!reference_point) return std::nullopt;
   counts.kl = *reference_point;
-  if (reference != nullptr && reference->is_live())
-    reference_ = std::make_shared<ReferenceTable>(*dataset_, std::move(ref_logp));
-  std::vector<double> row_loss(rows.size());
-  std::vector<double> derivative(rows.size());
-  objective.evaluate(rows, counts, row_loss, derivative);
-  return losses::preference_metrics(rows, objective, counts,
-                                    std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+  keep_reference(result.rows, objective);
+  std::vector<double> row_loss(result.rows.size());
+  std::vector<double> derivative(result.rows.size());
+  objective.evaluate(result.rows, counts, row_loss, derivative);
+  result.metrics = losses::preference_metrics(result.rows, objective, counts,
+                                              std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+  return result;
+}
+
+bool EvaluationSet::add_reference(std::vector<losses::LossRow>& rows, at::Device device,
+                                  const std::function<bool()>& stop) const {
+  const auto logp = score(*reference_, plan_, device, {.stop = stop});
+  if (!logp) return false;
+  for (size_t i = 0; i < logp->size(); ++i) rows[i].ref_logp = (*logp)[i];
+  return true;
+}
+
+void EvaluationSet::keep_reference(const std::vector<losses::LossRow>& rows,
+                                   const losses::Objective& objective) {
+  if (!objective.reads_reference() || !reference_->is_live()) return;
+  std::vector<double> values;
+  for (const losses::LossRow& row : rows) values.push_back(row.ref_logp);
+  reference_ = std::make_shared<LogProbTable>(*dataset_, std::move(values));
 }
 
 std::optional<double> EvaluationSet::kl(const models::CausalLm& policy, const losses::Objective& objective,

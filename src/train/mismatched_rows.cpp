@@ -5,8 +5,7 @@
 #include "ddro/base/error.h"
 #include "ddro/data/mismatched.h"
 #include "ddro/losses/objective.h"
-#include "ddro/train/model_batch.h"
-#include "ddro/train/step.h"
+#include "ddro/train/score.h"
 
 namespace ddro::train {
 namespace {
@@ -19,39 +18,22 @@ data::StepPlan mismatched_plan(const data::Dataset& dataset, std::span<const std
   return data::plan_step(mismatched, all, options);
 }
 
-// What `score` gives for each micro-batch, by step_row.
-template <typename Score>
-std::optional<std::vector<double>> score_plan(const data::StepPlan& plan, at::Device device,
-                                              const std::function<bool()>& stop, const Score& score) {
-  std::vector<double> by_row(static_cast<size_t>(plan.counts.rows));
-  for (const data::PackedBatch& batch : plan.micro_batches) {
-    if (stop()) return std::nullopt;
-    const std::vector<double> logp = score(batch, ModelBatch(batch, device));
-    for (size_t i = 0; i < logp.size(); ++i) by_row[static_cast<size_t>(batch.rows[i].step_row)] = logp[i];
-  }
-  return by_row;
-}
-
 }  // namespace
 
 MismatchedRows::MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
                                const models::ModelConfig& model, const data::PackOptions& options)
     : plan_(mismatched_plan(dataset, examples, model.max_position_embeddings, options)) {}
 
-std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const ReferenceLogProbs& reference,
+std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const LogProbs& reference,
                                          const std::function<bool()>& stop) {
   const at::Device device = policy.head_weight().device();
   if (reference_logp_.empty()) {
     DDRO_CHECK(reference.is_live(), "mismatched rows need a reference that is live");
-    auto scored = score_plan(plan_, device, stop, [&](const auto& batch, const ModelBatch& on_device) {
-      return reference.of(batch, on_device, /*keep_pairs=*/false);
-    });
+    auto scored = score(reference, plan_, device, {.stop = stop});
     if (!scored) return std::nullopt;
     reference_logp_ = std::move(*scored);
   }
-  const auto logp = score_plan(plan_, device, stop, [&](const auto& batch, const ModelBatch& on_device) {
-    return score_batch(policy, batch, on_device, /*keep_pairs=*/false);
-  });
+  const auto logp = score(ModelLogProbs(policy), plan_, device, {.stop = stop});
   if (!logp) return std::nullopt;
   std::vector<losses::LossRow> rows(logp->size());
   for (const data::PackedBatch& batch : plan_.micro_batches) fill_rows(batch, rows);

@@ -54,12 +54,4 @@ std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep
   return offsets;
 }
 
-std::vector<double> score_batch(const models::CausalLm& model, const data::PackedBatch& batch,
-                                const ModelBatch& on_device, bool keep_pairs) {
-  torch::NoGradGuard no_grad;
-  const Tensor hidden_CD = model.hidden(on_device.input());
-  return ops::row_logprobs(on_device.head_input(hidden_CD, model.head_weight()),
-                           unit_offsets(batch, keep_pairs));
-}
-
 }  // namespace ddro::train

@@ -44,18 +44,6 @@ ops::MomentPart part_of(const Tensor& stored, const Tensor& exponents_B, std::in
 
 }  // namespace
 
-const char* moment_dtype_name(MomentDType dtype) {
-  switch (dtype) {
-    case MomentDType::kFloat32:
-      return "float32";
-    case MomentDType::kBFloat16:
-      return "bfloat16";
-    case MomentDType::kFloat8:
-      return "float8";
-  }
-  return "";
-}
-
 double moment_bytes(MomentDType dtype, double master_bytes) {
   switch (dtype) {
     case MomentDType::kFloat32:

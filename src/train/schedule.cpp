@@ -14,6 +14,12 @@ double half_cosine(double progress) {
 
 }  // namespace
 
+std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per_epoch) {
+  if (options.max_steps > 0) return options.max_steps;
+  return static_cast<std::int64_t>(
+      std::ceil(options.num_train_epochs * static_cast<double>(steps_per_epoch)));
+}
+
 std::int64_t num_warmup_steps(const OptimizerOptions& options, std::int64_t total_steps) {
   if (options.lr_scheduler_type == Schedule::kConstant) return 0;
   if (options.warmup_steps > 0) return options.warmup_steps;
@@ -44,22 +50,6 @@ double learning_rate(const OptimizerOptions& options, std::int64_t steps_done, s
       break;
   }
   return options.learning_rate * factor;
-}
-
-const char* schedule_name(Schedule schedule) {
-  switch (schedule) {
-    case Schedule::kConstant:
-      return "constant";
-    case Schedule::kConstantWithWarmup:
-      return "constant_with_warmup";
-    case Schedule::kLinear:
-      return "linear";
-    case Schedule::kCosine:
-      return "cosine";
-    case Schedule::kCosineWithMinLr:
-      return "cosine_with_min_lr";
-  }
-  return "";
 }
 
 }  // namespace ddro::train

@@ -9,6 +9,7 @@
 #include "ddro/base/error.h"
 #include "ddro/ops/logprob_head.h"
 #include "ddro/train/model_batch.h"
+#include "ddro/train/score.h"
 
 namespace ddro::train {
 namespace {
@@ -30,9 +31,8 @@ bool pairs_are_whole(const data::StepPlan& plan) {
 // One step's computation; keeps what its micro-batches share.
 class StepComputation {
  public:
-  StepComputation(const models::CausalLm& policy, const ReferenceLogProbs* reference,
-                  const data::StepPlan& plan, const losses::BatchCounts& counts,
-                  const losses::Objective& objective, AdamW& optimizer)
+  StepComputation(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
+                  const BatchCounts& counts, const losses::Objective& objective, AdamW& optimizer)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
@@ -40,9 +40,9 @@ class StepComputation {
         optimizer_(optimizer),
         counts_(counts),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
-        row_loss_(static_cast<size_t>(plan.counts.rows)),
-        derivative_(static_cast<size_t>(plan.counts.rows)) {
-    result_.rows.resize(static_cast<size_t>(plan.counts.rows));
+        row_loss_(static_cast<size_t>(plan.num_completions())),
+        derivative_(static_cast<size_t>(plan.num_completions())) {
+    result_.rows.resize(static_cast<size_t>(plan.num_completions()));
     for (const data::PackedBatch& batch : plan.micro_batches) fill_rows(batch, result_.rows);
   }
 
@@ -50,7 +50,7 @@ class StepComputation {
     const bool one_pass =
         objective_.locality() == losses::Locality::kRow || (keep_pairs_ && pairs_are_whole(plan_));
     if (!one_pass) {
-      for (const data::PackedBatch& batch : plan_.micro_batches) score(batch);
+      score_all();
       objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
     }
     for (const data::PackedBatch& batch : plan_.micro_batches) add_gradients(batch, one_pass);
@@ -70,11 +70,14 @@ class StepComputation {
     for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).ref_logp = logp[i];
   }
 
-  void score(const data::PackedBatch& batch) {
-    const ModelBatch on_device(batch, device());
-    score_reference(batch, on_device);
-    const std::vector<double> logp = score_batch(policy_, batch, on_device, keep_pairs_);
-    for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).logp = logp[i];
+  // Log-probabilities of the whole step, for losses that need them before the first gradient.
+  void score_all() {
+    const ScoreOptions options{.keep_pairs = keep_pairs_};
+    const std::vector<double> logp = *score(ModelLogProbs(policy_), plan_, device(), options);
+    for (size_t i = 0; i < logp.size(); ++i) result_.rows[i].logp = logp[i];
+    if (reference_ == nullptr) return;
+    const std::vector<double> ref_logp = *score(*reference_, plan_, device(), options);
+    for (size_t i = 0; i < ref_logp.size(); ++i) result_.rows[i].ref_logp = ref_logp[i];
   }
 
   void add_gradients(const data::PackedBatch& batch, bool one_pass) {
@@ -118,11 +121,11 @@ class StepComputation {
   }
 
   const models::CausalLm& policy_;
-  const ReferenceLogProbs* reference_;
+  const LogProbs* reference_;
   const data::StepPlan& plan_;
   const losses::Objective& objective_;
   AdamW& optimizer_;
-  const losses::BatchCounts& counts_;
+  const BatchCounts& counts_;
   bool keep_pairs_;
   std::vector<double> row_loss_;
   std::vector<double> derivative_;
@@ -131,28 +134,8 @@ class StepComputation {
 
 }  // namespace
 
-void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows) {
-  for (size_t i = 0; i < batch.rows.size(); ++i) {
-    const data::BatchRow& source = batch.rows[i];
-    losses::LossRow& row = rows.at(static_cast<size_t>(source.step_row));
-    row.chosen = source.row_class == data::RowClass::kChosen;
-    row.weight = source.weight;
-    row.partner = source.partner;
-    row.num_tokens = batch.row_offsets[i + 1] - batch.row_offsets[i];
-  }
-}
-
-losses::BatchCounts batch_counts(const data::StepCounts& counts) {
-  return {.chosen = counts.chosen,
-          .rejected = counts.rejected,
-          .pairs = counts.pairs,
-          .chosen_tokens = counts.chosen_tokens,
-          .rejected_seen = counts.rejected};
-}
-
-StepResult compute_step(const models::CausalLm& policy, const ReferenceLogProbs* reference,
-                        const data::StepPlan& plan, const losses::BatchCounts& counts,
-                        const losses::Objective& objective, AdamW& optimizer) {
+StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
+                        const BatchCounts& counts, const losses::Objective& objective, AdamW& optimizer) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
   return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
                          optimizer)

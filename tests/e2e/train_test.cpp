@@ -28,7 +28,7 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
                            "ratio/capped",       "ratio/chosen_mean",  "ratio/rejected_mean",
                            "log_ratio/chosen",   "log_ratio/rejected", "step_time_s",
                            "peak_memory_bytes",  "tokens_per_second",  "mfu",
-                           "data_wait_s",        "padding_fraction"}) {
+                           "data_wait_s"}) {
     EXPECT_TRUE(steps[3].contains(name)) << name;
   }
   EXPECT_DOUBLE_EQ(steps.back()["epoch"].get<double>(), 4.0);

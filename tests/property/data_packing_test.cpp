@@ -81,7 +81,7 @@ void expect_tiling(const PackedBatch& batch) {
 }
 
 void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions& options) {
-  std::vector<BatchRow> rows(static_cast<size_t>(plan.counts.rows));
+  std::vector<BatchRow> rows(static_cast<size_t>(plan.num_completions()));
   std::vector<int> times(rows.size());
   std::int64_t packed = 0;
   for (size_t b = 0; b < plan.micro_batches.size(); ++b) {
@@ -125,8 +125,8 @@ void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions
   EXPECT_DOUBLE_EQ(plan.counts.rejected, counts.rejected);
   EXPECT_DOUBLE_EQ(plan.counts.pairs, counts.pairs);
   EXPECT_DOUBLE_EQ(plan.counts.chosen_tokens, counts.chosen_tokens);
-  EXPECT_EQ(plan.counts.tokens, counts.tokens);
-  EXPECT_EQ(static_cast<size_t>(plan.counts.rows), next);
+  EXPECT_EQ(plan.num_tokens, counts.tokens);
+  EXPECT_EQ(static_cast<size_t>(plan.num_completions()), next);
 }
 
 Dataset random_set(std::uint64_t seed, bool pairs) {
@@ -205,7 +205,7 @@ TEST(PackingLaws, EveryCommonBeginningStandsOnce) {
         EXPECT_EQ(plan.packed_tokens, static_cast<std::int64_t>(beginnings.size()));
       }
       if (shared == kShareNothing) {
-        EXPECT_EQ(plan.packed_tokens, plan.counts.tokens);
+        EXPECT_EQ(plan.packed_tokens, plan.num_tokens);
       }
       for (const Segment& segment : plan.micro_batches[0].segments) {
         const bool is_parent = std::any_of(

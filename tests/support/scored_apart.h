@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "ddro/train/reference.h"
+#include "ddro/train/score.h"
 
 namespace ddro::test {
 
@@ -13,11 +13,9 @@ inline std::vector<double> scored_apart(const models::CausalLm& model, const dat
   std::vector<double> logp;
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
     const std::array<std::int64_t, 1> example = {static_cast<std::int64_t>(i)};
-    for (const data::PackedBatch& batch :
-         data::plan_step(dataset, example, {.micro_batch_tokens = 1}).micro_batches) {
-      const train::ModelBatch on_device(batch, at::kCPU);
-      logp.push_back(train::score_batch(model, batch, on_device, /*keep_pairs=*/false).at(0));
-    }
+    const data::StepPlan plan = data::plan_step(dataset, example, {.micro_batch_tokens = 1});
+    for (const double value : *train::score(train::ModelLogProbs(model), plan, at::kCPU))
+      logp.push_back(value);
   }
   return logp;
 }

@@ -40,6 +40,9 @@ std::string printable(const std::string& text, size_t max_bytes = 120);
 // The shortest decimal that reads back as `number`.
 std::string printable(double number);
 
+// `number` through one printf conversion; "nan" for what is not a number, whatever its sign.
+std::string printable(double number, const char* format);
+
 // Error(kInput) for an option out of its range: "[key] is out of range; got X, expected Y".
 Error option_error(const std::string& key, const std::string& got, const std::string& expected);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ddro/checkpoint/checkpoint_options.h"
+#include "ddro/config/on_change.h"
 #include "ddro/data/data_options.h"
 #include "ddro/losses/objective_options.h"
 #include "ddro/models/model_options.h"
@@ -20,6 +21,7 @@ struct RunConfig {
   train::TrainOptions train;
   train::OptimizerOptions optimizer;
   train::EvalOptions eval;
+  models::ExportSettings final_model;  // the section `export`
   checkpoint::CheckpointOptions checkpoint;
   train::LoggingOptions logging;
   train::DistributedOptions distributed;
@@ -36,6 +38,16 @@ losses::ObjectiveOptions load_objective(const std::vector<std::string>& override
 
 // The objective in one line: every option that the loss has, with its value.
 std::string describe_objective(const losses::ObjectiveOptions& objective);
+
+// One key of a configuration, its value as YAML.
+struct Setting {
+  std::string key;  // dotted
+  std::string value;
+  OnChange on_change;
+};
+
+// Every key in the order of the dump; objective options that the loss does not have are left out.
+std::vector<Setting> list_settings(const RunConfig& config);
 
 // Every default, with paths of files that a user would have to name.
 RunConfig example_run_config();

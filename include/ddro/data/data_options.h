@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/enum_names.h"
+
 namespace ddro::data {
 
 enum class OnOverlength { kError, kDrop, kTruncate };
@@ -27,3 +29,20 @@ struct DataOptions {
 };
 
 }  // namespace ddro::data
+
+namespace ddro {
+
+template <>
+struct EnumNames<data::OnOverlength> {
+  using E = data::OnOverlength;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"error", E::kError}, {"drop", E::kDrop}, {"truncate", E::kTruncate}}};
+};
+
+template <>
+struct EnumNames<data::OnBadRow> {
+  using E = data::OnBadRow;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"error", E::kError}, {"drop", E::kDrop}}};
+};
+
+}  // namespace ddro

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "ddro/base/batch_counts.h"
 #include "ddro/data/dataset.h"
 
 namespace ddro::data {
@@ -42,18 +43,28 @@ struct PackedBatch {
   std::vector<BatchRow> rows;
 };
 
-struct StepCounts {
-  double chosen = 0;    // N+: sum of row weights
-  double rejected = 0;  // N-
-  double pairs = 0;
-  double chosen_tokens = 0;  // completion tokens of preferred rows, weighted
-  std::int64_t rows = 0;
-  std::int64_t tokens = 0;  // of all sequences, a shared prompt counted for each completion
+// Completions cut into micro-batches.
+class MicroBatches {
+ public:
+  virtual ~MicroBatches() = default;
+  virtual std::int64_t num_micro_batches() const = 0;
+  virtual PackedBatch micro_batch(std::int64_t index) const = 0;
+  virtual std::vector<BatchRow> rows(std::int64_t index) const = 0;  // of that micro-batch, in its order
+  virtual std::int64_t num_completions() const = 0;                  // of all micro-batches
 };
 
-struct StepPlan {
+struct StepPlan : public MicroBatches {
+  std::int64_t num_micro_batches() const override { return static_cast<std::int64_t>(micro_batches.size()); }
+  PackedBatch micro_batch(std::int64_t index) const override {
+    return micro_batches.at(static_cast<size_t>(index));
+  }
+  std::vector<BatchRow> rows(std::int64_t index) const override { return micro_batch(index).rows; }
+  std::int64_t num_completions() const override { return num_rows; }
+
   std::vector<std::int64_t> examples;  // in the sampler's order
-  StepCounts counts;
+  BatchCounts counts;
+  std::int64_t num_rows = 0;    // completions
+  std::int64_t num_tokens = 0;  // of all sequences, a shared prompt counted for each completion
   std::vector<PackedBatch> micro_batches;
   std::int64_t packed_tokens = 0;   // what the model runs over
   std::int64_t unshared_pairs = 0;  // pairs whose prompts have different ids
@@ -75,18 +86,20 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
 // A whole set cut into micro-batches, for work whose order does not matter: the longest rows first, next-fit,
 // in n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so that a
 // plan is small beside its set.
-class SetPlan {
+class SetPlan : public MicroBatches {
  public:
   // `dataset` outlives the plan.
   SetPlan(const Dataset& dataset, const PackOptions& options);
-  ~SetPlan();
+  ~SetPlan() override;
   SetPlan(SetPlan&&) noexcept;
   SetPlan& operator=(SetPlan&&) noexcept;
 
-  std::int64_t num_micro_batches() const;
-  PackedBatch micro_batch(std::int64_t index) const;
-  std::vector<BatchRow> rows(std::int64_t index) const;  // of that micro-batch, in its order
-  const StepCounts& counts() const;
+  std::int64_t num_micro_batches() const override;
+  PackedBatch micro_batch(std::int64_t index) const override;
+  std::vector<BatchRow> rows(std::int64_t index) const override;
+  std::int64_t num_completions() const override;
+  const BatchCounts& counts() const;
+  std::int64_t num_tokens() const;
 
  private:
   struct Parts;

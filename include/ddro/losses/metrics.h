@@ -11,13 +11,14 @@
 
 namespace ddro::losses {
 
-// Name -> value in the documented order; a value that is not defined for these rows (no pairs, one class) is
-// NaN and is written as null.
+// Name -> value in the documented order. What is not defined for some rows (no pairs, one class, no
+// reference) is absent; what is not a number is written as null.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
 // loss, rewards/*, logps/*, log_ratio/*, ratio/* of `rows`, each row counted as often as its weight says; kl
 // where the objective has one. `counts` are those that `loss`, the sum of the rows' contributions, was
-// computed with. Where the objective reads no reference, log_ratio/* and ratio/* are NaN.
+// computed with. Where the objective reads no reference there are no log_ratio/* and ratio/*,
+// where it compares no rows no rewards/*.
 Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective,
                            const BatchCounts& counts, double loss);
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/batch_counts.h"
 #include "ddro/base/error.h"
 #include "ddro/losses/objective_options.h"
 
@@ -25,16 +26,6 @@ struct LossRow {
       -1;  // index (in the span given to evaluate) of the pair's other row, -1 when unpaired
   std::int64_t num_tokens = 1;  // completion tokens
   double log_ratio() const { return logp - ref_logp; }
-};
-
-// Numbers of the whole effective batch: every micro-batch on every rank.
-struct BatchCounts {
-  double chosen = 0;         // N+ (sum of weights)
-  double rejected = 0;       // N-
-  double pairs = 0;          // sum of the pairs' weights
-  double chosen_tokens = 0;  // weighted completion tokens of preferred rows
-  double rejected_seen = 0;  // unpreferred rows of the data met so far, this batch's included
-  double kl = 0;             // reference point of kto: kl_estimate of the mismatched rows
 };
 
 // The counts of rows that are an effective batch by themselves: an evaluation set, a file of

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "ddro/base/enum_names.h"
+
 namespace ddro::losses {
 
 enum class LossType {
@@ -96,3 +98,37 @@ std::string loss_name(const LossTypes& types);
 std::vector<std::pair<std::string, LossType>> loss_names();
 
 }  // namespace ddro::losses
+
+namespace ddro {
+
+template <>
+struct EnumNames<losses::Generator> {
+  using E = losses::Generator;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"logistic", E::kLogistic}, {"kl", E::kKl}, {"lsif", E::kLsif}, {"basu", E::kBasu}}};
+};
+
+template <>
+struct EnumNames<losses::Stabilizer> {
+  using E = losses::Stabilizer;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"cap", E::kCap}, {"nnbd", E::kNnbd}, {"none", E::kNone}}};
+};
+
+template <>
+struct EnumNames<losses::ClassReduction> {
+  using E = losses::ClassReduction;
+  static constexpr std::array<EnumName<E>, 2> kNames = {
+      {{"class_mean", E::kClassMean}, {"pooled", E::kPooled}}};
+};
+
+template <>
+struct EnumNames<losses::FDivergence> {
+  using E = losses::FDivergence;
+  static constexpr std::array<EnumName<E>, 4> kNames = {{{"reverse_kl", E::kReverseKl},
+                                                         {"forward_kl", E::kForwardKl},
+                                                         {"js_divergence", E::kJsDivergence},
+                                                         {"alpha_divergence", E::kAlphaDivergence}}};
+};
+
+}  // namespace ddro

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "ddro/base/enum_names.h"
+
 namespace ddro::models {
 
 enum class ComputeDType { kAuto, kFloat32, kBFloat16, kFloat64 };
@@ -14,6 +16,7 @@ struct ModelOptions {
   ComputeDType dtype =
       ComputeDType::kAuto;  // float32 on a CPU without native bf16, else bfloat16 with float32 masters
   bool gradient_checkpointing = false;
+  std::optional<std::string> eos_token;  // text of the token that ends a turn; null: the folder's
 
   void validate() const;  // Error(kInput) naming the dotted key
 };
@@ -26,4 +29,30 @@ struct ReferenceOptions {
   void validate() const;
 };
 
+// kAuto: the type that the run computes in.
+enum class ExportType { kAuto, kFloat32, kBFloat16, kFloat16 };
+
+// The `export` section: the model that a run leaves in final/.
+struct ExportSettings {
+  ExportType dtype = ExportType::kAuto;
+};
+
 }  // namespace ddro::models
+
+namespace ddro {
+
+template <>
+struct EnumNames<models::ComputeDType> {
+  using E = models::ComputeDType;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float64", E::kFloat64}}};
+};
+
+template <>
+struct EnumNames<models::ExportType> {
+  using E = models::ExportType;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float16", E::kFloat16}}};
+};
+
+}  // namespace ddro

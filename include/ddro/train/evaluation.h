@@ -5,31 +5,41 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/losses/metrics.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/log_probs.h"
 #include "ddro/train/mismatched_rows.h"
-#include "ddro/train/reference.h"
 
 namespace ddro::train {
+
+struct Evaluation {
+  losses::Metrics metrics;
+  std::vector<losses::LossRow> rows;  // the set's completions in its order
+};
 
 class EvaluationSet {
  public:
   // `dataset` outlives the set. `reference` may be null when the objective reads none; the values of a live
   // one are computed by the first evaluation and kept.
   EvaluationSet(std::string name, const data::Dataset& dataset, const data::PackOptions& options,
-                std::shared_ptr<const ReferenceLogProbs> reference);
+                std::shared_ptr<const LogProbs> reference);
 
   const std::string& name() const { return name_; }
 
-  // Metrics of `policy`, or nullopt when `stop` became true between micro-batches.
-  std::optional<losses::Metrics> evaluate(const models::CausalLm& policy, const losses::Objective& objective,
-                                          const std::function<bool()>& stop);
+  // Of `policy`, or nullopt when `stop` became true between micro-batches.
+  std::optional<Evaluation> evaluate(const models::CausalLm& policy, const losses::Objective& objective,
+                                     const std::function<bool()>& stop);
 
  private:
+  // False when `stop` became true.
+  bool add_reference(std::vector<losses::LossRow>& rows, at::Device device,
+                     const std::function<bool()>& stop) const;
+  void keep_reference(const std::vector<losses::LossRow>& rows, const losses::Objective& objective);
   // Of a set that objective wants a reference point for; 0 for others.
   std::optional<double> kl(const models::CausalLm& policy, const losses::Objective& objective,
                            const std::function<bool()>& stop);
@@ -38,7 +48,7 @@ class EvaluationSet {
   const data::Dataset* dataset_;
   data::PackOptions options_;
   data::SetPlan plan_;
-  std::shared_ptr<const ReferenceLogProbs> reference_;
+  std::shared_ptr<const LogProbs> reference_;
   std::optional<MismatchedRows> mismatched_;  // made when an objective wants them
 };
 

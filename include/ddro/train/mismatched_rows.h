@@ -9,7 +9,7 @@
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/models/causal_lm.h"
-#include "ddro/train/reference.h"
+#include "ddro/train/log_probs.h"
 
 namespace ddro::train {
 
@@ -21,7 +21,7 @@ class MismatchedRows {
 
   // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
   // The reference's log-probabilities are computed by the first call, for which it is live, and kept.
-  std::optional<double> kl(const models::CausalLm& policy, const ReferenceLogProbs& reference,
+  std::optional<double> kl(const models::CausalLm& policy, const LogProbs& reference,
                            const std::function<bool()>& stop);
 
  private:

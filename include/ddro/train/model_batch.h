@@ -31,8 +31,4 @@ class ModelBatch {
 // neighbours.
 std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep_pairs);
 
-// log pi(completion | prompt) of each row of `batch`, no graph built.
-std::vector<double> score_batch(const models::CausalLm& model, const data::PackedBatch& batch,
-                                const ModelBatch& on_device, bool keep_pairs);
-
 }  // namespace ddro::train

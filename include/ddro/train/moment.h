@@ -9,8 +9,6 @@
 
 namespace ddro::train {
 
-const char* moment_dtype_name(MomentDType dtype);  // as in a run's configuration
-
 // Bytes a number of a moment takes, where masters of `master_bytes` each are trained.
 double moment_bytes(MomentDType dtype, double master_bytes);
 

@@ -9,12 +9,13 @@
 
 namespace ddro::train {
 
+// Steps of a run: max_steps, or those of num_train_epochs, a begun step counted whole.
+std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per_epoch);
+
 // warmup_steps when set, else ceil(warmup_ratio * total_steps); 0 for `constant`.
 std::int64_t num_warmup_steps(const OptimizerOptions& options, std::int64_t total_steps);
 
 // Learning rate of the step before which `steps_done` of `total_steps` were done.
 double learning_rate(const OptimizerOptions& options, std::int64_t steps_done, std::int64_t total_steps);
-
-const char* schedule_name(Schedule schedule);
 
 }  // namespace ddro::train

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/enum_names.h"
 #include "ddro/generate/generate_options.h"
 
 namespace ddro::train {
@@ -14,8 +15,8 @@ struct TrainOptions {
   std::string output_dir = "runs/quickstart";
   std::int64_t train_batch_size = 64;      // examples (pairs or rows) an optimizer step
   std::int64_t micro_batch_tokens = 8192;  // memory knob: changes nothing but memory and speed
-  std::int64_t num_train_epochs = 1;
-  std::int64_t max_steps = -1;  // -1: num_train_epochs decide
+  double num_train_epochs = 1;             // passes over the training rows; may end within one
+  std::int64_t max_steps = -1;             // -1: num_train_epochs decide
   std::int64_t seed = 42;
 
   void validate() const;  // Error(kInput) naming the dotted key
@@ -69,3 +70,37 @@ struct DistributedOptions {
 };
 
 }  // namespace ddro::train
+
+namespace ddro {
+
+template <>
+struct EnumNames<train::Schedule> {
+  using E = train::Schedule;
+  static constexpr std::array<EnumName<E>, 5> kNames = {{{"constant", E::kConstant},
+                                                         {"constant_with_warmup", E::kConstantWithWarmup},
+                                                         {"linear", E::kLinear},
+                                                         {"cosine", E::kCosine},
+                                                         {"cosine_with_min_lr", E::kCosineWithMinLr}}};
+};
+
+template <>
+struct EnumNames<train::MomentDType> {
+  using E = train::MomentDType;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float8", E::kFloat8}}};
+};
+
+template <>
+struct EnumNames<train::EvalStrategy> {
+  using E = train::EvalStrategy;
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"no", E::kNo}, {"steps", E::kSteps}, {"epoch", E::kEpoch}}};
+};
+
+template <>
+struct EnumNames<train::Backend> {
+  using E = train::Backend;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"auto", E::kAuto}, {"none", E::kNone}}};
+};
+
+}  // namespace ddro

@@ -33,8 +33,8 @@ struct Gradients {
   NamedTensors tensors;
 };
 
-Gradients run_step(const models::CausalLm& policy, const ReferenceLogProbs& reference,
-                   const data::Dataset& dataset, const losses::Objective& objective, data::PackOptions pack,
+Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, const data::Dataset& dataset,
+                   const losses::Objective& objective, data::PackOptions pack,
                    std::int64_t* num_micro_batches = nullptr) {
   std::vector<std::int64_t> all(dataset.examples.size());
   std::iota(all.begin(), all.end(), 0);
@@ -42,7 +42,7 @@ Gradients run_step(const models::CausalLm& policy, const ReferenceLogProbs& refe
   if (num_micro_batches != nullptr) *num_micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
   AdamW optimizer(policy, policy.parameters(), {});
   optimizer.zero_gradients();
-  losses::BatchCounts counts = batch_counts(plan.counts);
+  BatchCounts counts = plan.counts;
   if (objective.needs_mismatched()) {
     MismatchedRows mismatched(dataset, all, policy.config(), pack);
     counts.kl = *mismatched.kl(policy, reference, [] { return false; });
@@ -98,7 +98,7 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
                    const data::Dataset& dataset, const losses::Objective& objective) {
   Gradients out;
   std::vector<Tensor> logps;
-  losses::BatchCounts counts;
+  BatchCounts counts;
   for (const data::EncodedExample& example : dataset.examples) {
     const auto first = static_cast<std::int64_t>(out.rows.size());
     for (const data::EncodedSequence& sequence : example.sequences) {
@@ -181,7 +181,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
 
   std::int64_t whole = 0, pieces = 0, single = 0;
   const auto run = [&](std::int64_t tokens, std::int64_t shared, std::int64_t* count) {
-    return run_step(*policy, LiveReference(*reference), dataset, *objective,
+    return run_step(*policy, ModelLogProbs(*reference), dataset, *objective,
                     {.micro_batch_tokens = tokens, .min_shared_tokens = shared}, count);
   };
   expect_equal(run(1 << 20, 1, &whole), expected, in_type, c.tolerance,
@@ -234,10 +234,10 @@ TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
   const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
-  const ReferenceTable table(dataset, test::scored_apart(*reference, dataset));
+  const LogProbTable table(dataset, test::scored_apart(*reference, dataset));
   for (const std::int64_t tokens : {1 << 20, 40}) {
     const data::PackOptions pack = {.micro_batch_tokens = tokens};
-    const Gradients live = run_step(*policy, LiveReference(*reference), dataset, *objective, pack);
+    const Gradients live = run_step(*policy, ModelLogProbs(*reference), dataset, *objective, pack);
     const Gradients cached = run_step(*policy, table, dataset, *objective, pack);
     EXPECT_NEAR(cached.loss, live.loss, 10 * c.tolerance * std::max(1.0, std::fabs(live.loss)));
     for (size_t i = 0; i < live.tensors.size(); ++i) {
@@ -272,7 +272,7 @@ TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
     const auto objective = losses::make_objective(options, 0.5);
     for (const std::int64_t tokens : {1, 40, 1 << 20}) {
       const Gradients result =
-          run_step(*policy, LiveReference(*reference), dataset, *objective, {.micro_batch_tokens = tokens});
+          run_step(*policy, ModelLogProbs(*reference), dataset, *objective, {.micro_batch_tokens = tokens});
       for (const losses::LossRow& row : result.rows)
         EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
       const double classes = type == LossType::kDdro ? 2 : 1;

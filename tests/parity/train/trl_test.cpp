@@ -50,9 +50,9 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, {.micro_batch_tokens = 200});
   AdamW optimizer(*policy, policy_folder.tensors, {});
-  const LiveReference live(*reference);
+  const ModelLogProbs live(*reference);
   optimizer.zero_gradients();
-  const losses::BatchCounts counts = batch_counts(plan.counts);
+  const BatchCounts counts = plan.counts;
   const StepResult result = compute_step(*policy, &live, plan, counts, *objective, optimizer);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);

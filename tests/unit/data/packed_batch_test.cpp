@@ -45,7 +45,7 @@ TEST(PlanStep, SharesThePromptOfAPair) {
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
   EXPECT_THAT(batch.row_offsets, ElementsAre(0, 2, 3));
   EXPECT_EQ(plan.packed_tokens, 6);
-  EXPECT_EQ(plan.counts.tokens, 9);
+  EXPECT_EQ(plan.num_tokens, 9);
   EXPECT_EQ(plan.unshared_pairs, 0);
   EXPECT_EQ(batch.rows[0].partner, 1);
   EXPECT_EQ(batch.rows[1].partner, 0);
@@ -127,8 +127,8 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
   EXPECT_EQ(pairs.counts.rejected, 2.5);
   EXPECT_EQ(pairs.counts.pairs, 2.5);
   EXPECT_EQ(pairs.counts.chosen_tokens, 2.0 * 3 + 0.5);
-  EXPECT_EQ(pairs.counts.rows, 4);
-  EXPECT_EQ(pairs.counts.tokens, 5 + 6 + 3 + 3);
+  EXPECT_EQ(pairs.num_rows, 4);
+  EXPECT_EQ(pairs.num_tokens, 5 + 6 + 3 + 3);
   EXPECT_EQ(pairs.micro_batches.size(), 4u);
   const StepPlan rows = plan_all(
       SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(), {100, 1});
@@ -189,8 +189,8 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
   const Dataset set = builder.build();
   const SetPlan plan(set, {40, 1});
   const StepPlan whole = plan_all(set, {1 << 20, 1});
-  EXPECT_EQ(plan.counts().rows, whole.counts.rows);
-  EXPECT_EQ(plan.counts().tokens, whole.counts.tokens);
+  EXPECT_EQ(plan.num_completions(), whole.num_rows);
+  EXPECT_EQ(plan.num_tokens(), whole.num_tokens);
   EXPECT_EQ(plan.counts().pairs, whole.counts.pairs);
   EXPECT_EQ(plan.counts().chosen_tokens, whole.counts.chosen_tokens);
   std::vector<int> seen(80);

@@ -23,28 +23,28 @@ class Mismatched : public testing::Test {
 
 TEST_F(Mismatched, OfEqualModelsIsZero) {
   MismatchedRows some = rows(dataset_, {0, 1, 2});
-  EXPECT_EQ(some.kl(*policy_, LiveReference(*policy_), [] { return false; }), 0.0);
+  EXPECT_EQ(some.kl(*policy_, ModelLogProbs(*policy_), [] { return false; }), 0.0);
 }
 
 TEST_F(Mismatched, OneExampleHasNoReferencePoint) {
   MismatchedRows one = rows(dataset_, {3});
-  EXPECT_EQ(one.kl(*policy_, LiveReference(*reference_), [] { return false; }), 0.0);
+  EXPECT_EQ(one.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }), 0.0);
 }
 
-TEST_F(Mismatched, NeedALiveReference) {
+TEST_F(Mismatched, NeedAModelLogProbs) {
   MismatchedRows some = rows(dataset_, {0, 1, 2});
-  const ReferenceTable table(dataset_, std::vector<double>(8, -1.0));
+  const LogProbTable table(dataset_, std::vector<double>(8, -1.0));
   EXPECT_THROW(some.kl(*policy_, table, [] { return false; }), Error);
 }
 
 TEST_F(Mismatched, StopsBetweenMicroBatchesAndGoesOn) {
   MismatchedRows all = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
-  EXPECT_EQ(all.kl(*policy_, LiveReference(*reference_), [] { return true; }), std::nullopt);
+  EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [] { return true; }), std::nullopt);
   int calls = 0;
-  EXPECT_EQ(all.kl(*policy_, LiveReference(*reference_), [&] { return ++calls > 2; }), std::nullopt);
+  EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [&] { return ++calls > 2; }), std::nullopt);
   MismatchedRows undisturbed = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
-  EXPECT_EQ(all.kl(*policy_, LiveReference(*reference_), [] { return false; }),
-            undisturbed.kl(*policy_, LiveReference(*reference_), [] { return false; }));
+  EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }),
+            undisturbed.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }));
 }
 
 TEST_F(Mismatched, AnEvaluationSetHasItsOwnReferencePoint) {
@@ -52,11 +52,11 @@ TEST_F(Mismatched, AnEvaluationSetHasItsOwnReferencePoint) {
   options.loss_type = losses::LossType::kKto;
   const auto kto = losses::make_objective(options, 0.5);
   EvaluationSet set("held_out", dataset_, {.micro_batch_tokens = 40},
-                    std::make_shared<LiveReference>(*reference_));
+                    std::make_shared<ModelLogProbs>(*reference_));
   const auto metrics = set.evaluate(*policy_, *kto, [] { return false; });
   MismatchedRows all = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
   const std::pair<std::string, double> expected = {
-      "kl", *all.kl(*policy_, LiveReference(*reference_), [] { return false; })};
+      "kl", *all.kl(*policy_, ModelLogProbs(*reference_), [] { return false; })};
   EXPECT_EQ(metrics->back(), expected);
   // The second time the reference's values are those that were kept.
   EXPECT_EQ(set.evaluate(*policy_, *kto, [] { return false; })->back(), expected);

@@ -273,15 +273,14 @@ TEST(ShortMoments, TrainAsFloat32Does) {
   const data::StepPlan plan = data::plan_step(dataset, examples, {.micro_batch_tokens = 256});
   const auto objective = losses::make_objective({}, 0.5);
   const auto reference_model = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
-  const LiveReference reference(*reference_model);
+  const ModelLogProbs reference(*reference_model);
   const auto curve = [&](MomentDType form) {
     const auto policy = test::tiny_model(config, 1, at::kFloat, /*trainable=*/true);
     AdamW optimizer(*policy, policy->parameters(), options(form));
     std::vector<double> losses;
     for (int t = 0; t < 40; ++t) {
       optimizer.zero_gradients();
-      losses.push_back(
-          compute_step(*policy, &reference, plan, batch_counts(plan.counts), *objective, optimizer).loss);
+      losses.push_back(compute_step(*policy, &reference, plan, plan.counts, *objective, optimizer).loss);
       const double norm = optimizer.gradient_norm();
       optimizer.step(1e-3, norm > 1 ? 1 / norm : 1.0);
     }

@@ -11,7 +11,7 @@ namespace {
 Schedule schedule_of(const std::string& name) {
   for (const Schedule schedule : {Schedule::kConstant, Schedule::kConstantWithWarmup, Schedule::kLinear,
                                   Schedule::kCosine, Schedule::kCosineWithMinLr}) {
-    if (name == schedule_name(schedule)) return schedule;
+    if (name == enum_name(schedule)) return schedule;
   }
   throw std::runtime_error("no schedule " + name);
 }

@@ -1,0 +1,74 @@
+// A run with everything loaded but its models.
+#pragma once
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ddro/config/run_config.h"
+#include "ddro/data/dataset.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/data/prompts.h"
+#include "ddro/data/sampler.h"
+#include "ddro/data/token_cache.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/models/model_folder.h"
+#include "ddro/text/model_text.h"
+#include "ddro/train/log_probs.h"
+
+namespace ddro::run {
+
+struct RunSet {
+  std::string name;  // train, or the name of an evaluation set
+  data::Dataset dataset;
+  std::optional<data::TokenCacheEntry> missing_tokens;  // what the run's cache of tokens lacks of it
+  // Of its completions, once prepared (run/reference.h); null when the objective reads no reference.
+  std::shared_ptr<const train::LogProbs> reference;
+};
+
+struct LoadedRun {
+  config::RunConfig config;
+  std::time_t now = 0;  // what a template's date shows
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+  models::ModelFolder base_model;
+  std::optional<models::ModelFolder> reference_model;  // absent: the policy's starting weights
+  text::ModelText text;
+  RunSet train;
+  std::vector<RunSet> eval_sets;
+  std::vector<data::Prompt> prompts;  // sampled at evaluations
+  std::unique_ptr<losses::Objective> objective;
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t one_class_steps = 0;
+  std::int64_t total_steps = 0;
+
+  std::filesystem::path output(const std::string& name) const;  // <train.output_dir>/name
+  data::PackOptions pack_options() const;
+  data::StratifiedSampler sampler() const;  // of the training set
+  bool evaluates() const;                   // at some step
+
+  // Whether the reference's log-probabilities come from a cache on disk: the objective reads a reference, and
+  // of the run's own rows alone.
+  bool caches_reference() const;
+  // "live" or "cached"; null when the objective reads no reference.
+  Json reference_source() const;
+  // Hash of the reference's weights; null when the objective reads no reference.
+  Json reference_hash() const;
+  // The folder of the reference's weights.
+  const models::ModelFolder& reference_folder() const {
+    return reference_model ? *reference_model : base_model;
+  }
+};
+
+// run.json of an earlier start of the run in `output_dir`, or null.
+Json read_run_record(const std::filesystem::path& output_dir);
+
+// Loads and checks everything that needs no training; the output folder is not touched. Templates show the
+// date of the run's first start, else now.
+LoadedRun load_run(config::RunConfig config);
+
+}  // namespace ddro::run

@@ -1,0 +1,16 @@
+// A loaded run in words.
+#pragma once
+
+#include <string>
+
+#include "ddro/run/loaded_run.h"
+
+namespace ddro::run {
+
+// Several lines: data, lengths, classes, steps, schedule, memory and disk.
+std::string describe_plan(const LoadedRun& run);
+
+// One line at the start of a run.
+std::string describe_start(const LoadedRun& run);
+
+}  // namespace ddro::run

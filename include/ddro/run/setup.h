@@ -1,0 +1,48 @@
+// From a configuration to the parts of a run; shared by the commands that need a model and data.
+#pragma once
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ddro/config/run_config.h"
+#include "ddro/data/dataset.h"
+#include "ddro/data/prompts.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/models/model_folder.h"
+#include "ddro/text/model_text.h"
+
+namespace ddro::run {
+
+// The device that training and scoring use: the first CUDA device, or the CPU.
+at::Device default_device();
+
+// `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
+at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
+
+// Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
+double data_alpha(const data::Dataset& dataset);
+
+// Logs what the report of a set says; `name` is train or the name of an evaluation set.
+void log_report(const std::string& name, const data::Dataset& dataset);
+
+// Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
+void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
+
+// The same of prompts, whose completions need room too.
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config);
+
+// Error(kModel) unless the tokens of both folders are the same, id by id: `policy_tokenizer` is of `policy`.
+// A reference folder without a tokenizer only needs the same number of ids.
+void check_same_ids(const models::ModelFolder& reference, const models::ModelFolder& policy,
+                    const text::Tokenizer& policy_tokenizer);
+
+std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
+                                              at::ScalarType dtype, bool trainable,
+                                              bool gradient_checkpointing);
+
+}  // namespace ddro::run

@@ -1,0 +1,53 @@
+// Where log-probabilities of completions come from: a model, or values computed before.
+#pragma once
+
+#include <vector>
+
+#include "ddro/data/dataset.h"
+#include "ddro/data/packed_batch.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/train/model_batch.h"
+
+namespace ddro::train {
+
+class LogProbs {
+ public:
+  virtual ~LogProbs() = default;
+  // log pi(completion | prompt) of each row of `batch`, no graph built. `keep_pairs` as in unit_offsets: two
+  // models of equal weights that are cut alike give equal bits.
+  virtual std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                                 bool keep_pairs) const = 0;
+  virtual bool is_live() const = 0;  // computes a forward for each batch
+};
+
+// The model outlives it.
+class ModelLogProbs : public LogProbs {
+ public:
+  explicit ModelLogProbs(const models::CausalLm& model) : model_(model) {}
+  std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                         bool keep_pairs) const override;
+  bool is_live() const override { return true; }
+
+ private:
+  const models::CausalLm& model_;
+};
+
+// Values of one set, found by example and sequence.
+class LogProbTable : public LogProbs {
+ public:
+  // `logp`: of every sequence of `dataset`, in its order; NaN for one that is never asked for.
+  LogProbTable(const data::Dataset& dataset, std::vector<double> logp);
+  std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                         bool keep_pairs) const override;
+  bool is_live() const override { return false; }
+
+ private:
+  std::vector<size_t> first_;  // of each example in `logp_`, and the end
+  std::vector<double> logp_;
+};
+
+// Nats a token by which two computations of one log-probability in `dtype` may differ when their
+// micro-batches differ; more means that the models differ.
+double log_prob_tolerance(at::ScalarType dtype);
+
+}  // namespace ddro::train

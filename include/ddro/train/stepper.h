@@ -1,0 +1,58 @@
+// One optimizer step: loss, gradients, clipping, update.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/data/packed_batch.h"
+#include "ddro/data/sampler.h"
+#include "ddro/losses/objective.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/train/adamw.h"
+#include "ddro/train/log_probs.h"
+#include "ddro/train/step.h"
+#include "ddro/train/train_options.h"
+
+namespace ddro::train {
+
+// Share of the training rows that have been met once the step at `place` is done; rows that an epoch repeats
+// are no new samples.
+double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch);
+
+struct StepReport {
+  StepResult result;
+  BatchCounts counts;
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  bool updated = false;  // false: loss or norm is not finite, the weights are untouched
+};
+
+// What steps work on; all of it outlives the stepper.
+struct StepperParts {
+  const models::CausalLm& policy;
+  const LogProbs* reference;  // of train_set; null when the objective reads none
+  const data::Dataset& train_set;
+  const losses::Objective& objective;
+  data::PackOptions pack_options;
+  std::int64_t steps_per_epoch;
+  std::int64_t total_steps;
+};
+
+class Stepper {
+ public:
+  Stepper(const StepperParts& parts, const OptimizerOptions& options, AdamW& optimizer);
+
+  // The step at `place`, before which `steps_done` were done. Error(kNonFinite) naming the data row for the
+  // raw loss past its pole.
+  StepReport step(const data::StepPlan& plan, const data::SamplerState& place, std::int64_t steps_done);
+
+ private:
+  BatchCounts counts_of(const data::StepPlan& plan, const data::SamplerState& place) const;
+  StepResult compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done);
+
+  StepperParts parts_;
+  OptimizerOptions options_;
+  AdamW& optimizer_;
+  double rejected_weight_;  // unpreferred rows of the training set
+};
+
+}  // namespace ddro::train

@@ -1,0 +1,73 @@
+#include "config/unread_keys.h"
+
+#include "ddro/base/log.h"
+
+namespace ddro::config {
+namespace {
+
+using train::EvalStrategy;
+using train::Schedule;
+
+struct Condition {
+  const char* key;
+  bool (*is_read)(const RunConfig&);
+  const char* otherwise;
+};
+
+bool reads_reference(const RunConfig& c) { return losses::needs_reference(c.objective.loss_type); }
+bool caches_reference(const RunConfig& c) {
+  return reads_reference(c) && c.reference.precompute_ref_log_probs;
+}
+bool has_warmup(const RunConfig& c) { return c.optimizer.lr_scheduler_type != Schedule::kConstant; }
+bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != EvalStrategy::kNo; }
+bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
+bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
+
+constexpr const char* kNoPrompts = "no answers are sampled without eval.prompts";
+constexpr const char* kGreedy = "temperature 0 takes the most probable token; or there are no eval.prompts";
+
+// A value that asks for what happens anyway is no mistake.
+constexpr Condition kConditions[] = {
+    {"reference.model_name_or_path", reads_reference, "the loss reads no reference"},
+    {"reference.precompute_ref_log_probs", reads_reference, "the loss reads no reference"},
+    {"reference.ref_cache_dir", caches_reference, "no log-probabilities of a reference are kept"},
+    {"train.num_train_epochs", [](const RunConfig& c) { return c.train.max_steps < 1; },
+     "train.max_steps decides how long the run is"},
+    {"optimizer.warmup_ratio",
+     [](const RunConfig& c) {
+       return c.optimizer.warmup_ratio == 0 || (has_warmup(c) && c.optimizer.warmup_steps == 0);
+     },
+     "lr_scheduler_type constant has no warm-up (constant_with_warmup has), and warmup_steps comes before "
+     "it"},
+    {"optimizer.warmup_steps",
+     [](const RunConfig& c) { return c.optimizer.warmup_steps == 0 || has_warmup(c); },
+     "lr_scheduler_type constant has no warm-up; constant_with_warmup has"},
+    {"optimizer.min_lr_ratio",
+     [](const RunConfig& c) { return c.optimizer.lr_scheduler_type == Schedule::kCosineWithMinLr; },
+     "only lr_scheduler_type cosine_with_min_lr has a lowest rate"},
+    {"eval.eval_steps", [](const RunConfig& c) { return c.eval.eval_strategy == EvalStrategy::kSteps; },
+     "eval_strategy is not steps"},
+    {"eval.eval_on_start",
+     [](const RunConfig& c) {
+       return !c.eval.eval_on_start || (evaluates(c) && (!c.data.eval_files.empty() || c.eval.prompts));
+     },
+     "nothing is evaluated: eval_strategy is no, or there are neither data.eval_files nor eval.prompts"},
+    {"eval.num_prompts", samples, kNoPrompts},
+    {"eval.num_samples", samples, kNoPrompts},
+    {"eval.max_new_tokens", samples, kNoPrompts},
+    {"eval.temperature", samples, kNoPrompts},
+    {"eval.top_k", draws, kGreedy},
+    {"eval.top_p", draws, kGreedy},
+};
+
+}  // namespace
+
+void warn_of_unread_keys(const RunConfig& config, const Places& places) {
+  for (const Condition& condition : kConditions) {
+    const auto place = places.find(condition.key);
+    if (place == places.end() || condition.is_read(config)) continue;
+    log_warning("[" + place->second + " " + condition.key + "] has no effect: " + condition.otherwise);
+  }
+}
+
+}  // namespace ddro::config

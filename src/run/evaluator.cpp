@@ -1,0 +1,81 @@
+#include "run/evaluator.h"
+
+#include <chrono>
+
+#include "ddro/base/log.h"
+#include "run/step_log.h"
+
+namespace ddro::run {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+generate::GenerateOptions sampling_options(const LoadedRun& run) {
+  generate::GenerateOptions options = run.config.eval.samples;
+  options.seed = run.config.train.seed;
+  return options;
+}
+
+}  // namespace
+
+std::vector<train::EvaluationSet> make_evaluation_sets(const LoadedRun& run) {
+  std::vector<train::EvaluationSet> sets;
+  for (const RunSet& set : run.eval_sets)
+    sets.emplace_back(set.name, set.dataset, run.pack_options(), set.reference);
+  return sets;
+}
+
+Evaluator::Evaluator(const LoadedRun& run, const StopFlag& stop, MetricsLog& metrics)
+    : run_(run),
+      stop_(stop),
+      metrics_(metrics),
+      sets_(make_evaluation_sets(run)),
+      samples_({run.prompts, run.text.tokenizer.get(), run.text.end_ids}, sampling_options(run),
+               run.output("samples.jsonl"), metrics.last_evaluation()) {}
+
+bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
+  const auto start = std::chrono::steady_clock::now();
+  losses::Metrics all;
+  std::vector<train::Evaluation> evaluations;
+  for (train::EvaluationSet& set : sets_) {
+    auto evaluation = set.evaluate(policy, *run_.objective, [&] { return stop_.requested(); });
+    if (!evaluation) return false;
+    log_info("eval " + set.name() + " at step " + std::to_string(step) +
+             metrics_line(evaluation->metrics, {{"loss", "loss", "%.4g"},
+                                                {"accuracy", "rewards/accuracies", "%.4g"},
+                                                {"auc", "ratio/auc", "%.4g"},
+                                                {"chosen", "log_ratio/chosen", "%+.3f"},
+                                                {"rejected", "log_ratio/rejected", "%+.3f"}}));
+    for (const auto& [name, value] : evaluation->metrics)
+      all.emplace_back("eval_" + set.name() + "_" + name, value);
+    evaluations.push_back(std::move(*evaluation));
+  }
+  if (samples_.has_prompts() && !sample(policy, step, all)) return false;
+  all.emplace_back("eval_runtime", seconds_since(start));
+  metrics_.write("eval", step, all);
+  last_ = std::move(evaluations);
+  return true;
+}
+
+// A policy without finite log-probabilities is left to the training to judge.
+bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string at_step = "samples at step " + std::to_string(step);
+  try {
+    const auto drawn = samples_.draw(policy, step, [&] { return stop_.requested(); });
+    if (!drawn) return false;
+    const double seconds = seconds_since(start);
+    log_info(at_step + "  " + std::to_string(drawn->completions) + " completions, " +
+             std::to_string(drawn->unfinished) + " not finished, " + std::to_string(drawn->tokens) +
+             " tokens in " + printable(seconds, "%.2f") + " s, in " + run_.output("samples.jsonl").string());
+    metrics.emplace_back("eval_sampling_time_s", seconds);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kModel) throw;
+    log_warning(at_step + " are left out: " + error.what());
+  }
+  return true;
+}
+
+}  // namespace ddro::run

@@ -1,0 +1,43 @@
+// Evaluations of the policy while it is trained: metrics of the evaluation sets, sampled answers.
+#pragma once
+
+#include <vector>
+
+#include "ddro/run/loaded_run.h"
+#include "ddro/train/evaluation.h"
+#include "run/metrics_log.h"
+#include "run/sample_log.h"
+#include "run/stop_flag.h"
+
+namespace ddro::run {
+
+// Each evaluation set of a run, with its reference.
+std::vector<train::EvaluationSet> make_evaluation_sets(const LoadedRun& run);
+
+class Evaluator {
+ public:
+  // Goes on after the newest evaluation in `metrics`. All parameters outlive it.
+  Evaluator(const LoadedRun& run, const StopFlag& stop, MetricsLog& metrics);
+
+  // Whether there is anything to evaluate.
+  bool is_empty() const { return sets_.empty() && !samples_.has_prompts(); }
+
+  // Evaluates and logs. False when a stop was asked for before it was done; it is made up for after the
+  // resume.
+  bool evaluate(const models::CausalLm& policy, std::int64_t step);
+
+  // Of each set, of the newest evaluation made here.
+  const std::vector<train::Evaluation>& last() const { return last_; }
+
+ private:
+  bool sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
+
+  const LoadedRun& run_;
+  const StopFlag& stop_;
+  MetricsLog& metrics_;
+  std::vector<train::EvaluationSet> sets_;
+  std::vector<train::Evaluation> last_;
+  SampleLog samples_;
+};
+
+}  // namespace ddro::run

@@ -1,0 +1,20 @@
+// The trained model as a Hugging Face folder, and the proof that it is the one that was evaluated.
+#pragma once
+
+#include "ddro/run/loaded_run.h"
+#include "ddro/train/evaluation.h"
+#include "run/stop_flag.h"
+
+namespace ddro::run {
+
+// Writes <train.output_dir>/final in export.dtype, in place of an earlier one. Error(kSave) on failure.
+void export_final(const LoadedRun& run, const NamedTensors& weights);
+
+// Reads final/ from disk, evaluates it on the run's evaluation sets (without evaluations: on the rows of the
+// first step) and compares it with `policy`, completion by completion. `last`: what the policy gave, if that
+// is known. Says what a type narrower than the run computes in has cost. Error(kSave) when they differ by
+// more than rounding can explain: final/ is not the model that was trained.
+void verify_final(const LoadedRun& run, const models::CausalLm& policy,
+                  const std::vector<train::Evaluation>& last, const StopFlag& stop);
+
+}  // namespace ddro::run

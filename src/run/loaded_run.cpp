@@ -1,0 +1,174 @@
+#include "ddro/run/loaded_run.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "ddro/base/files.h"
+#include "ddro/base/log.h"
+#include "ddro/run/setup.h"
+#include "ddro/run/summaries.h"
+#include "ddro/run/version.h"
+#include "ddro/train/schedule.h"
+
+namespace ddro::run {
+namespace {
+
+constexpr double kMaxAlphaDistance = 0.05;
+
+// The date that templates show: that of the run's first start, else now.
+std::time_t template_date(const std::filesystem::path& output_dir) {
+  const Json record = read_run_record(output_dir);
+  if (record.is_object() && record.contains("template_date") && record["template_date"].is_number_integer()) {
+    return record["template_date"].get<std::time_t>();
+  }
+  return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+}
+
+RunSet load_set(const std::string& name, const std::vector<std::string>& files, const LoadedRun& run) {
+  const std::string folder = run.config.data.token_cache_dir.value_or(run.output("token_cache").string());
+  data::LoadedSet set =
+      data::load_dataset(files, run.config.data, run.text, run.now, {folder, version_text()});
+  log_report(name, set.dataset);
+  return {name, std::move(set.dataset), std::move(set.missing), nullptr};
+}
+
+std::vector<data::Prompt> load_sample_prompts(const LoadedRun& run) {
+  const config::RunConfig& config = run.config;
+  if (!config.eval.prompts) return {};
+  std::vector<data::Prompt> prompts = data::load_prompts(
+      {*config.eval.prompts}, config.data, data::make_text_source(run.text, config.data, run.now));
+  const auto most = static_cast<size_t>(config.eval.num_prompts);
+  if (prompts.size() > most) prompts.resize(most);
+  return prompts;
+}
+
+void check_moments(const LoadedRun& run) {
+  if (run.dtype != at::kDouble || run.config.optimizer.moment_dtype == train::MomentDType::kFloat32) return;
+  throw input_error(
+      "[optimizer.moment_dtype] short moments are of float32 weights; model.dtype float64 keeps its own, "
+      "expected float32 (the default)");
+}
+
+void check_rows_suit_loss(const LoadedRun& run) {
+  const losses::LossTypes& loss = run.config.objective.loss_type;
+  if (losses::needs_pairs(loss) && run.train.dataset.kind != data::RowKind::kPaired) {
+    throw input_error("[objective.loss_type] " + losses::loss_name(loss) +
+                      " needs pairs; data.train_files holds single completions; use ddro or rdro");
+  }
+  if (losses::needs_mismatched(loss) && run.config.train.train_batch_size < 2) {
+    throw input_error("[train.train_batch_size] " + losses::loss_name(loss) +
+                      " scores completions under the prompts of other examples of the step; got 1, expected "
+                      "at least 2");
+  }
+}
+
+void make_objective(LoadedRun& run) {
+  const double share = data_alpha(run.train.dataset);
+  run.objective = losses::make_objective(run.config.objective, share);
+  if (std::fabs(run.objective->alpha() - share) > kMaxAlphaDistance) {
+    log_warning("objective.alpha is " + printable(run.objective->alpha(), "%.3g") +
+                ", the preferred share of the training rows is " + printable(share, "%.3g"));
+  }
+}
+
+void open_models(LoadedRun& run, const std::filesystem::path& model_path) {
+  const config::RunConfig& config = run.config;
+  run.base_model = models::open_model_folder(model_path);
+  if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
+    auto reference =
+        models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
+    check_same_ids(reference, run.base_model, *run.text.tokenizer);
+    if (reference.weights_hash != run.base_model.weights_hash) run.reference_model = std::move(reference);
+  }
+  check_fits_model(run.train.dataset, run.base_model.config);
+  for (const RunSet& set : run.eval_sets) check_fits_model(set.dataset, run.base_model.config);
+  check_fits_model(run.prompts, run.base_model.config);
+}
+
+void check_one_class_steps(const LoadedRun& run) {
+  if (run.one_class_steps == 0) return;
+  const std::string steps =
+      std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) + " steps";
+  if (losses::uses_option(run.config.objective, "stabilizer") &&
+      run.config.objective.stabilizer == losses::Stabilizer::kNnbd) {
+    throw input_error("[objective.stabilizer] nnbd needs both classes in every step; " + steps +
+                      " hold one class; raise train.train_batch_size");
+  }
+  log_warning(steps + " of an epoch hold one class only; a larger train.train_batch_size avoids that");
+}
+
+void plan_steps(LoadedRun& run) {
+  const data::StratifiedSampler sampler = run.sampler();
+  run.steps_per_epoch = sampler.steps_per_epoch();
+  run.one_class_steps = sampler.one_class_steps();
+  run.total_steps = train::num_total_steps(run.config.train, run.steps_per_epoch);
+  check_one_class_steps(run);
+  const std::int64_t warmup = train::num_warmup_steps(run.config.optimizer, run.total_steps);
+  if (warmup >= run.total_steps) {
+    log_warning("the warm-up takes all of the run's steps (" + std::to_string(warmup) + " of " +
+                std::to_string(run.total_steps) +
+                "): the learning rate begins at 0 and never reaches optimizer.learning_rate" +
+                (run.total_steps == 1 ? "; nothing is trained" : "") +
+                "; lower optimizer.warmup_ratio or optimizer.warmup_steps, or train for longer");
+  }
+}
+
+}  // namespace
+
+std::filesystem::path LoadedRun::output(const std::string& name) const {
+  return std::filesystem::path(config.train.output_dir) / name;
+}
+
+data::PackOptions LoadedRun::pack_options() const {
+  return {.micro_batch_tokens = config.train.micro_batch_tokens};
+}
+
+data::StratifiedSampler LoadedRun::sampler() const {
+  return {train.dataset, config.train.train_batch_size, static_cast<std::uint64_t>(config.train.seed)};
+}
+
+bool LoadedRun::evaluates() const { return config.eval.eval_strategy != train::EvalStrategy::kNo; }
+
+bool LoadedRun::caches_reference() const {
+  return config.reference.precompute_ref_log_probs && objective->reads_reference() &&
+         !objective->needs_mismatched();
+}
+
+Json LoadedRun::reference_source() const {
+  if (!objective->reads_reference()) return nullptr;
+  return caches_reference() ? "cached" : "live";
+}
+
+Json LoadedRun::reference_hash() const {
+  if (!objective->reads_reference()) return nullptr;
+  return reference_folder().weights_hash;
+}
+
+Json read_run_record(const std::filesystem::path& output_dir) {
+  const std::filesystem::path path = output_dir / "run.json";
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? read_json_file(path.string(), ErrorKind::kModel)
+                                                : Json(nullptr);
+}
+
+LoadedRun load_run(config::RunConfig config) {
+  LoadedRun run;
+  run.config = std::move(config);
+  run.now = template_date(run.config.train.output_dir);
+  run.device = default_device();
+  run.dtype = compute_dtype(run.config.model.dtype, run.device);
+  check_moments(run);
+  const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
+  run.text = text::load_model_text(model_path, run.config.data.chat_template);
+  run.train = load_set("train", run.config.data.train_files, run);
+  for (const auto& [name, files] : run.config.data.eval_files)
+    run.eval_sets.push_back(load_set(name, {files}, run));
+  run.prompts = load_sample_prompts(run);
+  check_rows_suit_loss(run);
+  make_objective(run);
+  open_models(run, model_path);
+  plan_steps(run);
+  return run;
+}
+
+}  // namespace ddro::run

@@ -1,0 +1,21 @@
+// Where metrics go: metrics.jsonl (metrics_file.h), TensorBoard's event files (event_file.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ddro/losses/metrics.h"
+
+namespace ddro::run {
+
+class MetricsSink {
+ public:
+  virtual ~MetricsSink() = default;
+
+  // `kind`: train or eval. Error(kSave) on failure.
+  virtual void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) = 0;
+  // What was written so far survives a crash of the machine.
+  virtual void sync() = 0;
+};
+
+}  // namespace ddro::run

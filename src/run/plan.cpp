@@ -1,0 +1,140 @@
+#include "ddro/run/plan.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "ddro/run/summaries.h"
+#include "ddro/train/memory_estimate.h"
+#include "ddro/train/schedule.h"
+#include "run/reference.h"
+
+namespace ddro::run {
+namespace {
+
+std::vector<std::int64_t> sequence_lengths(const data::Dataset& dataset) {
+  std::vector<std::int64_t> lengths;
+  for (const data::EncodedExample& example : dataset.examples) {
+    for (const data::EncodedSequence& sequence : example.sequences) {
+      lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
+    }
+  }
+  return lengths;
+}
+
+std::string dropped_reasons(const data::Dataset& dataset) {
+  std::map<std::string, std::int64_t> counts;
+  for (const data::DroppedRow& row : dataset.dropped) ++counts[row.reason];
+  std::string text;
+  for (const auto& [reason, count] : counts) text += "    " + std::to_string(count) + " x " + reason + "\n";
+  return text;
+}
+
+std::string describe_set(const RunSet& set) {
+  const data::Dataset& dataset = set.dataset;
+  return "  " + set.name + ": " + std::to_string(dataset.examples.size()) + " rows used, " +
+         std::to_string(dataset.dropped.size()) + " dropped; preferred " +
+         printable(dataset.class_weight(data::RowClass::kChosen), "%g") + ", unpreferred " +
+         printable(dataset.class_weight(data::RowClass::kRejected), "%g") + "; sequence tokens " +
+         percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
+}
+
+// Of an epoch's steps (the first hundred of a long one) the one with the largest micro-batch.
+data::StepPlan largest_step(const LoadedRun& run) {
+  const data::StratifiedSampler sampler = run.sampler();
+  const auto size = [](const data::StepPlan& plan) {
+    size_t largest = 0;
+    for (const data::PackedBatch& batch : plan.micro_batches) largest = std::max(largest, batch.ids_T.size());
+    return largest;
+  };
+  data::StepPlan result;
+  data::SamplerState at;
+  for (; at.epoch == 0 && at.step_in_epoch < 100; at = sampler.next(at)) {
+    data::StepPlan plan = data::plan_step(run.train.dataset, sampler.step(at), run.pack_options());
+    if (size(plan) > size(result)) result = std::move(plan);
+  }
+  return result;
+}
+
+std::string describe_memory(const LoadedRun& run) {
+  const bool live_reference = run.reference_source() == "live";
+  train::MemoryModel model;
+  model.config = run.base_model.config;
+  model.num_parameters = num_parameters(run.base_model);
+  model.dtype = run.dtype;
+  model.moment_dtype = run.config.optimizer.moment_dtype;
+  model.device = run.device;
+  model.live_reference = live_reference;
+  model.gradient_checkpointing = run.config.model.gradient_checkpointing;
+  for (const auto& [name, tensor] : run.base_model.tensors)
+    model.mapped_bytes += static_cast<double>(tensor.nbytes());
+  const train::MemoryEstimate estimate = train::estimate_memory(model, largest_step(run));
+  std::string text = "memory: " + gigabytes(estimate.peak()) + " at most: " + gigabytes(estimate.weights) +
+                     " weights, gradients and moments" + (live_reference ? ", reference" : "") + ", " +
+                     gigabytes(estimate.activations) + " activations, " + gigabytes(estimate.head) +
+                     " logits";
+  if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
+  return text + "\n";
+}
+
+std::string describe_samples(const LoadedRun& run) {
+  if (run.prompts.empty()) return "";
+  const train::EvalOptions& eval = run.config.eval;
+  const bool in_steps = eval.eval_strategy == train::EvalStrategy::kSteps;
+  return "samples: " + std::to_string(run.prompts.size()) + " prompts of " + *eval.prompts + ", " +
+         std::to_string(eval.samples.num_samples) + " of each, at most " +
+         std::to_string(eval.samples.max_new_tokens) + " tokens; " +
+         (eval.eval_on_start ? "at the start, " : "") +
+         (in_steps ? "every " + std::to_string(eval.eval_steps) + " steps" : "after every epoch") +
+         " and at the end\n";
+}
+
+}  // namespace
+
+std::string describe_plan(const LoadedRun& run) {
+  const std::int64_t n = num_parameters(run.base_model);
+  const bool no_reference = !run.objective->reads_reference();
+  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type +
+                     ", " + printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
+                     dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
+  text += "reference: " +
+          std::string(no_reference          ? "none"
+                      : run.reference_model ? run.reference_model->path.string()
+                                            : "the policy's starting weights") +
+          "\n" + describe_reference_cache(run);
+  text += "data:\n" + describe_set(run.train);
+  for (const RunSet& set : run.eval_sets) text += describe_set(set);
+  text += describe_samples(run);
+  text += "objective: " + losses::loss_name(run.config.objective.loss_type);
+  if (std::isfinite(run.objective->alpha())) text += ", alpha " + printable(run.objective->alpha(), "%.6g");
+  if (const double cap = run.objective->cap_log_ratio({}); std::isfinite(cap)) {
+    text += ", capped above log-ratio " + printable(cap, "%.4g");
+    if (!run.config.objective.max_weight) text += " at first";
+  }
+  text += "\nsteps: " + std::to_string(run.total_steps) + " of " +
+          std::to_string(run.config.train.train_batch_size) + " examples, " +
+          std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
+          printable(run.config.optimizer.learning_rate, "%g") + " " +
+          enum_name(run.config.optimizer.lr_scheduler_type) + ", warm-up " +
+          std::to_string(train::num_warmup_steps(run.config.optimizer, run.total_steps)) + " steps\n";
+
+  const data::StepPlan first = data::plan_step(run.train.dataset, run.sampler().step({}), run.pack_options());
+  text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
+          std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.num_tokens) +
+          " of all sequences\n";
+  text += describe_memory(run);
+  text += "disk: " + gigabytes(train::checkpoint_bytes(n, run.dtype, run.config.optimizer.moment_dtype)) +
+          " a checkpoint, at most " + std::to_string(run.config.checkpoint.save_total_limit + 1) +
+          " at a time, in " + run.config.train.output_dir + "\n";
+  return text;
+}
+
+std::string describe_start(const LoadedRun& run) {
+  return losses::loss_name(run.config.objective.loss_type) + ", " + std::to_string(run.total_steps) +
+         " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
+         std::to_string(at::get_num_threads()) + " threads";
+}
+
+}  // namespace ddro::run

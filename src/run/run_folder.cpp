@@ -1,0 +1,40 @@
+#include "run/run_folder.h"
+
+#include "ddro/base/files.h"
+#include "ddro/run/version.h"
+
+namespace ddro::run {
+
+bool RunFolder::is_finished(std::int64_t newest_step) const {
+  std::error_code ignored;
+  if (!record_.is_object() || record_.value("finished_step", Json()) != newest_step ||
+      !std::filesystem::exists(run_.output("final") / "config.json", ignored) ||
+      newest_step < run_.total_steps) {
+    return false;
+  }
+  check_is_same_run(record_.value("run", Json::object()), identity_);
+  return true;
+}
+
+void RunFolder::write_start() {
+  write_file_atomic(run_.output("config.yaml"), config::dump_run_config(run_.config, /*with_help=*/false));
+  record_ = {{"version", version_text()},
+             {"template_date", run_.now},
+             {"run", identity_},
+             {"finished_step", nullptr}};
+  write_record();
+  std::vector<std::pair<std::string, std::vector<data::DroppedRow>>> dropped{
+      {run_.train.name, run_.train.dataset.dropped}};
+  for (const RunSet& set : run_.eval_sets) dropped.emplace_back(set.name, set.dataset.dropped);
+  data::write_dropped_rows(run_.output("dropped.jsonl").string(), dropped);
+}
+
+void RunFolder::write_end(std::int64_t step, double seconds) {
+  record_["finished_step"] = step;
+  record_["train_runtime"] = seconds;
+  write_record();
+}
+
+void RunFolder::write_record() const { write_file_atomic(run_.output("run.json"), record_.dump(1) + "\n"); }
+
+}  // namespace ddro::run

@@ -1,0 +1,23 @@
+// Place of a run: everything that is neither weights nor moments.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/base/json.h"
+#include "ddro/data/sampler.h"
+#include "ddro/train/nonfinite_guard.h"
+
+namespace ddro::run {
+
+struct RunState {
+  std::int64_t step = 0;  // steps done, skipped ones included
+  data::SamplerState sampler;
+  std::int64_t num_tokens = 0;
+  train::NonFiniteGuard guard;
+
+  // As trainer.json of a checkpoint has it.
+  Json to_json() const;
+  static RunState from_json(const Json& json);
+};
+
+}  // namespace ddro::run

@@ -1,0 +1,94 @@
+#include "run/saver.h"
+
+#include "ddro/base/files.h"
+#include "ddro/base/log.h"
+
+namespace ddro::run {
+namespace {
+
+constexpr std::int64_t kMaxFailedSaves = 3;
+
+NamedTensors read_tensors(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  NamedTensors tensors;
+  for (const auto& [name, view] : file.tensors())
+    tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
+  return tensors;
+}
+
+RunState read_state(const checkpoint::Checkpoint& from, std::int64_t steps_per_epoch) {
+  const std::string where = from.path.string();
+  RunState state;
+  try {
+    state = RunState::from_json(read_json_file((from.path / "trainer.json").string(), ErrorKind::kModel));
+  } catch (const Json::exception& error) {
+    throw model_error("[" + where + "/trainer.json] is not a trainer's state: " + error.what());
+  }
+  const data::SamplerState& at = state.sampler;
+  if (state.step != from.step || state.num_tokens < 0 || at.epoch < 0 || at.step_in_epoch < 0 ||
+      at.step_in_epoch >= steps_per_epoch) {
+    throw model_error("[" + where + "/trainer.json] does not fit this run: step " +
+                      std::to_string(state.step) + ", epoch " + std::to_string(at.epoch) + ", step " +
+                      std::to_string(at.step_in_epoch) + " of " + std::to_string(steps_per_epoch) +
+                      " in it; the checkpoint is of step " + std::to_string(from.step));
+  }
+  return state;
+}
+
+}  // namespace
+
+Saver::Saver(const LoadedRun& run, RunIdentity identity) : run_(run), identity_(std::move(identity)) {}
+
+void Saver::restore(const checkpoint::Checkpoint& from, train::AdamW& optimizer, RunState& state) {
+  const std::string where = from.path.string();
+  state = read_state(from, run_.steps_per_epoch);
+  optimizer.load(read_tensors(from.path / "model.safetensors"),
+                 read_tensors(from.path / "optimizer.safetensors"), where);
+  std::error_code ignored;
+  const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), folder(), ignored);
+  saved_step_ = is_ours ? state.step : -1;
+  log_info("resuming from " + where + " after step " + std::to_string(state.step) + " of " +
+           std::to_string(run_.total_steps));
+  // Also what a killed run left half-written or half-removed there.
+  checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
+}
+
+bool Saver::is_due(const RunState& state) const {
+  if (state.step == attempted_step_ || state.step == saved_step_ || state.step == 0) return false;
+  return state.step >= run_.total_steps || state.step % run_.config.checkpoint.save_steps == 0;
+}
+
+void Saver::save(const train::AdamW& optimizer, const RunState& state) {
+  const std::string bad = optimizer.first_non_finite();
+  if (!bad.empty()) {
+    throw Error(ErrorKind::kNonFinite,
+                "[train] step " + std::to_string(state.step) + ": tensor \"" + bad +
+                    "\" holds values that are not finite; not saved, the last checkpoint is kept");
+  }
+  checkpoint::CheckpointWriter writer(folder(), state.step);
+  writer.add_tensors("model.safetensors", optimizer.master_weights());
+  writer.add_tensors("optimizer.safetensors", optimizer.state());
+  writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
+  for (const std::filesystem::path& file : models::auxiliary_files(run_.base_model.path)) {
+    writer.add_text(file.filename().string(), read_file(file, ErrorKind::kModel));
+  }
+  const auto path = writer.commit({{"run", identity_}});
+  saved_step_ = state.step;
+  log_info("saved " + path.string());
+  checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
+}
+
+void Saver::save_or_count_failure(const train::AdamW& optimizer, const RunState& state) {
+  attempted_step_ = state.step;
+  try {
+    save(optimizer, state);
+    failed_saves_ = 0;
+  } catch (const Error& error) {
+    const bool last = state.step >= run_.total_steps || ++failed_saves_ >= kMaxFailedSaves;
+    if (error.kind() != ErrorKind::kSave || last) throw;
+    log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") +
+                error.what());
+  }
+}
+
+}  // namespace ddro::run

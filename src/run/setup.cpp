@@ -1,0 +1,131 @@
+#include "ddro/run/setup.h"
+
+#include <c10/core/AllocatorConfig.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "ddro/base/log.h"
+#include "ddro/run/summaries.h"
+
+namespace ddro::run {
+namespace {
+
+bool cpu_has_native_bfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
+               const models::ModelConfig& config) {
+  const auto largest = *std::max_element(ids.begin(), ids.end());
+  if (largest < config.vocab_size) return;
+  throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + where + ", the model has " +
+                    std::to_string(config.vocab_size) + " ids; tokenizer and model do not belong together");
+}
+
+}  // namespace
+
+at::Device default_device() {
+  if (!torch::cuda::is_available()) return at::kCPU;
+  // Micro-batches differ in size; in segments of fixed sizes their tensors would leave gaps that nothing
+  // fits.
+  const bool user_decides =
+      std::getenv("PYTORCH_ALLOC_CONF") != nullptr || std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr;
+  if (!user_decides) c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
+  return {at::kCUDA, 0};
+}
+
+at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
+  switch (dtype) {
+    case models::ComputeDType::kAuto:
+      return device.is_cuda() || cpu_has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
+    case models::ComputeDType::kFloat32:
+      return at::kFloat;
+    case models::ComputeDType::kBFloat16:
+      return at::kBFloat16;
+    case models::ComputeDType::kFloat64:
+      return at::kDouble;
+  }
+  return at::kFloat;
+}
+
+double data_alpha(const data::Dataset& dataset) {
+  const double chosen = dataset.class_weight(data::RowClass::kChosen);
+  return chosen / (chosen + dataset.class_weight(data::RowClass::kRejected));
+}
+
+void log_report(const std::string& name, const data::Dataset& dataset) {
+  log_info(name + ": " + std::to_string(dataset.examples.size()) + " of " +
+           std::to_string(dataset.report.num_rows) + " rows used (" + kind_label(dataset.kind) + "), " +
+           std::to_string(dataset.dropped.size()) + " dropped, " + std::to_string(dataset.num_tokens()) +
+           " tokens");
+  for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
+}
+
+void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config) {
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    for (const data::EncodedSequence& sequence : dataset.examples[i].sequences) {
+      const auto length = static_cast<std::int64_t>(sequence.ids.size());
+      if (length > config.max_position_embeddings) {
+        throw input_error("[data] " + dataset.wheres[i] + ": " + std::to_string(length) +
+                          " tokens, the model has " + std::to_string(config.max_position_embeddings) +
+                          " positions; lower data.max_length");
+      }
+      check_ids(sequence.ids, dataset.wheres[i], config);
+    }
+  }
+}
+
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config) {
+  for (const data::Prompt& prompt : prompts) {
+    if (static_cast<std::int64_t>(prompt.ids.size()) >= config.max_position_embeddings) {
+      throw input_error("[data] " + prompt.where + ": " + std::to_string(prompt.ids.size()) +
+                        " tokens, which leaves a completion no room; the model has " +
+                        std::to_string(config.max_position_embeddings) + " positions");
+    }
+    check_ids(prompt.ids, prompt.where, config);
+  }
+}
+
+void check_same_ids(const models::ModelFolder& reference, const models::ModelFolder& policy,
+                    const text::Tokenizer& policy_tokenizer) {
+  if (reference.config.vocab_size != policy.config.vocab_size) {
+    throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) + " ids, the policy " +
+                      std::to_string(policy.config.vocab_size) + "; both need the same tokenizer");
+  }
+  std::error_code ignored;
+  const bool has_tokenizer = std::filesystem::exists(reference.path / "tokenizer.json", ignored) ||
+                             std::filesystem::exists(reference.path / "tokenizer.model", ignored);
+  if (reference.path == policy.path || !has_tokenizer) return;
+  const auto other = text::load_tokenizer(reference.path);
+  const auto token = [](const text::Tokenizer& tokenizer, text::TokenId id) {
+    return id < tokenizer.id_limit() ? "\"" + printable(tokenizer.token_of(id)) + "\"" : "no token";
+  };
+  const text::TokenId limit = std::max(other->id_limit(), policy_tokenizer.id_limit());
+  for (text::TokenId id = 0; id < limit; ++id) {
+    const std::string theirs = token(*other, id);
+    const std::string ours = token(policy_tokenizer, id);
+    if (theirs == ours) continue;
+    throw model_error("[reference] " + printable(reference.path.string(), 400) +
+                      " has another tokenizer: id " + std::to_string(id) + " is " + theirs + " there and " +
+                      ours + " in the policy's; a reference has to read the same ids");
+  }
+}
+
+std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
+                                              at::ScalarType dtype, bool trainable,
+                                              bool gradient_checkpointing) {
+  models::BuildOptions options;
+  options.device = device;
+  options.dtype = dtype;
+  options.trainable = trainable;
+  options.gradient_checkpointing = gradient_checkpointing;
+  return models::make_causal_lm(folder.config, folder.tensors, options);
+}
+
+}  // namespace ddro::run

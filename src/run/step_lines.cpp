@@ -1,0 +1,47 @@
+#include "run/step_lines.h"
+
+#include <string>
+#include <system_error>
+
+namespace ddro::run {
+namespace {
+
+// Bytes of the leading whole lines whose step is at most `last_step`.
+std::uint64_t bytes_to_keep(const std::filesystem::path& path, std::int64_t last_step,
+                            const std::function<void(const Json&)>& on_kept) {
+  if (last_step < 0) return 0;
+  const std::string content = read_file(path, ErrorKind::kModel);
+  size_t begin = 0;
+  while (true) {
+    const size_t end = content.find('\n', begin);
+    if (end == std::string::npos) break;
+    const Json line =
+        Json::parse(content.begin() + static_cast<std::ptrdiff_t>(begin),
+                    content.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false);
+    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) break;
+    if (line["step"].get<std::int64_t>() > last_step) break;
+    on_kept(line);
+    begin = end + 1;
+  }
+  return begin;
+}
+
+DurableFile open_cut(const std::filesystem::path& path, std::int64_t last_step,
+                     const std::function<void(const Json&)>& on_kept) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return DurableFile(path);
+  std::filesystem::resize_file(path, bytes_to_keep(path, last_step, on_kept), error);
+  if (error) {
+    throw save_error("[" + printable(path.string(), 400) +
+                     "] cannot be opened for writing: " + error.message());
+  }
+  return DurableFile(path, DurableFile::Mode::kAppend);
+}
+
+}  // namespace
+
+StepLines::StepLines(const std::filesystem::path& path, std::int64_t last_step,
+                     const std::function<void(const Json&)>& on_kept)
+    : file_(open_cut(path, last_step, on_kept)) {}
+
+}  // namespace ddro::run

@@ -1,0 +1,77 @@
+#include "run/stop_flag.h"
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+
+#include "ddro/base/error.h"
+
+namespace ddro::run {
+namespace {
+
+volatile std::sig_atomic_t caught_signal = 0;
+
+struct Handled {
+  int number;
+  const char* name;
+};
+constexpr std::array<Handled, 4> kHandled = {
+    {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}, {SIGHUP, "SIGHUP"}}};
+
+// nohup has it ignored, and means it.
+bool is_ignored_hangup(int number) {
+  struct sigaction current {};
+  return number == SIGHUP && sigaction(number, nullptr, &current) == 0 && current.sa_handler == SIG_IGN;
+}
+
+void set_handlers(void (*handler)(int)) {
+  for (const Handled& handled : kHandled) {
+    if (is_ignored_hangup(handled.number)) continue;
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(handled.number, &action, nullptr);
+  }
+}
+
+// Runs on a signal: only what is safe there. The next signal gets the default action, which ends the process.
+void on_signal(int number) {
+  caught_signal = number;
+  set_handlers(SIG_DFL);
+}
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+StopFlag::StopFlag(double save_before_timeout_s) : margin_s_(save_before_timeout_s) {
+  caught_signal = 0;
+  set_handlers(on_signal);
+  if (const char* end = std::getenv("SLURM_JOB_END_TIME")) {
+    const double end_s = std::strtod(end, nullptr);
+    if (end_s > 0) stop_at_ = end_s - margin_s_;
+  }
+}
+
+StopFlag::~StopFlag() { set_handlers(SIG_DFL); }
+
+bool StopFlag::requested() const { return caught_signal != 0 || (stop_at_ > 0 && now_s() >= stop_at_); }
+
+std::string StopFlag::reason() const {
+  for (const Handled& handled : kHandled) {
+    if (caught_signal == handled.number) return handled.name;
+  }
+  return std::to_string(static_cast<long>(margin_s_)) + " s before the job's time limit";
+}
+
+void StopFlag::leave_if_requested() const {
+  if (!requested()) return;
+  throw Error(ErrorKind::kInterrupted,
+              "[train] stopped by " + reason() +
+                  " before the first step; nothing is lost, run the same command again");
+}
+
+}  // namespace ddro::run

@@ -1,0 +1,151 @@
+#include "run/training.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "ddro/base/log.h"
+#include "run/step_rows.h"
+
+namespace ddro::run {
+namespace {
+
+// A live reference equal to the policy leaves log-ratios of exactly 0; this much means that they are not the
+// same model.
+constexpr double kMaxStartLogRatio = 1e-3;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Restores what the members behind `state` begin with.
+std::int64_t last_logged_step(const std::optional<checkpoint::Checkpoint>& resume_from) {
+  return resume_from ? resume_from->step : -1;
+}
+
+}  // namespace
+
+Training::Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop,
+                   RunIdentity identity, const std::optional<checkpoint::Checkpoint>& resume_from)
+    : run_(run),
+      policy_(policy),
+      stop_(stop),
+      optimizer_(policy, run.base_model.tensors, run.config.optimizer),
+      plans_(run.train.dataset, run.sampler(), run.pack_options()),
+      stepper_({.policy = policy,
+                .reference = run.train.reference.get(),
+                .train_set = run.train.dataset,
+                .objective = *run.objective,
+                .pack_options = run.pack_options(),
+                .steps_per_epoch = run.steps_per_epoch,
+                .total_steps = run.total_steps},
+               run.config.optimizer, optimizer_),
+      saver_(run, std::move(identity)),
+      metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from)),
+      evaluator_(run, stop, metrics_),
+      progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
+      step_log_(run, policy, metrics_) {
+  if (resume_from) saver_.restore(*resume_from, optimizer_, state_);
+}
+
+void Training::run() {
+  while (true) {
+    if (stop_.requested()) stop_now();
+    if (evaluation_due()) {
+      progress_.clear();
+      if (!evaluator_.evaluate(policy_, state_.step)) stop_now();
+    }
+    if (saver_.is_due(state_)) {
+      progress_.clear();
+      metrics_.sync();
+      saver_.save_or_count_failure(optimizer_, state_);
+    }
+    if (state_.step >= run_.total_steps) break;
+    train_step();
+  }
+}
+
+void Training::train_step() {
+  const auto start = std::chrono::steady_clock::now();
+  const data::StepPlan plan = plans_.take(state_.sampler);
+  StepTimes times{.data_wait = seconds_since(start)};
+  const train::StepReport report = stepper_.step(plan, state_.sampler, state_.step);
+  if (state_.step == 0) check_reference(report.result);
+  if (report.updated) {
+    state_.guard.record_finite();
+  } else {
+    skip_update(plan, report);
+  }
+  state_.step += 1;
+  state_.sampler = plans_.sampler().next(state_.sampler);
+  state_.num_tokens += plan.num_tokens;
+  if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
+  times.seconds = seconds_since(start);
+  times.tokens_per_second = static_cast<double>(plan.num_tokens) / times.seconds;
+  progress_.clear();
+  step_log_.write(plan, report, state_, times);
+  progress_.update(state_.step, times.tokens_per_second);
+}
+
+void Training::skip_update(const data::StepPlan& plan, const train::StepReport& report) {
+  using Verdict = train::NonFiniteGuard::Verdict;
+  const std::int64_t step = state_.step + 1;
+  const Verdict verdict = state_.guard.record_non_finite(step);
+  progress_.clear();
+  log_warning("step " + std::to_string(step) + " is skipped: loss " + printable(report.result.loss, "%.4g") +
+              ", gradient norm " + printable(report.gradient_norm, "%.4g") + "; rows " +
+              row_names(run_.train.dataset, plan));
+  if (verdict == Verdict::kSkipAndDump) {
+    const auto path = run_.output("non_finite_step_" + std::to_string(step) + ".json");
+    dump_batch(path, run_.train.dataset, plan);
+    log_warning("the batch of step " + std::to_string(step) + " was written to " + path.string());
+  }
+  if (verdict == Verdict::kGiveUp) {
+    throw Error(ErrorKind::kNonFinite, "[train] step " + std::to_string(step) +
+                                           ": too many steps with a loss or gradient that is not finite (" +
+                                           std::to_string(state_.guard.total()) +
+                                           " in all); the last checkpoint is kept; try a smaller "
+                                           "optimizer.learning_rate or look at the rows named above");
+  }
+}
+
+void Training::check_reference(const train::StepResult& result) const {
+  if (run_.reference_model || !run_.objective->reads_reference()) return;
+  const double per_token = train::log_prob_tolerance(policy_.head_weight().scalar_type());
+  for (const losses::LossRow& row : result.rows) {
+    const double allowed =
+        run_.train.reference->is_live() ? kMaxStartLogRatio : per_token * static_cast<double>(row.num_tokens);
+    if (!(std::fabs(row.log_ratio()) > allowed)) continue;
+    throw model_error(
+        "[reference] policy and reference are the same folder, but their log-probabilities differ by " +
+        printable(std::fabs(row.log_ratio()), "%.4g") +
+        " nats before the first update; likely one of them was changed on disk while it was "
+        "loaded, or the two compute in different types");
+  }
+}
+
+bool Training::evaluation_due() const {
+  if (evaluator_.is_empty() || metrics_.last_evaluation() == state_.step) return false;
+  const train::EvalOptions& eval = run_.config.eval;
+  if (eval.eval_strategy == train::EvalStrategy::kNo) return false;
+  if (state_.step >= run_.total_steps) return true;
+  if (state_.step == 0) return eval.eval_on_start;
+  if (eval.eval_strategy == train::EvalStrategy::kEpoch) return state_.sampler.step_in_epoch == 0;
+  return state_.step % eval.eval_steps == 0;
+}
+
+void Training::stop_now() {
+  progress_.clear();
+  const std::string reason = stop_.reason();
+  log_info("stopping: " + reason);
+  if (state_.step == 0) stop_.leave_if_requested();
+  if (!saver_.has_saved(state_.step)) {
+    metrics_.sync();
+    saver_.save(optimizer_, state_);
+  }
+  throw Error(ErrorKind::kInterrupted, "[train] stopped by " + reason + " after step " +
+                                           std::to_string(state_.step) + " of " +
+                                           std::to_string(run_.total_steps) +
+                                           "; the checkpoint is saved, run the same command to go on");
+}
+
+}  // namespace ddro::run

@@ -1,0 +1,62 @@
+// The loop of a run: steps, evaluations, checkpoints.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ddro/base/progress.h"
+#include "ddro/checkpoint/checkpoint.h"
+#include "ddro/data/plan_ahead.h"
+#include "ddro/run/loaded_run.h"
+#include "ddro/train/adamw.h"
+#include "ddro/train/stepper.h"
+#include "run/evaluator.h"
+#include "run/identity.h"
+#include "run/metrics_log.h"
+#include "run/run_state.h"
+#include "run/saver.h"
+#include "run/step_log.h"
+#include "run/stop_flag.h"
+
+namespace ddro::run {
+
+class Training {
+ public:
+  // `run`: with its references prepared; it, `policy` and `stop` outlive the training. `resume_from`: the
+  // checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the run's lock.
+  Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop, RunIdentity identity,
+           const std::optional<checkpoint::Checkpoint>& resume_from);
+
+  // Runs to the last step. Error(kInterrupted) after a checkpoint when a stop was asked for,
+  // Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be written.
+  void run();
+
+  // The trained weights at full precision, named as in the model folder.
+  NamedTensors weights() const { return optimizer_.master_weights(); }
+  // What the evaluation sets gave at the last step; empty where it was made before a resume.
+  const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
+
+ private:
+  void train_step();
+  void skip_update(const data::StepPlan& plan, const train::StepReport& report);
+  void check_reference(const train::StepResult& result) const;
+  bool evaluation_due() const;
+  void stop_now();
+
+  const LoadedRun& run_;
+  const models::CausalLm& policy_;
+  const StopFlag& stop_;
+  train::AdamW optimizer_;
+  data::PlanAhead plans_;
+  train::Stepper stepper_;
+  RunState state_;
+  Saver saver_;
+  MetricsLog metrics_;
+  Evaluator evaluator_;
+  Progress progress_;
+  StepLog step_log_;
+};
+
+}  // namespace ddro::run

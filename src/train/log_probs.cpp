@@ -1,0 +1,51 @@
+#include "ddro/train/log_probs.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <utility>
+
+#include "ddro/base/error.h"
+
+namespace ddro::train {
+
+std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                                      bool keep_pairs) const {
+  torch::NoGradGuard no_grad;
+  const Tensor hidden_CD = model_.hidden(on_device.input());
+  return ops::row_logprobs(on_device.head_input(hidden_CD, model_.head_weight()),
+                           unit_offsets(batch, keep_pairs));
+}
+
+LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)
+    : first_{0}, logp_(std::move(logp)) {
+  for (const data::EncodedExample& example : dataset.examples)
+    first_.push_back(first_.back() + example.sequences.size());
+  DDRO_CHECK(first_.back() == logp_.size(), "a reference log-probability for each sequence of the set");
+}
+
+std::vector<double> LogProbTable::of(const data::PackedBatch& batch, const ModelBatch&, bool) const {
+  std::vector<double> logp;
+  for (const data::BatchRow& row : batch.rows) {
+    const auto example = static_cast<size_t>(row.example);
+    DDRO_CHECK(example + 1 < first_.size(), "a row of another set than the reference's");
+    const size_t index = first_[example] + static_cast<size_t>(row.sequence);
+    DDRO_CHECK(index < first_[example + 1], "a row of another set than the reference's");
+    DDRO_CHECK(!std::isnan(logp_[index]), "a row whose log-probability is not known");
+    logp.push_back(logp_[index]);
+  }
+  return logp;
+}
+
+double log_prob_tolerance(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return 1e-9;
+    case at::kFloat:
+      return 1e-4;
+    default:
+      return 0.1;
+  }
+}
+
+}  // namespace ddro::train

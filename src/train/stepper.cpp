@@ -1,0 +1,73 @@
+#include "ddro/train/stepper.h"
+
+#include <cmath>
+
+#include "ddro/base/error.h"
+#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/schedule.h"
+
+namespace ddro::train {
+namespace {
+
+// file:line of the example that row `step_row` belongs to.
+std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_row) {
+  for (const data::PackedBatch& batch : plan.micro_batches) {
+    for (const data::BatchRow& row : batch.rows) {
+      if (row.step_row == static_cast<std::int64_t>(step_row))
+        return dataset.wheres[static_cast<size_t>(row.example)];
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch) {
+  if (place.epoch > 0) return 1;
+  return static_cast<double>(place.step_in_epoch + 1) / static_cast<double>(steps_per_epoch);
+}
+
+Stepper::Stepper(const StepperParts& parts, const OptimizerOptions& options, AdamW& optimizer)
+    : parts_(parts),
+      options_(options),
+      optimizer_(optimizer),
+      rejected_weight_(parts.train_set.class_weight(data::RowClass::kRejected)) {}
+
+StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& place,
+                         std::int64_t steps_done) {
+  StepReport report;
+  optimizer_.zero_gradients();
+  report.counts = counts_of(plan, place);
+  report.result = compute(plan, report.counts, steps_done);
+  report.gradient_norm = optimizer_.gradient_norm();
+  report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
+  report.updated = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
+  if (report.updated) {
+    const double limit = options_.max_grad_norm;
+    const double norm = report.gradient_norm;
+    optimizer_.step(report.learning_rate, limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1.0);
+  }
+  return report;
+}
+
+BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerState& place) const {
+  BatchCounts counts = plan.counts;
+  counts.rejected_seen = rejected_weight_ * share_seen(place, parts_.steps_per_epoch);
+  if (parts_.objective.needs_mismatched()) {
+    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.config(), parts_.pack_options);
+    counts.kl = *rows.kl(parts_.policy, *parts_.reference, [] { return false; });
+  }
+  return counts;
+}
+
+StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done) {
+  try {
+    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, optimizer_);
+  } catch (const losses::PoleError& error) {
+    throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
+                                           std::to_string(steps_done + 1) + ", " +
+                                           where_of(parts_.train_set, plan, error.row()) + ")");
+  }
+}
+
+}  // namespace ddro::train
