@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
-#include <functional>
+#include <algorithm>
 #include <map>
 
 #include "ddro/base/log.h"
@@ -70,16 +70,27 @@ std::string part_of(const std::string& name) {
   return name == "end_tokens" ? "template" : name;
 }
 
-// Calls `changed(name, "name: old -> new")` for each difference.
-void compare(const RunIdentity& stored, const RunIdentity& current,
-             const std::function<void(const std::string&, const std::string&)>& changed) {
+struct Change {
+  std::string name;
+  OnChange on_change;
+  std::string text;  // "name: old -> new"
+};
+
+// Changes that are refused come first, so that nothing is said of a run that does not go on.
+std::vector<Change> changes_between(const RunIdentity& stored, const RunIdentity& current) {
+  std::vector<Change> changes;
   for (const auto& [name, value] : current.items()) {
     if (!stored.contains(name) || stored.at(name) == value) continue;
     const auto shown = [](const Json& json) {
       return printable(json.is_string() ? json.get<std::string>() : json.dump(), 200);
     };
-    changed(name, name + ": " + shown(stored.at(name)) + " -> " + shown(value));
+    changes.push_back({name, on_change(name), name + ": " + shown(stored.at(name)) + " -> " + shown(value)});
   }
+  std::stable_partition(changes.begin(), changes.end(), [](const Change& change) {
+    return change.on_change == OnChange::kMeaning || change.on_change == OnChange::kOrder ||
+           change.on_change == OnChange::kCourse;
+  });
+  return changes;
 }
 
 }  // namespace
@@ -100,47 +111,52 @@ RunIdentity run_identity(const LoadedRun& run) {
 
 void check_can_resume(const RunIdentity& stored, const RunIdentity& current,
                       const std::set<std::string>& allowed) {
-  compare(stored, current, [&](const std::string& name, const std::string& change) {
-    const std::string part = part_of(name);
-    switch (on_change(name)) {
+  const std::vector<Change> changes = changes_between(stored, current);
+  for (const Change& change : changes) {
+    if (change.on_change == OnChange::kOrder) {
+      throw input_error("[resume] " + change.text +
+                        " would change the order of samples; keep it, or use another train.output_dir");
+    }
+    const std::string part = part_of(change.name);
+    if (change.on_change != OnChange::kMeaning || allowed.contains(part)) continue;
+    throw input_error("[resume] the run's " + part + " has changed since the checkpoint (" + change.text +
+                      "); give --allow-change=" + part +
+                      " to go on with it, or use another train.output_dir");
+  }
+  for (const Change& change : changes) {
+    switch (change.on_change) {
       case OnChange::kMeaning:
-        if (!allowed.contains(part)) {
-          throw input_error("[resume] the run's " + part + " has changed since the checkpoint (" + change +
-                            "); give --allow-change=" + part +
-                            " to go on with it, or use another train.output_dir");
-        }
-        log_warning("resuming with a changed " + change);
-        break;
       case OnChange::kOrder:
-        throw input_error("[resume] " + change +
-                          " would change the order of samples; keep it, or use another train.output_dir");
+        log_warning("resuming with a changed " + change.text);
+        break;
       case OnChange::kBits:
-        log_warning("resuming with " + change + ": the same run, but bits may differ");
+        log_warning("resuming with " + change.text + ": the same run, but bits may differ");
         break;
       case OnChange::kCourse:
       case OnChange::kResolved:
       case OnChange::kNothing:
-        log_info("resuming with " + change);
+        log_info("resuming with " + change.text);
         break;
     }
-  });
+  }
 }
 
 void check_is_same_run(const RunIdentity& stored, const RunIdentity& current) {
-  compare(stored, current, [&](const std::string& name, const std::string& change) {
-    switch (on_change(name)) {
+  for (const Change& change : changes_between(stored, current)) {
+    switch (change.on_change) {
       case OnChange::kMeaning:
       case OnChange::kOrder:
       case OnChange::kCourse:
-        throw input_error("[resume] the run has ended, with another configuration (" + change +
+        throw input_error("[resume] the run has ended, with another configuration (" + change.text +
                           "); use another train.output_dir for another run");
       case OnChange::kBits:
-      case OnChange::kResolved:
       case OnChange::kNothing:
-        log_warning("the run has ended; without effect: " + change);
+        log_warning("the run has ended; without effect: " + change.text);
+        break;
+      case OnChange::kResolved:  // to the same
         break;
     }
-  });
+  }
 }
 
 }  // namespace ddro::run

@@ -68,7 +68,7 @@ TEST_P(StartUp, EndsWith75AndSaysThatNothingIsLost) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, StartUp, ::testing::Values(SIGINT, SIGTERM, SIGUSR1));
+INSTANTIATE_TEST_SUITE_P(Signals, StartUp, ::testing::Values(SIGINT, SIGTERM, SIGUSR1, SIGHUP));
 
 TEST(StopDuringEvaluation, BeforeTheFirstStepLeavesWithoutACheckpoint) {
   const TemporaryFolder folder;
@@ -167,7 +167,7 @@ TEST_P(SecondSignal, DuringASaveLeavesAtOnceAndTheEarlierCheckpointHolds) {
   EXPECT_THAT(again.log_text(), HasSubstr("resuming from " + (checkpoints / "step_000003").string()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, SecondSignal, ::testing::Values(SIGINT, SIGTERM, SIGUSR1));
+INSTANTIATE_TEST_SUITE_P(Signals, SecondSignal, ::testing::Values(SIGINT, SIGTERM, SIGUSR1, SIGHUP));
 
 // One signal there is the first: the save is finished, and nothing is lost.
 TEST(FirstSignal, DuringASaveFinishesIt) {

@@ -12,7 +12,7 @@ namespace ddro::run {
 namespace {
 
 TEST(StopFlag, IsRaisedByEachSignalOnce) {
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) {
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) {
     StopFlag flag(120);
     EXPECT_FALSE(flag.requested());
     std::raise(number);
