@@ -90,7 +90,7 @@ TEST_P(Bases, AreExportedAsTheyWereEvaluated) {
   const std::string base = (folder.path() / "base").string();
   ASSERT_EQ(run_program(
                 {program, "export", fixture("tiny_run/model").string(), "--out", base, "--dtype", GetParam()})
-                .code,
+                .exit_code,
             0);
   // A rate at which rounding to bfloat16 would lose most of the training.
   const TinyRun run(folder.path(),
