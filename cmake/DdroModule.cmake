@@ -50,11 +50,11 @@ endfunction()
 
 # ddro_test(NAME [TORCH | PROGRAM] LABEL unit|parity|... SOURCES ... DEPENDS ... [ENVIRONMENT NAME=value...]
 #           [TIMEOUT seconds])
-# One GoogleTest binary; every test in it is a ctest entry, so that a skipped one is skipped by name. Tests find their
-# surroundings in the environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what
-# scripts/make_fixtures made). Threads that wait do not spin: several tests share the cores. TORCH links LibTorch;
-# PROGRAM says that the tests run ddro-train. Those with neither are also labelled torch-free and built by the target
-# of that name.
+# One GoogleTest binary; TestEntries.cmake says which ctest entries it has. Tests find their surroundings in the
+# environment: DDRO_SOURCE_DIR (the checkout), DDRO_TRAIN (the program), DDRO_FIXTURES (what scripts/make_fixtures made).
+# Threads that wait do not spin: several tests share the cores. TORCH links LibTorch; PROGRAM says that the tests run
+# ddro-train, each in an entry of its own. Those with neither are also labelled torch-free and built by the target of
+# that name.
 function(ddro_test name)
   cmake_parse_arguments(arg "TORCH;PROGRAM" "TIMEOUT" "LABEL;SOURCES;DEPENDS;ENVIRONMENT" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
@@ -79,13 +79,12 @@ function(ddro_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${name}." TEST_LIST ${name}_list)
-  # Set when ctest reads the discovered tests: gtest_discover_tests itself takes no properties that are lists.
-  file(CONFIGURE OUTPUT ${name}_properties.cmake @ONLY CONTENT [[
-if(@name@_list)
-  set_tests_properties(${@name@_list} PROPERTIES LABELS "@labels@" TIMEOUT @arg_TIMEOUT@
-    ENVIRONMENT "DDRO_SOURCE_DIR=@PROJECT_SOURCE_DIR@;DDRO_TRAIN=@PROJECT_BINARY_DIR@/bin/ddro-train;DDRO_FIXTURES=@DDRO_FIXTURES@;OMP_WAIT_POLICY=passive;@arg_ENVIRONMENT@")
-endif()
-]])
-  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake")
+  set(list ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.txt)
+  add_custom_command(TARGET ${name} POST_BUILD COMMAND ${name} --gtest_list_tests > ${list} VERBATIM)
+  file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.cmake CONTENT
+"include([[${PROJECT_SOURCE_DIR}/cmake/TestEntries.cmake]])
+ddro_test_entries(${name} [[$<TARGET_FILE:${name}>]] [[${list}]] ${arg_PROGRAM} [[${labels}]] ${arg_TIMEOUT}
+  [[DDRO_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDRO_TRAIN=${PROJECT_BINARY_DIR}/bin/ddro-train;DDRO_FIXTURES=${DDRO_FIXTURES};OMP_WAIT_POLICY=passive;${arg_ENVIRONMENT}]])
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.cmake)
 endfunction()
