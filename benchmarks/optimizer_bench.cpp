@@ -4,7 +4,7 @@
 //
 // Prints one JSON object a form; "seconds" are of the fastest of N updates, "cpu_seconds" their mean over all
 // threads (with OMP_WAIT_POLICY=passive, waiting is not among them).
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -6,7 +6,7 @@
 //   sequences
 //
 // Prints one JSON object. benchmarks/ablations.py and benchmarks/sizes.py run it.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>

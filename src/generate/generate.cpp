@@ -1,7 +1,9 @@
 // Legend: T packed tokens, C positions asked for, N sequences, V vocabulary.
 #include "ddro/generate/generate.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,8 @@
 // query heads, G key/value heads, K head width, J = K / 2.
 #include "ddro/models/causal_lm.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <numbers>

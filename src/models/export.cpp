@@ -1,6 +1,6 @@
 #include "models/export.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 #include <cstring>

@@ -2,7 +2,8 @@
 // width.
 #include "ddro/models/kv_cache.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <limits>

@@ -1,7 +1,7 @@
 #include "ddro/models/model_folder.h"
 
+#include <ATen/ATen.h>
 #include <sys/mman.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cstring>

@@ -1,6 +1,6 @@
 #include "models/parameters.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <unordered_map>
 

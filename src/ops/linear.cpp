@@ -1,6 +1,8 @@
 #include "ddro/ops/linear.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "ddro/base/error.h"
 #include "ops/add_product.h"

@@ -1,7 +1,8 @@
 #include "ddro/run/setup.h"
 
+#include <ATen/ATen.h>
 #include <c10/core/AllocatorConfig.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,6 +1,7 @@
 #include "ddro/train/adamw.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
@@ -64,7 +65,7 @@ std::uint64_t rounding_key(std::int64_t update, size_t slot, Moment::Kind kind) 
 
 AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const OptimizerOptions& options)
     : options_(options) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const auto source = by_name(initial);
   for (const auto& [name, parameter] : model.parameters()) {
     const auto type = parameter.scalar_type();
@@ -91,7 +92,7 @@ AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const O
 }
 
 void AdamW::zero_gradients() {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   at::_foreach_zero_(gradients());
 }
 
@@ -105,13 +106,13 @@ std::vector<Tensor> AdamW::gradients() const {
 }
 
 double AdamW::gradient_norm() const {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const Tensor norms = at::stack(at::_foreach_norm(gradients(), 2));
   return at::linalg_vector_norm(norms.to(at::kDouble), 2).item<double>();
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   if (gradient_scale != 1.0) at::_foreach_mul_(gradients(), gradient_scale);
   ++steps_done_;
   if (options_.moment_dtype == MomentDType::kFloat32) {
@@ -197,7 +198,7 @@ NamedTensors AdamW::state() const {
 }
 
 void AdamW::load(const NamedTensors& weights, const NamedTensors& state, const std::string& where) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const TensorsByName weight_of = by_name(weights);
   const TensorsByName state_of = by_name(state);
   const Tensor step = at::zeros({}, at::TensorOptions().dtype(at::kLong));
@@ -219,7 +220,7 @@ void AdamW::load(const NamedTensors& weights, const NamedTensors& state, const s
 }
 
 std::string AdamW::first_non_finite() const {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   for (const Slot& slot : slots_) {
     if (!all_finite(slot.master.detach())) return slot.name;
     if (!slot.exp_avg.is_finite()) return "exp_avg." + slot.name;

@@ -1,7 +1,7 @@
 // Legend: T packed tokens, C completion tokens, D width, F feed-forward width, V vocabulary.
 #include "ddro/train/memory_estimate.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <fstream>

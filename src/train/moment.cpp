@@ -1,6 +1,6 @@
 #include "ddro/train/moment.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

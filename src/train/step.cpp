@@ -1,6 +1,6 @@
 #include "ddro/train/step.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>

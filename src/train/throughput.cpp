@@ -1,8 +1,10 @@
 #include "ddro/train/throughput.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <chrono>
@@ -32,7 +34,7 @@ double step_flops(const models::ModelConfig& config, const data::StepPlan& plan,
 }
 
 double measure_matmul_rate(at::Device device, at::ScalarType dtype) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const std::int64_t size = device.is_cuda() ? 8192 : 1536;
   const int rounds = device.is_cuda() ? 20 : 4;
   const Tensor a = at::ones({size, size}, at::TensorOptions().dtype(dtype).device(device));

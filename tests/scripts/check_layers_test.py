@@ -38,7 +38,7 @@ CLEAN = {
     "include/ddro/models/model.h": '#include "ddro/base/tensor.h"',
     "include/ddro/text/tokenizer.h": '#include "ddro/base/error.h"',
     "src/base/log.cpp": "#include <spdlog/spdlog.h>",
-    "src/models/model.cpp": '#include <torch/torch.h>\n#include "ddro/models/model.h"\n#include "helper.h"',
+    "src/models/model.cpp": '#include <ATen/ATen.h>\n#include "ddro/models/model.h"\n#include "helper.h"',
     "src/models/helper.h": '#include "ddro/base/tensor.h"',
     "src/config/run_config.cpp": '#include "ddro/losses/objective_options.h"\nlosses::ObjectiveOptions options;',
     "src/losses/sft.cpp": """namespace ddro::losses {
@@ -125,8 +125,12 @@ class CheckLayers(unittest.TestCase):
     def test_finds_torch_in_a_kernel(self):
         self.assert_found("src/ops/cuda/a.cu", "#include <ATen/ATen.h>", "CUDA sources must not see LibTorch")
 
-    def test_finds_the_whole_of_torch_in_a_header(self):
-        self.assert_found("include/ddro/ops/a.h", "#include <torch/torch.h>", "torch/torch.h is for .cpp files")
+    def test_finds_all_tensor_functions_in_a_header(self):
+        self.assert_found("include/ddro/ops/a.h", "#include <ATen/ATen.h>", "ATen/ATen.h is for .cpp files")
+
+    def test_finds_the_whole_of_torch(self):
+        for name in ("src/ops/a.cpp", "tests/unit/ops/a_test.cpp", "benchmarks/a.cpp"):
+            self.assert_found(name, "#include <torch/torch.h>", f"{name}:1: torch/torch.h takes")
 
     def test_finds_an_unknown_module_and_a_missing_header(self):
         self.assert_found("src/magic/a.cpp", "", "module magic is not in the layer table")

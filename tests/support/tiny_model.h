@@ -1,7 +1,7 @@
 // A random Llama small enough for tests, and random preference examples for it.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdint>
 
@@ -26,11 +26,11 @@ inline models::ModelConfig tiny_config(bool tied = true) {
 }
 
 inline NamedTensors tiny_weights(const models::ModelConfig& config, std::uint64_t seed) {
-  torch::manual_seed(seed);
+  at::manual_seed(seed);
   NamedTensors tensors;
   const auto add = [&](const std::string& name, std::vector<std::int64_t> sizes, double scale,
                        double shift = 0) {
-    tensors.emplace_back(name, torch::randn(sizes, at::kDouble) * scale + shift);
+    tensors.emplace_back(name, at::randn(sizes, at::kDouble) * scale + shift);
   };
   const std::int64_t d = config.hidden_size;
   const std::int64_t q = config.num_attention_heads * config.head_dim;
@@ -64,9 +64,9 @@ inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelConfig& c
 // `num_pairs` pairs (every third one with prompts that differ), or twice as many single completions, of
 // random ids, lengths and weights. Three of four prompts begin with the same five ids.
 inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::uint64_t seed) {
-  torch::manual_seed(seed);
+  at::manual_seed(seed);
   const auto random = [](std::int64_t low, std::int64_t high) {
-    return torch::randint(low, high, {1}).item<std::int64_t>();
+    return at::randint(low, high, {1}).item<std::int64_t>();
   };
   const auto ids = [&](std::int64_t count) {
     std::vector<text::TokenId> out;

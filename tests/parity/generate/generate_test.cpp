@@ -1,8 +1,9 @@
 // What is generated: against transformers, against exact probabilities, and however the batch is cut.
 #include "ddro/generate/generate.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <map>

@@ -1,8 +1,10 @@
 // Token by token with a cache is the whole forward, for every family and however sequences come and go.
 #include "ddro/models/kv_cache.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include "parity/models/fixture_models.h"
 #include "support/expect_error.h"

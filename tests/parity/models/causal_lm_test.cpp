@@ -2,8 +2,10 @@
 // packed.
 #include "ddro/models/causal_lm.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include "parity/models/fixture_models.h"
 

@@ -2,8 +2,10 @@
 // logits of each sequence alone, log-softmax, the objective, autograd.
 #include "ddro/train/step.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <numeric>
@@ -60,22 +62,22 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
 Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence& sequence) {
   const auto length = static_cast<std::int64_t>(sequence.ids.size());
   std::vector<std::int64_t> ids(sequence.ids.begin(), sequence.ids.end());
-  const Tensor ids_T = torch::tensor(ids, at::kLong);
+  const Tensor ids_T = at::tensor(ids, at::kLong);
   const ops::AttentionLayout layout({{0, length}}, at::kCPU);
   models::ModelInput input;
   input.ids_T = ids_T;
-  input.positions_T = torch::arange(length, at::kLong);
+  input.positions_T = at::arange(length, at::kLong);
   input.layout = &layout;
-  input.output_positions_C = torch::arange(sequence.completion_start - 1, length - 1, at::kLong);
-  const Tensor logits_CV = torch::matmul(model.hidden(input), model.head_weight().t());
+  input.output_positions_C = at::arange(sequence.completion_start - 1, length - 1, at::kLong);
+  const Tensor logits_CV = at::matmul(model.hidden(input), model.head_weight().t());
   const Tensor targets_C = ids_T.slice(0, sequence.completion_start);
-  return torch::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
+  return at::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
 }
 
 // max(0, mean log-ratio of each row's prompt with the completion of the same place in the example before).
 double composed_kl(const models::CausalLm& policy, const models::CausalLm& reference,
                    const data::Dataset& dataset) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   double sum = 0;
   double weight = 0;
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
@@ -128,7 +130,7 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
   out.loss = std::accumulate(loss.begin(), loss.end(), 0.0);
   std::vector<Tensor> parameters;
   for (const auto& [name, tensor] : policy.parameters()) parameters.push_back(tensor);
-  Tensor surrogate = torch::zeros({}, logps[0].options());
+  Tensor surrogate = at::zeros({}, logps[0].options());
   for (size_t i = 0; i < logps.size(); ++i) surrogate = surrogate + logps[i] * derivative[i];
   const auto gradients = torch::autograd::grad({surrogate}, parameters);
   for (size_t i = 0; i < gradients.size(); ++i)

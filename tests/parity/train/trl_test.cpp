@@ -1,6 +1,6 @@
 // DPO as TRL's DPOTrainer computes it on the same batch and models (tests/fixtures/make_trl_dpo.py).
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <numeric>
 

@@ -1,8 +1,8 @@
 #include "ddro/checkpoint/checkpoint.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
-#include <torch/torch.h>
 
 #include "checkpoint/manifest.h"
 #include "ddro/base/files.h"
@@ -15,15 +15,15 @@ namespace ddro::checkpoint {
 
 NamedTensors sample_tensors(std::int64_t step) {
   const auto seed = static_cast<double>(step);
-  return {{"weight", torch::arange(0, 33, torch::kFloat) + seed},
-          {"half", torch::arange(0, 31, torch::kFloat).to(torch::kBFloat16)},
-          {"count", torch::tensor({step}, torch::kLong)}};
+  return {{"weight", at::arange(0, 33, at::kFloat) + seed},
+          {"half", at::arange(0, 31, at::kFloat).to(at::kBFloat16)},
+          {"count", at::tensor({step}, at::kLong)}};
 }
 
 std::filesystem::path write_sample(const std::filesystem::path& folder, std::int64_t step) {
   CheckpointWriter writer(folder, step);
   writer.add_tensors("model.safetensors", sample_tensors(step));
-  writer.add_tensors("optimizer.safetensors", {{"m", torch::zeros({4, 4})}, {"v", torch::ones({4, 4})}});
+  writer.add_tensors("optimizer.safetensors", {{"m", at::zeros({4, 4})}, {"v", at::ones({4, 4})}});
   writer.add_text("state.json", "{\"step\": " + std::to_string(step) + "}\n");
   return writer.commit({{"alpha", 0.39}, {"note", "caf\u00e9"}});
 }
@@ -62,7 +62,7 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   }
   const SafetensorsFile file(path / "model.safetensors");
   for (const auto& [name, tensor] : sample_tensors(100)) {
-    EXPECT_TRUE(torch::equal(tensor_from_view(file.tensors().at(name), file.mapping()), tensor)) << name;
+    EXPECT_TRUE(at::equal(tensor_from_view(file.tensors().at(name), file.mapping()), tensor)) << name;
   }
   EXPECT_EQ(read_file(path / "state.json"), "{\"step\": 100}\n");
 }

@@ -1,7 +1,7 @@
 // A model of a few hundred parameters, as a folder on disk.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <atomic>
 #include <cstdlib>

@@ -1,7 +1,8 @@
 #include "ddro/train/adamw.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <limits>
@@ -15,10 +16,10 @@ namespace {
 class TwoParameters : public models::CausalLm {
  public:
   explicit TwoParameters(at::ScalarType dtype) {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     for (const auto& [name, sizes] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
              {"model.embed_tokens.weight", {31, 33}}, {"model.norm.weight", {33}}}) {
-      const Tensor value = torch::randn(sizes, at::kDouble);
+      const Tensor value = at::randn(sizes, at::kDouble);
       initial_.emplace_back(name, value.to(at::kFloat));
       parameters_.emplace_back(name, value.to(at::kFloat).to(dtype).set_requires_grad(true));
     }
@@ -57,7 +58,7 @@ struct ScalarAdamW {
 };
 
 Tensor gradient_of_step(const Tensor& like, int step) {
-  return torch::sin(torch::arange(like.numel(), at::kDouble) * 0.7 + step).reshape(like.sizes());
+  return at::sin(at::arange(like.numel(), at::kDouble) * 0.7 + step).reshape(like.sizes());
 }
 
 void expect_scalar_updates(at::ScalarType dtype, double tolerance) {
@@ -90,7 +91,7 @@ void expect_scalar_updates(at::ScalarType dtype, double tolerance) {
       EXPECT_NEAR(flat[i].item<double>(), expected[slot][static_cast<size_t>(i)].weight, tolerance)
           << name << " " << i;
     }
-    EXPECT_TRUE(torch::equal(model.parameters()[slot].second.detach(), master.to(dtype)));
+    EXPECT_TRUE(at::equal(model.parameters()[slot].second.detach(), master.to(dtype)));
     ++slot;
   }
 }
@@ -106,7 +107,7 @@ TEST(AdamW, AddsUpBfloat16GradientsOfSeveralBackwards) {
   AdamW optimizer(model, model.initial(), options());
   optimizer.zero_gradients();
   for (int i = 0; i < 3; ++i) (model.parameters()[1].second * 0.5).sum().backward();
-  EXPECT_TRUE(torch::allclose(optimizer.gradient("model.norm.weight"), torch::full({33}, 1.5)));
+  EXPECT_TRUE(at::allclose(optimizer.gradient("model.norm.weight"), at::full({33}, 1.5)));
   EXPECT_NEAR(optimizer.gradient_norm(), std::sqrt(33 * 1.5 * 1.5), 1e-5);
 }
 
@@ -127,7 +128,7 @@ TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {
   run(straight, 3);
   run(resumed, 3);
   for (size_t i = 0; i < 2; ++i)
-    EXPECT_TRUE(torch::equal(straight.master_weights()[i].second, resumed.master_weights()[i].second));
+    EXPECT_TRUE(at::equal(straight.master_weights()[i].second, resumed.master_weights()[i].second));
 }
 
 TEST(AdamW, RefusesForeignState) {
@@ -149,9 +150,9 @@ TEST(AdamW, RefusesForeignState) {
   state[0].first = "exp_avg.other";
   expect_refused("another name");
   state = optimizer.state();
-  weights[1].second = torch::zeros({32});
+  weights[1].second = at::zeros({32});
   expect_refused("another shape");
-  weights[1].second = torch::zeros({33}, at::kDouble);
+  weights[1].second = at::zeros({33}, at::kDouble);
   expect_refused("another type");
 }
 
@@ -160,7 +161,7 @@ TEST(AdamW, NamesTheFirstTensorThatIsNotFinite) {
   AdamW optimizer(model, model.initial(), options());
   EXPECT_EQ(optimizer.first_non_finite(), "");
   {
-    torch::NoGradGuard no_grad;
+    at::NoGradGuard no_grad;
     model.parameters()[1].second[7] = std::numeric_limits<float>::infinity();
   }
   EXPECT_EQ(optimizer.first_non_finite(), "model.norm.weight");

@@ -1,8 +1,8 @@
 // AdamW with moments in a short form.
 #include "ddro/train/moment.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>
@@ -24,9 +24,9 @@ constexpr const char* kMatrix = "model.embed_tokens.weight";
 class TwoParameters : public models::CausalLm {
  public:
   explicit TwoParameters(at::ScalarType dtype = at::kFloat) {
-    torch::manual_seed(3);
-    parameters_.emplace_back(kMatrix, torch::randn({31, 33}).to(dtype).set_requires_grad(true));
-    parameters_.emplace_back("model.norm.weight", torch::randn({300}).to(dtype).set_requires_grad(true));
+    at::manual_seed(3);
+    parameters_.emplace_back(kMatrix, at::randn({31, 33}).to(dtype).set_requires_grad(true));
+    parameters_.emplace_back("model.norm.weight", at::randn({300}).to(dtype).set_requires_grad(true));
   }
   Tensor hidden(const models::ModelInput&) const override { return {}; }
   const NamedTensors& parameters() const override { return parameters_; }
@@ -80,7 +80,7 @@ std::vector<double> stored_numbers(const NamedTensors& state, const std::string&
 void add_gradients(AdamW& optimizer, int step) {
   optimizer.zero_gradients();
   for (const auto& [name, master] : optimizer.master_weights()) {
-    const Tensor wave = torch::sin(torch::arange(master.numel(), at::kDouble) * 0.7 + step);
+    const Tensor wave = at::sin(at::arange(master.numel(), at::kDouble) * 0.7 + step);
     optimizer.gradient(name).add_(wave.reshape(master.sizes()));
   }
 }
@@ -188,8 +188,8 @@ TEST(ShortMoments, RestoredStateGoesOnWithTheSameBits) {
     const NamedTensors expected = straight.state(), got = resumed.state();
     ASSERT_EQ(got.size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i)
-      EXPECT_TRUE(torch::equal(got[i].second, expected[i].second)) << expected[i].first;
-    EXPECT_TRUE(torch::equal(one.head_weight(), other.head_weight()));
+      EXPECT_TRUE(at::equal(got[i].second, expected[i].second)) << expected[i].first;
+    EXPECT_TRUE(at::equal(one.head_weight(), other.head_weight()));
   }
 }
 
