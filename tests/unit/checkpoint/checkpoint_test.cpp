@@ -109,6 +109,34 @@ TEST(Manifest, NamesFoldersByStep) {
   }
 }
 
+TEST(Checkpoint, HoldsTextsInFolders) {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path(), 1);
+  writer.add_text("config.json", "{}");
+  writer.add_text("templates/a.jinja", "a");
+  writer.add_text("templates/b.jinja", "b");
+  const auto path = writer.commit(Json::object());
+  EXPECT_EQ(open_checkpoint(path).manifest.at("files").size(), 3u);
+  EXPECT_EQ(read_file(path / "templates" / "b.jinja"), "b");
+  folder.write("step_000001/templates/c.jinja", "c");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/c.jinja] is not in the manifest"));
+  std::filesystem::remove(path / "templates" / "c.jinja");
+  folder.write("step_000001/templates/b.jinja", "c");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/b.jinja] is damaged"));
+  std::filesystem::remove(path / "templates" / "b.jinja");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/b.jinja] is missing"));
+}
+
+TEST(Checkpoint, FollowsNoLinkedFolder) {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path(), 1);
+  writer.add_text("templates/a.jinja", "a");
+  const auto path = writer.commit(Json::object());
+  std::filesystem::rename(path / "templates", folder / "elsewhere");
+  std::filesystem::create_directory_symlink(folder / "elsewhere", path / "templates");
+  EXPECT_THAT(refusal(path), HasSubstr("templates] is not in the manifest"));
+}
+
 TEST(Manifest, RefusesForeignContent) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "step_000001";
@@ -129,6 +157,9 @@ TEST(Manifest, RefusesForeignContent) {
   const Json entry = {{"bytes", 1u}, {"xxh3_128", ""}};
   EXPECT_THAT(with_manifest(manifest_text(1, {{"../x", entry}}, Json::object())),
               HasSubstr("a wrong entry for ../x"));
+  for (const char* name : {"/x", "x/", "a/../x", "../a/x", "a/b/x"}) {
+    EXPECT_THAT(with_manifest(manifest_text(1, {{name, entry}}, Json::object())), HasSubstr("a wrong entry"));
+  }
   EXPECT_THAT(with_manifest(manifest_text(1, {{"manifest.json", entry}}, Json::object())),
               HasSubstr("a wrong entry"));
   EXPECT_THAT(with_manifest(manifest_text(1, {{"a", {{"bytes", -1}, {"xxh3_128", ""}}}}, Json::object())),
