@@ -66,11 +66,12 @@ void Saver::save(const train::AdamW& optimizer, const RunState& state) {
                     "\" holds values that are not finite; not saved, the last checkpoint is kept");
   }
   checkpoint::CheckpointWriter writer(folder(), state.step);
-  writer.add_tensors("model.safetensors", optimizer.master_weights());
+  const NamedTensors weights = optimizer.master_weights();
+  writer.add_tensors("model.safetensors", weights);
   writer.add_tensors("optimizer.safetensors", optimizer.state());
   writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
-  for (const std::filesystem::path& file : models::auxiliary_files(run_.base_model.path)) {
-    writer.add_text(file.filename().string(), read_file(file, ErrorKind::kModel));
+  for (const models::FolderFile& file : models::inference_files(run_.base_model.path, weights, {})) {
+    writer.add_text(file.name, file.content);
   }
   const auto path = writer.commit({{"run", identity_}});
   saved_step_ = state.step;
