@@ -23,8 +23,9 @@ Json measure(const models::ModelFolder& folder, train::MomentDType form, int ste
   const auto model = models::make_causal_lm(folder.config, folder.tensors, {});
   train::OptimizerOptions options;
   options.moment_dtype = form;
-  train::AdamW optimizer(*model, folder.tensors, options);
-  for (const auto& [name, master] : optimizer.master_weights()) optimizer.gradient(name).normal_(0, 1e-3);
+  train::Parameters parameters(*model, folder.tensors);
+  train::AdamW optimizer(parameters, options);
+  for (const auto& [name, master] : parameters.masters()) parameters.gradient(name).normal_(0, 1e-3);
   double fastest = 1e9;
   const std::clock_t cpu_start = std::clock();
   for (int i = 0; i < steps; ++i) {
@@ -40,7 +41,7 @@ Json measure(const models::ModelFolder& folder, train::MomentDType form, int ste
           {"seconds", fastest},
           {"cpu_seconds", cpu_seconds},
           {"moment_bytes", bytes},
-          {"parameters", optimizer.num_parameters()}};
+          {"parameters", parameters.size()}};
 }
 
 int run(const std::string& model, int steps) {

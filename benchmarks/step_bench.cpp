@@ -157,8 +157,8 @@ int run(const Arguments& arguments) {
   }
   losses::ObjectiveOptions options;
   const auto objective = losses::make_objective(options, 0.5);
-  train::AdamW optimizer(*problem.policy, problem.policy->parameters(), {});
-  optimizer.zero_gradients();
+  train::Parameters parameters(*problem.policy, problem.policy->parameters());
+  parameters.zero_gradients();
   const train::ModelLogProbs reference(*problem.reference);
   const std::int64_t before = train::peak_memory_bytes(at::kCPU);
   Json seconds = Json::array();
@@ -167,7 +167,7 @@ int run(const Arguments& arguments) {
     if (arguments.variant == "composed_head") {
       composed_step(problem, plan, *objective);
     } else {
-      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, optimizer);
+      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, parameters);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

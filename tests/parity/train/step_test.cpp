@@ -40,19 +40,19 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, pack);
   if (num_micro_batches != nullptr) *num_micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
-  AdamW optimizer(policy, policy.parameters(), {});
-  optimizer.zero_gradients();
+  Parameters parameters(policy, policy.parameters());
+  parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective.needs_mismatched()) {
     MismatchedRows mismatched(dataset, all, policy.config(), pack);
     counts.kl = *mismatched.kl(policy, reference, [] { return false; });
   }
-  StepResult result = compute_step(policy, &reference, plan, counts, objective, optimizer);
+  StepResult result = compute_step(policy, &reference, plan, counts, objective, parameters);
   Gradients out;
   out.loss = result.loss;
   out.rows = std::move(result.rows);
   for (const auto& [name, tensor] : policy.parameters())
-    out.tensors.emplace_back(name, optimizer.gradient(name).clone());
+    out.tensors.emplace_back(name, parameters.gradient(name).clone());
   return out;
 }
 
@@ -172,8 +172,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
   const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
   const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
-  const auto exact_reference =
-      test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
+  const auto exact_reference = test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 10);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);

@@ -49,11 +49,11 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   std::vector<std::int64_t> all(dataset.examples.size());
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, {.micro_batch_tokens = 200});
-  AdamW optimizer(*policy, policy_folder.tensors, {});
+  Parameters parameters(*policy, policy_folder.tensors);
   const ModelLogProbs live(*reference);
-  optimizer.zero_gradients();
+  parameters.zero_gradients();
   const BatchCounts counts = plan.counts;
-  const StepResult result = compute_step(*policy, &live, plan, counts, *objective, optimizer);
+  const StepResult result = compute_step(*policy, &live, plan, counts, *objective, parameters);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);
   const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, counts, result.loss);
@@ -67,7 +67,7 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   for (const auto& [name, parameter] : policy->parameters()) {
     const Tensor expected =
         tensor_from_view(gradients.tensors().at(name), gradients.mapping()).to(at::kDouble);
-    const Tensor got = optimizer.gradient(name).to(at::kDouble);
+    const Tensor got = parameters.gradient(name).to(at::kDouble);
     EXPECT_LE((got - expected).norm().item<double>() / expected.norm().item<double>(), 1e-5) << name;
     ++compared;
   }
