@@ -20,7 +20,7 @@ namespace ddro {
 namespace {
 
 Json measure(const models::ModelFolder& folder, train::MomentDType form, int steps) {
-  const auto model = models::make_causal_lm(folder.config, folder.tensors, {});
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {});
   train::OptimizerOptions options;
   options.moment_dtype = form;
   train::Parameters parameters(*model, folder.tensors);

@@ -53,14 +53,14 @@ Problem real_problem(const Arguments& arguments) {
   const text::ModelText text = text::load_model_text(arguments.model, std::nullopt);
   problem.dataset = data::load_dataset({arguments.data}, {}, text, 0);
   models::BuildOptions options;
-  problem.policy = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  problem.policy = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
   options.trainable = false;
-  problem.reference = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  problem.reference = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
   return problem;
 }
 
 Problem random_problem(const Arguments& arguments) {
-  models::ModelConfig config = test::tiny_config();
+  models::ModelSpec config = test::tiny_spec();
   config.vocab_size = arguments.vocab;
   config.max_position_embeddings = arguments.length;
   Problem problem;

@@ -7,6 +7,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
+#include "ddro/models/model_config.h"
 #include "models/parameters.h"
 
 namespace ddro::models {
@@ -106,7 +107,7 @@ void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dt
   }
 }
 
-ModelConfig read_config(const fs::path& folder) {
+ModelSpec read_spec(const fs::path& folder) {
   const fs::path file = folder / "config.json";
   return parse_model_config(read_json_file(file.string(), ErrorKind::kModel), shown(file));
 }
@@ -145,7 +146,7 @@ void export_model_folder(const fs::path& source_folder, const NamedTensors& tens
   const fs::path target = checked_target(out);
   const std::vector<FolderFile> files = inference_files(source_folder, tensors, options);
   const NamedTensors matched =
-      match_parameters(read_config(source_folder), tensors, "export", ErrorKind::kInput);
+      match_parameters(read_spec(source_folder), tensors, "export", ErrorKind::kInput);
 
   make_folder(target.parent_path());
   fs::path temporary = target.parent_path() / ".";

@@ -61,7 +61,7 @@ data::StepPlan largest_step(const LoadedRun& run) {
 std::string describe_memory(const LoadedRun& run) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
-  model.config = run.base_model.config;
+  model.spec = run.base_model.spec;
   model.num_parameters = num_parameters(run.base_model);
   model.dtype = run.dtype;
   model.moment_dtype = run.config.optimizer.moment_dtype;
@@ -96,8 +96,8 @@ std::string describe_samples(const LoadedRun& run) {
 std::string describe_plan(const LoadedRun& run) {
   const std::int64_t n = num_parameters(run.base_model);
   const bool no_reference = !run.objective->reads_reference();
-  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type +
-                     ", " + printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
+  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.spec.model_type + ", " +
+                     printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
   text += "reference: " +
           std::string(no_reference          ? "none"

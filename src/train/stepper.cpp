@@ -56,7 +56,7 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
   BatchCounts counts = plan.counts;
   counts.rejected_seen = rejected_weight_ * share_seen(place, parts_.steps_per_epoch);
   if (parts_.objective.needs_mismatched()) {
-    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.config(), parts_.pack_options);
+    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.spec(), parts_.pack_options);
     counts.kl = *rows.kl(parts_.policy, *parts_.reference, [] { return false; });
   }
   return counts;

@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "ddro/base/tensor_io.h"
-#include "ddro/models/model_config.h"
 #include "ddro/models/model_path.h"
+#include "ddro/models/model_spec.h"
 
 namespace ddro::models {
 
 struct ModelFolder {
   std::filesystem::path path;
-  ModelConfig config;
+  ModelSpec spec;
   Json config_json;
   NamedTensors
       tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent

@@ -24,7 +24,7 @@ int export_and_compare(const std::string& name, const models::ExportOptions& opt
   const TemporaryFolder scratch;
   const fs::path source = fixture(name), out = scratch / name;
   const models::ModelFolder folder = models::open_model_folder(source);
-  const auto model = models::make_causal_lm(folder.config, folder.tensors, {});
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {});
   models::export_model_folder(source, model->parameters(), options, out);
   return run_python("check_export.py", {source.string(), out.string(), std::to_string(tolerance)}).exit_code;
 }

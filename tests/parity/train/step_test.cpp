@@ -44,7 +44,7 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
   parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective.needs_mismatched()) {
-    MismatchedRows mismatched(dataset, all, policy.config(), pack);
+    MismatchedRows mismatched(dataset, all, policy.spec(), pack);
     counts.kl = *mismatched.kl(policy, reference, [] { return false; });
   }
   StepResult result = compute_step(policy, &reference, plan, counts, objective, parameters);
@@ -169,10 +169,10 @@ class StepParity : public testing::TestWithParam<Case> {};
 
 TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const Case& c = GetParam();
-  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
-  const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
-  const auto exact_reference = test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(c.tied), 2, c.dtype, /*trainable=*/false);
+  const auto exact_policy = test::tiny_model(test::tiny_spec(c.tied), 1, at::kDouble, /*trainable=*/true);
+  const auto exact_reference = test::tiny_model(test::tiny_spec(c.tied), 2, at::kDouble, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 10);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);
@@ -229,8 +229,8 @@ class CachedReference : public testing::TestWithParam<Case> {};
 // is within the tolerance of the truth.
 TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
   const Case& c = GetParam();
-  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(c.tied), 2, c.dtype, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const LogProbTable table(dataset, test::scored_apart(*reference, dataset));
@@ -262,8 +262,8 @@ class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 // Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
 // pair.
 TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
-  const auto policy = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(9, /*paired=*/true, 5);
   for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
     losses::ObjectiveOptions options = objective_options(type);

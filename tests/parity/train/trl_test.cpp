@@ -37,10 +37,10 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   const data::Dataset dataset = recorded_dataset(record);
   const models::ModelFolder policy_folder = models::open_model_folder(test::fixture("trl_dpo/policy"));
   const models::ModelFolder reference_folder = models::open_model_folder(test::fixture("trl_dpo/reference"));
-  const auto policy = models::make_causal_lm(policy_folder.config, policy_folder.tensors, {});
+  const auto policy = models::make_causal_lm(policy_folder.spec, policy_folder.tensors, {});
   models::BuildOptions frozen;
   frozen.trainable = false;
-  const auto reference = models::make_causal_lm(reference_folder.config, reference_folder.tensors, frozen);
+  const auto reference = models::make_causal_lm(reference_folder.spec, reference_folder.tensors, frozen);
   losses::ObjectiveOptions options;
   options.loss_type = losses::LossType::kSigmoid;
   options.beta = 0.1;

@@ -258,7 +258,7 @@ TEST(ShortMoments, AreOfFloat32Masters) {
 
 // The loss after some steps on the same pairs falls as with float32 moments.
 TEST(ShortMoments, TrainAsFloat32Does) {
-  const models::ModelConfig spec = test::tiny_config();
+  const models::ModelSpec spec = test::tiny_spec();
   const data::Dataset dataset = test::random_dataset(12, /*paired=*/true, 5);
   const std::vector<std::int64_t> examples = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   const data::StepPlan plan = data::plan_step(dataset, examples, {.micro_batch_tokens = 256});

@@ -21,13 +21,13 @@ class TwoParameters : public models::CausalLm {
   const NamedTensors& parameters() const override { return parameters_; }
   Tensor head_weight() const override { return parameters_[0].second; }
   const std::string& head_weight_name() const override { return parameters_[0].first; }
-  const models::ModelConfig& config() const override { return config_; }
+  const models::ModelSpec& spec() const override { return spec_; }
   const NamedTensors& initial() const { return initial_; }  // as a folder has them
 
  private:
   NamedTensors parameters_;
   NamedTensors initial_;
-  models::ModelConfig config_;
+  models::ModelSpec spec_;
 };
 
 struct Trained {
