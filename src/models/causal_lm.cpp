@@ -10,6 +10,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/ops/linear.h"
+#include "ddro/ops/repeatable.h"
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
 #include "models/parameters.h"
@@ -186,6 +187,7 @@ class Llama : public CausalLm {
 
 std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config, const NamedTensors& tensors,
                                          const BuildOptions& options) {
+  ops::require_repeatable(options.device);
   return std::make_unique<Llama>(config, tensors, options);
 }
 
