@@ -171,22 +171,20 @@ struct OrdinaryStep {
     plan = data::plan_step(dataset, all, {.micro_batch_tokens = 1500});
   }
 
-  // Weights, gradients and what is reported, after two updates.
+  // Gradients, weights, moments and what is reported.
   Tensors train(const models::BuildOptions& build, const train::OptimizerOptions& options) const {
     const auto policy = models::make_causal_lm(ordinary_config(), initial, build);
     train::AdamW optimizer(*policy, initial, options);
     const train::LiveReference live(*reference);
     const auto objective = losses::make_objective({}, 0.5);
-    Tensors results;
-    for (int step = 0; step < 2; ++step) {
-      optimizer.zero_gradients();
-      const train::StepResult result =
-          train::compute_step(*policy, &live, plan, train::batch_counts(plan.counts), *objective, optimizer);
-      const double norm = optimizer.gradient_norm();
-      optimizer.step(1e-3, 1 / norm);
-      results.push_back(at::tensor({result.loss, norm}, at::kDouble));
-    }
-    for (const auto& [name, tensor] : policy->parameters()) results.push_back(optimizer.gradient(name));
+    optimizer.zero_gradients();
+    const train::StepResult result =
+        train::compute_step(*policy, &live, plan, train::batch_counts(plan.counts), *objective, optimizer);
+    const double norm = optimizer.gradient_norm();
+    Tensors results = {at::tensor({result.loss, norm}, at::kDouble)};
+    for (const auto& [name, tensor] : policy->parameters())
+      results.push_back(optimizer.gradient(name).clone());
+    optimizer.step(1e-3, 1 / norm);
     for (const auto& [name, tensor] : optimizer.master_weights()) results.push_back(tensor);
     for (const auto& [name, tensor] : optimizer.state()) results.push_back(tensor);
     return results;
