@@ -6,8 +6,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <initializer_list>
 #include <set>
 #include <thread>
+#include <tuple>
+#include <utility>
 
 #include "base/cpu_quota.h"
 #include "ddro/base/error.h"
@@ -30,18 +33,20 @@ int num_cores(const ThreadFacts& facts) {
 }
 
 void limit(ThreadPlan& plan, double most, const std::string& source) {
-  if (most >= *plan.count) return;
+  if (most >= plan.count) return;
   plan.count = std::max(1, static_cast<int>(std::ceil(most)));
   plan.source = source;
 }
 
-// What Slurm grants a task, or all tasks of the job on this node.
-void limit_to_allocation(ThreadPlan& plan, const ThreadFacts& facts) {
-  for (const char* name : {"SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"}) {
+// The first of these variables that holds a positive number, and the number.
+std::optional<std::pair<const char*, int>> number_of(const ThreadFacts& facts,
+                                                     std::initializer_list<const char*> variables) {
+  for (const char* name : variables) {
     const auto text = facts.variable(name);
     const int number = text ? std::atoi(text->c_str()) : 0;
-    if (number > 0) return limit(plan, number, name);
+    if (number > 0) return std::pair(name, number);
   }
+  return std::nullopt;
 }
 
 std::string waiting(const ThreadFacts& facts) {
@@ -65,23 +70,20 @@ std::vector<int> allowed_cpus() {
 
 }  // namespace
 
-std::string ThreadPlan::describe(int in_use) const {
-  return std::to_string(in_use) + (in_use == 1 ? " thread (" : " threads (") + source +
+std::string ThreadPlan::describe() const {
+  return std::to_string(count) + (count == 1 ? " thread (" : " threads (") + source +
          "; waiting: " + waiting + ")";
 }
 
 ThreadPlan plan_threads(const ThreadFacts& facts) {
-  ThreadPlan plan;
-  plan.waiting = waiting(facts);
-  for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}) {
-    if (!facts.variable(name)) continue;
-    plan.source = name;
+  ThreadPlan plan = {std::max(1, num_cores(facts)), "cores", waiting(facts)};
+  if (const auto wish = number_of(facts, {"OMP_NUM_THREADS", "MKL_NUM_THREADS"})) {
+    std::tie(plan.source, plan.count) = *wish;
     return plan;
   }
-  plan.count = std::max(1, num_cores(facts));
-  plan.source = "cores";
   if (const auto quota = cpu_quota(facts.root)) limit(plan, *quota, "CPU quota of " + printable(*quota));
-  limit_to_allocation(plan, facts);
+  if (const auto granted = number_of(facts, {"SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"}))
+    limit(plan, granted->second, granted->first);
   return plan;
 }
 

@@ -1,7 +1,5 @@
 #include "cli/run_plan.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +10,7 @@
 #include "cli/version.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/base/threads.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"
 #include "ddro/train/memory_estimate.h"
@@ -214,6 +213,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
   std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type +
                      ", " + format("%.1f", static_cast<double>(n) / 1e6) + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
+  text += "threads: " + plan_threads().describe() + "\n";
   text += "reference: " +
           std::string(no_reference          ? "none"
                       : run.reference_model ? run.reference_model->path.string()
@@ -252,7 +252,7 @@ std::string describe_plan(const config::RunConfig& config, const LoadedRun& run)
 std::string describe_start(const config::RunConfig& config, const LoadedRun& run) {
   return losses::loss_name(config.objective.loss_type) + ", " + std::to_string(run.total_steps) + " steps, " +
          dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
-         std::to_string(at::get_num_threads()) + " threads";
+         plan_threads().describe();
 }
 
 }  // namespace ddro::cli

@@ -16,13 +16,12 @@
 namespace ddro {
 
 struct ThreadPlan {
-  std::optional<int> count;  // none: the user's own variable, `source`, says it
-  std::string source;        // what the number comes from
+  int count = 1;
+  std::string source;   // what the number comes from
   std::string waiting;  // OpenMP's variable that says how: the user's, or the program's own setting of it
                         // (src/ops/cpu/openmp_waiting.cpp)
 
-  // Of the number in use: "2 threads (cores; waiting: GOMP_SPINCOUNT=10000)".
-  std::string describe(int in_use) const;
+  std::string describe() const;  // "2 threads (cores; waiting: GOMP_SPINCOUNT=10000)"
 };
 
 // What a plan is made from.
@@ -34,7 +33,7 @@ struct ThreadFacts {
 
 // The fewest of: cores (not hardware threads) among `cpus`; the CPU quota of the process's control group and
 // those above it, version 1 or 2, rounded up; SLURM_CPUS_PER_TASK or else SLURM_CPUS_ON_NODE. At least 1.
-// What cannot be read sets no limit. OMP_NUM_THREADS or MKL_NUM_THREADS come before all of it.
+// What cannot be read sets no limit. OMP_NUM_THREADS, or else MKL_NUM_THREADS, comes before all of it.
 ThreadPlan plan_threads(const ThreadFacts& facts);
 ThreadPlan plan_threads();  // of this process
 
