@@ -162,7 +162,7 @@ struct OrdinaryStep {
   NamedTensors initial = ordinary_weights(1);
   std::unique_ptr<models::CausalLm> reference =
       models::make_causal_lm(ordinary_config(), ordinary_weights(2), {.trainable = false});
-  data::Dataset dataset = random_dataset(80, /*paired=*/true, 3);
+  data::Dataset dataset = random_dataset(48, /*paired=*/true, 3);
   data::StepPlan plan;
 
   OrdinaryStep() {
