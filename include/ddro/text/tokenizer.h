@@ -10,16 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "ddro/base/span.h"
+
 namespace ddro::text {
 
 using TokenId = std::int32_t;
-
-// Bytes [begin, end) of a text.
-struct Span {
-  size_t begin = 0;
-  size_t end = 0;
-  bool operator==(const Span&) const = default;
-};
 
 struct Encoding {
   std::vector<TokenId> ids;
