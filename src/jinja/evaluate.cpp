@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ddro/base/error.h"
 #include "jinja/interpreter.h"
 #include "jinja/library.h"
 #include "jinja/limits.h"
@@ -102,6 +103,10 @@ Value Interpreter::evaluate_native(const Expr& expr, const ScopeRef& scope) {
   const Value input = expr.children[0] == nullptr ? *block_input_ : evaluate(*expr.children[0], scope);
   Arguments arguments = evaluate_arguments(expr.arguments.get(), scope);
   set_line(expr.line);
+  if (expr.native == nullptr) {
+    refuse((expr.kind == ExprKind::kFilter ? "the filter " : "the test ") + printable(expr.text, 60) +
+           " is not supported");
+  }
   return expr.native(*this, input, arguments);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "jinja/integers.h"
 #include "jinja/limits.h"
 
 namespace ddro::jinja {
@@ -193,7 +194,8 @@ ExprPtr ExpressionParser::parse_primary() {
     while (current().kind == TokenKind::kString) text += take().text;
     node->constant = {std::make_shared<const MarkedText>(make_text(std::move(text), false))};
   } else if (token.kind == TokenKind::kInteger) {
-    node->constant = {take().integer};
+    const Token number = take();
+    node->constant = *read_integer(number.text, number.base);
   } else if (token.kind == TokenKind::kReal) {
     node->constant = {take().real};
   } else {

@@ -50,7 +50,6 @@ class ExpressionParser : public TokenReader {
   ExprPtr parse_target_item(bool namespaces);
   std::string parse_dotted_name();
   // A filter or test that a filter such as `map` names in a literal must be known.
-  void check_function_name(int line, const std::string& filter, const ArgumentExprs& arguments) const;
   std::unique_ptr<ArgumentExprs> parse_arguments();
   void parse_argument(ArgumentExprs& arguments);
 

@@ -2,6 +2,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/utf8.h"
+#include "jinja/integers.h"
 #include "jinja/limits.h"
 
 namespace ddro::jinja {
@@ -23,7 +24,7 @@ class Reader {
       case Json::value_t::number_integer:
         return {json.get<std::int64_t>()};
       case Json::value_t::number_unsigned:
-        return read_unsigned(json.get<std::uint64_t>());
+        return *read_integer(std::to_string(json.get<std::uint64_t>()));
       case Json::value_t::number_float:
         return {json.get<double>()};
       case Json::value_t::string:
@@ -33,16 +34,13 @@ class Reader {
       case Json::value_t::object:
         return read_dict(json, depth);
       default:
-        return {};
+        break;
     }
+    const auto digits = big_integer_digits(json);
+    return digits ? *read_integer(*digits) : Value();
   }
 
  private:
-  Value read_unsigned(std::uint64_t number) const {
-    if (number > static_cast<std::uint64_t>(INT64_MAX)) machine_.fail("an integer does not fit in 64 bits");
-    return {static_cast<std::int64_t>(number)};
-  }
-
   Value read_text(const std::string& text, int depth, std::string_view key) const {
     if (find_invalid_utf8(text) != std::string_view::npos) {
       machine_.fail("\"" + printable(text, 60) + "\" is not valid UTF-8");

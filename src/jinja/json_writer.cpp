@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddro/base/utf8.h"
+#include "jinja/integers.h"
 
 namespace ddro::jinja {
 namespace {
@@ -74,7 +75,7 @@ class Writer {
   std::string scalar(const Value& value) {
     if (value.is_none()) return "null";
     if (const bool* boolean = value.boolean()) return *boolean ? "true" : "false";
-    if (value.is_integer()) return std::to_string(value.integer());
+    if (value.is_integer()) return write_integer(machine_, value);
     if (const double* real = value.real()) {
       if (std::isfinite(*real)) return represent_real(*real);
       return std::isnan(*real) ? "NaN" : *real < 0 ? "-Infinity" : "Infinity";

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 
 #include "ddro/base/error.h"
@@ -284,10 +283,11 @@ class Lexer {
     const size_t end = end_of_digits(digits, accept);
     if (end == digits) fail("a number has no digits");
     const std::string plain = without_underscores(digits, end);
-    push(TokenKind::kInteger, {});
-    const auto result =
-        std::from_chars(plain.data(), plain.data() + plain.size(), tokens_.back().integer, base);
-    if (result.ec != std::errc()) fail("the number " + printable(plain, 40) + " does not fit in 64 bits");
+    if (base == 10 && plain.size() > kMaxDecimalDigits) {
+      fail("a number has more than " + std::to_string(kMaxDecimalDigits) + " digits");
+    }
+    push(TokenKind::kInteger, plain);
+    tokens_.back().base = base;
     move_to(end);
   }
 

@@ -26,8 +26,8 @@ enum class TokenKind {
 struct Token {
   TokenKind kind = TokenKind::kEnd;
   int line = 1;
-  std::string text;  // name, operator, data; of a string its value
-  std::int64_t integer = 0;
+  std::string text;  // name, operator, data; of a string its value, of an integer its digits
+  int base = 10;     // of an integer
   double real = 0;
 
   bool is_name(std::string_view name) const { return kind == TokenKind::kName && text == name; }

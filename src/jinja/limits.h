@@ -15,6 +15,8 @@ inline constexpr int kMaxExpressionDepth = 256;  // of a syntax tree, so that lo
 inline constexpr int kMaxMacroDepth = 64;
 inline constexpr int kMaxEvaluationDepth = 1000;
 inline constexpr int kMaxDataDepth = 100;  // lists and dicts within each other
+inline constexpr int kMaxIntegerBits = 1 << 20;
+inline constexpr size_t kMaxDecimalDigits = 4300;  // that Python reads or writes
 inline constexpr std::int64_t kMaxRange = 100'000;
 
 }  // namespace ddro::jinja

@@ -5,19 +5,22 @@
 #include <cmath>
 #include <cstdio>
 
+#include "jinja/integers.h"
 #include "jinja/python_format.h"
 
 namespace ddro::jinja {
 namespace {
 
-std::string integer_digits(std::uint64_t value, unsigned base, bool upper) {
-  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-  std::string out;
-  do {
-    out += digits[value % base];
-    value /= base;
-  } while (value != 0);
-  return {out.rbegin(), out.rend()};
+// Without the sign.
+std::string integer_digits(Machine& machine, const Value& value, char type) {
+  const int base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
+  std::string digits = write_integer(machine, value, base);
+  if (digits[0] == '-') digits.erase(0, 1);
+  if (type == 'X') {
+    std::transform(digits.begin(), digits.end(), digits.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  }
+  return digits;
 }
 
 std::string real_digits(double value, const FormatSpec& spec) {
@@ -63,14 +66,12 @@ MarkedText format_number(Machine& machine, const Value& value, const FormatSpec&
   bool negative = false;
   if (as_integer) {
     negative = value.integer() < 0;
-    const auto bits = static_cast<std::uint64_t>(value.integer());
-    const unsigned base = spec.type == 'x' || spec.type == 'X' ? 16
-                          : spec.type == 'o'                   ? 8
-                          : spec.type == 'b'                   ? 2
-                                                               : 10;
-    digits = integer_digits(negative ? 0 - bits : bits, base, spec.type == 'X');
-    if (spec.alternate && base != 10) prefix = {'0', spec.type};
+    digits = integer_digits(machine, value, spec.type);
+    if (spec.alternate && std::string_view("xXob").find(spec.type) != std::string_view::npos &&
+        spec.type != 0)
+      prefix = {'0', spec.type};
   } else {
+    if (std::isinf(value.number()) && value.big_integer()) machine.fail("int too large to convert to float");
     negative = std::signbit(value.number()) && !std::isnan(value.number());
     digits = real_digits(std::abs(value.number()), spec);
   }

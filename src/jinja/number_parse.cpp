@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 #include <string>
 
+#include "jinja/integers.h"
+#include "jinja/limits.h"
 #include "jinja/unicode.h"
 
 namespace ddro::jinja {
@@ -35,7 +36,7 @@ bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 
-std::optional<std::int64_t> parse_integer(Machine& machine, std::string_view text, int base) {
+std::optional<Value> parse_integer(Machine& machine, std::string_view text, int base) {
   std::string digits(trimmed(text));
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
@@ -47,11 +48,11 @@ std::optional<std::int64_t> parse_integer(Machine& machine, std::string_view tex
   const auto is_one = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   if (digits.empty() || !is_one(digits[0]) || !remove_underscores(digits, is_one)) return std::nullopt;
   if (negative) digits.insert(0, 1, '-');
-  std::int64_t value = 0;
-  const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-  if (result.ptr != digits.data() + digits.size()) return std::nullopt;
-  if (result.ec == std::errc::result_out_of_range) machine.fail("an integer does not fit in 64 bits");
-  return result.ec == std::errc() ? std::optional(value) : std::nullopt;
+  if (base == 10 && digits.size() > kMaxDecimalDigits) {
+    machine.fail("Exceeds the limit (" + std::to_string(kMaxDecimalDigits) +
+                 " digits) for integer string conversion");
+  }
+  return read_integer(digits, base);
 }
 
 std::optional<double> parse_real(std::string_view text) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
+#include "jinja/integers.h"
 #include "jinja/limits.h"
 #include "jinja/python_format.h"
 
@@ -25,58 +27,6 @@ void fail_if_undefined(Machine& machine, const Value& value) {
   fail_if_undefined(machine, right);
   machine.fail(std::string("unsupported operand type(s) for ") + symbol(which) + ": '" + type_name(left) +
                "' and '" + type_name(right) + "'");
-}
-
-// By reference: `result` is written while the argument before it is evaluated.
-Value checked(Machine& machine, bool overflow, const std::int64_t& result) {
-  if (overflow) machine.fail("an integer does not fit in 64 bits");
-  return {result};
-}
-
-std::int64_t floor_divide(Machine& machine, std::int64_t a, std::int64_t b) {
-  if (b == 0) machine.fail("integer division or modulo by zero");
-  if (a == INT64_MIN && b == -1) machine.fail("an integer does not fit in 64 bits");
-  return a / b - ((a % b != 0) && ((a < 0) != (b < 0)) ? 1 : 0);
-}
-
-Value integer_power(Machine& machine, std::int64_t base, std::int64_t exponent) {
-  if (exponent < 0) {
-    if (base == 0) machine.fail("0.0 cannot be raised to a negative power");
-    return {std::pow(static_cast<double>(base), static_cast<double>(exponent))};
-  }
-  std::int64_t result = 1;
-  while (exponent > 0) {
-    if ((exponent & 1) != 0 && __builtin_mul_overflow(result, base, &result)) {
-      machine.fail("an integer does not fit in 64 bits");
-    }
-    exponent >>= 1;
-    if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) {
-      machine.fail("an integer does not fit in 64 bits");
-    }
-  }
-  return {result};
-}
-
-Value integer_arithmetic(Machine& machine, Operator which, std::int64_t a, std::int64_t b) {
-  std::int64_t result = 0;
-  switch (which) {
-    case Operator::kAdd:
-      return checked(machine, __builtin_add_overflow(a, b, &result), result);
-    case Operator::kSub:
-      return checked(machine, __builtin_sub_overflow(a, b, &result), result);
-    case Operator::kMul:
-      return checked(machine, __builtin_mul_overflow(a, b, &result), result);
-    case Operator::kFloorDiv:
-      return {floor_divide(machine, a, b)};
-    case Operator::kMod:
-      return {a - floor_divide(machine, a, b) * b};
-    case Operator::kPow:
-      return integer_power(machine, a, b);
-    default:
-      break;
-  }
-  if (b == 0) machine.fail("division by zero");
-  return {static_cast<double>(static_cast<long double>(a) / static_cast<long double>(b))};
 }
 
 // Python's float modulo: the sign of the divisor.
@@ -174,9 +124,13 @@ Value add_lists(Machine& machine, const List& left, const List& right) {
 
 Value apply_binary(Machine& machine, Operator which, Value left, const Value& right) {
   if (left.is_integer() && right.is_integer()) {
-    return integer_arithmetic(machine, which, left.integer(), right.integer());
+    return integer_arithmetic(machine, which, left, right);
   }
   if (left.is_number() && right.is_number()) {
+    for (const Value* side : {&std::as_const(left), &right}) {
+      if (side->big_integer() && std::isinf(side->number()))
+        machine.fail("int too large to convert to float");
+    }
     return real_arithmetic(machine, which, left.number(), right.number());
   }
   if (which == Operator::kAdd && left.text() && right.text())
@@ -199,15 +153,14 @@ Value negate(Machine& machine, const Value& value) {
   fail_if_undefined(machine, value);
   if (const double* real = value.real()) return {-*real};
   if (!value.is_integer()) machine.fail("bad operand type for unary -: '" + type_name(value) + "'");
-  std::int64_t result = 0;
-  return checked(machine, __builtin_sub_overflow(std::int64_t{0}, value.integer(), &result), result);
+  return negate_integer(machine, value);
 }
 
 Value plus(Machine& machine, const Value& value) {
   fail_if_undefined(machine, value);
   if (value.real() != nullptr) return value;
   if (!value.is_integer()) machine.fail("bad operand type for unary +: '" + type_name(value) + "'");
-  return {value.integer()};
+  return value.boolean() ? Value{value.integer()} : value;
 }
 
 bool compare(Machine& machine, Operator which, const Value& left, const Value& right) {

@@ -1,4 +1,4 @@
-// Arithmetic, with Python's types and rounding; integers have 64 bits and more is an error.
+// Arithmetic, with Python's types and rounding.
 #pragma once
 
 #include "jinja/machine.h"

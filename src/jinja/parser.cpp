@@ -6,6 +6,7 @@
 #include "ddro/jinja/template.h"
 #include "jinja/expression_parser.h"
 #include "jinja/symbols.h"
+#include "jinja/unknown_names.h"
 
 namespace ddro::jinja {
 namespace {
@@ -22,6 +23,7 @@ class Parser : public ExpressionParser {
     find_unset_names(program);
     program.name = name_;
     program.names = std::move(names_);
+    refuse_unknown_names(program);
     return program;
   }
 

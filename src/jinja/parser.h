@@ -8,8 +8,8 @@
 
 namespace ddro::jinja {
 
-// Error(kModel) "[name:line] ..." on a syntax error and on a statement, filter, test or method that is not
-// known.
+// Error(kModel) "[name:line] ..." on a syntax error, on a statement that is not known, and as
+// refuse_unknown_names gives it.
 Program parse(std::string_view source, const std::string& name);
 
 }  // namespace ddro::jinja

@@ -3,6 +3,7 @@
 
 #include "ddro/base/error.h"
 #include "jinja/expression_parser.h"
+#include "jinja/integers.h"
 #include "jinja/library.h"
 
 namespace ddro::jinja {
@@ -39,7 +40,8 @@ ExprPtr ExpressionParser::parse_attribute(ExprPtr object) {
   const int line = take().line;
   if (current().kind == TokenKind::kInteger) {
     ExprPtr index = make(ExprKind::kConst, line);
-    index->constant = {take().integer};
+    const Token number = take();
+    index->constant = *read_integer(number.text, number.base);
     return make(ExprKind::kItem, line, std::move(object), std::move(index));
   }
   const Token name = expect_name();
@@ -71,9 +73,6 @@ ExprPtr ExpressionParser::parse_subscript(ExprPtr object) {
 
 ExprPtr ExpressionParser::parse_call(ExprPtr callee) {
   const int line = current().line;
-  if (callee->kind == ExprKind::kAttribute && is_missing_method(callee->text)) {
-    fail(line, "the method " + callee->text + " is not supported");
-  }
   return make_call(ExprKind::kCall, line, std::move(callee), parse_arguments());
 }
 
@@ -119,28 +118,13 @@ std::string ExpressionParser::parse_dotted_name() {
   return name;
 }
 
-void ExpressionParser::check_function_name(int line, const std::string& filter,
-                                           const ArgumentExprs& arguments) const {
-  const bool by_attribute = filter == "selectattr" || filter == "rejectattr";
-  const bool takes_test = by_attribute || filter == "select" || filter == "reject";
-  if (!takes_test && filter != "map") return;
-  const size_t index = by_attribute ? 1 : 0;
-  if (arguments.positional.size() <= index) return;
-  const MarkedText* name = arguments.positional[index]->constant.text();
-  if (name == nullptr || (takes_test ? find_test(name->text) : find_filter(name->text)) != nullptr) return;
-  fail(line, (takes_test ? "the test " : "the filter ") + printable(name->text, 60) + " is not supported");
-}
-
 ExprPtr ExpressionParser::parse_filter(ExprPtr input) {
   const int line = current().line;
   const std::string name = parse_dotted_name();
-  const Native native = find_filter(name);
-  if (native == nullptr) fail(line, "the filter " + printable(name, 60) + " is not supported");
   auto arguments = current().is_operator("(") ? parse_arguments() : nullptr;
-  if (arguments != nullptr) check_function_name(line, name, *arguments);
   ExprPtr node = make_call(ExprKind::kFilter, line, std::move(input), std::move(arguments));
   node->text = name;
-  node->native = native;
+  node->native = find_filter(name);  // null: an error where it is reached
   return node;
 }
 
@@ -154,8 +138,6 @@ ExprPtr ExpressionParser::parse_test(ExprPtr input) {
   const int line = take().line;
   const bool negated = skip_name("not");
   const std::string name = parse_dotted_name();
-  const Native native = find_test(name);
-  if (native == nullptr) fail(line, "the test " + printable(name, 60) + " is not supported");
   std::unique_ptr<ArgumentExprs> arguments;
   const Token& next = current();
   const bool begins_operand = next.kind == TokenKind::kName || next.kind == TokenKind::kString ||
@@ -170,7 +152,7 @@ ExprPtr ExpressionParser::parse_test(ExprPtr input) {
   }
   ExprPtr node = make_call(ExprKind::kTest, line, std::move(input), std::move(arguments));
   node->text = name;
-  node->native = native;
+  node->native = find_test(name);
   return negated ? make(ExprKind::kNot, line, std::move(node)) : std::move(node);
 }
 

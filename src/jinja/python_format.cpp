@@ -5,6 +5,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/utf8.h"
+#include "jinja/integers.h"
 #include "jinja/library.h"
 #include "jinja/number_format.h"
 #include "jinja/unicode.h"
@@ -106,9 +107,8 @@ class PercentFormat {
     if (value.is_integer()) return machine_.grow(out_, format_number(machine_, value, spec));
     const bool decimal = spec.type == 'd' || spec.type == 'i' || spec.type == 'u';
     if (!decimal) machine_.fail("an integer is required for %" + std::string(1, spec.type));
-    if (!(std::abs(value.number()) < 9.2e18)) machine_.fail("a number does not fit in 64 bits");
-    const Value whole{static_cast<std::int64_t>(value.number())};
-    machine_.grow(out_, format_number(machine_, whole, spec));
+    if (!std::isfinite(value.number())) machine_.fail("cannot convert float infinity or NaN to integer");
+    machine_.grow(out_, format_number(machine_, truncate_real(value.number()), spec));
   }
 
   Machine& machine_;

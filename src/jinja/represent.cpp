@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ddro/base/utf8.h"
+#include "jinja/integers.h"
 #include "jinja/machine.h"
 #include "jinja/objects.h"
 #include "jinja/unicode.h"
@@ -139,7 +140,7 @@ MarkedText represent(Machine& machine, const Value& value) {
   if (value.is_none()) return make_text("None", false);
   if (value.is_undefined()) return make_text("Undefined", false);
   if (const bool* boolean = value.boolean()) return make_text(*boolean ? "True" : "False", false);
-  if (value.is_integer()) return make_text(std::to_string(value.integer()), false);
+  if (value.is_integer()) return make_text(write_integer(machine, value), false);
   if (const double* real = value.real()) return make_text(represent_real(*real), false);
   if (const MarkedText* text = value.text()) {
     machine.charge_text(text->text.size());

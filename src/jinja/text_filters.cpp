@@ -2,13 +2,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <string>
 
 #include "ddro/base/utf8.h"
 #include "jinja/filters.h"
+#include "jinja/integers.h"
 #include "jinja/json_writer.h"
 #include "jinja/number_parse.h"
+#include "jinja/operators.h"
 #include "jinja/parameters.h"
 #include "jinja/python_format.h"
 #include "jinja/text_functions.h"
@@ -160,29 +161,30 @@ void fail_if_undefined(Machine& machine, const Value& value) {
   if (const auto* nothing = std::get_if<Undefined>(&value.data)) machine.fail(*nothing->problem);
 }
 
-std::int64_t whole(Machine& machine, double value) {
-  if (!(std::abs(value) < 9.2e18)) machine.fail("a number does not fit in 64 bits");
-  return static_cast<std::int64_t>(value);
+Value whole(Machine& machine, double value) {
+  if (!std::isfinite(value)) machine.fail("cannot convert float infinity to integer");
+  return truncate_real(value);
 }
 
 Value int_filter(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "int", arguments, {"default", "base"});
   fail_if_undefined(machine, self);
   const Value otherwise = given.has(0) ? given[0] : Value{std::int64_t{0}};
-  if (self.is_integer()) return {self.integer()};
-  if (const double* real = self.real()) return std::isnan(*real) ? otherwise : Value{whole(machine, *real)};
+  if (self.is_integer()) return plus(machine, self);
+  if (const double* real = self.real()) return std::isnan(*real) ? otherwise : whole(machine, *real);
   if (self.text() == nullptr) return otherwise;
   const std::int64_t base = given.integer(1, 10);
   if (base != 2 && base != 8 && base != 10 && base != 16)
     machine.refuse("int with this base is not supported");
-  if (const auto value = parse_integer(machine, self.text()->text, static_cast<int>(base))) return {*value};
+  if (const auto value = parse_integer(machine, self.text()->text, static_cast<int>(base))) return *value;
   const auto real = parse_real(self.text()->text);
-  return real && std::isfinite(*real) ? Value{whole(machine, *real)} : otherwise;
+  return real && std::isfinite(*real) ? whole(machine, *real) : otherwise;
 }
 
 Value float_filter(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "float", arguments, {"default"});
   fail_if_undefined(machine, self);
+  if (self.big_integer() && std::isinf(self.number())) machine.fail("int too large to convert to float");
   if (self.is_number()) return {self.number()};
   const auto real = self.text() == nullptr ? std::nullopt : parse_real(self.text()->text);
   return real ? Value{*real} : given.has(0) ? given[0] : Value{0.0};
@@ -192,9 +194,7 @@ Value abs_filter(Machine& machine, const Value& self, Arguments& arguments) {
   const Parameters given(machine, "abs", arguments, {});
   if (const double* real = self.real()) return {std::abs(*real)};
   if (!self.is_integer()) machine.fail("bad operand type for abs(): '" + type_name(self) + "'");
-  if (self.integer() == std::numeric_limits<std::int64_t>::min())
-    machine.fail("an integer does not fit in 64 bits");
-  return {std::abs(self.integer())};
+  return absolute_integer(machine, self);
 }
 
 double round_real(Machine& machine, double value, std::int64_t precision) {
@@ -216,7 +216,7 @@ Value round_filter(Machine& machine, const Value& self, Arguments& arguments) {
   if (method == "common") {
     if (!self.is_integer()) return {round_real(machine, self.number(), precision)};
     if (precision < 0) machine.refuse("round with this precision is not supported");
-    return {self.integer()};
+    return plus(machine, self);
   }
   if (method != "ceil" && method != "floor") machine.fail("method must be common, ceil or floor");
   if (precision < 0 || precision > 15) machine.refuse("round with this precision is not supported");

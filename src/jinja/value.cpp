@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ddro/base/utf8.h"
+#include "jinja/integers.h"
 #include "jinja/machine.h"
 #include "jinja/objects.h"
 #include "jinja/unicode.h"
@@ -18,12 +19,9 @@ std::string hash_key(Machine& machine, const Value& key) {
   if (const MarkedText* text = key.text()) return "s" + text->text;
   if (key.is_none()) return "n";
   if (key.is_undefined()) return "u";
-  if (key.is_integer()) return "i" + std::to_string(key.integer());
-  if (const double* real = key.real()) {
-    if (*real == std::floor(*real) && std::abs(*real) < 9e18) {
-      return "i" + std::to_string(static_cast<std::int64_t>(*real));
-    }
-    return "f" + represent_real(*real);
+  if (key.is_number()) {
+    const std::string whole = whole_number_key(key);
+    return whole.empty() ? "f" + represent_real(*key.real()) : "i" + whole;
   }
   if (const List* list = key.list(); list != nullptr && list->is_tuple()) {
     std::string out = "t";
@@ -54,12 +52,15 @@ bool equal_dicts(Machine& machine, const Dict& left, const Dict& right) {
   });
 }
 
-bool equal_numbers(const Value& left, const Value& right) {
-  if (left.is_integer() && right.is_integer()) return left.integer() == right.integer();
-  return left.number() == right.number();
+}  // namespace
+
+std::int64_t Value::integer() const {
+  if (const bool* flag = boolean()) return *flag;
+  if (big_integer()) return integer_to_real(*this) < 0 ? INT64_MIN : INT64_MAX;
+  return std::get<std::int64_t>(data);
 }
 
-}  // namespace
+double Value::number() const { return real() ? *real() : integer_to_real(*this); }
 
 size_t Dict::position_of(const std::string& hash) const {
   if (index_.empty())
@@ -114,6 +115,7 @@ std::string type_name(const Value& value) {
     std::string operator()(const Undefined&) const { return "Undefined"; }
     std::string operator()(bool) const { return "bool"; }
     std::string operator()(std::int64_t) const { return "int"; }
+    std::string operator()(const BigIntegerRef&) const { return "int"; }
     std::string operator()(double) const { return "float"; }
     std::string operator()(const TextRef&) const { return "str"; }
     std::string operator()(const ListRef& list) const { return list->is_tuple() ? "tuple" : "list"; }
@@ -136,7 +138,7 @@ bool truth(const Value& value) {
 
 bool equal(Machine& machine, const Value& left, const Value& right) {
   const Machine::Level level(machine);
-  if (left.is_number() && right.is_number()) return equal_numbers(left, right);
+  if (left.is_number() && right.is_number()) return compare_numbers(left, right) == 0;
   if (left.data.index() != right.data.index()) return false;
   if (left.is_none() || left.is_undefined()) return true;
   if (const MarkedText* text = left.text()) {
@@ -156,8 +158,7 @@ bool equal(Machine& machine, const Value& left, const Value& right) {
 
 bool less(Machine& machine, const Value& left, const Value& right) {
   const Machine::Level level(machine);
-  if (left.is_integer() && right.is_integer()) return left.integer() < right.integer();
-  if (left.is_number() && right.is_number()) return left.number() < right.number();
+  if (left.is_number() && right.is_number()) return compare_numbers(left, right) < 0;
   if (left.text() && right.text()) {
     machine.charge(left.text()->text.size() / 64);
     return left.text()->text < right.text()->text;

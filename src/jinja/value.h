@@ -15,6 +15,7 @@
 namespace ddro::jinja {
 
 class Machine;
+struct BigInteger;
 struct List;
 class Dict;
 
@@ -30,12 +31,14 @@ struct Undefined {
 };
 struct None {};
 
+using BigIntegerRef = std::shared_ptr<const BigInteger>;  // an int that 64 bits do not hold; see integers.h
 using TextRef = std::shared_ptr<const MarkedText>;
 using ListRef = std::shared_ptr<const List>;
 using DictRef = std::shared_ptr<const Dict>;
 
 struct Value {
-  std::variant<None, Undefined, bool, std::int64_t, double, TextRef, ListRef, DictRef, Object*> data;
+  std::variant<None, Undefined, bool, std::int64_t, BigIntegerRef, double, TextRef, ListRef, DictRef, Object*>
+      data;
 
   bool is_none() const { return std::holds_alternative<None>(data); }
   bool is_undefined() const { return std::holds_alternative<Undefined>(data); }
@@ -44,11 +47,13 @@ struct Value {
   const Dict* dict() const { return dereference<DictRef>(); }
   const bool* boolean() const { return std::get_if<bool>(&data); }
   const double* real() const { return std::get_if<double>(&data); }
-  // The value of an int or, as in Python, a bool.
-  bool is_integer() const { return boolean() != nullptr || std::holds_alternative<std::int64_t>(data); }
-  std::int64_t integer() const { return boolean() ? *boolean() : std::get<std::int64_t>(data); }
+  const BigInteger* big_integer() const { return dereference<BigIntegerRef>(); }
+  // An int or, as in Python, a bool.
+  bool is_integer() const { return boolean() || big_integer() || std::holds_alternative<std::int64_t>(data); }
+  // Its value; the nearest one that 64 bits hold (for what is counted, large is large).
+  std::int64_t integer() const;
   bool is_number() const { return is_integer() || real() != nullptr; }
-  double number() const { return real() ? *real() : static_cast<double>(integer()); }
+  double number() const;  // of an int the nearest float
   template <class T>
   T* object() const {
     const auto* pointer = std::get_if<Object*>(&data);

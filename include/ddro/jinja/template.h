@@ -35,8 +35,9 @@ struct RenderedText {
 // A compiled template. Immutable; render may be called from several threads.
 class Template {
  public:
-  // `name` stands in messages. Error(kModel) "[name:line] ..." on a syntax error or a statement, filter, test
-  // or method that is not known; also for a source that is not UTF-8 or longer than kMaxSourceBytes.
+  // `name` stands in messages. Error(kModel) "[name:line] ..." on a syntax error, a statement that is not
+  // known, and a filter, test or method that is not known and that no condition guards; also for a source
+  // that is not UTF-8 or longer than kMaxSourceBytes.
   Template(std::string_view source, std::string name);
   ~Template();
   Template(Template&&) noexcept;
@@ -44,7 +45,7 @@ class Template {
   // trim_blocks and lstrip_blocks are on. `now` is what strftime_now formats (UTC). The variables are checked
   // whether the template uses them or not. Error(kInput) for raise_exception (its text), a run-time error, a
   // variable that is not UTF-8 or too deep, or a passed limit (output 4 MB, steps, depth); Error(kModel)
-  // where the template reaches a function, method or attribute that is not known.
+  // where the template reaches a filter, test, function, method or attribute that is not known.
   RenderedText render(const std::vector<Variable>& variables, std::time_t now) const;
 
   const std::string& source() const;
