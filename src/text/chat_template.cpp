@@ -39,13 +39,22 @@ RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& opt
   return {std::move(rendered.text), std::move(rendered.marks)};
 }
 
-std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder) {
-  const std::filesystem::path jinja_file = model_folder / "chat_template.jinja";
-  if (std::filesystem::exists(jinja_file)) {
-    const std::string source = read_file(jinja_file, ErrorKind::kModel, jinja::kMaxSourceBytes);
-    return std::make_unique<ChatTemplate>(source, printable(jinja_file.string(), 400));
+std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model_folder) {
+  std::map<std::string, std::string> result;
+  const std::filesystem::path folder = model_folder / "additional_chat_templates";
+  if (!std::filesystem::is_directory(folder)) return result;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".jinja")
+      result[entry.path().stem().string()] =
+          read_file(entry.path(), ErrorKind::kModel, jinja::kMaxSourceBytes);
   }
-  const std::filesystem::path config_file = model_folder / "tokenizer_config.json";
+  return result;
+}
+
+namespace {
+
+// Of tokenizer_config.json: a string, or the entry named "default" of a list.
+std::unique_ptr<ChatTemplate> load_configured_template(const std::filesystem::path& config_file) {
   if (!std::filesystem::exists(config_file)) return nullptr;
   const Json config = read_json_file(config_file.string(), ErrorKind::kModel);
   const std::string where = printable(config_file.string(), 400) + ": chat_template";
@@ -64,6 +73,22 @@ std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& mo
     }
   }
   return nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder) {
+  const auto additional = read_additional_templates(model_folder);
+  if (const auto named = additional.find("default"); named != additional.end()) {
+    const std::filesystem::path file = model_folder / "additional_chat_templates" / "default.jinja";
+    return std::make_unique<ChatTemplate>(named->second, printable(file.string(), 400));
+  }
+  const std::filesystem::path file = model_folder / "chat_template.jinja";
+  if (std::filesystem::exists(file)) {
+    const std::string source = read_file(file, ErrorKind::kModel, jinja::kMaxSourceBytes);
+    return std::make_unique<ChatTemplate>(source, printable(file.string(), 400));
+  }
+  return additional.empty() ? load_configured_template(model_folder / "tokenizer_config.json") : nullptr;
 }
 
 }  // namespace ddro::text

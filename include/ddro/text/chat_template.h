@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,7 +49,11 @@ class ChatTemplate {
   jinja::Template template_;
 };
 
-// The template of a model folder: chat_template.jinja, else tokenizer_config.json's chat_template (a string,
+// Name -> source of the folder's additional_chat_templates/*.jinja.
+std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model_folder);
+
+// The template of a model folder: that named "default" of additional_chat_templates, else
+// chat_template.jinja, else, where there are no such files, tokenizer_config.json's chat_template (a string,
 // or the entry named "default" of a list). Null when the folder has none.
 std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder);
 
