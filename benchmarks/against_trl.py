@@ -25,7 +25,7 @@ from measure import DATA_NAMES, ROOT, environment, spread, write_rows
 FIELDS = ["pairs_per_s", "tokens_per_s", "peak_gb", "first_step_s", "mfu"]
 
 
-def parse_arguments():
+def parse_arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "models/SmolLM2-135M-Instruct"))
     parser.add_argument("--data", nargs="+", default=DATA_NAMES, choices=DATA_NAMES)
@@ -48,7 +48,7 @@ def parse_arguments():
                              "preloaded library that c++ builds; nothing in TRL or PyTorch does so)")
     parser.add_argument("--program", default=str(ROOT / "build/release/bin/ddro-train"))
     parser.add_argument("--out", help="a JSON file for every figure of every round")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 @functools.cache

@@ -39,8 +39,10 @@ def write_rows(name, count, path):
 
 
 def environment(threads):
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1",
-                         "TRANSFORMERS_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false"}
+    """Of a program that is to take so many threads; 0: as many as it takes by itself."""
+    number = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
+    return os.environ | number | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONWARNINGS": "ignore",
+                                  "TOKENIZERS_PARALLELISM": "false"}
 
 
 def step_bench(threads, **options):

@@ -4,7 +4,7 @@
 //
 // Prints one JSON object a form; "seconds" are of the fastest of N updates, "cpu_seconds" their mean over all
 // threads (with OMP_WAIT_POLICY=passive, waiting is not among them).
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -20,11 +20,12 @@ namespace ddro {
 namespace {
 
 Json measure(const models::ModelFolder& folder, train::MomentDType form, int steps) {
-  const auto model = models::make_causal_lm(folder.config, folder.tensors, {});
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {});
   train::OptimizerOptions options;
   options.moment_dtype = form;
-  train::AdamW optimizer(*model, folder.tensors, options);
-  for (const auto& [name, master] : optimizer.master_weights()) optimizer.gradient(name).normal_(0, 1e-3);
+  train::Parameters parameters(*model, folder.tensors);
+  train::AdamW optimizer(parameters, options);
+  for (const auto& [name, master] : parameters.masters()) parameters.gradient(name).normal_(0, 1e-3);
   double fastest = 1e9;
   const std::clock_t cpu_start = std::clock();
   for (int i = 0; i < steps; ++i) {
@@ -40,7 +41,7 @@ Json measure(const models::ModelFolder& folder, train::MomentDType form, int ste
           {"seconds", fastest},
           {"cpu_seconds", cpu_seconds},
           {"moment_bytes", bytes},
-          {"parameters", optimizer.num_parameters()}};
+          {"parameters", parameters.size()}};
 }
 
 int run(const std::string& model, int steps) {

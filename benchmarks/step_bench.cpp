@@ -6,7 +6,7 @@
 //   sequences
 //
 // Prints one JSON object. benchmarks/ablations.py and benchmarks/sizes.py run it.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -53,14 +53,14 @@ Problem real_problem(const Arguments& arguments) {
   const text::ModelText text = text::load_model_text(arguments.model, std::nullopt);
   problem.dataset = data::load_dataset({arguments.data}, {}, text, 0);
   models::BuildOptions options;
-  problem.policy = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  problem.policy = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
   options.trainable = false;
-  problem.reference = models::make_causal_lm(problem.folder.config, problem.folder.tensors, options);
+  problem.reference = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
   return problem;
 }
 
 Problem random_problem(const Arguments& arguments) {
-  models::ModelConfig config = test::tiny_config();
+  models::ModelSpec config = test::tiny_spec();
   config.vocab_size = arguments.vocab;
   config.max_position_embeddings = arguments.length;
   Problem problem;
@@ -157,8 +157,8 @@ int run(const Arguments& arguments) {
   }
   losses::ObjectiveOptions options;
   const auto objective = losses::make_objective(options, 0.5);
-  train::AdamW optimizer(*problem.policy, problem.policy->parameters(), {});
-  optimizer.zero_gradients();
+  train::Parameters parameters(*problem.policy, problem.policy->parameters());
+  parameters.zero_gradients();
   const train::ModelLogProbs reference(*problem.reference);
   const std::int64_t before = train::peak_memory_bytes(at::kCPU);
   Json seconds = Json::array();
@@ -167,7 +167,7 @@ int run(const Arguments& arguments) {
     if (arguments.variant == "composed_head") {
       composed_step(problem, plan, *objective);
     } else {
-      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, optimizer);
+      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, parameters);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

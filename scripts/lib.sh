@@ -48,6 +48,29 @@ write_stamp() {
 # The lines of a package or requirements list, comments left out.
 list_lines() { sed 's/#.*//' "$@" | awk 'NF {print $1}'; }
 
+# install_system_packages LIST...: what is missing of these lists, as root or where sudo asks no password; otherwise it
+# names the packages and ends the script with exit code 2.
+install_system_packages() {
+  local missing=() elevate=()
+  if ! command -v apt-get >/dev/null; then
+    say "no apt-get here; needed are: $(list_lines "$@" | tr '\n' ' ')"
+    return 0
+  fi
+  mapfile -t missing < <(comm -23 <(list_lines "$@" | sort -u) \
+    <(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | awk '$1 == "ii" {print $2}' | sort -u))
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    if ! sudo -n true 2>/dev/null; then
+      die 2 "system packages are missing: ${missing[*]}" \
+        "install them, then run this again:" "  sudo apt-get update && sudo apt-get install --yes ${missing[*]}"
+    fi
+    elevate=(sudo -n)
+  fi
+  run_logged apt-update "package lists" "${elevate[@]}" apt-get update --quiet || exit 2
+  run_logged apt-install "system packages: ${missing[*]}" "${elevate[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes --quiet --no-install-recommends "${missing[@]}" || exit 2
+}
+
 # install_requirements FILE [PIP OPTION...]: into the virtual environment, unless this very list is installed.
 install_requirements() {
   local list=$1 stamp hash

@@ -1,1 +1,1 @@
-// The object that carries the precompiled header.
+// The object that carries precompiled headers; which ones, src/CMakeLists.txt says.

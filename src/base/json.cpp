@@ -11,19 +11,25 @@
 namespace ddro {
 namespace {
 
+constexpr std::uint64_t kBigInteger = 1;  // the subtype of a binary value that holds an integer's digits
+
 // Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It appends to
 // objects itself: the ordered map's insertion searches all earlier keys, which is quadratic in a tokenizer's
 // vocabulary.
 class StrictBuilder : public nlohmann::json_sax<Json> {
  public:
-  StrictBuilder(int max_depth, Json& root, std::string& problem)
-      : max_depth_(max_depth), root_(root), problem_(problem) {}
+  StrictBuilder(int max_depth, bool exact, Json& root, std::string& problem)
+      : max_depth_(max_depth), exact_(exact), root_(root), problem_(problem) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
   bool number_integer(number_integer_t value) override { return put(value); }
   bool number_unsigned(number_unsigned_t value) override { return put(value); }
-  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool number_float(number_float_t value, const string_t& text) override {
+    const bool is_integer = text.find_first_not_of("-0123456789") == std::string::npos;
+    if (!exact_ || !is_integer) return put(value);
+    return put(Json::binary({text.begin(), text.end()}, kBigInteger));
+  }
   bool string(string_t& value) override { return put(std::move(value)); }
   bool binary(binary_t&) override { return true; }
   bool start_object(std::size_t) override { return enter(Json::object()); }
@@ -101,15 +107,14 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   }
 
   int max_depth_;
+  bool exact_;  // integers beyond 64 bits are kept as they are written
   Json& root_;
   std::string& problem_;
   std::string key_;
   std::vector<Open> open_;
 };
 
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
+Json parse(std::string_view text, const std::string& where, ErrorKind kind, int max_depth, bool exact) {
   // nlohmann's parser takes a zero byte for the end of its input.
   const size_t zero = text.find('\0');
   if (zero != std::string_view::npos) {
@@ -121,9 +126,24 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
   }
   Json value;
   std::string problem;
-  StrictBuilder builder(max_depth, value, problem);
+  StrictBuilder builder(max_depth, exact, value, problem);
   if (!Json::sax_parse(text, &builder)) throw Error(kind, "[" + where + "] " + problem);
   return value;
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
+  return parse(text, where, kind, max_depth, false);
+}
+
+Json parse_json_exactly(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
+  return parse(text, where, kind, max_depth, true);
+}
+
+std::optional<std::string> big_integer_digits(const Json& value) {
+  if (!value.is_binary() || value.get_binary().subtype() != kBigInteger) return std::nullopt;
+  return std::string(value.get_binary().begin(), value.get_binary().end());
 }
 
 Json read_json_file(const std::string& path, ErrorKind kind) {

@@ -1,6 +1,6 @@
 #include "ddro/base/tensor_io.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 namespace ddro {
 namespace {

@@ -29,6 +29,19 @@ std::vector<std::string> entries_of(const std::filesystem::path& folder) {
   return names;
 }
 
+// The same for a checkpoint, whose folders count by what is in them.
+std::vector<std::string> files_below(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const std::string& name : entries_of(folder)) {
+    if (!std::filesystem::is_directory(std::filesystem::symlink_status(folder / name))) {
+      names.push_back(name);
+      continue;
+    }
+    for (const std::string& inner : entries_of(folder / name)) names.push_back(name + "/" + inner);
+  }
+  return names;
+}
+
 struct StepFolder {
   std::int64_t step = 0;
   std::filesystem::path path;
@@ -91,7 +104,7 @@ Checkpoint open_checkpoint(const std::filesystem::path& path) {
   checkpoint.step = checkpoint.manifest.at("step").get<std::int64_t>();
   const Json& files = checkpoint.manifest.at("files");
   for (const auto& [name, entry] : files.items()) check_file(checkpoint.path / name, entry);
-  for (const std::string& name : entries_of(checkpoint.path)) {
+  for (const std::string& name : files_below(checkpoint.path)) {
     if (name != kManifestName && !files.contains(name))
       throw refusal(checkpoint.path / name, "is not in the manifest");
   }

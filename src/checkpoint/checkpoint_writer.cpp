@@ -49,7 +49,7 @@ CheckpointWriter::~CheckpointWriter() {
 }
 
 void CheckpointWriter::add_tensors(const std::string& file_name, const NamedTensors& tensors) {
-  DDRO_CHECK(is_plain_file_name(file_name), "not a plain file name: " + file_name);
+  DDRO_CHECK(is_file_name(file_name), "not a file name: " + file_name);
   std::uint64_t bytes = 0;
   for (const auto& [name, tensor] : tensors) bytes += tensor.nbytes();
   require_free_space(temporary_path_, bytes);
@@ -57,10 +57,13 @@ void CheckpointWriter::add_tensors(const std::string& file_name, const NamedTens
 }
 
 void CheckpointWriter::add_text(const std::string& file_name, const std::string& text) {
-  DDRO_CHECK(is_plain_file_name(file_name), "not a plain file name: " + file_name);
-  DurableFile file(temporary_path_ / file_name);
+  DDRO_CHECK(is_file_name(file_name), "not a file name: " + file_name);
+  const std::filesystem::path path = temporary_path_ / file_name;
+  make_folder(path.parent_path());
+  DurableFile file(path);
   file.write(text);
   file.close();
+  sync_folder(path.parent_path());
   record(file_name, hash_text(text));
 }
 

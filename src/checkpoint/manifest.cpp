@@ -26,6 +26,11 @@ const Json* member(const Json& object, const char* name) {
   return found == object.end() ? nullptr : &*found;
 }
 
+bool is_plain(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string("/\0", 2)) == std::string::npos;
+}
+
 bool is_file_entry(const Json& entry) {
   const Json* bytes = member(entry, "bytes");
   const Json* hash = member(entry, "xxh3_128");
@@ -51,9 +56,10 @@ std::optional<std::int64_t> step_of_folder_name(const std::string& name) {
   return step;
 }
 
-bool is_plain_file_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name != kManifestName &&
-         name.find_first_of(std::string("/\0", 2)) == std::string::npos;
+bool is_file_name(const std::string& name) {
+  const size_t slash = name.find('/');
+  if (slash == std::string::npos) return is_plain(name) && name != kManifestName;
+  return is_plain(name.substr(0, slash)) && is_plain(name.substr(slash + 1));
 }
 
 std::string manifest_text(std::int64_t step, const Json& files, const Json& description) {
@@ -91,8 +97,7 @@ Json read_manifest(const std::filesystem::path& folder) {
     throw refuse("step or files are missing");
   }
   for (const auto& [file, entry] : files->items()) {
-    if (!is_plain_file_name(file) || !is_file_entry(entry))
-      throw refuse("a wrong entry for " + printable(file));
+    if (!is_file_name(file) || !is_file_entry(entry)) throw refuse("a wrong entry for " + printable(file));
   }
   const auto expected = step_of_folder_name(folder.filename().string());
   if (expected && *step != *expected) {

@@ -18,13 +18,13 @@ std::string step_folder_name(std::int64_t step);
 // The step in the name of a checkpoint's folder; nullopt for other names.
 std::optional<std::int64_t> step_of_folder_name(const std::string& name);
 
-// A file name without folders that is not the manifest's.
-bool is_plain_file_name(const std::string& name);
+// NAME or FOLDER/NAME, both plain, and not the manifest's.
+bool is_file_name(const std::string& name);
 
 // The manifest's text; `files` maps names to {"bytes", "xxh3_128"}.
 std::string manifest_text(std::int64_t step, const Json& files, const Json& description);
 
-// Reads the manifest of `folder` and checks it: byte for byte what manifest_text wrote, plain file names, the
+// Reads the manifest of `folder` and checks it: byte for byte what manifest_text wrote, sound file names, the
 // folder's step. Error(kModel).
 Json read_manifest(const std::filesystem::path& folder);
 

@@ -32,7 +32,7 @@ void run_export(const ExportArguments& arguments) {
   std::error_code ignored;
   if (std::filesystem::exists(source / "manifest.json", ignored)) checkpoint::open_checkpoint(source);
   const models::ModelFolder folder = models::open_model_folder(source);
-  models::export_model_folder(folder.path, folder.tensors, dtype, arguments.out);
+  models::export_model_folder(folder.path, folder.tensors, {.dtype = dtype}, arguments.out);
   log_info("exported " + arguments.out);
 }
 

@@ -86,14 +86,14 @@ class OrderedLines {
 };
 
 std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const text::ModelText& text,
-                                       const models::ModelConfig& config) {
+                                       const models::ModelSpec& spec) {
   data::DataOptions options;
   options.parse_control_tokens = arguments.parse_control_tokens;
   if (!arguments.chat_template.empty()) options.chat_template = arguments.chat_template;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::vector<data::Prompt> prompts =
       data::load_prompts(arguments.files, options, data::make_text_source(text, options, now));
-  run::check_fits_model(prompts, config);
+  run::check_fits_model(prompts, spec);
   return prompts;
 }
 
@@ -106,7 +106,7 @@ void run_generate(const GenerateArguments& arguments) {
       path,
       arguments.chat_template.empty() ? std::nullopt : std::optional<std::string>(arguments.chat_template));
   const models::ModelFolder folder = models::open_model_folder(path);
-  const std::vector<data::Prompt> prompts = read_prompts(arguments, text, folder.config);
+  const std::vector<data::Prompt> prompts = read_prompts(arguments, text, folder.spec);
 
   const at::Device device = run::default_device();
   const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device), /*trainable=*/false,

@@ -15,19 +15,6 @@ namespace {
 
 constexpr size_t kShownControlTokens = 32;
 
-std::string architecture(const models::ModelConfig& config) {
-  std::string text = config.model_type + ", " + std::to_string(config.num_hidden_layers) +
-                     " layers of width " + std::to_string(config.hidden_size) + ", " +
-                     std::to_string(config.num_attention_heads) + " heads of " +
-                     std::to_string(config.head_dim) + " (" + std::to_string(config.num_key_value_heads) +
-                     " for keys and values), MLP " + std::to_string(config.intermediate_size) + ", " +
-                     std::to_string(config.vocab_size) + " ids, " +
-                     std::to_string(config.max_position_embeddings) + " positions";
-  if (config.sliding_window) text += ", window of " + std::to_string(*config.sliding_window);
-  if (config.tie_word_embeddings) text += ", head tied to the embedding";
-  return text;
-}
-
 // Each shape as text, so that the columns can be as wide as they have to be.
 struct TableRow {
   std::string name;
@@ -100,7 +87,7 @@ void run_inspect_model(const std::string& name) {
   const text::ModelText text = text::load_model_text(path, std::nullopt);
   const std::int64_t n = run::num_parameters(folder);
   print_line("model       " + printable(path.string(), 400));
-  print_line("kind        " + architecture(folder.config));
+  print_line("kind        " + models::summary(folder.spec));
   print_line("weights     hash " + folder.weights_hash);
   print_parameters(folder);
   print_text(path, text);

@@ -1,4 +1,5 @@
 // The only catch-all: each kind of failure becomes one line on standard error and an exit code.
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
 #include <csignal>
@@ -10,6 +11,7 @@
 #include "cli/output.h"
 #include "ddro/base/error.h"
 #include "ddro/base/heap.h"
+#include "ddro/base/threads.h"
 #include "ddro/cli/command_line.h"
 
 namespace {
@@ -40,6 +42,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   try {
+    at::set_num_threads(ddro::plan_threads().count);
     return ddro::cli::run_command_line(argc, argv);
   } catch (const ddro::Error& error) {
     return report(error.what(), error.exit_code());

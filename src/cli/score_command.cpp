@@ -27,7 +27,7 @@ struct ScoreArguments {
 std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
                                  const data::Dataset& dataset, const data::SetPlan& plan,
                                  const std::string& label) {
-  run::check_fits_model(dataset, folder.config);
+  run::check_fits_model(dataset, folder.spec);
   const at::Device device = run::default_device();
   const auto model = run::build_model(
       folder, device,

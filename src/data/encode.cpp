@@ -7,7 +7,7 @@
 namespace ddro::data {
 namespace {
 
-using text::Span;
+using ddro::Span;
 using text::TokenId;
 
 // Prompt and completion as one text.
@@ -15,7 +15,8 @@ struct Passage {
   std::string text;
   size_t boundary = 0;        // first byte of the completion
   std::vector<Span> literal;  // bytes that the row wrote: no control tokens in there
-  bool templated = false;
+  bool control_text = false;  // the row wrote text that would be a control token
+  bool templated = false;     // then no token crosses the boundary: generation begins there
 };
 
 struct EncodedSide {
@@ -49,10 +50,31 @@ bool separate_control_text(const text::Tokenizer& tokenizer, const std::string& 
   return found;
 }
 
-// The template's own refusal of these messages, as opposed to our refusal of the template.
-struct RenderFailure {
+// Why a row cannot be used.
+struct Unusable {
   std::string reason;
 };
+
+// Cuts what comes behind `boundary` off a rendering.
+text::RenderedText split_off(text::RenderedText& whole, size_t boundary) {
+  text::RenderedText rest{whole.text.substr(boundary), {}};
+  for (const Span& span : whole.from_messages) {
+    const size_t begin = std::max(span.begin, boundary);
+    if (begin < span.end) rest.from_messages.push_back({begin - boundary, span.end - boundary});
+  }
+  whole.text.resize(boundary);
+  return rest;
+}
+
+const std::string kAnswerRole = "assistant";
+
+// The role of a completion that is not the usual one.
+std::optional<std::string> other_role(const Json& completion) {
+  const Json& message = completion.back();
+  const auto role = message.find("role");
+  if (role == message.end() || !role->is_string() || *role == kAnswerRole) return std::nullopt;
+  return role->get<std::string>();
+}
 
 class RowEncoder {
  public:
@@ -63,18 +85,21 @@ class RowEncoder {
   std::vector<TokenId> encode_prompt();
 
  private:
-  [[noreturn]] void refuse(const std::string& problem) const {
-    throw input_error("[data] " + row_.where + ": " + problem);
-  }
   std::string template_name() const { return "the chat template (" + printable(text_.template_name) + ")"; }
+  // Throws Unusable: the template's fault, or its role's where a completion has an unusual one.
+  [[noreturn]] void refuse(const std::string& problem, const Json& completion = Json()) const;
 
-  void require_template() const;
+  text::RenderedText render(const Json& messages, bool add_generation_prompt, const Json& completion) const;
+  std::vector<TokenId> encode_rendered_prompt() const;
   Passage passage(const Completion& completion);
   Passage rendered_passage(const Json& completion, bool finished);
-  void require_beginning(const std::string& beginning, const std::string& whole) const;
+  Passage joined(text::RenderedText prompt, text::RenderedText answer) const;
+  void require_beginning(const std::string& whole, const Json& completion) const;
   EncodedSide encode_side(const Completion& completion, RowClass row_class);
   std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
-  void end_sequence(const Passage& passage, bool finished, EncodedSequence& sequence) const;
+  void end_string(bool finished, EncodedSequence& sequence) const;
+  void end_message(const Passage& passage, const Completion& completion, EncodedSequence& sequence) const;
+  std::string describe_missing_end(const Passage& passage, const EncodedSequence& sequence) const;
   bool is_end(TokenId id) const {
     return std::find(text_.end_ids.begin(), text_.end_ids.end(), id) != text_.end_ids.end();
   }
@@ -83,69 +108,90 @@ class RowEncoder {
   const PreferenceRow& row_;
   const TextSource& text_;
   const DataOptions& options_;
-  std::optional<std::string> prompt_text_;  // rendered once for both completions
-  Json messages_;                           // the prompt's, then a completion's
+  std::optional<text::RenderedText> prompt_;  // rendered once for both completions
+  Json messages_;                             // the prompt's, then a completion's
 };
 
-void RowEncoder::require_template() const {
-  if (text_.render) return;
-  refuse(
-      "a list of messages, but the model folder has no chat template; set data.chat_template, or write "
-      "strings");
+void RowEncoder::refuse(const std::string& problem, const Json& completion) const {
+  const auto role = completion.is_array() ? other_role(completion) : std::nullopt;
+  if (!role) throw Unusable{problem};
+  throw Unusable{"the message's role is \"" + printable(*role) + "\", expected \"" + kAnswerRole +
+                 "\"; with it, " + problem};
+}
+
+text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_prompt,
+                                      const Json& completion) const {
+  if (!text_.render) {
+    refuse(
+        "a list of messages, but the model folder has no chat template; set data.chat_template, or write "
+        "strings");
+  }
+  try {
+    return text_.render(messages, add_generation_prompt);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput && error.kind() != ErrorKind::kModel) throw;
+    refuse(template_name() + " cannot render these messages: " + error.what(), completion);
+  }
 }
 
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
-    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false};
+    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false};
     result.literal = {{0, result.text.size()}};
+    result.control_text = separate_control_text(*text_.tokenizer, result.text, result.literal);
     return result;
   }
-  require_template();
   return rendered_passage(std::get<Json>(completion.content), completion.finished);
 }
 
 Passage RowEncoder::rendered_passage(const Json& completion, bool finished) {
   const Json& prompt = std::get<Json>(row_.prompt);
-  text::RenderedText whole;
-  try {
-    if (!prompt_text_) prompt_text_ = text_.render(prompt, true).text;
-    if (messages_.is_null()) messages_ = prompt;
-    messages_.get_ref<Json::array_t&>().resize(prompt.size());
-    messages_.insert(messages_.end(), completion.begin(), completion.end());
-    whole = text_.render(messages_, false);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kInput) throw;
-    throw RenderFailure{template_name() + " refuses these messages: " + error.what()};
-  }
-  require_beginning(*prompt_text_, whole.text);
-  Passage result{std::move(whole.text), prompt_text_->size(), std::move(whole.from_messages), true};
-  if (!finished) {
-    const size_t content_end = result.literal.empty() ? 0 : result.literal.back().end;
-    result.text.resize(std::max(content_end, result.boundary));
-  }
+  if (!prompt_) prompt_ = render(prompt, true, Json());
+  if (messages_.is_null()) messages_ = prompt;
+  messages_.get_ref<Json::array_t&>().resize(prompt.size());
+  messages_.insert(messages_.end(), completion.begin(), completion.end());
+  text::RenderedText whole = render(messages_, false, completion);
+  require_beginning(whole.text, completion);
+  // The prompt is what generation sees: a row's answer may begin with what the generation prompt ends in, and
+  // that is the template's text then.
+  text::RenderedText answer = split_off(whole, prompt_->text.size());
+  if (!finished) answer.text.resize(answer.from_messages.empty() ? 0 : answer.from_messages.back().end);
+  return joined(*prompt_, std::move(answer));
+}
+
+Passage RowEncoder::joined(text::RenderedText prompt, text::RenderedText answer) const {
+  const bool in_prompt = separate_control_text(*text_.tokenizer, prompt.text, prompt.from_messages);
+  const bool in_answer = separate_control_text(*text_.tokenizer, answer.text, answer.from_messages);
+  Passage result{prompt.text + answer.text, prompt.text.size(), std::move(prompt.from_messages),
+                 in_prompt || in_answer, true};
+  for (const Span& span : answer.from_messages)
+    result.literal.push_back({span.begin + result.boundary, span.end + result.boundary});
   return result;
 }
 
-void RowEncoder::require_beginning(const std::string& beginning, const std::string& whole) const {
+void RowEncoder::require_beginning(const std::string& whole, const Json& completion) const {
+  const std::string& beginning = prompt_->text;
   if (whole.starts_with(beginning)) return;
   const auto [alone, within] = std::mismatch(beginning.begin(), beginning.end(), whole.begin(), whole.end());
   const auto at = static_cast<size_t>(alone - beginning.begin());
   const size_t context = at - std::min<size_t>(at, 20);
   refuse(template_name() + " renders the prompt alone otherwise than with the completion; after \"" +
-         printable(beginning.substr(context, at - context), 60) + "\" alone \"" +
-         printable(beginning.substr(at, 40), 40) + "\", with the completion \"" +
-         printable(whole.substr(at, 40), 40) +
-         "\"; set data.chat_template to a template whose generation prompt begins its answers");
+             printable(beginning.substr(context, at - context), 60) + "\" alone \"" +
+             printable(beginning.substr(at, 40), 40) + "\", with the completion \"" +
+             printable(whole.substr(at, 40), 40) +
+             "\"; set data.chat_template to a template whose generation prompt begins its answers",
+         completion);
 }
 
 EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_class) {
   EncodedSide side;
   side.sequence.row_class = row_class;
   Passage passage = this->passage(completion);
-  side.control_text = separate_control_text(*text_.tokenizer, passage.text, passage.literal);
+  side.control_text = passage.control_text;
   if (options_.parse_control_tokens) passage.literal.clear();
 
-  text::Encoding encoding = text_.tokenizer->encode(passage.text, passage.literal);
+  const size_t cut = passage.templated ? passage.boundary : std::string::npos;
+  text::Encoding encoding = text_.tokenizer->encode(passage.text, passage.literal, cut);
   const auto first = std::find_if(encoding.offsets.begin(), encoding.offsets.end(),
                                   [&](const Span& span) { return span.end > passage.boundary; });
   if (first == encoding.offsets.end()) {
@@ -155,7 +201,11 @@ EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_c
   side.boundary_merge = first->begin < passage.boundary;
   side.sequence.completion_start = first - encoding.offsets.begin();
   side.sequence.ids = std::move(encoding.ids);
-  end_sequence(passage, completion.finished, side.sequence);
+  if (passage.templated) {
+    end_message(passage, completion, side.sequence);
+  } else {
+    end_string(completion.finished, side.sequence);
+  }
   if (side.sequence.completion_start == 0) {
     side.unusable = "no token stands before the completion, so nothing predicts its first one";
   } else if (side.sequence.num_completion_tokens() == 0) {
@@ -174,30 +224,48 @@ std::vector<TokenId> RowEncoder::missing_prefix(const std::vector<TokenId>& ids,
   return prefix;
 }
 
-// What the tokenizer puts around a string; where a template's output ends.
-void RowEncoder::end_sequence(const Passage& passage, bool finished, EncodedSequence& sequence) const {
+// What the tokenizer puts around a string.
+void RowEncoder::end_string(bool finished, EncodedSequence& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
-  if (!passage.templated) {
-    if (finished && !is_end(ids.back())) ids.push_back(text_.end_ids.front());
-    const std::vector<TokenId> prefix = missing_prefix(ids, sequence.completion_start);
-    ids.insert(ids.begin(), prefix.begin(), prefix.end());
-    sequence.completion_start += static_cast<std::int64_t>(prefix.size());
-    return;
-  }
+  if (finished && !is_end(ids.back())) ids.push_back(text_.end_ids.front());
+  const std::vector<TokenId> prefix = missing_prefix(ids, sequence.completion_start);
+  ids.insert(ids.begin(), prefix.begin(), prefix.end());
+  sequence.completion_start += static_cast<std::int64_t>(prefix.size());
+}
+
+// Where a template's output ends.
+void RowEncoder::end_message(const Passage& passage, const Completion& completion,
+                             EncodedSequence& sequence) const {
+  std::vector<TokenId>& ids = sequence.ids;
   const auto end = std::find_if(ids.begin() + sequence.completion_start, ids.end(),
                                 [this](TokenId id) { return is_end(id); });
-  if (!finished) {
+  if (!completion.finished) {
     ids.erase(end, ids.end());
   } else if (end != ids.end()) {
     ids.erase(end + 1, ids.end());
   } else {
-    std::string expected;
-    for (const TokenId id : text_.end_ids) {
-      expected += (expected.empty() ? "\"" : " or \"") + printable(text_.tokenizer->token_of(id)) + "\"";
-    }
-    refuse(template_name() + " gives no end token after a finished completion; expected " + expected +
-           "; set data.chat_template, or mark the rows as not finished");
+    refuse(describe_missing_end(passage, sequence), std::get<Json>(completion.content));
   }
+}
+
+std::string RowEncoder::describe_missing_end(const Passage& passage, const EncodedSequence& sequence) const {
+  std::string expected;
+  for (const TokenId id : text_.end_ids) {
+    expected += (expected.empty() ? "\"" : " or \"") + printable(text_.tokenizer->token_of(id)) + "\"";
+  }
+  const auto control = std::find_if(sequence.ids.rbegin(), sequence.ids.rend() - sequence.completion_start,
+                                    [this](TokenId id) { return text_.tokenizer->is_control(id); });
+  if (control != sequence.ids.rend() - sequence.completion_start) {
+    const std::string token = "\"" + printable(text_.tokenizer->token_of(*control)) + "\"";
+    return template_name() + " ends a finished completion with " + token + ", and the model's end token is " +
+           expected + "; set model.eos_token to " + token + " if that ends a turn";
+  }
+  const size_t written = passage.literal.empty() ? passage.boundary : passage.literal.back().end;
+  return template_name() + " gives no end token after a finished completion; got \"" +
+         printable(passage.text.substr(std::min(written, passage.text.size())), 40) + "\", expected " +
+         expected +
+         "; set model.eos_token to the token that ends a turn there, or data.chat_template to a template "
+         "that ends one with it";
 }
 
 void RowEncoder::fit(EncodedSequence& sequence, EncodeResult& result) const {
@@ -234,7 +302,7 @@ EncodeResult RowEncoder::encode() {
     try {
       side = encode_side(*part.completion, part.row_class);
       if (!side.unusable) fit(side.sequence, result);
-    } catch (const RenderFailure& failure) {
+    } catch (const Unusable& failure) {
       side.unusable = failure.reason;
     }
     if (side.unusable && !result.unusable)
@@ -252,26 +320,20 @@ EncodeResult RowEncoder::encode() {
   return result;
 }
 
+std::vector<TokenId> RowEncoder::encode_rendered_prompt() const {
+  const text::RenderedText rendered = render(std::get<Json>(row_.prompt), true, Json());
+  return encode_rendered(rendered, *text_.tokenizer, options_.parse_control_tokens).ids;
+}
+
 std::vector<TokenId> RowEncoder::encode_prompt() {
-  Passage passage;
+  std::vector<TokenId> ids;
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
-    passage = {*prompt, prompt->size(), {{0, prompt->size()}}, false};
-  } else {
-    require_template();
-    try {
-      text::RenderedText rendered = text_.render(std::get<Json>(row_.prompt), true);
-      passage = {std::move(rendered.text), 0, std::move(rendered.from_messages), true};
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kInput) throw;
-      refuse(template_name() + " refuses these messages: " + error.what());
-    }
-  }
-  separate_control_text(*text_.tokenizer, passage.text, passage.literal);
-  if (options_.parse_control_tokens) passage.literal.clear();
-  std::vector<TokenId> ids = text_.tokenizer->encode(passage.text, passage.literal).ids;
-  if (!passage.templated) {
+    ids = encode_rendered({*prompt, {{0, prompt->size()}}}, *text_.tokenizer, options_.parse_control_tokens)
+              .ids;
     const std::vector<TokenId> prefix = missing_prefix(ids, static_cast<std::int64_t>(ids.size()));
     ids.insert(ids.begin(), prefix.begin(), prefix.end());
+  } else {
+    ids = encode_rendered_prompt();
   }
   if (ids.empty()) refuse("\"prompt\" gives no token, so nothing predicts the first one of a completion");
   return ids;
@@ -284,7 +346,19 @@ std::vector<TokenId> encode_prompt(const Content& prompt, const std::string& whe
   PreferenceRow row;
   row.where = where;
   row.prompt = prompt;
-  return RowEncoder(row, text, options).encode_prompt();
+  try {
+    return RowEncoder(row, text, options).encode_prompt();
+  } catch (const Unusable& failure) {
+    throw input_error("[data] " + where + ": " + failure.reason);
+  }
+}
+
+text::Encoding encode_rendered(const text::RenderedText& rendered, const text::Tokenizer& tokenizer,
+                               bool parse_control_tokens) {
+  std::vector<Span> literal = rendered.from_messages;
+  separate_control_text(tokenizer, rendered.text, literal);
+  if (parse_control_tokens) literal.clear();
+  return tokenizer.encode(rendered.text, literal);
 }
 
 EncodeResult encode_row(const PreferenceRow& row, const TextSource& text, const DataOptions& options) {

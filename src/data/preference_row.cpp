@@ -271,7 +271,7 @@ class RowParser {
 Json parse_fields(std::string_view line, const std::string& where) {
   static const std::string kParser = "row";
   try {
-    return parse_json(line, kParser, ErrorKind::kInput);
+    return parse_json_exactly(line, kParser, ErrorKind::kInput);
   } catch (const Error& error) {
     const std::string problem = error.what();
     throw input_error("[data] " + where + ": " + problem.substr(kParser.size() + 3));

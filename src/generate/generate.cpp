@@ -1,7 +1,10 @@
 // Legend: T packed tokens, C positions asked for, N sequences, V vocabulary.
 #include "ddro/generate/generate.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -69,7 +72,7 @@ class Generator {
         stop_(stop),
         device_(model.head_weight().device()),
         max_sequences_(std::min(options.batch_size, num_completions())),
-        cache_(model.config(), std::max<std::int64_t>(1, max_sequences_), model.head_weight().options()) {
+        cache_(model.spec(), std::max<std::int64_t>(1, max_sequences_), model.head_weight().options()) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i);
   }
 
@@ -120,16 +123,16 @@ void Generator::check_prompt(size_t index) const {
   const TokenIds& ids = prompts_[index];
   const std::string where = "[generate] prompt " + std::to_string(index + 1);
   if (ids.empty()) throw input_error(where + " has no tokens, so nothing predicts the first one");
-  const models::ModelConfig& config = model_.config();
-  if (static_cast<std::int64_t>(ids.size()) >= config.max_position_embeddings) {
+  const models::ModelSpec& spec = model_.spec();
+  if (static_cast<std::int64_t>(ids.size()) >= spec.max_position_embeddings) {
     throw input_error(where + " has " + std::to_string(ids.size()) +
                       " tokens, which leaves a completion no room; the model has " +
-                      std::to_string(config.max_position_embeddings) + " positions");
+                      std::to_string(spec.max_position_embeddings) + " positions");
   }
   const auto [smallest, largest] = std::minmax_element(ids.begin(), ids.end());
-  if (*smallest < 0 || *largest >= config.vocab_size) {
+  if (*smallest < 0 || *largest >= spec.vocab_size) {
     throw model_error(where + " has id " + std::to_string(*smallest < 0 ? *smallest : *largest) +
-                      ", the model has " + std::to_string(config.vocab_size) +
+                      ", the model has " + std::to_string(spec.vocab_size) +
                       " ids; tokenizer and model do not belong together");
   }
 }
@@ -186,7 +189,7 @@ void Generator::start(const ReadyPrompt& prompt, std::int64_t sample) {
   completion.sample = sample;
   Sequence sequence{std::move(completion), CompletionText(tokenizer_, options_.stop, ids.back()),
                     random_bits(seed, prompt.index, static_cast<std::uint64_t>(sample)),
-                    std::min(options_.max_new_tokens, model_.config().max_position_embeddings - length)};
+                    std::min(options_.max_new_tokens, model_.spec().max_position_embeddings - length)};
   if (add(sequence, choose(*prompt.logits, prompt.logits_row, sequence))) {
     report(std::move(sequence));
   } else {

@@ -24,18 +24,24 @@ bool is_cache_blob(const fs::path& folder, const fs::path& file) {
 
 }  // namespace
 
-std::optional<fs::path> find_contained_file(const fs::path& folder, const std::string& name) {
+std::optional<fs::path> find_contained_file(const fs::path& folder, const std::string& name,
+                                            const std::string& subfolder) {
   std::string where = "[";
   where.append(printable(folder.string(), 400)).append("] ");
-  if (!is_plain(name))
-    throw model_error(where + "file name \"" + printable(name) + "\" is not a plain name inside the folder");
+  for (const std::string& part : {subfolder.empty() ? name : subfolder, name}) {
+    if (!is_plain(part))
+      throw model_error(where + "file name \"" + printable(part) +
+                        "\" is not a plain name inside the folder");
+  }
+  const fs::path given = subfolder.empty() ? folder / name : folder / subfolder / name;
   std::error_code error;
-  if (!fs::exists(fs::symlink_status(folder / name, error))) return std::nullopt;
+  if (!fs::exists(fs::symlink_status(given, error))) return std::nullopt;
   const fs::path root = fs::canonical(folder, error);
   if (error) throw model_error(where + "cannot be read: " + error.message());
-  const fs::path file = fs::canonical(folder / name, error);
-  if (error) throw model_error(where + name + " cannot be read: " + error.message());
-  if (file.parent_path() != root && !is_cache_blob(root, file)) {
+  const fs::path file = fs::canonical(given, error);
+  if (error) throw model_error(where + printable(name) + " cannot be read: " + error.message());
+  const fs::path own = subfolder.empty() ? root : root / subfolder;
+  if (file.parent_path() != own && !is_cache_blob(root, file)) {
     throw model_error(where + printable(name) +
                       " is a link that leaves the folder; expected a file of its own");
   }

@@ -1,13 +1,13 @@
 #include "models/export.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 #include <cstring>
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
-#include "models/contained_file.h"
+#include "ddro/models/model_config.h"
 #include "models/parameters.h"
 
 namespace ddro::models {
@@ -15,49 +15,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kCopiedFiles[] = {"tokenizer.json",
-                                        "tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "added_tokens.json",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "tokenizer.model",
-                                        "chat_template.jinja",
-                                        "chat_template.json",
-                                        "generation_config.json"};
 const std::map<std::string, std::string> kMetadata{{"format", "pt"}};
 
 std::string shown(const fs::path& path) { return printable(path.string(), 400); }
 
-at::ScalarType scalar_type(ExportDType dtype, at::ScalarType kept) {
-  switch (dtype) {
-    case ExportDType::kKeep:
-      return kept;
-    case ExportDType::kFloat32:
-      return at::kFloat;
-    case ExportDType::kBFloat16:
-      return at::kBFloat16;
-    case ExportDType::kFloat16:
-      return at::kHalf;
-  }
-  return kept;
-}
-
-const char* config_name(at::ScalarType type) {
-  switch (type) {
-    case at::kDouble:
-      return "float64";
-    case at::kBFloat16:
-      return "bfloat16";
-    case at::kHalf:
-      return "float16";
-    default:
-      return "float32";
-  }
-}
-
 Tensor converted(const Tensor& tensor, ExportDType dtype) {
-  return tensor.detach().to(at::kCPU, scalar_type(dtype, tensor.scalar_type())).contiguous();
+  return tensor.detach().to(at::kCPU, exported_type(dtype, tensor.scalar_type())).contiguous();
 }
 
 // Consecutive tensors that share a file.
@@ -67,7 +30,7 @@ std::vector<NamedTensors> plan_shards(const NamedTensors& tensors, ExportDType d
   std::uint64_t size = 0;
   for (const auto& [name, tensor] : tensors) {
     const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.numel()) *
-                                c10::elementSize(scalar_type(dtype, tensor.scalar_type()));
+                                c10::elementSize(exported_type(dtype, tensor.scalar_type()));
     if (!shards.back().empty() && size + bytes > max_bytes) {
       shards.emplace_back();
       size = 0;
@@ -91,16 +54,15 @@ void write_text(const fs::path& path, std::string_view text) {
   file.close();
 }
 
-void write_weights(const fs::path& folder, const NamedTensors& tensors, ExportDType dtype,
-                   std::uint64_t max_bytes) {
-  const auto shards = plan_shards(tensors, dtype, max_bytes);
+void write_weights(const fs::path& folder, const NamedTensors& tensors, const ExportOptions& options) {
+  const auto shards = plan_shards(tensors, options.dtype, options.max_shard_bytes);
   Json weight_map = Json::object();
   std::uint64_t total_size = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string file = shard_name(i, shards.size());
     NamedTensors out;
     for (const auto& [name, tensor] : shards[i]) {
-      out.emplace_back(name, converted(tensor, dtype));
+      out.emplace_back(name, converted(tensor, options.dtype));
       weight_map[name] = file;
       total_size += out.back().second.nbytes();
     }
@@ -112,22 +74,17 @@ void write_weights(const fs::path& folder, const NamedTensors& tensors, ExportDT
   write_text(folder / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-// Both spellings of the key: readers before transformers 4.56 know only torch_dtype.
-void write_config(const fs::path& folder, Json config, at::ScalarType dtype) {
-  config["torch_dtype"] = config_name(dtype);
-  if (config.contains("dtype")) config["dtype"] = config_name(dtype);
-  write_text(folder / "config.json", config.dump(2) + "\n");
-}
-
-void copy_others(const fs::path& source, const fs::path& folder) {
-  for (const char* name : kCopiedFiles) {
-    if (const auto file = find_contained_file(source, name)) {
-      write_text(folder / name, read_file(*file, ErrorKind::kModel));
-    }
+void write_files(const fs::path& folder, const std::vector<FolderFile>& files) {
+  for (const FolderFile& file : files) {
+    const fs::path path = folder / file.name;
+    make_folder(path.parent_path());
+    write_text(path, file.content);
+    sync_folder(path.parent_path());
   }
 }
 
-void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dtype) {
+void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dtype,
+             const std::vector<FolderFile>& files) {
   const auto fail = [&](const std::string& what) {
     return save_error("[" + shown(folder) + "] what was written is not what is there: " + what);
   };
@@ -145,6 +102,14 @@ void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dt
       throw fail("tensor " + tensors[i].first + " differs");
     }
   }
+  for (const FolderFile& file : files) {
+    if (read_file(folder / file.name, ErrorKind::kSave) != file.content) throw fail(file.name + " differs");
+  }
+}
+
+ModelSpec read_spec(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  return parse_model_config(read_json_file(file.string(), ErrorKind::kModel), shown(file));
 }
 
 // Where the folder goes, without a trailing separator and with links followed.
@@ -162,26 +127,26 @@ fs::path checked_target(const fs::path& out) {
 
 }  // namespace
 
-std::vector<fs::path> auxiliary_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  if (const auto config = find_contained_file(folder, "config.json")) files.push_back(folder / "config.json");
-  for (const char* name : kCopiedFiles) {
-    if (find_contained_file(folder, name)) files.push_back(folder / name);
+at::ScalarType exported_type(ExportDType dtype, at::ScalarType kept) {
+  switch (dtype) {
+    case ExportDType::kKeep:
+      return kept;
+    case ExportDType::kFloat32:
+      return at::kFloat;
+    case ExportDType::kBFloat16:
+      return at::kBFloat16;
+    case ExportDType::kFloat16:
+      return at::kHalf;
   }
-  return files;
+  return kept;
 }
 
-void export_model_folder(const fs::path& source_folder, const NamedTensors& tensors, ExportDType dtype,
-                         const fs::path& out, std::uint64_t max_shard_bytes) {
+void export_model_folder(const fs::path& source_folder, const NamedTensors& tensors,
+                         const ExportOptions& options, const fs::path& out) {
   const fs::path target = checked_target(out);
-  const auto config_file = find_contained_file(source_folder, "config.json");
-  if (!config_file)
-    throw model_error("[" + shown(source_folder) +
-                      "] config.json is missing; expected a Hugging Face model folder");
-  const std::string where = shown(source_folder / "config.json");
-  const Json config = parse_json(read_file(*config_file, ErrorKind::kModel), where, ErrorKind::kModel);
+  const std::vector<FolderFile> files = inference_files(source_folder, tensors, options);
   const NamedTensors matched =
-      match_parameters(parse_model_config(config, where), tensors, "export", ErrorKind::kInput);
+      match_parameters(read_spec(source_folder), tensors, "export", ErrorKind::kInput);
 
   make_folder(target.parent_path());
   fs::path temporary = target.parent_path() / ".";
@@ -194,12 +159,11 @@ void export_model_folder(const fs::path& source_folder, const NamedTensors& tens
                      "] left by an earlier export, cannot be removed: " + error.message());
   try {
     make_folder(temporary);
-    write_weights(temporary, matched, dtype, max_shard_bytes);
-    write_config(temporary, config, scalar_type(dtype, matched.front().second.scalar_type()));
-    copy_others(source_folder, temporary);
+    write_weights(temporary, matched, options);
+    write_files(temporary, files);
     sync_folder(temporary);
     failpoint("export_before_compare");
-    compare(temporary, matched, dtype);
+    compare(temporary, matched, options.dtype, files);
     failpoint("export_before_rename");
     rename_durable(temporary, target);
     failpoint("export_after_rename");
@@ -207,11 +171,6 @@ void export_model_folder(const fs::path& source_folder, const NamedTensors& tens
     fs::remove_all(temporary, error);
     throw;
   }
-}
-
-void export_model_folder(const fs::path& source_folder, const NamedTensors& tensors, ExportDType dtype,
-                         const fs::path& out) {
-  export_model_folder(source_folder, tensors, dtype, out, kMaxShardBytes);
 }
 
 }  // namespace ddro::models

@@ -2,7 +2,8 @@
 // width.
 #include "ddro/models/kv_cache.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <limits>
@@ -17,20 +18,17 @@ constexpr std::int64_t kBlockPositions = 64;
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, std::int64_t max_sequences, const at::TensorOptions& options)
-    : max_sequences_(max_sequences),
-      max_positions_(config.max_position_embeddings),
-      num_heads_(config.num_key_value_heads),
-      head_dim_(config.head_dim),
-      options_(options),
-      layers_(static_cast<size_t>(config.num_hidden_layers)) {
+KvCache::KvCache(const ModelSpec& spec, std::int64_t max_sequences, const at::TensorOptions& options)
+    : max_sequences_(max_sequences), max_positions_(spec.max_position_embeddings), options_(options) {
+  for (const LayerSpec& layer : spec.layers)
+    layers_.push_back({layer.attention.num_key_value_heads, layer.attention.head_dim, {}, {}});
   DDRO_CHECK(max_sequences > 0, "a cache holds a sequence");
 }
 
 std::int64_t KvCache::bytes() const {
-  const std::int64_t each = max_sequences_ * capacity_ * num_heads_ * head_dim_;
-  return 2 * static_cast<std::int64_t>(layers_.size()) * each *
-         static_cast<std::int64_t>(options_.dtype().itemsize());
+  std::int64_t numbers = 0;
+  for (const Layer& layer : layers_) numbers += 2 * layer.num_heads * layer.head_dim;
+  return max_sequences_ * capacity_ * numbers * static_cast<std::int64_t>(options_.dtype().itemsize());
 }
 
 // Zeros rather than whatever the memory holds: a masked key's weight is zero, but zero times not-a-number is
@@ -41,14 +39,14 @@ void KvCache::reserve(std::int64_t positions) {
   const std::int64_t wanted = std::max(positions, capacity_ + capacity_ / 2);
   const std::int64_t blocks = (wanted + kBlockPositions - 1) / kBlockPositions;
   const std::int64_t grown = std::min(blocks * kBlockPositions, max_positions_);
-  const auto grow = [&](Tensor& x_NSGK) {
-    const Tensor larger = at::zeros({max_sequences_, grown, num_heads_, head_dim_}, options_);
+  const auto grow = [&](const Layer& layer, Tensor& x_NSGK) {
+    const Tensor larger = at::zeros({max_sequences_, grown, layer.num_heads, layer.head_dim}, options_);
     if (x_NSGK.defined()) larger.narrow(1, 0, capacity_).copy_(x_NSGK);
     x_NSGK = larger;
   };
   for (Layer& layer : layers_) {
-    grow(layer.k_NSGK);
-    grow(layer.v_NSGK);
+    grow(layer, layer.k_NSGK);
+    grow(layer, layer.v_NSGK);
   }
   capacity_ = grown;
 }
@@ -114,18 +112,19 @@ Tensor KvCache::mask(std::int64_t window) {
   return result_N11S;
 }
 
-Tensor KvCache::attend(size_t layer, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK,
+Tensor KvCache::attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK,
                        double scale, std::int64_t window) {
   DDRO_CHECK(k_NGK.size(0) == size() && rows_N_.size(0) == size(), "one new token for each sequence");
+  const Layer& layer = layers_[index];
   const auto add = [&](const Tensor& held_NSGK, const Tensor& new_NGK) {
-    held_NSGK.view({-1, num_heads_, head_dim_}).index_copy_(0, rows_N_, new_NGK);
+    held_NSGK.view({-1, layer.num_heads, layer.head_dim}).index_copy_(0, rows_N_, new_NGK);
     return held_NSGK.narrow(0, 0, size()).narrow(1, 0, longest_).transpose(1, 2);
   };
-  const Tensor k_NGSK = add(layers_[layer].k_NSGK, k_NGK);
-  const Tensor v_NGSK = add(layers_[layer].v_NSGK, v_NGK);
+  const Tensor k_NGSK = add(layer.k_NSGK, k_NGK);
+  const Tensor v_NGSK = add(layer.v_NSGK, v_NGK);
   // The query heads that share a key head stand where the queries of a sequence usually do: keys are read
   // once.
-  const Tensor q_NGRK = q_NHK.reshape({size(), num_heads_, -1, head_dim_});
+  const Tensor q_NGRK = q_NHK.reshape({size(), layer.num_heads, -1, layer.head_dim});
   const Tensor mask_N11S = mask(window);
   const Tensor out_NGRK = at::scaled_dot_product_attention(
       q_NGRK, k_NGSK, v_NGSK, mask_N11S.defined() ? std::optional<Tensor>(mask_N11S) : std::nullopt,

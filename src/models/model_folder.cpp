@@ -1,7 +1,7 @@
 #include "ddro/models/model_folder.h"
 
+#include <ATen/ATen.h>
 #include <sys/mman.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -10,6 +10,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/models/model_config.h"
 #include "models/contained_file.h"
 #include "models/parameters.h"
 
@@ -115,18 +116,18 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 
 // Tensors that say nothing new: old exports store the rotary frequencies, some store a tied head a second
 // time.
-void drop_redundant(const ModelConfig& config, NamedTensors& tensors, const std::string& where) {
+void drop_redundant(const ModelSpec& spec, NamedTensors& tensors, const std::string& where) {
   std::erase_if(tensors, [](const auto& named) { return named.first.ends_with(".rotary_emb.inv_freq"); });
-  if (!config.tie_word_embeddings) return;
-  const auto find = [&](const char* name) {
+  if (!spec.tie_word_embeddings) return;
+  const auto find = [&](const std::string& name) {
     return std::find_if(tensors.begin(), tensors.end(),
                         [&](const auto& named) { return named.first == name; });
   };
-  const auto head = find(kHeadName);
-  const auto embedding = find(kEmbeddingName);
+  const auto head = find(spec.head_name);
+  const auto embedding = find(spec.embedding_name);
   if (head == tensors.end() || embedding == tensors.end()) return;
   if (!same_bytes(head->second, embedding->second)) {
-    throw model_error("[" + where + "] tensor " + kHeadName + " differs from " + kEmbeddingName +
+    throw model_error("[" + where + "] tensor " + spec.head_name + " differs from " + spec.embedding_name +
                       ", but config.json ties them (tie_word_embeddings); one of the two is wrong");
   }
   tensors.erase(head);
@@ -156,10 +157,10 @@ ModelFolder open_model_folder(const fs::path& path) {
   ModelFolder folder;
   folder.path = path;
   folder.config_json = read_json(*config_file, where, kMaxConfigBytes);
-  folder.config = parse_model_config(folder.config_json, where);
+  folder.spec = parse_model_config(folder.config_json, where);
   read_weights(folder);
-  drop_redundant(folder.config, folder.tensors, shown(path));
-  folder.tensors = match_parameters(folder.config, folder.tensors, shown(path), ErrorKind::kModel);
+  drop_redundant(folder.spec, folder.tensors, shown(path));
+  folder.tensors = match_parameters(folder.spec, folder.tensors, shown(path), ErrorKind::kModel);
   folder.weights_hash = hash_tensors(folder.tensors);
   return folder;
 }

@@ -1,6 +1,8 @@
 #include "ddro/ops/linear.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "ddro/base/error.h"
 #include "ops/add_product.h"
@@ -71,6 +73,16 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
   }
 };
 
+// sum[ids[t]] += rows[t], in a fixed order. Each device has one function that sorts repeated ids or takes the
+// rows one after the other; its other one adds them by atomics, as they come.
+void add_rows(const Tensor& sum_VD, const Tensor& ids_T, const Tensor& rows_TD) {
+  if (sum_VD.is_cuda()) {
+    sum_VD.index_put_({ids_T}, rows_TD, /*accumulate=*/true);
+  } else {
+    sum_VD.index_add_(0, ids_T, rows_TD);
+  }
+}
+
 class Embedding : public torch::autograd::Function<Embedding> {
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& weight, const Tensor& ids) {
@@ -82,8 +94,8 @@ class Embedding : public torch::autograd::Function<Embedding> {
     const at::NoGradGuard no_grad;
     const auto saved = ctx->get_saved_variables();
     const Tensor& weight = saved[0];
-    Tensor sum = weight.grad().defined() ? weight.grad() : at::zeros_like(weight);
-    sum.index_put_({saved[1]}, grads[0].to(sum.scalar_type()), /*accumulate=*/true);
+    const Tensor sum = weight.grad().defined() ? weight.grad() : at::zeros_like(weight);
+    add_rows(sum, saved[1], grads[0].to(sum.scalar_type()));
     return {weight.grad().defined() ? Tensor() : sum, Tensor()};
   }
 };

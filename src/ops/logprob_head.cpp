@@ -1,7 +1,9 @@
 // Legend: C completion tokens, D width, V vocabulary, N rows.
 #include "ddro/ops/logprob_head.h"
 
+#include <ATen/ATen.h>
 #include <ATen/OpMathType.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "ddro/ops/moment_code.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "ddro/base/error.h"
 #include "ops/moment_code_device.h"

@@ -1,6 +1,8 @@
 #include "ddro/ops/rms_norm.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace ddro::ops {
 namespace {

@@ -1,6 +1,7 @@
 #include "ddro/ops/rotary.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/rotary_device.h"
 

@@ -1,6 +1,6 @@
 #include "ddro/ops/varlen_attention.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>

@@ -80,9 +80,9 @@ void open_models(LoadedRun& run, const std::filesystem::path& model_path) {
     check_same_ids(reference, run.base_model, *run.text.tokenizer);
     if (reference.weights_hash != run.base_model.weights_hash) run.reference_model = std::move(reference);
   }
-  check_fits_model(run.train.dataset, run.base_model.config);
-  for (const RunSet& set : run.eval_sets) check_fits_model(set.dataset, run.base_model.config);
-  check_fits_model(run.prompts, run.base_model.config);
+  check_fits_model(run.train.dataset, run.base_model.spec);
+  for (const RunSet& set : run.eval_sets) check_fits_model(set.dataset, run.base_model.spec);
+  check_fits_model(run.prompts, run.base_model.spec);
 }
 
 void check_one_class_steps(const LoadedRun& run) {

@@ -1,11 +1,10 @@
 #include "ddro/run/plan.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "ddro/base/threads.h"
 #include "ddro/run/summaries.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/schedule.h"
@@ -61,7 +60,7 @@ data::StepPlan largest_step(const LoadedRun& run) {
 std::string describe_memory(const LoadedRun& run) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
-  model.config = run.base_model.config;
+  model.spec = run.base_model.spec;
   model.num_parameters = num_parameters(run.base_model);
   model.dtype = run.dtype;
   model.moment_dtype = run.config.optimizer.moment_dtype;
@@ -96,9 +95,10 @@ std::string describe_samples(const LoadedRun& run) {
 std::string describe_plan(const LoadedRun& run) {
   const std::int64_t n = num_parameters(run.base_model);
   const bool no_reference = !run.objective->reads_reference();
-  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.config.model_type +
-                     ", " + printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
+  std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.spec.model_type + ", " +
+                     printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
+  text += "threads: " + plan_threads().describe() + "\n";
   text += "reference: " +
           std::string(no_reference          ? "none"
                       : run.reference_model ? run.reference_model->path.string()
@@ -134,7 +134,7 @@ std::string describe_plan(const LoadedRun& run) {
 std::string describe_start(const LoadedRun& run) {
   return losses::loss_name(run.config.objective.loss_type) + ", " + std::to_string(run.total_steps) +
          " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
-         std::to_string(at::get_num_threads()) + " threads";
+         plan_threads().describe();
 }
 
 }  // namespace ddro::run

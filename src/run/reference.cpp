@@ -23,7 +23,7 @@ data::ReferenceCache open_cache(const LoadedRun& run) {
   const models::ModelFolder& reference = run.reference_folder();
   return {folder, Json{{"weights_hash", reference.weights_hash},
                        {"dtype", dtype_label(run.dtype)},
-                       {"architecture", models::describe(reference.config)}}};
+                       {"architecture", models::describe(reference.spec)}}};
 }
 
 std::vector<ReadRows> evaluation_rows(const LoadedRun& run) {

@@ -1,6 +1,6 @@
 #include "run/reference_cache.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <chrono>

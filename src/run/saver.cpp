@@ -39,11 +39,12 @@ RunState read_state(const checkpoint::Checkpoint& from, std::int64_t steps_per_e
 
 Saver::Saver(const LoadedRun& run, RunIdentity identity) : run_(run), identity_(std::move(identity)) {}
 
-void Saver::restore(const checkpoint::Checkpoint& from, train::AdamW& optimizer, RunState& state) {
+void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& parameters,
+                    train::AdamW& optimizer, RunState& state) {
   const std::string where = from.path.string();
   state = read_state(from, run_.steps_per_epoch);
-  optimizer.load(read_tensors(from.path / "model.safetensors"),
-                 read_tensors(from.path / "optimizer.safetensors"), where);
+  parameters.load_masters(read_tensors(from.path / "model.safetensors"), where);
+  optimizer.load(read_tensors(from.path / "optimizer.safetensors"), where);
   std::error_code ignored;
   const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), folder(), ignored);
   saved_step_ = is_ours ? state.step : -1;
@@ -58,19 +59,21 @@ bool Saver::is_due(const RunState& state) const {
   return state.step >= run_.total_steps || state.step % run_.config.checkpoint.save_steps == 0;
 }
 
-void Saver::save(const train::AdamW& optimizer, const RunState& state) {
-  const std::string bad = optimizer.first_non_finite();
+void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
+  std::string bad = parameters.first_non_finite();
+  if (bad.empty()) bad = optimizer.first_non_finite();
   if (!bad.empty()) {
     throw Error(ErrorKind::kNonFinite,
                 "[train] step " + std::to_string(state.step) + ": tensor \"" + bad +
                     "\" holds values that are not finite; not saved, the last checkpoint is kept");
   }
   checkpoint::CheckpointWriter writer(folder(), state.step);
-  writer.add_tensors("model.safetensors", optimizer.master_weights());
+  const NamedTensors weights = parameters.masters();
+  writer.add_tensors("model.safetensors", weights);
   writer.add_tensors("optimizer.safetensors", optimizer.state());
   writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
-  for (const std::filesystem::path& file : models::auxiliary_files(run_.base_model.path)) {
-    writer.add_text(file.filename().string(), read_file(file, ErrorKind::kModel));
+  for (const models::FolderFile& file : models::inference_files(run_.base_model.path, weights, {})) {
+    writer.add_text(file.name, file.content);
   }
   const auto path = writer.commit({{"run", identity_}});
   saved_step_ = state.step;
@@ -78,10 +81,11 @@ void Saver::save(const train::AdamW& optimizer, const RunState& state) {
   checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
 }
 
-void Saver::save_or_count_failure(const train::AdamW& optimizer, const RunState& state) {
+void Saver::save_or_count_failure(const train::Parameters& parameters, const train::AdamW& optimizer,
+                                  const RunState& state) {
   attempted_step_ = state.step;
   try {
-    save(optimizer, state);
+    save(parameters, optimizer, state);
     failed_saves_ = 0;
   } catch (const Error& error) {
     const bool last = state.step >= run_.total_steps || ++failed_saves_ >= kMaxFailedSaves;

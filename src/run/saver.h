@@ -18,15 +18,17 @@ class Saver {
   Saver(const LoadedRun& run, RunIdentity identity);
 
   // Weights, moments and place as `from` has them. Error(kModel) for files that do not fit the run.
-  void restore(const checkpoint::Checkpoint& from, train::AdamW& optimizer, RunState& state);
+  void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::AdamW& optimizer,
+               RunState& state);
 
   // Whether a checkpoint is due after state.step steps.
   bool is_due(const RunState& state) const;
   // Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
-  void save(const train::AdamW& optimizer, const RunState& state);
+  void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
   // As save; but a checkpoint that cannot be written is passed over with a warning, unless it is the run's
   // last or the third in a row.
-  void save_or_count_failure(const train::AdamW& optimizer, const RunState& state);
+  void save_or_count_failure(const train::Parameters& parameters, const train::AdamW& optimizer,
+                             const RunState& state);
   bool has_saved(std::int64_t step) const { return step == saved_step_; }
 
  private:

@@ -1,7 +1,8 @@
 #include "ddro/run/setup.h"
 
+#include <ATen/ATen.h>
 #include <c10/core/AllocatorConfig.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -21,11 +22,11 @@ bool cpu_has_native_bfloat16() {
 }
 
 void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
-               const models::ModelConfig& config) {
+               const models::ModelSpec& spec) {
   const auto largest = *std::max_element(ids.begin(), ids.end());
-  if (largest < config.vocab_size) return;
+  if (largest < spec.vocab_size) return;
   throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + where + ", the model has " +
-                    std::to_string(config.vocab_size) + " ids; tokenizer and model do not belong together");
+                    std::to_string(spec.vocab_size) + " ids; tokenizer and model do not belong together");
 }
 
 }  // namespace
@@ -67,36 +68,36 @@ void log_report(const std::string& name, const data::Dataset& dataset) {
   for (const std::string& remark : data_remarks(dataset.report)) log_warning(name + ": " + remark);
 }
 
-void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config) {
+void check_fits_model(const data::Dataset& dataset, const models::ModelSpec& spec) {
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
     for (const data::EncodedSequence& sequence : dataset.examples[i].sequences) {
       const auto length = static_cast<std::int64_t>(sequence.ids.size());
-      if (length > config.max_position_embeddings) {
+      if (length > spec.max_position_embeddings) {
         throw input_error("[data] " + dataset.wheres[i] + ": " + std::to_string(length) +
-                          " tokens, the model has " + std::to_string(config.max_position_embeddings) +
+                          " tokens, the model has " + std::to_string(spec.max_position_embeddings) +
                           " positions; lower data.max_length");
       }
-      check_ids(sequence.ids, dataset.wheres[i], config);
+      check_ids(sequence.ids, dataset.wheres[i], spec);
     }
   }
 }
 
-void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config) {
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelSpec& spec) {
   for (const data::Prompt& prompt : prompts) {
-    if (static_cast<std::int64_t>(prompt.ids.size()) >= config.max_position_embeddings) {
+    if (static_cast<std::int64_t>(prompt.ids.size()) >= spec.max_position_embeddings) {
       throw input_error("[data] " + prompt.where + ": " + std::to_string(prompt.ids.size()) +
                         " tokens, which leaves a completion no room; the model has " +
-                        std::to_string(config.max_position_embeddings) + " positions");
+                        std::to_string(spec.max_position_embeddings) + " positions");
     }
-    check_ids(prompt.ids, prompt.where, config);
+    check_ids(prompt.ids, prompt.where, spec);
   }
 }
 
 void check_same_ids(const models::ModelFolder& reference, const models::ModelFolder& policy,
                     const text::Tokenizer& policy_tokenizer) {
-  if (reference.config.vocab_size != policy.config.vocab_size) {
-    throw model_error("[reference] has " + std::to_string(reference.config.vocab_size) + " ids, the policy " +
-                      std::to_string(policy.config.vocab_size) + "; both need the same tokenizer");
+  if (reference.spec.vocab_size != policy.spec.vocab_size) {
+    throw model_error("[reference] has " + std::to_string(reference.spec.vocab_size) + " ids, the policy " +
+                      std::to_string(policy.spec.vocab_size) + "; both need the same tokenizer");
   }
   std::error_code ignored;
   const bool has_tokenizer = std::filesystem::exists(reference.path / "tokenizer.json", ignored) ||
@@ -125,7 +126,7 @@ std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder,
   options.dtype = dtype;
   options.trainable = trainable;
   options.gradient_checkpointing = gradient_checkpointing;
-  return models::make_causal_lm(folder.config, folder.tensors, options);
+  return models::make_causal_lm(folder.spec, folder.tensors, options);
 }
 
 }  // namespace ddro::run

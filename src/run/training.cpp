@@ -29,7 +29,8 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
     : run_(run),
       policy_(policy),
       stop_(stop),
-      optimizer_(policy, run.base_model.tensors, run.config.optimizer),
+      parameters_(policy, run.base_model.tensors),
+      optimizer_(parameters_, run.config.optimizer),
       plans_(run.train.dataset, run.sampler(), run.pack_options()),
       stepper_({.policy = policy,
                 .reference = run.train.reference.get(),
@@ -38,13 +39,13 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                 .pack_options = run.pack_options(),
                 .steps_per_epoch = run.steps_per_epoch,
                 .total_steps = run.total_steps},
-               run.config.optimizer, optimizer_),
+               run.config.optimizer, parameters_, optimizer_),
       saver_(run, std::move(identity)),
       metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from)),
       evaluator_(run, stop, metrics_),
       progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
       step_log_(run, policy, metrics_) {
-  if (resume_from) saver_.restore(*resume_from, optimizer_, state_);
+  if (resume_from) saver_.restore(*resume_from, parameters_, optimizer_, state_);
 }
 
 void Training::run() {
@@ -57,7 +58,7 @@ void Training::run() {
     if (saver_.is_due(state_)) {
       progress_.clear();
       metrics_.sync();
-      saver_.save_or_count_failure(optimizer_, state_);
+      saver_.save_or_count_failure(parameters_, optimizer_, state_);
     }
     if (state_.step >= run_.total_steps) break;
     train_step();
@@ -140,7 +141,7 @@ void Training::stop_now() {
   if (state_.step == 0) stop_.leave_if_requested();
   if (!saver_.has_saved(state_.step)) {
     metrics_.sync();
-    saver_.save(optimizer_, state_);
+    saver_.save(parameters_, optimizer_, state_);
   }
   throw Error(ErrorKind::kInterrupted, "[train] stopped by " + reason + " after step " +
                                            std::to_string(state_.step) + " of " +

@@ -34,7 +34,7 @@ class Training {
   void run();
 
   // The trained weights at full precision, named as in the model folder.
-  NamedTensors weights() const { return optimizer_.master_weights(); }
+  NamedTensors weights() const { return parameters_.masters(); }
   // What the evaluation sets gave at the last step; empty where it was made before a resume.
   const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
 
@@ -48,6 +48,7 @@ class Training {
   const LoadedRun& run_;
   const models::CausalLm& policy_;
   const StopFlag& stop_;
+  train::Parameters parameters_;
   train::AdamW optimizer_;
   data::PlanAhead plans_;
   train::Stepper stepper_;

@@ -1,13 +1,20 @@
 #include "text/added_tokens.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "text/aligned_text.h"
 #include "text/character_class.h"
 
 namespace ddro::text {
 
-bool AddedToken::is_control() const { return special || !is_blank(content); }
+bool same_token(const AddedToken& a, const AddedToken& b) {
+  const auto flags = [](const AddedToken& token) {
+    return std::tie(token.content, token.single_word, token.lstrip, token.rstrip, token.normalized,
+                    token.special);
+  };
+  return flags(a) == flags(b);
+}
 
 namespace {
 
@@ -44,18 +51,24 @@ void TokenTrie::add(std::string_view text, size_t value) {
   if (nodes_[node].value == std::string_view::npos) nodes_[node].value = value;
 }
 
-TokenTrie::Found TokenTrie::longest(std::string_view text, size_t begin,
-                                    const std::function<bool(size_t, size_t)>& allowed) const {
-  Found best;
+void TokenTrie::for_each_prefix(std::string_view text, size_t begin,
+                                const std::function<void(size_t, size_t)>& visit) const {
   std::uint32_t node = 0;
   for (size_t at = begin; at < text.size(); ++at) {
     const auto& edges = nodes_[node].edges;
     const auto edge = find_edge(edges, text[at]);
     if (!leads(edges, edge, text[at])) break;
     node = edge->second;
-    const size_t value = nodes_[node].value;
-    if (value != std::string_view::npos && allowed(value, at + 1)) best = {value, at + 1};
+    if (nodes_[node].value != std::string_view::npos) visit(nodes_[node].value, at + 1);
   }
+}
+
+TokenTrie::Found TokenTrie::longest(std::string_view text, size_t begin,
+                                    const std::function<bool(size_t, size_t)>& allowed) const {
+  Found best;
+  for_each_prefix(text, begin, [&](size_t value, size_t end) {
+    if (allowed(value, end)) best = {value, end};
+  });
   return best;
 }
 
@@ -71,7 +84,7 @@ std::vector<TextPart> AddedTokenFinder::find(std::string_view text,
   size_t at = 0;
   while ((at = trie_.next_beginning(text, at)) < text.size()) {
     const auto allowed = [&](size_t index, size_t end) {
-      return !tokens_[index]->is_control() || !forbidden({at, end});
+      return !tokens_[index]->special || !forbidden({at, end});
     };
     const TokenTrie::Found found = trie_.longest(text, at, allowed);
     if (found.value == std::string_view::npos) {

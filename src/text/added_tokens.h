@@ -14,16 +14,16 @@ namespace ddro::text {
 
 struct AddedToken {
   std::string content;
-  TokenId id = 0;
+  TokenId id = -1;           // -1: no file gives one
   bool single_word = false;  // only where no word character touches it
   bool lstrip = false;       // takes the white space on its left with it
   bool rstrip = false;
   bool normalized = false;  // looked for in normalized text
-  bool special = false;
-
-  // Flagged special, or more than white space.
-  bool is_control() const;
+  bool special = false;     // a control token: text that a row wrote does not become one
 };
+
+// Equal but for the id.
+bool same_token(const AddedToken& a, const AddedToken& b);
 
 // A set of strings in which the longest that begins at a place is found.
 class TokenTrie {
@@ -31,6 +31,9 @@ class TokenTrie {
   // `value` is what the string stands for; the first of two equal strings stays.
   void add(std::string_view text, size_t value);
 
+  // Calls `visit(value, end)` for each string that begins at `begin`, the shortest first.
+  void for_each_prefix(std::string_view text, size_t begin,
+                       const std::function<void(size_t, size_t)>& visit) const;
   // The longest string that begins at `begin` and that `allowed(value, end)` takes; npos if there is none.
   struct Found {
     size_t value = std::string_view::npos;
@@ -66,7 +69,7 @@ class AddedTokenFinder {
   // Looks for `pattern` (the token's content, perhaps normalized); `token` must outlive this.
   void add(const std::string& pattern, const AddedToken& token);
 
-  // Cuts `text` at the tokens, leftmost first and longest first. A control token whose bytes `forbidden`
+  // Cuts `text` at the tokens, leftmost first and longest first. A special token whose bytes `forbidden`
   // holds back is not seen.
   std::vector<TextPart> find(std::string_view text, const std::function<bool(Span)>& forbidden) const;
   bool empty() const { return tokens_.empty(); }

@@ -19,8 +19,10 @@ Span AlignedText::origin(Span range) const {
 
 AlignedText AlignedText::slice(Span range) const {
   const std::string_view part = text().substr(range.begin, range.end - range.begin);
-  if (!changed_) return {part, base_ + range.begin};
+  const bool continues = continues_ && range.begin == 0;
+  if (!changed_) return {part, base_ + range.begin, continues};
   AlignedText result;
+  result.continues_ = continues;
   result.base_ = part.empty() ? base_ : origins_[range.begin].begin;
   result.changed_ = true;
   result.text_ = part;
@@ -31,6 +33,7 @@ AlignedText AlignedText::slice(Span range) const {
 
 Rewriter::Rewriter(const AlignedText& from) : from_(from) {
   to_.base_ = from.base_;
+  to_.continues_ = from.continues_;
   to_.changed_ = true;
   to_.text_.reserve(from.text().size() + 16);
   to_.origins_.reserve(from.text().size() + 16);
@@ -65,7 +68,7 @@ AlignedText Rewriter::finish() {
 
 void prepend(std::string_view prefix, AlignedText& text) {
   const std::string_view old = text.text();
-  if (old.empty()) return;
+  if (old.empty() || text.continues()) return;
   const size_t first = utf8_length(old[0]);
   Rewriter rewriter(text);
   rewriter.replace(first, std::string(prefix).append(old.substr(0, first)));

@@ -15,12 +15,15 @@ namespace ddro::text {
 class AlignedText {
  public:
   AlignedText() = default;
-  // `source` begins at byte `base` of the input.
-  AlignedText(std::string_view source, size_t base) : source_(source), base_(base) {}
+  // `source` begins at byte `base` of the input. `continues`: it goes on with a text that was cut, so that
+  // nothing is put in front of it.
+  AlignedText(std::string_view source, size_t base, bool continues = false)
+      : source_(source), base_(base), continues_(continues) {}
 
   // Where the input is only viewed, its byte that text() begins with.
   size_t base() const { return base_; }
   bool changed() const { return changed_; }
+  bool continues() const { return continues_; }
   std::string_view text() const { return changed_ ? std::string_view(text_) : source_; }
   // Bytes of the input behind `range` of text(); `range` must not be empty.
   Span origin(Span range) const;
@@ -36,6 +39,7 @@ class AlignedText {
 
   std::string_view source_;
   size_t base_ = 0;
+  bool continues_ = false;
   bool changed_ = false;
   std::string text_;
   std::vector<Origin> origins_;  // one a byte of text_
@@ -62,7 +66,8 @@ class Rewriter {
   size_t position_ = 0;
 };
 
-// Puts `prefix` in front of a text that is not empty; it stands for the first character.
+// Puts `prefix` in front of a text that is not empty and does not continue another; it stands for the first
+// character.
 void prepend(std::string_view prefix, AlignedText& text);
 
 // Bytes of the character that begins with `lead`, in valid UTF-8.

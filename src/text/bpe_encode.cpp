@@ -36,8 +36,11 @@ BpeWorkspace::CachedWord* BpeWorkspace::find(std::string_view word) {
   return &slot;
 }
 
-void BpeModel::encode(std::string_view word, bool literal, BpeWorkspace& workspace,
+std::unique_ptr<TokenWorkspace> BpeModel::make_workspace() const { return std::make_unique<BpeWorkspace>(); }
+
+void BpeModel::encode(std::string_view word, bool literal, TokenWorkspace& workspace,
                       std::vector<WordToken>& tokens) const {
+  auto& own = static_cast<BpeWorkspace&>(workspace);
   if (ignore_merges_) {
     const StringIds& words = bytes_ ? words_ : vocabulary_;
     const auto found = words.find(word);
@@ -47,9 +50,9 @@ void BpeModel::encode(std::string_view word, bool literal, BpeWorkspace& workspa
     }
   }
   if (word.size() <= kMaxCachedBytes) {
-    encode_part(word, 0, literal, workspace, tokens);
+    encode_part(word, 0, literal, own, tokens);
   } else {
-    encode_long(word, literal, workspace, tokens);
+    encode_long(word, literal, own, tokens);
   }
 }
 

@@ -8,8 +8,6 @@
 namespace ddro::text {
 
 BpeModel::BpeModel(const Component& component, bool bytes) : bytes_(bytes), place_(component.place()) {
-  const std::string type = component.text_or("type", "BPE");
-  if (type != "BPE") component.refuse("unknown model \"" + printable(type) + "\"");
   component.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                          "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   if (component.has("dropout") && component.at("dropout") != 0) component.refuse("dropout is not supported");

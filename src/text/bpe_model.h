@@ -11,25 +11,12 @@
 
 #include "text/component.h"
 #include "text/pair_table.h"
+#include "text/token_model.h"
 
 namespace ddro::text {
 
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-};
-using StringIds = std::unordered_map<std::string, TokenId, StringHash, std::equal_to<>>;
-
-// A token of a word, and the word's bytes [begin, end) that it stands for.
-struct WordToken {
-  TokenId id = 0;
-  std::uint32_t begin = 0;
-  std::uint32_t end = 0;
-};
-
-// What encoding needs besides the model: buffers, and a cache of short words in fixed memory. For one thread
-// at a time.
-class BpeWorkspace {
+// Buffers, and a cache of short words in fixed memory.
+class BpeWorkspace : public TokenWorkspace {
  public:
   BpeWorkspace();
 
@@ -59,22 +46,19 @@ class BpeWorkspace {
   std::vector<Candidate> heap_;
 };
 
-class BpeModel {
+class BpeModel : public TokenModel {
  public:
   // `bytes`: words are bytes, and the vocabulary writes them in the byte alphabet; else words are UTF-8.
-  // Error(kModel): a model other than BPE, unknown fields, dropout, word affixes, double ids, merges of
+  // Error(kModel): unknown fields, dropout, word affixes, double ids, merges of
   // unknown tokens.
   BpeModel(const Component& component, bool bytes);
 
-  const StringIds& vocabulary() const { return vocabulary_; }
-
-  // Ids that merging does not produce in words that are encoded with `literal`.
-  void set_control_ids(const std::vector<TokenId>& ids);
-
-  // Appends the tokens of `word`. Time n log n, memory linear in the word's length.
-  void encode(std::string_view word, bool literal, BpeWorkspace& workspace,
-              std::vector<WordToken>& tokens) const;
-  bool control_reachable() const { return control_reachable_; }
+  void set_control_ids(const std::vector<TokenId>& ids) override;
+  bool control_reachable() const override { return control_reachable_; }
+  std::unique_ptr<TokenWorkspace> make_workspace() const override;
+  // Time n log n, memory linear in the word's length.
+  void encode(std::string_view word, bool literal, TokenWorkspace& workspace,
+              std::vector<WordToken>& tokens) const override;
 
  private:
   // How a character (or byte) starts out.
@@ -110,7 +94,6 @@ class BpeModel {
   bool has_unknown_ = false;
   TokenId unknown_ = -1;  // -1: the vocabulary lacks it, so that a text that needs it is refused
   std::string place_;
-  StringIds vocabulary_;                           // as the file writes tokens
   StringIds words_;                                // as words write them, for ignore_merges
   std::array<TokenId, 256> fallback_;              // byte tokens; -1 where there is none or no byte fallback
   std::unordered_map<char32_t, Unit> characters_;  // those with a token of their own

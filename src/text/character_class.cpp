@@ -124,13 +124,6 @@ std::uint8_t flags_before(std::string_view text, size_t offset) {
   return flags_at(text, offset);
 }
 
-bool is_blank(std::string_view text) {
-  for (size_t offset = 0; offset < text.size();) {
-    if (!is_space(next_code_point(text, offset))) return false;
-  }
-  return true;
-}
-
 std::string_view with_known_characters(std::string_view text, std::string& storage) {
   bool copied = false;
   for (size_t offset = 0; offset < text.size();) {

@@ -25,9 +25,6 @@ inline bool is_space(char32_t code_point) { return (character_flags(code_point) 
 std::uint8_t flags_at(std::string_view text, size_t offset);
 std::uint8_t flags_before(std::string_view text, size_t offset);
 
-// True when every character is white space.
-bool is_blank(std::string_view text);
-
 // `text`, or a copy in `storage` of the same length in which each character that Oniguruma's tables do not
 // know yet is replaced by an older one of the same category and length. For matching only.
 std::string_view with_known_characters(std::string_view text, std::string& storage);

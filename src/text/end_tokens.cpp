@@ -4,6 +4,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/log.h"
+#include "ddro/base/utf8.h"
 
 namespace ddro::text {
 namespace {
@@ -57,23 +58,6 @@ std::string write_ids(const EndIds& end) {
 
 }  // namespace
 
-Json read_named_tokens(const std::filesystem::path& model_folder) {
-  Json result = Json::object();
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const Json config = read_if_there(model_folder / name);
-    for (const auto& [key, value] : config.items()) {
-      const bool names_token = key.size() > 6 && key.compare(key.size() - 6, 6, "_token") == 0;
-      if (!names_token || (result.contains(key) && !result[key].is_null())) continue;
-      if (value.is_string() || value.is_null()) {
-        result[key] = value;
-      } else if (value.is_object() && value.contains("content") && value["content"].is_string()) {
-        result[key] = value["content"];
-      }
-    }
-  }
-  return result;
-}
-
 std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, const Tokenizer& tokenizer,
                                   const Json& named_tokens) {
   std::vector<EndIds> given = {read_file_ids(model_folder / "generation_config.json", tokenizer),
@@ -84,12 +68,7 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
     given.push_back({"the tokenizer", id < 0 ? std::vector<TokenId>{} : std::vector<TokenId>{id}});
   }
   std::erase_if(given, [](const EndIds& end) { return end.ids.empty(); });
-  if (given.empty()) {
-    throw model_error(
-        "[" + printable(model_folder.string(), 400) +
-        "] no end token; expected eos_token_id in generation_config.json or config.json, or eos_token in "
-        "tokenizer_config.json");
-  }
+  if (given.empty()) return {};
   const auto sorted = [](std::vector<TokenId> ids) {
     std::sort(ids.begin(), ids.end());
     return ids;
@@ -101,6 +80,18 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
     break;
   }
   return given[0].ids;
+}
+
+TokenId find_end_id(const std::string& text, const Tokenizer& tokenizer) {
+  const TokenId id = tokenizer.id_of(text);
+  // Behind a letter, so that what a tokenizer puts in front of a text does not count.
+  const bool is_one = id >= 0 && find_invalid_utf8(text) == std::string::npos &&
+                      tokenizer.encode("a" + text, {}, 1).ids.back() == id;
+  if (!is_one) {
+    throw input_error("[config] model.eos_token: got \"" + printable(text, 60) +
+                      "\", expected the text of one token of the model's tokenizer");
+  }
+  return id;
 }
 
 }  // namespace ddro::text

@@ -46,6 +46,7 @@ struct JsonTokenizer::Call {
       tokenizer.workspaces_.pop_back();
     } else {
       workspace = std::make_unique<Workspace>();
+      workspace->words = tokenizer.model_->make_workspace();
     }
   }
   ~Call() {
@@ -55,22 +56,25 @@ struct JsonTokenizer::Call {
 };
 
 template <typename OnToken, typename OnText>
-void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> literal,
+void JsonTokenizer::for_each_part(std::string_view text, Span range, std::span<const Span> literal,
                                   const OnToken& on_token, const OnText& on_text) const {
-  const auto held_back = [&](Span span) { return overlaps(literal, span); };
-  for (const TextPart& raw : raw_finder_.find(text, held_back)) {
+  const auto moved = [&](Span span) { return Span{range.begin + span.begin, range.begin + span.end}; };
+  const auto held_back = [&](Span span) { return overlaps(literal, moved(span)); };
+  for (const TextPart& raw : raw_finder_.find(text.substr(range.begin, range.end - range.begin), held_back)) {
+    const Span span = moved(raw.span);
     if (raw.token) {
-      on_token(*raw.token, raw.span);
+      on_token(*raw.token, span);
       continue;
     }
-    AlignedText part(text.substr(raw.span.begin, raw.span.end - raw.span.begin), raw.span.begin);
+    const bool continues = range.begin > 0 && span.begin == range.begin;
+    AlignedText part(text.substr(span.begin, span.end - span.begin), span.begin, continues);
     normalizer_.apply(part);
     if (part.text().empty()) continue;
     if (normalized_finder_.empty()) {
       on_text(part);
       continue;
     }
-    const auto origin_held_back = [&](Span span) { return overlaps(literal, part.origin(span)); };
+    const auto origin_held_back = [&](Span inner) { return overlaps(literal, part.origin(inner)); };
     for (const TextPart& inner : normalized_finder_.find(part.text(), origin_held_back)) {
       if (inner.token) {
         on_token(*inner.token, part.origin(inner.span));
@@ -81,26 +85,35 @@ void JsonTokenizer::for_each_part(std::string_view text, std::span<const Span> l
   }
 }
 
-Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> literal) const {
+Encoding JsonTokenizer::encode(std::string_view text, std::span<const Span> literal, size_t cut) const {
   check_input(text, literal);
   Call call(*this, literal);
   call.result.ids.reserve(text.size() / 3);
   call.result.offsets.reserve(text.size() / 3);
+  if (cut > 0 && cut < text.size()) {
+    encode_range(text, {0, cut}, call);
+    encode_range(text, {cut, text.size()}, call);
+  } else {
+    encode_range(text, {0, text.size()}, call);
+  }
+  return std::move(call.result);
+}
+
+void JsonTokenizer::encode_range(std::string_view text, Span range, Call& call) const {
   for_each_part(
-      text, literal,
+      text, range, call.literal,
       [&](const AddedToken& token, Span origin) {
         call.result.ids.push_back(token.id);
         call.result.offsets.push_back(origin);
       },
       [&](const AlignedText& part) { encode_known_part(part, call); });
-  return std::move(call.result);
 }
 
 // Tokens depend on a part's text alone, except at the beginning of the input (Metaspace) and where control
 // tokens are held back within words.
 void JsonTokenizer::encode_known_part(const AlignedText& part, Call& call) const {
   const std::string_view text = part.text();
-  if (part.changed() || part.base() == 0 || text.size() > PartCache::kMaxBytes ||
+  if (part.changed() || part.base() == 0 || part.continues() || text.size() > PartCache::kMaxBytes ||
       model_->control_reachable()) {
     encode_part(part, call);
     return;
@@ -135,7 +148,7 @@ void JsonTokenizer::encode_part(const AlignedText& part, Call& call) const {
   for (const Span& piece : pieces.spans) {
     const bool literal = may_hold_back && overlaps(call.literal, pieces.text.origin(piece));
     word_tokens.clear();
-    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, call.workspace->words,
+    model_->encode(text.substr(piece.begin, piece.end - piece.begin), literal, *call.workspace->words,
                    word_tokens);
     for (const WordToken& token : word_tokens) {
       call.result.ids.push_back(token.id);
@@ -157,9 +170,7 @@ std::string JsonTokenizer::decode(std::span<const TokenId> ids, bool skip_contro
 }
 
 TokenId JsonTokenizer::id_of(std::string_view token) const {
-  const auto added =
-      std::find_if(added_.begin(), added_.end(), [&](const AddedToken& t) { return t.content == token; });
-  if (added != added_.end()) return added->id;
+  if (const AddedToken* added = added_.find(token)) return added->id;
   const auto found = model_->vocabulary().find(token);
   return found == model_->vocabulary().end() ? -1 : found->second;
 }
@@ -172,16 +183,16 @@ std::string JsonTokenizer::token_of(TokenId id) const {
 bool JsonTokenizer::is_control(TokenId id) const {
   if (id < 0 || id >= id_limit()) return false;
   const AddedToken* added = tokens_[static_cast<size_t>(id)].added;
-  return added && added->is_control();
+  return added && added->special;
 }
 
 std::vector<Span> JsonTokenizer::find_control_text(std::string_view text) const {
   check_input(text, {});
   std::vector<Span> found;
   for_each_part(
-      text, {},
+      text, {0, text.size()}, {},
       [&](const AddedToken& token, Span origin) {
-        if (token.is_control()) found.push_back(origin);
+        if (token.special) found.push_back(origin);
       },
       [](const AlignedText&) {});
   return found;

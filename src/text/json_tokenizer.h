@@ -1,28 +1,29 @@
-// The tokenizer of a tokenizer.json.
+// A tokenizer.json and what the files beside it say about its tokens.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "ddro/text/tokenizer.h"
-#include "text/added_tokens.h"
-#include "text/bpe_model.h"
+#include "text/added_vocabulary.h"
 #include "text/decoder.h"
 #include "text/normalizer.h"
 #include "text/part_cache.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
+#include "text/token_model.h"
+#include "text/tokenizer_config.h"
 
 namespace ddro::text {
 
 class JsonTokenizer : public Tokenizer {
  public:
-  // Error(kModel) that names the file and the component that is unknown or broken.
-  explicit JsonTokenizer(const std::filesystem::path& file);
+  // `json`: a tokenizer.json, or what convert_sentencepiece made (`of_json` false). Error(kModel) with
+  // `place` and the component that is unknown or broken.
+  JsonTokenizer(Value json, const std::string& place, const TokenizerConfig& config, bool of_json);
 
-  Encoding encode(std::string_view text, std::span<const Span> literal) const override;
+  Encoding encode(std::string_view text, std::span<const Span> literal, size_t cut) const override;
   std::string decode(std::span<const TokenId> ids, bool skip_control) const override;
   std::vector<TokenId> prefix_ids() const override { return post_processor_.prefix; }
   std::vector<TokenId> suffix_ids() const override { return post_processor_.suffix; }
@@ -32,6 +33,9 @@ class JsonTokenizer : public Tokenizer {
   bool is_control(TokenId id) const override;
   std::vector<Span> find_control_text(std::string_view text) const override;
 
+  // What of the tokens' rules is not the file's own: one line for each added token and each end of a text.
+  std::string describe_rules() const;
+
  private:
   // One of the calls that are under way: its input, its output, and what it borrowed.
   struct Call;
@@ -40,25 +44,27 @@ class JsonTokenizer : public Tokenizer {
     const AddedToken* added = nullptr;
   };
 
-  void read_added_tokens(const Component& root);
-  void add_token(const AddedToken& token, const Component& component);
-  void check_ids(const Component& root) const;
+  void add_tokens(const std::vector<AddedToken>& tokens, const std::string& place);
+  void find_added_tokens();
+  void make_post_processor(const TokenizerConfig& config);
+  void check_ids(const std::string& place) const;
   Token& token_slot(TokenId id);
 
-  // Splits `text` at added tokens, normalizes, and hands each part on: `on_token(token, origin)` and
-  // `on_text(part)`.
+  // Splits the bytes `range` of `text` at added tokens, normalizes, and hands each part on: `on_token(token,
+  // origin)` and `on_text(part)`.
   template <typename OnToken, typename OnText>
-  void for_each_part(std::string_view text, std::span<const Span> literal, const OnToken& on_token,
-                     const OnText& on_text) const;
+  void for_each_part(std::string_view text, Span range, std::span<const Span> literal,
+                     const OnToken& on_token, const OnText& on_text) const;
+  void encode_range(std::string_view text, Span range, Call& call) const;
   void encode_part(const AlignedText& part, Call& call) const;
   void encode_known_part(const AlignedText& part, Call& call) const;
 
-  std::vector<AddedToken> added_;
+  AddedVocabulary added_;
   AddedTokenFinder raw_finder_;         // tokens looked for in the text as it is
   AddedTokenFinder normalized_finder_;  // and in normalized text
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
-  std::unique_ptr<BpeModel> model_;
+  std::unique_ptr<TokenModel> model_;
   PostProcessor post_processor_;
   Decoder decoder_;
   std::vector<Token> tokens_;  // by id
@@ -66,7 +72,7 @@ class JsonTokenizer : public Tokenizer {
   struct Workspace {
     PartCache parts;
     Pieces pieces;
-    BpeWorkspace words;
+    std::unique_ptr<TokenWorkspace> words;
     std::vector<WordToken> word_tokens;
   };
   mutable std::mutex workspaces_lock_;

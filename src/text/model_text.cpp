@@ -4,35 +4,58 @@
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
 #include "text/end_tokens.h"
+#include "text/load_tokenizer.h"
 
 namespace ddro::text {
 namespace {
 
-// Of the files that decide which ids a text gets.
-std::string hash_tokenizer(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder / "tokenizer.json")) return hash_file(folder / "tokenizer.json");
-  Hasher hasher;
-  for (const char* name :
-       {"tokenizer.model", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"}) {
-    if (std::filesystem::exists(folder / name))
-      hasher.update(std::string(name) + " " + hash_file(folder / name) + "\n");
+void load_template(const std::filesystem::path& folder, const std::optional<std::string>& file,
+                   ModelText& result) {
+  if (file) {
+    result.chat_template =
+        std::make_unique<ChatTemplate>(read_file(*file, ErrorKind::kInput, jinja::kMaxSourceBytes), *file);
+    const auto own = load_chat_template(folder);
+    if (!own || own->source() != result.chat_template->source())
+      result.new_chat_template = result.chat_template->source();
+  } else {
+    result.chat_template = load_chat_template(folder);
   }
-  return hasher.hex();
+  if (!result.chat_template) return;
+  Hasher hasher;
+  hasher.update(result.chat_template->source());
+  for (const auto& [name, source] : read_additional_templates(folder))
+    hasher.update("\n" + name + "\n" + source);
+  result.template_hash = hasher.hex();
+}
+
+void set_end_token(const std::string& eos_token, ModelText& result) {
+  const TokenId id = find_end_id(eos_token, *result.tokenizer);
+  const Json old = result.template_variables.value("eos_token", Json());
+  if (old != eos_token || result.end_ids.empty() || result.end_ids.front() != id)
+    result.new_eos_token = eos_token;
+  std::erase(result.end_ids, id);
+  result.end_ids.insert(result.end_ids.begin(), id);
+  result.template_variables["eos_token"] = eos_token;
 }
 
 }  // namespace
 
 ModelText load_model_text(const std::filesystem::path& model_folder,
-                          const std::optional<std::string>& chat_template_file) {
+                          const std::optional<std::string>& chat_template_file,
+                          const std::optional<std::string>& eos_token) {
   ModelText result;
-  result.tokenizer = load_tokenizer(model_folder);
-  result.chat_template =
-      chat_template_file ? std::make_unique<ChatTemplate>(read_file(*chat_template_file), *chat_template_file)
-                         : load_chat_template(model_folder);
-  result.template_variables = read_named_tokens(model_folder);
+  LoadedTokenizer loaded = load_tokenizer_folder(model_folder);
+  result.tokenizer = std::move(loaded.tokenizer);
+  result.tokenizer_hash = std::move(loaded.hash);
+  result.template_variables = std::move(loaded.named_tokens);
+  load_template(model_folder, chat_template_file, result);
   result.end_ids = read_end_ids(model_folder, *result.tokenizer, result.template_variables);
-  result.tokenizer_hash = hash_tokenizer(model_folder);
-  if (result.chat_template) result.template_hash = hash_text(result.chat_template->source());
+  if (eos_token) set_end_token(*eos_token, result);
+  if (result.end_ids.empty()) {
+    throw model_error("[" + printable(model_folder.string(), 400) +
+                      "] no end token; expected eos_token_id in generation_config.json or config.json, or "
+                      "eos_token in tokenizer_config.json; model.eos_token names one");
+  }
   return result;
 }
 

@@ -81,8 +81,9 @@ struct Metaspace {
   size_t operator()(const AlignedText& text, Rewriter& rewriter, Span piece) const {
     const std::string_view old = text.text().substr(piece.begin, piece.end - piece.begin);
     const bool leads = old[0] == ' ' || old.substr(0, replacement.size()) == replacement;
-    const bool wanted = scheme == PrependScheme::kAlways ||
-                        (scheme == PrependScheme::kFirst && text.origin(piece).begin == 0);
+    const bool begins = !(text.continues() && piece.begin == 0);
+    const bool wanted = begins && (scheme == PrependScheme::kAlways ||
+                                   (scheme == PrependScheme::kFirst && text.origin(piece).begin == 0));
     size_t written = 0;
     for (size_t at = 0; at < old.size();) {
       const size_t length = utf8_length(old[at]);
@@ -167,7 +168,7 @@ void PreTokenizer::add_byte_level(const Component& component, bool last) {
       rewrite_pieces(pieces, [](const AlignedText& text, Rewriter& rewriter, Span piece) {
         const std::string_view old = text.text().substr(piece.begin, piece.end - piece.begin);
         const size_t first = utf8_length(old[0]);
-        const bool wanted = old[0] != ' ';
+        const bool wanted = old[0] != ' ' && !(text.continues() && piece.begin == 0);
         rewriter.replace(first, std::string(wanted ? " " : "").append(old.substr(0, first)));
         rewriter.keep(old.size() - first);
         return old.size() + (wanted ? 1 : 0);

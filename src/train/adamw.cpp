@@ -1,31 +1,15 @@
 #include "ddro/train/adamw.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
-#include "ddro/base/error.h"
 #include "ddro/base/random.h"
+#include "train/stored_tensors.h"
 
 namespace ddro::train {
 namespace {
-
-// As Hugging Face's Trainer: vectors (norms, biases) do not decay.
-bool is_matrix(const Tensor& tensor) { return tensor.dim() >= 2; }
-
-using TensorsByName = std::unordered_map<std::string, Tensor>;
-
-TensorsByName by_name(const NamedTensors& tensors) { return {tensors.begin(), tensors.end()}; }
-
-void restore(const Tensor& target, const std::string& name, const TensorsByName& source,
-             const std::string& where) {
-  const auto found = source.find(name);
-  if (found == source.end()) throw model_error("[" + where + "] tensor \"" + name + "\" is missing");
-  if (found->second.sizes() != target.sizes() || found->second.scalar_type() != target.scalar_type()) {
-    throw model_error("[" + where + "] tensor \"" + name + "\" has another shape or type than the model");
-  }
-  target.copy_(found->second);
-}
 
 // The form that a checkpoint's moment is in; `expected` when it is none or missing.
 MomentDType stored_form(const TensorsByName& state, const std::string& name, MomentDType expected) {
@@ -44,8 +28,8 @@ MomentDType stored_form(const TensorsByName& state, const std::string& name, Mom
 }
 
 // The number of tensors it was read from. `key`: of the rounding where the form changes.
-size_t restore(Moment& moment, const std::string& prefix, const std::string& name, const TensorsByName& state,
-               const std::string& where, std::uint64_t key) {
+size_t restore_moment(Moment& moment, const std::string& prefix, const std::string& name,
+                      const TensorsByName& state, const std::string& where, std::uint64_t key) {
   const MomentDType form = stored_form(state, prefix + "." + name, moment.dtype());
   const bool same_form = form == moment.dtype();
   const Moment stored = same_form ? moment : moment.like(form);
@@ -62,57 +46,20 @@ std::uint64_t rounding_key(std::int64_t update, size_t slot, Moment::Kind kind) 
 
 }  // namespace
 
-AdamW::AdamW(const models::CausalLm& model, const NamedTensors& initial, const OptimizerOptions& options)
-    : options_(options) {
-  torch::NoGradGuard no_grad;
-  const auto source = by_name(initial);
-  for (const auto& [name, parameter] : model.parameters()) {
-    const auto type = parameter.scalar_type();
-    Tensor master = parameter;
-    if (type != at::kFloat && type != at::kDouble) {
-      master = source.at(name)
-                   .to(parameter.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true)
-                   .contiguous();
-    }
-    const auto moment = [&](Moment::Kind kind) {
-      return Moment(kind, options.moment_dtype, master.sizes(), master.options());
+AdamW::AdamW(Parameters& parameters, const OptimizerOptions& options)
+    : parameters_(parameters), options_(options) {
+  for (const Parameter& parameter : parameters.entries()) {
+    if (!parameter.trainable) continue;
+    const auto zeros = [&](Moment::Kind kind) {
+      return Moment(kind, options.moment_dtype, parameter.master.sizes(), parameter.master.options());
     };
-    Slot slot{.name = name,
-              .parameter = parameter,
-              .master = master,
-              .gradient = at::zeros_like(master, at::MemoryFormat::Contiguous),
-              .exp_avg = moment(Moment::Kind::kFirst),
-              .exp_avg_sq = moment(Moment::Kind::kSecond),
-              .decays = is_matrix(parameter)};
-    slot.parameter.mutable_grad() = slot.gradient;  // where backward passes add to, in the masters' type
-    index_[name] = slots_.size();
-    slots_.push_back(std::move(slot));
+    slots_.push_back({parameter, zeros(Moment::Kind::kFirst), zeros(Moment::Kind::kSecond)});
   }
 }
 
-void AdamW::zero_gradients() {
-  torch::NoGradGuard no_grad;
-  at::_foreach_zero_(gradients());
-}
-
-Tensor AdamW::gradient(const std::string& name) const { return slot(name).gradient; }
-
-// All tensors at once: on a GPU a few kernels instead of one for each of some hundred tensors.
-std::vector<Tensor> AdamW::gradients() const {
-  std::vector<Tensor> result;
-  for (const Slot& slot : slots_) result.push_back(slot.gradient);
-  return result;
-}
-
-double AdamW::gradient_norm() const {
-  torch::NoGradGuard no_grad;
-  const Tensor norms = at::stack(at::_foreach_norm(gradients(), 2));
-  return at::linalg_vector_norm(norms.to(at::kDouble), 2).item<double>();
-}
-
 void AdamW::step(double learning_rate, double gradient_scale) {
-  torch::NoGradGuard no_grad;
-  if (gradient_scale != 1.0) at::_foreach_mul_(gradients(), gradient_scale);
+  at::NoGradGuard no_grad;
+  if (gradient_scale != 1.0) parameters_.scale_gradients(gradient_scale);
   ++steps_done_;
   if (options_.moment_dtype == MomentDType::kFloat32) {
     update_group(/*decays=*/true, learning_rate);
@@ -120,26 +67,15 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   } else {
     update_in_chunks(learning_rate);
   }
-  update_parameters();
-}
-
-// Rounds the masters into what the model computes with.
-void AdamW::update_parameters() {
-  std::vector<Tensor> parameters, masters;
-  for (const Slot& slot : slots_) {
-    if (!slot.mixed()) continue;
-    parameters.push_back(slot.parameter.detach());
-    masters.push_back(slot.master);
-  }
-  if (!parameters.empty()) at::_foreach_copy_(parameters, masters);
+  parameters_.masters_changed();
 }
 
 void AdamW::update_group(bool decays, double learning_rate) {
   std::vector<Tensor> weights, gradients, exp_avgs, exp_avg_sqs;
   for (const Slot& slot : slots_) {
-    if (slot.decays != decays) continue;
-    weights.push_back(slot.master.detach());
-    gradients.push_back(slot.gradient);
+    if (slot.parameter.decays != decays) continue;
+    weights.push_back(slot.parameter.master.detach());
+    gradients.push_back(slot.parameter.gradient);
     exp_avgs.push_back(slot.exp_avg.stored());
     exp_avg_sqs.push_back(slot.exp_avg_sq.stored());
   }
@@ -148,21 +84,22 @@ void AdamW::update_group(bool decays, double learning_rate) {
 
 // Moments in a short form are read, updated and written a chunk at a time.
 void AdamW::update_in_chunks(double learning_rate) {
-  const at::Device device = slots_.front().master.device();
+  const at::Device device = slots_.front().parameter.master.device();
   const std::int64_t chunk = moment_chunk(device);
   const Tensor exp_avg_N = at::empty({chunk}, at::TensorOptions(device).dtype(at::kFloat));
   const Tensor exp_avg_sq_N = at::empty_like(exp_avg_N);
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    for (std::int64_t begin = 0; begin < slot.master.numel(); begin += chunk) {
-      const std::int64_t size = std::min(chunk, slot.master.numel() - begin);
+    const Tensor weights_N = slot.parameter.master.detach().view(-1);
+    const Tensor gradients_N = slot.parameter.gradient.view(-1);
+    for (std::int64_t begin = 0; begin < weights_N.numel(); begin += chunk) {
+      const std::int64_t size = std::min(chunk, weights_N.numel() - begin);
       const Tensor exp_avg = exp_avg_N.narrow(0, 0, size);
       const Tensor exp_avg_sq = exp_avg_sq_N.narrow(0, 0, size);
       slot.exp_avg.read(begin, exp_avg);
       slot.exp_avg_sq.read(begin, exp_avg_sq);
-      update({slot.master.detach().view(-1).narrow(0, begin, size)},
-             {slot.gradient.view(-1).narrow(0, begin, size)}, {exp_avg}, {exp_avg_sq}, slot.decays,
-             learning_rate);
+      update({weights_N.narrow(0, begin, size)}, {gradients_N.narrow(0, begin, size)}, {exp_avg},
+             {exp_avg_sq}, slot.parameter.decays, learning_rate);
       slot.exp_avg.write(begin, exp_avg, rounding_key(steps_done_, i, Moment::Kind::kFirst));
       slot.exp_avg_sq.write(begin, exp_avg_sq, rounding_key(steps_done_, i, Moment::Kind::kSecond));
     }
@@ -180,25 +117,20 @@ void AdamW::update(const std::vector<Tensor>& weights, const std::vector<Tensor>
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
-NamedTensors AdamW::master_weights() const {
-  NamedTensors tensors;
-  for (const Slot& slot : slots_) tensors.emplace_back(slot.name, slot.master.detach());
-  return tensors;
-}
-
 NamedTensors AdamW::state() const {
   NamedTensors tensors;
   for (const Slot& slot : slots_) {
-    for (auto& part : slot.exp_avg.tensors("exp_avg", slot.name)) tensors.push_back(std::move(part));
-    for (auto& part : slot.exp_avg_sq.tensors("exp_avg_sq", slot.name)) tensors.push_back(std::move(part));
+    for (auto& part : slot.exp_avg.tensors("exp_avg", slot.parameter.name))
+      tensors.push_back(std::move(part));
+    for (auto& part : slot.exp_avg_sq.tensors("exp_avg_sq", slot.parameter.name))
+      tensors.push_back(std::move(part));
   }
   tensors.emplace_back("step", at::full({}, steps_done_, at::TensorOptions().dtype(at::kLong)));
   return tensors;
 }
 
-void AdamW::load(const NamedTensors& weights, const NamedTensors& state, const std::string& where) {
-  torch::NoGradGuard no_grad;
-  const TensorsByName weight_of = by_name(weights);
+void AdamW::load(const NamedTensors& state, const std::string& where) {
+  at::NoGradGuard no_grad;
   const TensorsByName state_of = by_name(state);
   const Tensor step = at::zeros({}, at::TensorOptions().dtype(at::kLong));
   restore(step, "step", state_of, where);
@@ -206,34 +138,21 @@ void AdamW::load(const NamedTensors& weights, const NamedTensors& state, const s
   size_t num_read = 1;
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    restore(slot.master.detach(), slot.name, weight_of, where);
-    num_read += restore(slot.exp_avg, "exp_avg", slot.name, state_of, where,
-                        rounding_key(steps_done_, i, Moment::Kind::kFirst));
-    num_read += restore(slot.exp_avg_sq, "exp_avg_sq", slot.name, state_of, where,
-                        rounding_key(steps_done_, i, Moment::Kind::kSecond));
+    num_read += restore_moment(slot.exp_avg, "exp_avg", slot.parameter.name, state_of, where,
+                               rounding_key(steps_done_, i, Moment::Kind::kFirst));
+    num_read += restore_moment(slot.exp_avg_sq, "exp_avg_sq", slot.parameter.name, state_of, where,
+                               rounding_key(steps_done_, i, Moment::Kind::kSecond));
   }
-  if (weights.size() != slots_.size() || state.size() != num_read) {
-    throw model_error("[" + where + "] holds more tensors than the model has");
-  }
-  update_parameters();
+  check_all_read(state, num_read, where);
 }
 
 std::string AdamW::first_non_finite() const {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   for (const Slot& slot : slots_) {
-    if (!all_finite(slot.master.detach())) return slot.name;
-    if (!slot.exp_avg.is_finite()) return "exp_avg." + slot.name;
-    if (!slot.exp_avg_sq.is_finite()) return "exp_avg_sq." + slot.name;
+    if (!slot.exp_avg.is_finite()) return "exp_avg." + slot.parameter.name;
+    if (!slot.exp_avg_sq.is_finite()) return "exp_avg_sq." + slot.parameter.name;
   }
   return "";
 }
-
-std::int64_t AdamW::num_parameters() const {
-  std::int64_t count = 0;
-  for (const Slot& slot : slots_) count += slot.master.numel();
-  return count;
-}
-
-const AdamW::Slot& AdamW::slot(const std::string& name) const { return slots_[index_.at(name)]; }
 
 }  // namespace ddro::train

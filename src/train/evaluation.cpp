@@ -76,7 +76,7 @@ void EvaluationSet::keep_reference(const std::vector<losses::LossRow>& rows,
 std::optional<double> EvaluationSet::kl(const models::CausalLm& policy, const losses::Objective& objective,
                                         const std::function<bool()>& stop) {
   if (!objective.needs_mismatched()) return 0;
-  if (!mismatched_) mismatched_.emplace(*dataset_, all_examples(*dataset_), policy.config(), options_);
+  if (!mismatched_) mismatched_.emplace(*dataset_, all_examples(*dataset_), policy.spec(), options_);
   return mismatched_->kl(policy, *reference_, stop);
 }
 

@@ -1,6 +1,7 @@
 #include "ddro/train/log_probs.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <utility>
@@ -11,7 +12,7 @@ namespace ddro::train {
 
 std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                       bool keep_pairs) const {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const Tensor hidden_CD = model_.hidden(on_device.input());
   return ops::row_logprobs(on_device.head_input(hidden_CD, model_.head_weight()),
                            unit_offsets(batch, keep_pairs));

@@ -1,7 +1,7 @@
 // Legend: T packed tokens, C completion tokens, D width, F feed-forward width, V vocabulary.
 #include "ddro/train/memory_estimate.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <fstream>
@@ -57,28 +57,49 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
 
 // Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
 // keys and values as the attention takes them, its result twice (padded, packed), gate and up.
-double layer_numbers(const models::ModelConfig& config, const BatchSize& size) {
-  const auto width = static_cast<double>(config.hidden_size);
-  const auto queries = static_cast<double>(config.num_attention_heads * config.head_dim);
-  const auto keys = static_cast<double>(config.num_key_value_heads * config.head_dim);
-  const double heads = static_cast<double>(config.num_attention_heads);
-  double numbers = size.tokens * (4 * width + queries + 2 * static_cast<double>(config.intermediate_size)) +
-                   size.queries * (2 * queries + heads) + size.keys * 2 * keys;
-  if (config.qk_norm) numbers += size.tokens * (queries + keys);
+double layer_numbers(const models::LayerSpec& layer, const BatchSize& size) {
+  const models::AttentionSpec& attention = layer.attention;
+  const auto width = static_cast<double>(layer.attention_norm.width);
+  const auto queries = static_cast<double>(attention.query.out);
+  const auto keys = static_cast<double>(attention.key.out);
+  const auto heads = static_cast<double>(attention.num_heads);
+  double numbers =
+      size.tokens * (4 * width + queries + 2 * static_cast<double>(layer.feed_forward.gate.out)) +
+      size.queries * (2 * queries + heads) + size.keys * 2 * keys;
+  if (attention.query_norm) numbers += size.tokens * queries;
+  if (attention.key_norm) numbers += size.tokens * keys;
   return numbers;
 }
 
+// Of all layers' forwards, and of the backward of the largest.
+struct LayerSums {
+  double numbers = 0;
+  double largest = 0;
+  double backward = 0;
+};
+
+LayerSums sum_layers(const models::ModelSpec& spec, const BatchSize& size) {
+  LayerSums sums;
+  for (const models::LayerSpec& layer : spec.layers) {
+    const double numbers = layer_numbers(layer, size);
+    const double backward = size.tokens * (4 * static_cast<double>(layer.feed_forward.gate.out) +
+                                           3 * static_cast<double>(spec.hidden_size));
+    sums.numbers += numbers;
+    sums.largest = std::max(sums.largest, numbers);
+    sums.backward = std::max(sums.backward, backward);
+  }
+  return sums;
+}
+
 double activation_bytes(const MemoryModel& model, const BatchSize& size) {
-  const models::ModelConfig& config = model.config;
   const auto element = static_cast<double>(at::elementSize(model.dtype));
-  const auto width = static_cast<double>(config.hidden_size);
-  const auto layers = static_cast<double>(config.num_hidden_layers);
-  const double layer = layer_numbers(config, size);
-  const double kept = model.gradient_checkpointing ? layers * size.tokens * width + layer : layers * layer;
-  const double of_one_backward =
-      size.tokens * (4 * static_cast<double>(config.intermediate_size) + 3 * width);
+  const auto width = static_cast<double>(model.spec.hidden_size);
+  const auto layers = static_cast<double>(model.spec.layers.size());
+  const LayerSums sums = sum_layers(model.spec, size);
+  const double kept =
+      model.gradient_checkpointing ? layers * size.tokens * width + sums.largest : sums.numbers;
   const double outputs = 3 * size.completion_tokens * width;
-  return element * (kept + of_one_backward + outputs);
+  return element * (kept + sums.backward + outputs);
 }
 
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }
@@ -110,8 +131,8 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
     estimate.activations = std::max(estimate.activations, activation_bytes(model, size));
     const double chunk =
         std::min(size.completion_tokens,
-                 static_cast<double>(ops::default_chunk_tokens(model.config.vocab_size, model.device)));
-    estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.config.vocab_size) *
+                 static_cast<double>(ops::default_chunk_tokens(model.spec.vocab_size, model.device)));
+    estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.spec.vocab_size) *
                                                 static_cast<double>(at::elementSize(model.dtype)));
   }
   if (model.device.is_cpu()) {

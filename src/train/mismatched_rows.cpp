@@ -21,7 +21,7 @@ data::StepPlan mismatched_plan(const data::Dataset& dataset, std::span<const std
 }  // namespace
 
 MismatchedRows::MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
-                               const models::ModelConfig& model, const data::PackOptions& options)
+                               const models::ModelSpec& model, const data::PackOptions& options)
     : plan_(mismatched_plan(dataset, examples, model.max_position_embeddings, options)) {}
 
 std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const LogProbs& reference,

@@ -1,6 +1,6 @@
 #include "ddro/train/model_batch.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 namespace ddro::train {
 namespace {

@@ -1,12 +1,12 @@
 #include "ddro/train/moment.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "ddro/base/error.h"
 #include "ddro/ops/moment_code.h"
+#include "train/stored_tensors.h"
 
 namespace ddro::train {
 namespace {
@@ -54,12 +54,6 @@ double moment_bytes(MomentDType dtype, double master_bytes) {
       return 1 + 1.0 / static_cast<double>(ops::kMomentBlock);
   }
   return master_bytes;
-}
-
-bool all_finite(const Tensor& tensor) {
-  // A sum over finite values of a well-behaved model is finite; only a suspicious one is looked at closely.
-  return std::isfinite(at::sum(tensor, at::kDouble).item<double>()) ||
-         at::isfinite(tensor).all().item<bool>();
 }
 
 std::int64_t moment_chunk(at::Device device) {

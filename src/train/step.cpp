@@ -1,6 +1,6 @@
 #include "ddro/train/step.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>
@@ -32,12 +32,12 @@ bool pairs_are_whole(const data::StepPlan& plan) {
 class StepComputation {
  public:
   StepComputation(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
-                  const BatchCounts& counts, const losses::Objective& objective, AdamW& optimizer)
+                  const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
         objective_(objective),
-        optimizer_(optimizer),
+        parameters_(parameters),
         counts_(counts),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
         row_loss_(static_cast<size_t>(plan.num_completions())),
@@ -91,7 +91,7 @@ class StepComputation {
     };
     const ops::HeadResult head = ops::fused_logprob_head(
         on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_), gradient,
-        optimizer_.gradient(policy_.head_weight_name()));
+        parameters_.gradient(policy_.head_weight_name()));
     hidden_CD.backward(head.d_hidden_CD);
   }
 
@@ -124,7 +124,7 @@ class StepComputation {
   const LogProbs* reference_;
   const data::StepPlan& plan_;
   const losses::Objective& objective_;
-  AdamW& optimizer_;
+  Parameters& parameters_;
   const BatchCounts& counts_;
   bool keep_pairs_;
   std::vector<double> row_loss_;
@@ -135,10 +135,11 @@ class StepComputation {
 }  // namespace
 
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
-                        const BatchCounts& counts, const losses::Objective& objective, AdamW& optimizer) {
+                        const BatchCounts& counts, const losses::Objective& objective,
+                        Parameters& parameters) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
   return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
-                         optimizer)
+                         parameters)
       .run();
 }
 

@@ -27,19 +27,21 @@ double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch)
   return static_cast<double>(place.step_in_epoch + 1) / static_cast<double>(steps_per_epoch);
 }
 
-Stepper::Stepper(const StepperParts& parts, const OptimizerOptions& options, AdamW& optimizer)
+Stepper::Stepper(const StepperParts& parts, const OptimizerOptions& options, Parameters& parameters,
+                 AdamW& optimizer)
     : parts_(parts),
       options_(options),
+      parameters_(parameters),
       optimizer_(optimizer),
       rejected_weight_(parts.train_set.class_weight(data::RowClass::kRejected)) {}
 
 StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& place,
                          std::int64_t steps_done) {
   StepReport report;
-  optimizer_.zero_gradients();
+  parameters_.zero_gradients();
   report.counts = counts_of(plan, place);
   report.result = compute(plan, report.counts, steps_done);
-  report.gradient_norm = optimizer_.gradient_norm();
+  report.gradient_norm = parameters_.gradient_norm();
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
   report.updated = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
   if (report.updated) {
@@ -54,7 +56,7 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
   BatchCounts counts = plan.counts;
   counts.rejected_seen = rejected_weight_ * share_seen(place, parts_.steps_per_epoch);
   if (parts_.objective.needs_mismatched()) {
-    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.config(), parts_.pack_options);
+    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.spec(), parts_.pack_options);
     counts.kl = *rows.kl(parts_.policy, *parts_.reference, [] { return false; });
   }
   return counts;
@@ -62,7 +64,7 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
 
 StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done) {
   try {
-    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, optimizer_);
+    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, parameters_);
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(steps_done + 1) + ", " +

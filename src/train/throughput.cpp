@@ -1,15 +1,17 @@
 #include "ddro/train/throughput.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <chrono>
 
 namespace ddro::train {
 
-double forward_flops(const models::ModelConfig& config, const data::StepPlan& plan) {
+double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) {
   double visible_keys = 0;
   double tokens = 0;
   double completion_tokens = 0;
@@ -21,18 +23,20 @@ double forward_flops(const models::ModelConfig& config, const data::StepPlan& pl
       visible_keys += length * (length + 1) / 2 + length * static_cast<double>(segment.prefix_length);
     }
   }
-  const auto heads = static_cast<double>(config.num_attention_heads * config.head_dim);
-  return 2 * static_cast<double>(config.num_trunk_matmul_parameters()) * tokens +
-         4 * static_cast<double>(config.num_hidden_layers) * heads * visible_keys +
-         2 * static_cast<double>(config.hidden_size * config.vocab_size) * completion_tokens;
+  double heads = 0;  // their widths, of all layers
+  for (const models::LayerSpec& layer : spec.layers)
+    heads += static_cast<double>(layer.attention.num_heads * layer.attention.head_dim);
+  return 2 * static_cast<double>(models::num_trunk_matmul_parameters(spec)) * tokens +
+         4 * heads * visible_keys +
+         2 * static_cast<double>(spec.hidden_size * spec.vocab_size) * completion_tokens;
 }
 
-double step_flops(const models::ModelConfig& config, const data::StepPlan& plan, bool live_reference) {
-  return forward_flops(config, plan) * (live_reference ? 4 : 3);
+double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, bool live_reference) {
+  return forward_flops(spec, plan) * (live_reference ? 4 : 3);
 }
 
 double measure_matmul_rate(at::Device device, at::ScalarType dtype) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   const std::int64_t size = device.is_cuda() ? 8192 : 1536;
   const int rounds = device.is_cuda() ? 20 : 4;
   const Tensor a = at::ones({size, size}, at::TensorOptions().dtype(dtype).device(device));

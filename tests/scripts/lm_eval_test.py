@@ -39,6 +39,7 @@ def read_lines(path):
 
 
 def run(*command, **environment):
+    # One thread: the model is tiny, and the harness's own threads would only wait for each other.
     done = subprocess.run([*map(str, command)], env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
                           capture_output=True, text=True, timeout=500)
     if done.returncode != 0:

@@ -1,72 +1,55 @@
 // A random Llama small enough for tests, and random preference examples for it.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdint>
 
 #include "ddro/data/dataset.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/models/model_config.h"
 
 namespace ddro::test {
 
-inline models::ModelConfig tiny_config(bool tied = true) {
-  models::ModelConfig config;
-  config.model_type = "llama";
-  config.vocab_size = 97;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.head_dim = 8;
-  config.max_position_embeddings = 256;
-  config.tie_word_embeddings = tied;
-  return config;
+inline models::ModelSpec tiny_spec(bool tied = true) {
+  return models::parse_model_config({{"model_type", "llama"},
+                                     {"vocab_size", 97},
+                                     {"hidden_size", 32},
+                                     {"intermediate_size", 48},
+                                     {"num_hidden_layers", 2},
+                                     {"num_attention_heads", 4},
+                                     {"num_key_value_heads", 2},
+                                     {"max_position_embeddings", 256},
+                                     {"tie_word_embeddings", tied}},
+                                    "tiny");
 }
 
-inline NamedTensors tiny_weights(const models::ModelConfig& config, std::uint64_t seed) {
-  torch::manual_seed(seed);
+inline NamedTensors tiny_weights(const models::ModelSpec& spec, std::uint64_t seed) {
+  at::manual_seed(seed);
   NamedTensors tensors;
-  const auto add = [&](const std::string& name, std::vector<std::int64_t> sizes, double scale,
-                       double shift = 0) {
-    tensors.emplace_back(name, torch::randn(sizes, at::kDouble) * scale + shift);
-  };
-  const std::int64_t d = config.hidden_size;
-  const std::int64_t q = config.num_attention_heads * config.head_dim;
-  const std::int64_t kv = config.num_key_value_heads * config.head_dim;
-  add("model.embed_tokens.weight", {config.vocab_size, d}, 0.5);
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    const std::string layer = "model.layers." + std::to_string(i) + ".";
-    add(layer + "input_layernorm.weight", {d}, 0.1, 1);
-    add(layer + "self_attn.q_proj.weight", {q, d}, 0.2);
-    add(layer + "self_attn.k_proj.weight", {kv, d}, 0.2);
-    add(layer + "self_attn.v_proj.weight", {kv, d}, 0.2);
-    add(layer + "self_attn.o_proj.weight", {d, q}, 0.2);
-    add(layer + "post_attention_layernorm.weight", {d}, 0.1, 1);
-    add(layer + "mlp.gate_proj.weight", {config.intermediate_size, d}, 0.2);
-    add(layer + "mlp.up_proj.weight", {config.intermediate_size, d}, 0.2);
-    add(layer + "mlp.down_proj.weight", {d, config.intermediate_size}, 0.2);
+  for (const auto& [name, shape] : models::parameters_of(spec)) {
+    const Tensor values = at::randn(shape, at::kDouble);
+    const bool is_norm = shape.size() == 1;
+    const double scale = name == spec.embedding_name ? 0.5 : name == spec.head_name ? 0.3 : 0.2;
+    tensors.emplace_back(name, is_norm ? values * 0.1 + 1 : values * scale);
   }
-  add("model.norm.weight", {d}, 0.1, 1);
-  if (!config.tie_word_embeddings) add("lm_head.weight", {config.vocab_size, d}, 0.3);
   return tensors;
 }
 
-inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelConfig& config, std::uint64_t seed,
+inline std::unique_ptr<models::CausalLm> tiny_model(const models::ModelSpec& spec, std::uint64_t seed,
                                                     at::ScalarType dtype, bool trainable) {
   models::BuildOptions options;
   options.dtype = dtype;
   options.trainable = trainable;
-  return models::make_causal_lm(config, tiny_weights(config, seed), options);
+  return models::make_causal_lm(spec, tiny_weights(spec, seed), options);
 }
 
 // `num_pairs` pairs (every third one with prompts that differ), or twice as many single completions, of
 // random ids, lengths and weights. Three of four prompts begin with the same five ids.
 inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::uint64_t seed) {
-  torch::manual_seed(seed);
+  at::manual_seed(seed);
   const auto random = [](std::int64_t low, std::int64_t high) {
-    return torch::randint(low, high, {1}).item<std::int64_t>();
+    return at::randint(low, high, {1}).item<std::int64_t>();
   };
   const auto ids = [&](std::int64_t count) {
     std::vector<text::TokenId> out;

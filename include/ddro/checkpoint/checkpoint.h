@@ -28,7 +28,7 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  // Names are plain: no slash, not manifest.json.
+  // Names are plain and not manifest.json; a text's may be FOLDER/NAME.
   void add_tensors(const std::string& file_name, const NamedTensors& tensors);
   void add_text(const std::string& file_name, const std::string& text);
   // Writes the manifest with the members of `description` merged in, syncs, renames; a checkpoint of this

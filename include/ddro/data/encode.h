@@ -24,19 +24,20 @@ struct EncodeResult {
   bool truncated = false;
 };
 
-// Encodes one row under `options`. Prompt and completion are tokenized as one text; the completion begins
-// with the first token that reaches past the prompt's last byte.
+// Encodes one row under `options`.
 //
-// Strings: prefix_ids in front (unless the text begins with them already), the first of end_ids behind a
-// finished completion (unless it ends with one already). Messages: the prompt is the rendering with the
-// generation prompt, which must be the beginning of the rendering of everything. A finished completion ends
-// with the first end token; an unfinished one where its content ends. Control tokens are recognised only
-// where the template wrote them (a token whose two ends are the template's is the template's, whatever role
-// name stands inside), or anywhere with parse_control_tokens.
+// Strings: prompt and completion are tokenized as one text, and the completion begins with the first token
+// that reaches past the prompt's last byte; prefix_ids in front (unless the text begins with them already),
+// the first of end_ids behind a finished completion (unless it ends with one already). Messages: the prompt
+// is the rendering with the generation prompt, with the tokens that encode_prompt gives for it, and must be
+// the beginning of the rendering of everything. A finished completion ends with the first end token; an
+// unfinished one where its content ends. Control tokens are recognised only where the template wrote them (a
+// token whose two ends are the template's is the template's, whatever role name stands inside), or anywhere
+// with parse_control_tokens.
 //
-// Error(kInput) with the row's file:line for a template that is missing, whose rendering of the prompt is not
-// the beginning of its rendering of the whole, or that gives no end token. What depends on the row alone, a
-// template's own refusal included, is reported in `unusable`.
+// Whatever keeps the row from being used is reported in `unusable`: also that there is no template, that it
+// refuses the messages or fails on them, that its rendering of the prompt is not the beginning of its
+// rendering of the whole, and that it gives no end token.
 EncodeResult encode_row(const PreferenceRow& row, const TextSource& text, const DataOptions& options);
 
 inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& text,
@@ -44,10 +45,14 @@ inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& 
   return encode_row(row, make_text_source(text, options, now), options);
 }
 
-// The tokens that stand before a completion of `prompt` whose first token does not span the boundary: as
-// encode_row gives them. Error(kInput) beginning with "[data] where: " for a prompt without tokens, or a
-// template that is missing or refuses the messages.
+// The tokens that stand before a completion of `prompt` (of a string: before one whose first token does not
+// span the boundary), as encode_row gives them. Error(kInput) beginning with "[data] where: " for a prompt
+// without tokens, or a template that is missing or cannot render the messages.
 std::vector<text::TokenId> encode_prompt(const Content& prompt, const std::string& where,
                                          const TextSource& text, const DataOptions& options);
+
+// The tokens of a template's output, with control tokens where encode_row recognises them.
+text::Encoding encode_rendered(const text::RenderedText& rendered, const text::Tokenizer& tokenizer,
+                               bool parse_control_tokens);
 
 }  // namespace ddro::data

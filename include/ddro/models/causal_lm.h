@@ -8,7 +8,7 @@
 
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/kv_cache.h"
-#include "ddro/models/model_config.h"
+#include "ddro/models/model_spec.h"
 #include "ddro/ops/varlen_attention.h"
 
 namespace ddro::models {
@@ -44,11 +44,11 @@ class CausalLm {
   virtual Tensor head_weight() const = 0;
   // The name under which head_weight() is listed in parameters().
   virtual const std::string& head_weight_name() const = 0;
-  virtual const ModelConfig& config() const = 0;
+  virtual const ModelSpec& spec() const = 0;
 };
 
 // `tensors`: as ModelFolder holds them (any float dtype; cast to options.dtype).
-std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config, const NamedTensors& tensors,
+std::unique_ptr<CausalLm> make_causal_lm(const ModelSpec& spec, const NamedTensors& tensors,
                                          const BuildOptions& options);
 
 }  // namespace ddro::models

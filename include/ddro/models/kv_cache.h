@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ddro/base/tensor.h"
-#include "ddro/models/model_config.h"
+#include "ddro/models/model_spec.h"
 
 namespace ddro::models {
 
@@ -22,7 +22,7 @@ struct PackedKeyValues {
 class KvCache {
  public:
   // `options`: device and dtype of the model's keys.
-  KvCache(const ModelConfig& config, std::int64_t max_sequences, const at::TensorOptions& options);
+  KvCache(const ModelSpec& spec, std::int64_t max_sequences, const at::TensorOptions& options);
 
   std::int64_t size() const { return static_cast<std::int64_t>(lengths_.size()); }  // N
   const std::vector<std::int64_t>& lengths() const { return lengths_; }             // tokens of each sequence
@@ -36,18 +36,19 @@ class KvCache {
   // For the model's forward. Makes room for one more token of each sequence; then, layer by layer, adds its
   // key and value and attends: softmax(scale q k^T) v over a sequence's tokens, the last `window` of them.
   void advance();
-  Tensor attend(size_t layer, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK, double scale,
+  Tensor attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK, double scale,
                 std::int64_t window);
 
  private:
   struct Layer {
+    std::int64_t num_heads = 0, head_dim = 0;
     Tensor k_NSGK, v_NSGK;
   };
 
   void reserve(std::int64_t positions);
   Tensor mask(std::int64_t window);
 
-  std::int64_t max_sequences_, max_positions_, num_heads_, head_dim_;
+  std::int64_t max_sequences_, max_positions_;
   at::TensorOptions options_;
   std::vector<Layer> layers_;
   std::vector<std::int64_t> lengths_;

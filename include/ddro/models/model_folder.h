@@ -1,19 +1,22 @@
 // Hugging Face model folders, in and out.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ddro/base/tensor_io.h"
-#include "ddro/models/model_config.h"
 #include "ddro/models/model_path.h"
+#include "ddro/models/model_spec.h"
 
 namespace ddro::models {
 
 struct ModelFolder {
   std::filesystem::path path;
-  ModelConfig config;
+  ModelSpec spec;
   Json config_json;
   NamedTensors
       tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent
@@ -32,20 +35,48 @@ struct ModelFolder {
 // convert it. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path);
 
-// The files beside the weights that belong to a model folder and exist in this one: config.json,
-// generation_config.json, tokenizer and chat template files.
-std::vector<std::filesystem::path> auxiliary_files(const std::filesystem::path& folder);
-
 enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };
 
-// Writes a Hugging Face folder: config.json (its dtype updated), model.safetensors (shards above 5 GB, with
-// an index), tokenizer files, generation_config.json, chat template copied from `source_folder`. Written to a
+struct EndToken {
+  std::string text;
+  std::int64_t id = 0;
+};
+
+// How a folder that is written differs from the one it is made from. What is not set stays as it is there.
+struct ExportOptions {
+  ExportDType dtype = ExportDType::kKeep;                   // kKeep: as the given tensors are
+  std::optional<std::string> chat_template = std::nullopt;  // Jinja source: then the folder's only template
+  std::optional<EndToken> eos_token = std::nullopt;         // ends a turn, for every reader of the folder
+  std::uint64_t max_shard_bytes = 5'000'000'000;  // Hugging Face's default; a larger tensor is a shard alone
+};
+
+struct FolderFile {
+  std::string name;  // relative: NAME or SUBFOLDER/NAME
+  std::string content;
+};
+
+// Everything but the weights that decides what a model computes and how it is prompted: every file of
+// `source_folder`, and every subfolder of nothing but small text files (additional_chat_templates), save what
+// is hidden, weights of any format and their indices, the state of a training run, Python modules (`auto_map`
+// goes with them: no family that is known here needs one) and README files, which describe the source model.
+//
+// config.json says the type of `tensors` under `options`, as torch_dtype and, where it is there, dtype.
+// A chat template is written to chat_template.jinja and wherever the source has another; an end token to
+// config.json, generation_config.json (a list keeps its others behind it), tokenizer_config.json and
+// special_tokens_map.json.
+//
+// Error(kModel): no config.json, a link that leaves the folder, JSON that is to be changed and is not valid,
+// more than 512 MiB. Files above 128 MiB are taken for data and left out.
+std::vector<FolderFile> inference_files(const std::filesystem::path& source_folder,
+                                        const NamedTensors& tensors, const ExportOptions& options);
+
+// Writes a Hugging Face folder: model.safetensors (or shards with an index) and inference_files. Written to a
 // temporary folder beside `out`, synced, re-read and compared byte by byte, then renamed to `out`, which must
 // not exist or be an empty folder. An interrupted export leaves the temporary folder alone, which the next
 // export to `out` removes. `tensors` must be the parameters that the source's config.json calls for.
 // Error(kInput) when `out` is in use or the tensors do not fit, Error(kModel) for the source, Error(kSave)
 // when writing or the comparison fails.
 void export_model_folder(const std::filesystem::path& source_folder, const NamedTensors& tensors,
-                         ExportDType dtype, const std::filesystem::path& out);
+                         const ExportOptions& options, const std::filesystem::path& out);
 
 }  // namespace ddro::models

@@ -31,10 +31,10 @@ double data_alpha(const data::Dataset& dataset);
 void log_report(const std::string& name, const data::Dataset& dataset);
 
 // Tokens of each sequence beyond the model's positions or id range are refused: Error(kInput) naming the row.
-void check_fits_model(const data::Dataset& dataset, const models::ModelConfig& config);
+void check_fits_model(const data::Dataset& dataset, const models::ModelSpec& spec);
 
 // The same of prompts, whose completions need room too.
-void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelConfig& config);
+void check_fits_model(const std::vector<data::Prompt>& prompts, const models::ModelSpec& spec);
 
 // Error(kModel) unless the tokens of both folders are the same, id by id: `policy_tokenizer` is of `policy`.
 // A reference folder without a tokenizer only needs the same number of ids.

@@ -1,25 +1,26 @@
-// Chat templates: the Jinja that real model folders use, interpreted in bounded time and memory.
+// Chat templates: what a model folder makes of a list of messages.
 #pragma once
 
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ddro/base/json.h"
-#include "ddro/text/tokenizer.h"
+#include "ddro/base/span.h"
+#include "ddro/jinja/template.h"
 
 namespace ddro::text {
 
 struct RenderedText {
   std::string text;
-  // Bytes that came from the messages rather than from the template. Marks survive slicing, trimming,
-  // concatenation and the string filters; text whose origin cannot be told apart counts as coming from the
-  // messages. The usual roles (system, user, assistant, tool, function, model, developer, ipython) are not
-  // marked: templates build control tokens around them, as in '<|' + role + '|>'.
+  // Bytes that came from the messages rather than from the template; what cannot be told apart counts as
+  // coming from the messages. The usual roles (system, user, assistant, tool, function, model, developer,
+  // ipython) are not marked: templates build control tokens around them, as in '<|' + role + '|>'.
   std::vector<Span> from_messages;
 };
 
@@ -31,30 +32,28 @@ struct RenderOptions {
   Json variables;
 };
 
-// A compiled template. Immutable; render may be called from several threads.
+// A compiled chat template. Immutable; render may be called from several threads.
 class ChatTemplate {
  public:
-  // `name` stands in messages. Error(kModel) with the template's line on a syntax error or a construct,
-  // filter, test or method that is not known.
+  // Errors as jinja::Template's.
   ChatTemplate(std::string_view source, std::string name);
-  ~ChatTemplate();
-  ChatTemplate(ChatTemplate&&) noexcept;
 
-  // `messages`: array of {"role", "content", ...}. As transformers renders it: trim_blocks and lstrip_blocks
-  // on. Error(kInput) for raise_exception (its text), a run-time error or a passed limit (output 4 MB, steps,
-  // depth); Error(kModel) where the template reaches a function, method or attribute that is not known.
+  // `messages`: array of {"role", "content", ...}. Errors as jinja::Template's.
   RenderedText render(const Json& messages, const RenderOptions& options) const;
 
-  const std::string& source() const;
-  const std::string& name() const;  // as it stands in messages
-  bool uses_date() const;           // strftime_now occurs
+  const std::string& source() const { return template_.source(); }
+  const std::string& name() const { return template_.name(); }  // as it stands in messages
+  bool uses_date() const { return template_.mentions("strftime_now"); }
 
  private:
-  struct Program;
-  std::unique_ptr<Program> program_;
+  jinja::Template template_;
 };
 
-// The template of a model folder: chat_template.jinja, else tokenizer_config.json's chat_template (a string,
+// Name -> source of the folder's additional_chat_templates/*.jinja.
+std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model_folder);
+
+// The template of a model folder: that named "default" of additional_chat_templates, else
+// chat_template.jinja, else, where there are no such files, tokenizer_config.json's chat_template (a string,
 // or the entry named "default" of a list). Null when the folder has none.
 std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder);
 

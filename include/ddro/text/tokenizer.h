@@ -10,16 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "ddro/base/span.h"
+
 namespace ddro::text {
 
 using TokenId = std::int32_t;
-
-// Bytes [begin, end) of a text.
-struct Span {
-  size_t begin = 0;
-  size_t end = 0;
-  bool operator==(const Span&) const = default;
-};
 
 struct Encoding {
   std::vector<TokenId> ids;
@@ -37,12 +32,14 @@ class Tokenizer {
 
   // Ids of `text` (valid UTF-8), nothing added in front or behind: Hugging Face's add_special_tokens=False.
   // Inside the bytes of `literal` (ascending, disjoint) no control token is recognised: its text is encoded
-  // as ordinary text. A control token is an added token that is flagged special or is not made of white space
-  // only; one that overlaps a span by a byte is held back, and merging does not make one either. (The unknown
-  // token may still come of a character that the vocabulary lacks.) Error(kInput) for text that is not UTF-8
-  // or longer than 1 GiB; Error(kModel) where the vocabulary has no way to write the text or its regular
-  // expression gives up.
-  virtual Encoding encode(std::string_view text, std::span<const Span> literal = {}) const = 0;
+  // as ordinary text, as with Hugging Face's split_special_tokens. A control token is an added token that is
+  // flagged special; one that overlaps a span by a byte is held back, and merging does not make one either.
+  // (The unknown token may still come of a character that the vocabulary lacks.) No token crosses byte `cut`:
+  // the ids in front of it are those of the text up to it, and the others begin no text (nothing is put in
+  // front of them). Error(kInput) for text that is not UTF-8 or longer than 1 GiB; Error(kModel) where the
+  // vocabulary has no way to write the text or its regular expression gives up.
+  virtual Encoding encode(std::string_view text, std::span<const Span> literal = {},
+                          size_t cut = std::string_view::npos) const = 0;
 
   // Text of `ids`; invalid byte sequences become U+FFFD, ids without a token nothing. Control tokens are
   // written out unless `skip_control`.
@@ -63,8 +60,10 @@ class Tokenizer {
   virtual std::vector<Span> find_control_text(std::string_view text) const = 0;
 };
 
-// Reads tokenizer.json if the folder has one, else tokenizer.model. Error(kModel) names the file and the
-// component that is unknown or broken; nothing is approximated.
+// The tokenizer that transformers' AutoTokenizer gives for the folder: tokenizer.json if it has one, else
+// tokenizer.model as its fast tokenizer converts it, with what tokenizer_config.json, special_tokens_map.json
+// and added_tokens.json add. Error(kModel) names the file and the component that is unknown or broken;
+// nothing is approximated.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
 
 }  // namespace ddro::text

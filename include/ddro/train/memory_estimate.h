@@ -19,7 +19,7 @@ double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDTy
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype);
 
 struct MemoryModel {
-  models::ModelConfig config;
+  models::ModelSpec spec;
   std::int64_t num_parameters = 0;
   at::ScalarType dtype = at::kFloat;  // compute type
   MomentDType moment_dtype = MomentDType::kFloat32;

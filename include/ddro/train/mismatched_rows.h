@@ -17,7 +17,7 @@ class MismatchedRows {
  public:
   // Of `examples` of `dataset` (see data::mismatched_examples), cut at the model's positions.
   MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
-                 const models::ModelConfig& model, const data::PackOptions& options);
+                 const models::ModelSpec& model, const data::PackOptions& options);
 
   // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
   // The reference's log-probabilities are computed by the first call, for which it is live, and kept.

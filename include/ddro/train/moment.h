@@ -43,8 +43,6 @@ class Moment {
   Tensor exponents_;  // of float8
 };
 
-bool all_finite(const Tensor& tensor);
-
 // Numbers to read, update and write at once: what stays in the caches of a CPU, or fills a GPU.
 std::int64_t moment_chunk(at::Device device);
 

@@ -39,7 +39,8 @@ struct StepperParts {
 
 class Stepper {
  public:
-  Stepper(const StepperParts& parts, const OptimizerOptions& options, AdamW& optimizer);
+  Stepper(const StepperParts& parts, const OptimizerOptions& options, Parameters& parameters,
+          AdamW& optimizer);
 
   // The step at `place`, before which `steps_done` were done. Error(kNonFinite) naming the data row for the
   // raw loss past its pole.
@@ -51,6 +52,7 @@ class Stepper {
 
   StepperParts parts_;
   OptimizerOptions options_;
+  Parameters& parameters_;
   AdamW& optimizer_;
   double rejected_weight_;  // unpreferred rows of the training set
 };

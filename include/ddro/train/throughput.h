@@ -5,17 +5,17 @@
 
 #include "ddro/base/tensor.h"
 #include "ddro/data/packed_batch.h"
-#include "ddro/models/model_config.h"
+#include "ddro/models/model_spec.h"
 
 namespace ddro::train {
 
 // Operations of one forward over a step's packed tokens: linear layers 2 per parameter and token, attention 4
 // per visible key, query head and head width, the head at completion positions only.
-double forward_flops(const models::ModelConfig& config, const data::StepPlan& plan);
+double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan);
 
 // Useful operations of a training step: forward and twice that for the backward, plus the reference's forward
 // when it is live. Recomputation is not useful work.
-double step_flops(const models::ModelConfig& config, const data::StepPlan& plan, bool live_reference);
+double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, bool live_reference);
 
 // Operations a second of a large matmul, measured here and now in `dtype` on `device` (about 0.2 s of work).
 double measure_matmul_rate(at::Device device, at::ScalarType dtype);

@@ -1,6 +1,7 @@
 // The head's chunk on the CPU, composed of ATen functions: this is the definition.
 //
 // Legend: C completion tokens, V vocabulary, B tokens of a block.
+#include <ATen/ATen.h>
 #include <ATen/OpMathType.h>
 
 #include <algorithm>

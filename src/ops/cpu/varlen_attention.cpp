@@ -2,7 +2,7 @@
 //
 // Legend: B segments of a group, Q padded query length, S padded key length, H query heads, G key/value
 // heads, K width.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>

@@ -1,4 +1,5 @@
 // Legend: C completion tokens, V vocabulary.
+#include <ATen/ATen.h>
 #include <ATen/OpMathType.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>

@@ -1,5 +1,5 @@
 // Adapter to LibTorch's variable-length flash attention. Compiled in every build; reached only with a device.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "ops/varlen_attention_kernels.h"
 

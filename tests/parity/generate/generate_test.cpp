@@ -1,8 +1,9 @@
 // What is generated: against transformers, against exact probabilities, and however the batch is cut.
 #include "ddro/generate/generate.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <map>
@@ -60,7 +61,7 @@ double logp_of(const models::CausalLm& model, const TokenIds& prompt, const Toke
 }
 
 std::unique_ptr<models::CausalLm> tiny(at::ScalarType dtype = at::kDouble) {
-  return test::tiny_model(test::tiny_config(), 11, dtype, /*trainable=*/false);
+  return test::tiny_model(test::tiny_spec(), 11, dtype, /*trainable=*/false);
 }
 
 std::vector<TokenIds> some_prompts() {
@@ -75,7 +76,7 @@ TEST(Generate, GreedyTokensAreTransformers) {
   options.max_new_tokens = 40;
   for (const auto& [name, rows] : expected.items()) {
     const models::ModelFolder folder = models::open_model_folder(fixture("generate/" + name));
-    const auto model = models::make_causal_lm(folder.config, folder.tensors, {.trainable = false});
+    const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.trainable = false});
     std::vector<TokenIds> prompts;
     for (const Json& row : rows) prompts.push_back(row["prompt"]);
     for (const std::int64_t batch_size : {1, 3, 16}) {
@@ -264,9 +265,9 @@ TEST(Generate, EndsAtEndTokensLimitsAndStopTexts) {
 }
 
 TEST(Generate, EndsAtTheModelsLastPosition) {
-  models::ModelConfig config = test::tiny_config();
-  config.max_position_embeddings = 12;
-  const auto model = test::tiny_model(config, 11, at::kDouble, false);
+  models::ModelSpec spec = test::tiny_spec();
+  spec.max_position_embeddings = 12;
+  const auto model = test::tiny_model(spec, 11, at::kDouble, false);
   GenerateOptions options;
   options.max_new_tokens = std::numeric_limits<std::int32_t>::max();
   for (const auto& [key, completion] : run(*model, {}, some_prompts(), options)) {
@@ -288,10 +289,10 @@ TEST(Generate, RefusesPromptsThatDoNotFit) {
 }
 
 TEST(Generate, RefusesAModelThatGivesNoNumbers) {
-  models::ModelConfig config = test::tiny_config();
-  NamedTensors tensors = test::tiny_weights(config, 1);
+  models::ModelSpec spec = test::tiny_spec();
+  NamedTensors tensors = test::tiny_weights(spec, 1);
   tensors.back().second[0] = std::nan("");
-  const auto model = models::make_causal_lm(config, tensors, {.trainable = false});
+  const auto model = models::make_causal_lm(spec, tensors, {.trainable = false});
   EXPECT_THAT(ddro::test::message_of(ErrorKind::kModel, [&] { run(*model, {9}, {{1}}, {}); }),
               ::testing::HasSubstr("log-probabilities for prompt 1 are not finite"));
 }

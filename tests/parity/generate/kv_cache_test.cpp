@@ -1,8 +1,10 @@
 // Token by token with a cache is the whole forward, for every family and however sequences come and go.
 #include "ddro/models/kv_cache.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include "parity/models/fixture_models.h"
 #include "support/expect_error.h"
@@ -13,7 +15,7 @@ namespace {
 std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
                                        at::Device device = at::kCPU) {
   const models::ModelFolder folder = models::open_model_folder(fixture(name));
-  return models::make_causal_lm(folder.config, folder.tensors,
+  return models::make_causal_lm(folder.spec, folder.tensors,
                                 {.device = device, .dtype = dtype, .trainable = false});
 }
 
@@ -21,7 +23,7 @@ std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType d
 class Feeder {
  public:
   Feeder(const models::CausalLm& model, std::int64_t max_sequences)
-      : model_(model), cache_(model.config(), max_sequences, model.head_weight().options()) {}
+      : model_(model), cache_(model.spec(), max_sequences, model.head_weight().options()) {}
 
   // New sequences with the first `lengths[i]` tokens of each, from one packed forward.
   void prefill(const std::vector<Sequence>& sequences, const std::vector<std::int64_t>& lengths) {
@@ -153,7 +155,7 @@ TEST(KvCache, GrowsByNeedUpToThePositions) {
 TEST(KvCache, ChecksHowItIsUsed) {
   const auto model = load("llama", at::kFloat);
   const models::PackedKeyValues none;
-  models::KvCache cache(model->config(), 1, model->head_weight().options());
+  models::KvCache cache(model->spec(), 1, model->head_weight().options());
   const auto bug = [](const std::function<void()>& action) {
     return ddro::test::message_of(ErrorKind::kInternal, action);
   };

@@ -2,8 +2,10 @@
 // packed.
 #include "ddro/models/causal_lm.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include "parity/models/fixture_models.h"
 
@@ -20,7 +22,7 @@ struct Outcome {
 std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
                                        bool checkpointing = false) {
   const models::ModelFolder folder = models::open_model_folder(fixture(name));
-  return models::make_causal_lm(folder.config, folder.tensors,
+  return models::make_causal_lm(folder.spec, folder.tensors,
                                 {.dtype = dtype, .trainable = true, .gradient_checkpointing = checkpointing});
 }
 
@@ -125,7 +127,7 @@ TEST_P(CausalLmParity, EqualsItselfOnTheGpu) {
   const auto reference = logits_of(*load(GetParam(), at::kDouble), batch);
   for (const auto& [dtype, tolerance] : {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 5e-2)}) {
     const auto model =
-        models::make_causal_lm(folder.config, folder.tensors, {.device = at::kCUDA, .dtype = dtype});
+        models::make_causal_lm(folder.spec, folder.tensors, {.device = at::kCUDA, .dtype = dtype});
     const auto logits = logits_of(*model, batch, at::kCUDA);
     for (size_t i = 0; i < logits.size(); ++i) EXPECT_LE(relative_error(logits[i], reference[i]), tolerance);
   }
@@ -142,7 +144,7 @@ TEST(SmolLm2Parity, LogProbabilitiesOfCompletions) {
       read_json_file((fixture("smollm2") / "expected.json").string(), ErrorKind::kInput)["rows"];
   const models::ModelFolder folder =
       models::open_model_folder(environment_path("DDRO_SOURCE_DIR") / "models" / "SmolLM2-135M-Instruct");
-  const auto model = models::make_causal_lm(folder.config, folder.tensors, {.trainable = false});
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.trainable = false});
   Packed batch;
   for (const Json& row : rows) {
     Sequence tokens = row["prompt"];

@@ -1,47 +1,94 @@
 // What we export, as transformers reads it.
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-#include <cstdlib>
-
-#include "models/export.h"
+#include "ddro/base/files.h"
 #include "parity/models/fixture_models.h"
+#include "support/run_program.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Through a trainable model, as a training run would export it.
-int export_and_compare(const std::string& name, models::ExportDType dtype, std::uint64_t max_shard_bytes,
-                       double tolerance) {
-  std::string scratch = (fs::temp_directory_path() / "ddro_export_XXXXXX").string();
-  if (mkdtemp(scratch.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  const fs::path source = fixture(name), out = fs::path(scratch) / name;
-  const models::ModelFolder folder = models::open_model_folder(source);
-  const auto model = models::make_causal_lm(folder.config, folder.tensors, {});
-  models::export_model_folder(source, model->parameters(), dtype, out, max_shard_bytes);
+ProgramResult run_python(const std::string& script, const std::vector<std::string>& arguments) {
   const fs::path root = environment_path("DDRO_SOURCE_DIR");
-  const std::string command = (root / ".venv/bin/python").string() + " " +
-                              (root / "tests/parity/models/check_export.py").string() + " " +
-                              source.string() + " " + out.string() + " " + std::to_string(tolerance);
-  const int status = std::system(command.c_str());
-  fs::remove_all(scratch);
-  return status;
+  std::vector<std::string> command = {(root / ".venv/bin/python").string(),
+                                      (root / "tests/parity/models" / script).string()};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_program(command);
 }
 
-TEST(ExportParity, TransformersReadsTheSameModel) {
-  EXPECT_EQ(export_and_compare("qwen3", models::ExportDType::kKeep, models::kMaxShardBytes, 0), 0);
+// Through a trainable model, as a training run would export it.
+int export_and_compare(const std::string& name, const models::ExportOptions& options, double tolerance) {
+  const TemporaryFolder scratch;
+  const fs::path source = fixture(name), out = scratch / name;
+  const models::ModelFolder folder = models::open_model_folder(source);
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {});
+  models::export_model_folder(source, model->parameters(), options, out);
+  return run_python("check_export.py", {source.string(), out.string(), std::to_string(tolerance)}).exit_code;
 }
+
+TEST(ExportParity, TransformersReadsTheSameModel) { EXPECT_EQ(export_and_compare("qwen3", {}, 0), 0); }
 
 TEST(ExportParity, TransformersReadsShards) {
-  EXPECT_EQ(export_and_compare("llama_biases", models::ExportDType::kKeep, 30'000, 0), 0);
+  EXPECT_EQ(export_and_compare("llama_biases", {.max_shard_bytes = 30'000}, 0), 0);
 }
 
 TEST(ExportParity, BFloat16IsTheSameModelUpToRounding) {
-  EXPECT_EQ(export_and_compare("llama_bfloat16", models::ExportDType::kBFloat16, models::kMaxShardBytes, 0),
-            0);
-  EXPECT_NE(export_and_compare("llama", models::ExportDType::kBFloat16, models::kMaxShardBytes, 0), 0);
+  EXPECT_EQ(export_and_compare("llama_bfloat16", {.dtype = models::ExportDType::kBFloat16}, 0), 0);
+  EXPECT_NE(export_and_compare("llama", {.dtype = models::ExportDType::kBFloat16}, 0), 0);
+}
+
+// SmolLM2's tokenizer with templates in every place that transformers has looked for them in.
+void add_tokenizer(const fs::path& folder) {
+  const fs::path smollm2 = environment_path("DDRO_SOURCE_DIR") / "models" / "SmolLM2-135M-Instruct";
+  for (const char* name : {"tokenizer.json", "special_tokens_map.json", "generation_config.json"})
+    fs::copy_file(smollm2 / name, folder / name, fs::copy_options::overwrite_existing);
+  Json config = read_json_file((smollm2 / "tokenizer_config.json").string(), ErrorKind::kModel);
+  config["chat_template"] = Json::array({{{"name", "default"}, {"template", "old"}}});
+  write_file_atomic(folder / "tokenizer_config.json", config.dump());
+  fs::create_directories(folder / "additional_chat_templates");
+  write_file_atomic(folder / "additional_chat_templates" / "rag.jinja", "old");
+  write_file_atomic(folder / "chat_template.json", R"({"chat_template": "old"})");
+}
+
+Json as_transformers_loads(const fs::path& folder) {
+  const ProgramResult result = run_python("check_inference.py", {folder.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return parse_json(result.out, "check_inference.py", ErrorKind::kInput);
+}
+
+TEST(ExportParity, TransformersFindsTheTemplateAndTheEndTokenOfTheRun) {
+  const TemporaryFolder scratch;
+  const fs::path source = scratch / "source", out = scratch / "out";
+  fs::copy(fixture("llama"), source);
+  add_tokenizer(source);
+  const models::ModelFolder folder = models::open_model_folder(source);
+  const std::string text = "{{ messages[0].content }}\n  \u00e9 trained with\n";
+  models::export_model_folder(source, folder.tensors,
+                              {.dtype = models::ExportDType::kBFloat16,
+                               .chat_template = text,
+                               .eos_token = models::EndToken{"<|endoftext|>", 0}},
+                              out);
+  EXPECT_EQ(as_transformers_loads(out), (Json{{"template", text},
+                                              {"eos_token", "<|endoftext|>"},
+                                              {"eos_token_id", 0},
+                                              {"generation_eos", 0},
+                                              {"config_eos", 0},
+                                              {"dtype", "torch.bfloat16"}}));
+}
+
+TEST(ExportParity, TransformersFindsWhatTheSourceHas) {
+  const TemporaryFolder scratch;
+  const fs::path source = scratch / "source", out = scratch / "out";
+  fs::copy(fixture("llama"), source);
+  add_tokenizer(source);
+  const models::ModelFolder folder = models::open_model_folder(source);
+  models::export_model_folder(source, folder.tensors, {}, out);
+  const Json loaded = as_transformers_loads(out);
+  EXPECT_EQ(loaded["template"], (Json{{"rag", "old"}}));
+  EXPECT_EQ(loaded, as_transformers_loads(source));
 }
 
 }  // namespace

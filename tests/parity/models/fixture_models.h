@@ -1,7 +1,7 @@
 // The models of tests/fixtures/make_models.py, and three ways to lay their sequences out.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdlib>
 #include <filesystem>

@@ -2,8 +2,10 @@
 // logits of each sequence alone, log-softmax, the objective, autograd.
 #include "ddro/train/step.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <numeric>
@@ -40,19 +42,19 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, pack);
   if (num_micro_batches != nullptr) *num_micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
-  AdamW optimizer(policy, policy.parameters(), {});
-  optimizer.zero_gradients();
+  Parameters parameters(policy, policy.parameters());
+  parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective.needs_mismatched()) {
-    MismatchedRows mismatched(dataset, all, policy.config(), pack);
+    MismatchedRows mismatched(dataset, all, policy.spec(), pack);
     counts.kl = *mismatched.kl(policy, reference, [] { return false; });
   }
-  StepResult result = compute_step(policy, &reference, plan, counts, objective, optimizer);
+  StepResult result = compute_step(policy, &reference, plan, counts, objective, parameters);
   Gradients out;
   out.loss = result.loss;
   out.rows = std::move(result.rows);
   for (const auto& [name, tensor] : policy.parameters())
-    out.tensors.emplace_back(name, optimizer.gradient(name).clone());
+    out.tensors.emplace_back(name, parameters.gradient(name).clone());
   return out;
 }
 
@@ -60,22 +62,22 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
 Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence& sequence) {
   const auto length = static_cast<std::int64_t>(sequence.ids.size());
   std::vector<std::int64_t> ids(sequence.ids.begin(), sequence.ids.end());
-  const Tensor ids_T = torch::tensor(ids, at::kLong);
+  const Tensor ids_T = at::tensor(ids, at::kLong);
   const ops::AttentionLayout layout({{0, length}}, at::kCPU);
   models::ModelInput input;
   input.ids_T = ids_T;
-  input.positions_T = torch::arange(length, at::kLong);
+  input.positions_T = at::arange(length, at::kLong);
   input.layout = &layout;
-  input.output_positions_C = torch::arange(sequence.completion_start - 1, length - 1, at::kLong);
-  const Tensor logits_CV = torch::matmul(model.hidden(input), model.head_weight().t());
+  input.output_positions_C = at::arange(sequence.completion_start - 1, length - 1, at::kLong);
+  const Tensor logits_CV = at::matmul(model.hidden(input), model.head_weight().t());
   const Tensor targets_C = ids_T.slice(0, sequence.completion_start);
-  return torch::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
+  return at::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
 }
 
 // max(0, mean log-ratio of each row's prompt with the completion of the same place in the example before).
 double composed_kl(const models::CausalLm& policy, const models::CausalLm& reference,
                    const data::Dataset& dataset) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   double sum = 0;
   double weight = 0;
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
@@ -128,7 +130,7 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
   out.loss = std::accumulate(loss.begin(), loss.end(), 0.0);
   std::vector<Tensor> parameters;
   for (const auto& [name, tensor] : policy.parameters()) parameters.push_back(tensor);
-  Tensor surrogate = torch::zeros({}, logps[0].options());
+  Tensor surrogate = at::zeros({}, logps[0].options());
   for (size_t i = 0; i < logps.size(); ++i) surrogate = surrogate + logps[i] * derivative[i];
   const auto gradients = torch::autograd::grad({surrogate}, parameters);
   for (size_t i = 0; i < gradients.size(); ++i)
@@ -169,11 +171,10 @@ class StepParity : public testing::TestWithParam<Case> {};
 
 TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
   const Case& c = GetParam();
-  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
-  const auto exact_policy = test::tiny_model(test::tiny_config(c.tied), 1, at::kDouble, /*trainable=*/true);
-  const auto exact_reference =
-      test::tiny_model(test::tiny_config(c.tied), 2, at::kDouble, /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(c.tied), 2, c.dtype, /*trainable=*/false);
+  const auto exact_policy = test::tiny_model(test::tiny_spec(c.tied), 1, at::kDouble, /*trainable=*/true);
+  const auto exact_reference = test::tiny_model(test::tiny_spec(c.tied), 2, at::kDouble, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 10);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const Gradients expected = composed(*exact_policy, *exact_reference, dataset, *objective);
@@ -230,8 +231,8 @@ class CachedReference : public testing::TestWithParam<Case> {};
 // is within the tolerance of the truth.
 TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
   const Case& c = GetParam();
-  const auto policy = test::tiny_model(test::tiny_config(c.tied), 1, c.dtype, /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(c.tied), 2, c.dtype, /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(c.tied), 1, c.dtype, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(c.tied), 2, c.dtype, /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(8, c.paired, 5);
   const auto objective = losses::make_objective(objective_options(c.type, c.stabilizer), 0.5);
   const LogProbTable table(dataset, test::scored_apart(*reference, dataset));
@@ -263,8 +264,8 @@ class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 // Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
 // pair.
 TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
-  const auto policy = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/true);
-  const auto reference = test::tiny_model(test::tiny_config(), 1, GetParam(), /*trainable=*/false);
+  const auto policy = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/false);
   const data::Dataset dataset = test::random_dataset(9, /*paired=*/true, 5);
   for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
     losses::ObjectiveOptions options = objective_options(type);

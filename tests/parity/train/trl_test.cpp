@@ -1,6 +1,6 @@
 // DPO as TRL's DPOTrainer computes it on the same batch and models (tests/fixtures/make_trl_dpo.py).
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <numeric>
 
@@ -37,10 +37,10 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   const data::Dataset dataset = recorded_dataset(record);
   const models::ModelFolder policy_folder = models::open_model_folder(test::fixture("trl_dpo/policy"));
   const models::ModelFolder reference_folder = models::open_model_folder(test::fixture("trl_dpo/reference"));
-  const auto policy = models::make_causal_lm(policy_folder.config, policy_folder.tensors, {});
+  const auto policy = models::make_causal_lm(policy_folder.spec, policy_folder.tensors, {});
   models::BuildOptions frozen;
   frozen.trainable = false;
-  const auto reference = models::make_causal_lm(reference_folder.config, reference_folder.tensors, frozen);
+  const auto reference = models::make_causal_lm(reference_folder.spec, reference_folder.tensors, frozen);
   losses::ObjectiveOptions options;
   options.loss_type = losses::LossType::kSigmoid;
   options.beta = 0.1;
@@ -49,11 +49,11 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   std::vector<std::int64_t> all(dataset.examples.size());
   std::iota(all.begin(), all.end(), 0);
   const data::StepPlan plan = data::plan_step(dataset, all, {.micro_batch_tokens = 200});
-  AdamW optimizer(*policy, policy_folder.tensors, {});
+  Parameters parameters(*policy, policy_folder.tensors);
   const ModelLogProbs live(*reference);
-  optimizer.zero_gradients();
+  parameters.zero_gradients();
   const BatchCounts counts = plan.counts;
-  const StepResult result = compute_step(*policy, &live, plan, counts, *objective, optimizer);
+  const StepResult result = compute_step(*policy, &live, plan, counts, *objective, parameters);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);
   const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, counts, result.loss);
@@ -67,7 +67,7 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   for (const auto& [name, parameter] : policy->parameters()) {
     const Tensor expected =
         tensor_from_view(gradients.tensors().at(name), gradients.mapping()).to(at::kDouble);
-    const Tensor got = optimizer.gradient(name).to(at::kDouble);
+    const Tensor got = parameters.gradient(name).to(at::kDouble);
     EXPECT_LE((got - expected).norm().item<double>() / expected.norm().item<double>(), 1e-5) << name;
     ++compared;
   }

@@ -1,8 +1,8 @@
 // Damage, kills and full disks: a checkpoint is whole or is not one.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
 
 #include <sched.h>
 
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(All, FailpointTest,
 void expect_failed_save(const std::filesystem::path& folder, const std::string& reason) {
   const std::string message = message_of(ErrorKind::kSave, [&] {
     CheckpointWriter writer(folder, 2);
-    writer.add_tensors("model.safetensors", {{"w", torch::zeros({1 << 20})}});
+    writer.add_tensors("model.safetensors", {{"w", at::zeros({1 << 20})}});
     writer.commit(Json::object());
   });
   if (message.find(reason) == std::string::npos || message.find("step_000002.tmp") == std::string::npos) {

@@ -1,8 +1,8 @@
 #include "ddro/checkpoint/checkpoint.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
-#include <torch/torch.h>
 
 #include "checkpoint/manifest.h"
 #include "ddro/base/files.h"
@@ -15,15 +15,15 @@ namespace ddro::checkpoint {
 
 NamedTensors sample_tensors(std::int64_t step) {
   const auto seed = static_cast<double>(step);
-  return {{"weight", torch::arange(0, 33, torch::kFloat) + seed},
-          {"half", torch::arange(0, 31, torch::kFloat).to(torch::kBFloat16)},
-          {"count", torch::tensor({step}, torch::kLong)}};
+  return {{"weight", at::arange(0, 33, at::kFloat) + seed},
+          {"half", at::arange(0, 31, at::kFloat).to(at::kBFloat16)},
+          {"count", at::tensor({step}, at::kLong)}};
 }
 
 std::filesystem::path write_sample(const std::filesystem::path& folder, std::int64_t step) {
   CheckpointWriter writer(folder, step);
   writer.add_tensors("model.safetensors", sample_tensors(step));
-  writer.add_tensors("optimizer.safetensors", {{"m", torch::zeros({4, 4})}, {"v", torch::ones({4, 4})}});
+  writer.add_tensors("optimizer.safetensors", {{"m", at::zeros({4, 4})}, {"v", at::ones({4, 4})}});
   writer.add_text("state.json", "{\"step\": " + std::to_string(step) + "}\n");
   return writer.commit({{"alpha", 0.39}, {"note", "caf\u00e9"}});
 }
@@ -62,7 +62,7 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   }
   const SafetensorsFile file(path / "model.safetensors");
   for (const auto& [name, tensor] : sample_tensors(100)) {
-    EXPECT_TRUE(torch::equal(tensor_from_view(file.tensors().at(name), file.mapping()), tensor)) << name;
+    EXPECT_TRUE(at::equal(tensor_from_view(file.tensors().at(name), file.mapping()), tensor)) << name;
   }
   EXPECT_EQ(read_file(path / "state.json"), "{\"step\": 100}\n");
 }
@@ -109,6 +109,34 @@ TEST(Manifest, NamesFoldersByStep) {
   }
 }
 
+TEST(Checkpoint, HoldsTextsInFolders) {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path(), 1);
+  writer.add_text("config.json", "{}");
+  writer.add_text("templates/a.jinja", "a");
+  writer.add_text("templates/b.jinja", "b");
+  const auto path = writer.commit(Json::object());
+  EXPECT_EQ(open_checkpoint(path).manifest.at("files").size(), 3u);
+  EXPECT_EQ(read_file(path / "templates" / "b.jinja"), "b");
+  folder.write("step_000001/templates/c.jinja", "c");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/c.jinja] is not in the manifest"));
+  std::filesystem::remove(path / "templates" / "c.jinja");
+  folder.write("step_000001/templates/b.jinja", "c");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/b.jinja] is damaged"));
+  std::filesystem::remove(path / "templates" / "b.jinja");
+  EXPECT_THAT(refusal(path), HasSubstr("templates/b.jinja] is missing"));
+}
+
+TEST(Checkpoint, FollowsNoLinkedFolder) {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path(), 1);
+  writer.add_text("templates/a.jinja", "a");
+  const auto path = writer.commit(Json::object());
+  std::filesystem::rename(path / "templates", folder / "elsewhere");
+  std::filesystem::create_directory_symlink(folder / "elsewhere", path / "templates");
+  EXPECT_THAT(refusal(path), HasSubstr("templates] is not in the manifest"));
+}
+
 TEST(Manifest, RefusesForeignContent) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "step_000001";
@@ -129,6 +157,9 @@ TEST(Manifest, RefusesForeignContent) {
   const Json entry = {{"bytes", 1u}, {"xxh3_128", ""}};
   EXPECT_THAT(with_manifest(manifest_text(1, {{"../x", entry}}, Json::object())),
               HasSubstr("a wrong entry for ../x"));
+  for (const char* name : {"/x", "x/", "a/../x", "../a/x", "a/b/x"}) {
+    EXPECT_THAT(with_manifest(manifest_text(1, {{name, entry}}, Json::object())), HasSubstr("a wrong entry"));
+  }
   EXPECT_THAT(with_manifest(manifest_text(1, {{"manifest.json", entry}}, Json::object())),
               HasSubstr("a wrong entry"));
   EXPECT_THAT(with_manifest(manifest_text(1, {{"a", {{"bytes", -1}, {"xxh3_128", ""}}}}, Json::object())),

@@ -1,5 +1,5 @@
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include "ddro/checkpoint/checkpoint.h"
 #include "support/run_program.h"
@@ -16,8 +16,7 @@ using ::testing::HasSubstr;
 TEST(InspectCheckpoint, ShowsManifestAndTensors) {
   const TemporaryFolder folder;
   checkpoint::CheckpointWriter writer(folder.path(), 12);
-  writer.add_tensors("model.safetensors",
-                     {{"w", torch::zeros({3, 4})}, {"s", torch::zeros({}, torch::kLong)}});
+  writer.add_tensors("model.safetensors", {{"w", at::zeros({3, 4})}, {"s", at::zeros({}, at::kLong)}});
   writer.add_text("state.json", "{}");
   const auto path = writer.commit({{"alpha", 0.39}});
   const ProgramResult result = ddro_train({"inspect", "checkpoint", path.string()});

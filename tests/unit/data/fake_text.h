@@ -23,11 +23,12 @@ class FakeTokenizer : public text::Tokenizer {
   std::vector<std::string> controls;
   std::vector<text::TokenId> prefix;
 
-  text::Encoding encode(std::string_view text, std::span<const text::Span> literal = {}) const override {
+  text::Encoding encode(std::string_view text, std::span<const text::Span> literal = {},
+                        size_t cut = std::string_view::npos) const override {
     text::Encoding result;
     size_t at = 0;
     while (at < text.size()) {
-      const auto [id, length] = token_at(text, at, literal);
+      const auto [id, length] = token_at(at < cut ? text.substr(0, cut) : text, at, literal);
       result.ids.push_back(id);
       result.offsets.push_back({at, at + length});
       at += length;

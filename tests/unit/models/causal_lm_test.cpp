@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "ddro/base/error.h"
+#include "ddro/models/model_config.h"
 #include "unit/models/tiny_model.h"
 
 namespace ddro::models {

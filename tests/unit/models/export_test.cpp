@@ -1,11 +1,11 @@
-#include "models/export.h"
-
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <optional>
 
 #include "ddro/base/error.h"
+#include "ddro/base/files.h"
+#include "ddro/models/model_folder.h"
 #include "support/temporary_folder.h"
 #include "unit/models/tiny_model.h"
 
@@ -20,14 +20,14 @@ class ExportTest : public testing::Test {
     tensors_ = test::tiny_tensors(config_);
     test::write_folder(source_, config_, tensors_);
     for (const char* name :
-         {"tokenizer.json", "chat_template.jinja", "generation_config.json", "unrelated.txt"}) {
+         {"tokenizer.json", "chat_template.jinja", "LICENSE", "README.md", "modeling_tiny.py"}) {
       test::write_file(source_ / name, std::string("content of ") + name);
     }
   }
 
   std::string error_of(const path& out, ErrorKind kind) {
     try {
-      export_model_folder(source_, tensors_, ExportDType::kKeep, out);
+      export_model_folder(source_, tensors_, {}, out);
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), kind) << error.what();
       return error.what();
@@ -52,10 +52,9 @@ class ExportTest : public testing::Test {
 };
 
 TEST_F(ExportTest, WritesAWholeFolder) {
-  export_model_folder(source_, tensors_, ExportDType::kKeep, out_ / "");
-  EXPECT_EQ(entries(out_),
-            (std::vector<std::string>{"chat_template.jinja", "config.json", "generation_config.json",
-                                      "model.safetensors", "tokenizer.json"}));
+  export_model_folder(source_, tensors_, {}, out_ / "");
+  EXPECT_EQ(entries(out_), (std::vector<std::string>{"LICENSE", "chat_template.jinja", "config.json",
+                                                     "model.safetensors", "tokenizer.json"}));
   EXPECT_EQ(read_file(out_ / "tokenizer.json"), "content of tokenizer.json");
   EXPECT_EQ(SafetensorsFile(out_ / "model.safetensors").metadata().at("format"), "pt");
   const ModelFolder written = open_model_folder(out_);
@@ -72,7 +71,7 @@ TEST_F(ExportTest, ConvertsAndSaysSo) {
       {ExportDType::kFloat16, "float16", at::kHalf}};
   for (const auto& [dtype, name, type] : cases) {
     const path out = temporary_.path() / name;
-    export_model_folder(source_, tensors_, dtype, out);
+    export_model_folder(source_, tensors_, {.dtype = dtype}, out);
     const ModelFolder written = open_model_folder(out);
     EXPECT_EQ(written.config_json["torch_dtype"], name);
     EXPECT_EQ(written.config_json["dtype"], name);
@@ -84,7 +83,7 @@ TEST_F(ExportTest, ConvertsAndSaysSo) {
 }
 
 TEST_F(ExportTest, WritesShardsWithAnIndex) {
-  export_model_folder(source_, tensors_, ExportDType::kKeep, out_, 1000);
+  export_model_folder(source_, tensors_, {.max_shard_bytes = 1000}, out_);
   const Json index = read_json_file((out_ / "model.safetensors.index.json").string(), ErrorKind::kInput);
   std::uint64_t bytes = 0;
   for (const auto& [name, tensor] : tensors_) bytes += tensor.nbytes();
@@ -116,9 +115,8 @@ TEST_F(ExportTest, RefusesTensorsThatAreNotTheModels) {
 }
 
 TEST_F(ExportTest, LeavesNothingWhenItFails) {
-  test::fs::remove(source_ / "tokenizer.json");
-  test::fs::create_directories(source_ / "tokenizer.json");
-  EXPECT_NE(error_of(out_, ErrorKind::kModel).find("tokenizer.json is not a file"), std::string::npos);
+  test::fs::create_symlink("/etc/passwd", source_ / "vocab.json");
+  EXPECT_NE(error_of(out_, ErrorKind::kModel).find("vocab.json is a link that leaves"), std::string::npos);
   EXPECT_FALSE(test::fs::exists(out_) || test::fs::exists(leftover_));
 }
 
@@ -136,9 +134,7 @@ TEST_P(ExportKilled, LeavesATemporaryFolderThatTheNextExportRemoves) {
     test::write_folder(temporary->path() / "source", config, tensors);
   }
   const path root = std::getenv("DDRO_EXPORT_ROOT");
-  const auto run_export = [&] {
-    export_model_folder(root / "source", tensors, ExportDType::kKeep, root / "out");
-  };
+  const auto run_export = [&] { export_model_folder(root / "source", tensors, {}, root / "out"); };
   const auto interrupted = [&] {
     setenv("DDRO_FAILPOINT", GetParam(), 1);
     run_export();

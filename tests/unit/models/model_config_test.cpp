@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <set>
+#include <algorithm>
 
 #include "ddro/base/error.h"
 #include "ddro/models/model_options.h"
@@ -11,7 +10,7 @@
 namespace ddro::models {
 namespace {
 
-ModelConfig parse(const std::string& text) {
+ModelSpec parse(const std::string& text) {
   return parse_model_config(parse_json(text, "config.json", ErrorKind::kModel), "config.json");
 }
 
@@ -19,6 +18,13 @@ ModelConfig parse(const std::string& text) {
 std::string llama(const std::string& more) {
   return R"({"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4)" +
          (more.empty() ? "" : ", " + more) + "}";
+}
+
+// Of each layer; 0 where there is none.
+std::vector<std::int64_t> windows(const ModelSpec& model) {
+  std::vector<std::int64_t> all;
+  for (const LayerSpec& layer : model.layers) all.push_back(layer.attention.window.value_or(0));
+  return all;
 }
 
 struct BadConfig {
@@ -112,33 +118,36 @@ INSTANTIATE_TEST_SUITE_P(Table, BadModelConfig, testing::ValuesIn(kBadConfigs),
                          [](const auto& each) { return std::string(each.param.name); });
 
 TEST(ModelConfigDefaults, AreTransformersOwn) {
-  const ModelConfig llama = parse(R"({"model_type": "llama"})");
-  EXPECT_EQ(std::tuple(llama.vocab_size, llama.hidden_size, llama.intermediate_size, llama.num_hidden_layers),
-            std::tuple(32000, 4096, 11008, 32));
-  EXPECT_EQ(std::tuple(llama.num_attention_heads, llama.num_key_value_heads, llama.head_dim),
+  const ModelSpec llama = parse(R"({"model_type": "llama"})");
+  const AttentionSpec& attention = llama.layers[0].attention;
+  EXPECT_EQ(std::tuple(llama.vocab_size, llama.hidden_size, llama.layers.size()),
+            std::tuple(32000, 4096, 32));
+  EXPECT_EQ(llama.layers[0].feed_forward.gate.out, 11008);
+  EXPECT_EQ(std::tuple(attention.num_heads, attention.num_key_value_heads, attention.head_dim),
             std::tuple(32, 32, 128));
-  EXPECT_EQ(std::tuple(llama.rms_norm_eps, llama.rope_theta, llama.max_position_embeddings),
+  EXPECT_EQ(std::tuple(llama.norm_eps, attention.rotary.theta, llama.max_position_embeddings),
             std::tuple(1e-6, 1e4, 2048));
-  EXPECT_FALSE(llama.tie_word_embeddings || llama.qkv_bias || llama.output_bias || llama.mlp_bias ||
-               llama.qk_norm);
-  EXPECT_FALSE(llama.sliding_window);
+  EXPECT_FALSE(llama.tie_word_embeddings || attention.query.bias || attention.output.bias ||
+               llama.layers[0].feed_forward.gate.bias || attention.query_norm || attention.window);
 
-  const ModelConfig mistral = parse(R"({"model_type": "mistral"})");
-  EXPECT_EQ(
-      std::tuple(mistral.num_key_value_heads, mistral.sliding_window.value_or(0), mistral.window_from_layer),
-      std::tuple(8, 4096, 0));
-  EXPECT_FALSE(parse(R"({"model_type": "mistral", "sliding_window": null})").sliding_window);
+  const ModelSpec mistral = parse(R"({"model_type": "mistral"})");
+  EXPECT_EQ(mistral.layers[0].attention.num_key_value_heads, 8);
+  EXPECT_EQ(windows(mistral), std::vector<std::int64_t>(32, 4096));
+  EXPECT_EQ(windows(parse(R"({"model_type": "mistral", "sliding_window": null})")),
+            std::vector<std::int64_t>(32, 0));
 
-  const ModelConfig qwen2 = parse(R"({"model_type": "qwen2", "sliding_window": 32768})");
-  EXPECT_TRUE(qwen2.qkv_bias && !qwen2.output_bias && !qwen2.sliding_window);
+  const ModelSpec qwen2 = parse(R"({"model_type": "qwen2", "sliding_window": 32768})");
+  EXPECT_TRUE(qwen2.layers[0].attention.query.bias && !qwen2.layers[0].attention.output.bias);
+  EXPECT_EQ(windows(qwen2), std::vector<std::int64_t>(32, 0));
   EXPECT_EQ(qwen2.vocab_size, 151936);
-  const ModelConfig windowed = parse(R"({"model_type": "qwen2", "use_sliding_window": true})");
-  EXPECT_EQ(std::tuple(windowed.sliding_window.value_or(0), windowed.window_from_layer),
-            std::tuple(4096, 28));
+  std::vector<std::int64_t> late(32, 0);
+  std::fill(late.begin() + 28, late.end(), 4096);
+  EXPECT_EQ(windows(parse(R"({"model_type": "qwen2", "use_sliding_window": true})")), late);
 
-  const ModelConfig qwen3 = parse(R"({"model_type": "qwen3", "hidden_size": 1024, "attention_bias": true})");
-  EXPECT_TRUE(qwen3.qk_norm && qwen3.qkv_bias && qwen3.output_bias);
-  EXPECT_EQ(qwen3.head_dim, 128);
+  const ModelSpec qwen3 = parse(R"({"model_type": "qwen3", "hidden_size": 1024, "attention_bias": true})");
+  const AttentionSpec& heads = qwen3.layers[0].attention;
+  EXPECT_TRUE(heads.query_norm && heads.key_norm && heads.query.bias && heads.output.bias);
+  EXPECT_EQ(heads.head_dim, 128);
 }
 
 TEST(ModelConfigRope, BothSpellingsMeanTheSame) {
@@ -148,55 +157,37 @@ TEST(ModelConfigRope, BothSpellingsMeanTheSame) {
        {llama(R"("rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", )" + inner + "}"),
         llama(R"("rope_theta": 5e5, "rope_scaling": {"type": "llama3", )" + inner + "}"),
         llama(R"("rope_parameters": {"rope_theta": 5e5, "rope_type": "llama3", )" + inner + "}")}) {
-    const ModelConfig config = parse(text);
-    EXPECT_EQ(config.rope_theta, 5e5);
-    EXPECT_EQ(config.rope_scaling.type, RopeScaling::Type::kLlama3);
-    EXPECT_EQ(std::tuple(config.rope_scaling.factor, config.rope_scaling.original_max_position_embeddings),
+    const RotarySpec rotary = parse(text).layers.back().attention.rotary;
+    EXPECT_EQ(rotary.theta, 5e5);
+    EXPECT_EQ(rotary.scaling.type, RopeScaling::Type::kLlama3);
+    EXPECT_EQ(std::tuple(rotary.scaling.factor, rotary.scaling.original_max_position_embeddings),
               std::tuple(8, 8192));
   }
 }
 
-TEST(ModelConfigFlops, CountsMatmulParametersOfTheTrunk) {
-  const ModelConfig config = parse(R"({"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
-      "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64})");
-  EXPECT_EQ(config.num_trunk_matmul_parameters(), 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536));
-}
-
-// What decides a forward is in the description, so that caches of different models are kept apart.
-TEST(DescribeModelConfig, TellsConfigurationsApart) {
-  const ModelConfig base = parse(llama(""));
-  EXPECT_EQ(describe(base), describe(parse(llama(""))));
-  const std::vector<std::function<void(ModelConfig&)>> changes = {
-      [](ModelConfig& c) { c.model_type = "mistral"; },
-      [](ModelConfig& c) { ++c.vocab_size; },
-      [](ModelConfig& c) { ++c.hidden_size; },
-      [](ModelConfig& c) { ++c.intermediate_size; },
-      [](ModelConfig& c) { ++c.num_hidden_layers; },
-      [](ModelConfig& c) { ++c.num_attention_heads; },
-      [](ModelConfig& c) { ++c.num_key_value_heads; },
-      [](ModelConfig& c) { ++c.head_dim; },
-      [](ModelConfig& c) { ++c.max_position_embeddings; },
-      [](ModelConfig& c) { c.rms_norm_eps = 1e-5; },
-      [](ModelConfig& c) { c.rope_theta = 5e5; },
-      [](ModelConfig& c) { c.rope_scaling.type = RopeScaling::Type::kLinear; },
-      [](ModelConfig& c) { c.rope_scaling.factor = 2; },
-      [](ModelConfig& c) { c.rope_scaling.low_freq_factor = 2; },
-      [](ModelConfig& c) { c.rope_scaling.high_freq_factor = 2; },
-      [](ModelConfig& c) { c.rope_scaling.original_max_position_embeddings = 2; },
-      [](ModelConfig& c) { c.tie_word_embeddings = !c.tie_word_embeddings; },
-      [](ModelConfig& c) { c.qkv_bias = !c.qkv_bias; },
-      [](ModelConfig& c) { c.output_bias = !c.output_bias; },
-      [](ModelConfig& c) { c.mlp_bias = !c.mlp_bias; },
-      [](ModelConfig& c) { c.qk_norm = !c.qk_norm; },
-      [](ModelConfig& c) { c.sliding_window = 16; },
-      [](ModelConfig& c) { ++c.window_from_layer; }};
-  std::set<std::string> descriptions = {describe(base).dump()};
-  for (const auto& change : changes) {
-    ModelConfig config = base;
-    change(config);
-    descriptions.insert(describe(config).dump());
-  }
-  EXPECT_EQ(descriptions.size(), changes.size() + 1);
+// As transformers 5.24 writes them: dtype, rope_parameters, layer_types, keys of null.
+TEST(ModelConfig, ReadsWhatTransformers5Saves) {
+  const std::string sizes =
+      R"("attention_dropout": 0.0, "dtype": "bfloat16", "hidden_act": "silu", "hidden_size": 48,
+         "intermediate_size": 80, "max_position_embeddings": 256, "num_attention_heads": 4,
+         "num_hidden_layers": 3, "num_key_value_heads": 2, "pad_token_id": null, "rms_norm_eps": 1e-06,
+         "rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"},
+         "transformers_version": "5.24.0", "vocab_size": 97})";
+  const auto family = [&](const std::string& more) { return parse("{" + more + ", " + sizes); };
+  const ModelSpec specs[] = {
+      family(R"("model_type": "llama", "head_dim": 12, "pretraining_tp": 1, "mlp_bias": false)"),
+      family(R"("model_type": "mistral", "head_dim": 12, "sliding_window": 7)"),
+      family(
+          R"("model_type": "qwen2", "sliding_window": 5, "use_sliding_window": true, "max_window_layers": 1,
+                "layer_types": ["full_attention", "sliding_attention", "sliding_attention"])"),
+      family(R"("model_type": "qwen3", "head_dim": 128, "sliding_window": null, "use_sliding_window": false,
+                "layer_types": ["full_attention", "full_attention", "full_attention"])")};
+  for (const ModelSpec& spec : specs)
+    EXPECT_EQ(spec.layers[2].attention.rotary.theta, 5e5) << spec.model_type;
+  EXPECT_EQ(windows(specs[0]), (std::vector<std::int64_t>{0, 0, 0}));
+  EXPECT_EQ(windows(specs[1]), (std::vector<std::int64_t>{7, 7, 7}));
+  EXPECT_EQ(windows(specs[2]), (std::vector<std::int64_t>{0, 5, 5}));
+  EXPECT_EQ(windows(specs[3]), (std::vector<std::int64_t>{0, 0, 0}));
 }
 
 TEST(ModelOptions, NamesMustNotBeEmpty) {

@@ -1,7 +1,7 @@
 // A model of a few hundred parameters, as a folder on disk.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -14,7 +14,6 @@
 #include "ddro/base/json.h"
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/model_config.h"
-#include "models/parameters.h"
 
 namespace ddro::test {
 
@@ -41,7 +40,7 @@ inline Json tiny_config() {
 inline NamedTensors tiny_tensors(const Json& config) {
   at::manual_seed(1);
   NamedTensors tensors;
-  for (const auto& spec : models::expected_parameters(models::parse_model_config(config, "tiny"))) {
+  for (const auto& spec : models::parameters_of(models::parse_model_config(config, "tiny"))) {
     tensors.emplace_back(spec.name, at::randn(spec.shape));
   }
   return tensors;

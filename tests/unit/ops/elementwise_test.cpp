@@ -1,7 +1,8 @@
 // rms_norm and rotary against scalar code, and their gradients against central differences; on a device these
 // and swiglu_linear against the CPU.
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <cmath>
 #include <functional>

@@ -1,8 +1,9 @@
 // Gradients against central differences, in float64.
 #pragma once
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <functional>
 #include <vector>

@@ -4,9 +4,11 @@
 #include "ddro/ops/logprob_head.h"
 
 #include <ATen/OpMathType.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <gmock/gmock.h>
+#include <torch/cuda.h>
 
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
+#include <ATen/ATen.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <filesystem>
 

@@ -1,7 +1,8 @@
 #include "ddro/ops/varlen_attention.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <cmath>
 #include <set>

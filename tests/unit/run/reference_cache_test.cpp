@@ -24,7 +24,7 @@ const Json kKey = {{"weights_hash", "tiny"}};
 constexpr data::PackOptions kPack = {.micro_batch_tokens = 40};
 
 std::unique_ptr<models::CausalLm> tiny_reference(std::uint64_t seed = 2) {
-  return test::tiny_model(test::tiny_config(), seed, at::kFloat, /*trainable=*/false);
+  return test::tiny_model(test::tiny_spec(), seed, at::kFloat, /*trainable=*/false);
 }
 
 // `stop` after that many micro-batches.

@@ -33,7 +33,7 @@ generate::GenerateOptions two_of_each() {
 bool never() { return false; }
 
 std::unique_ptr<models::CausalLm> policy() {
-  return test::tiny_model(test::tiny_config(), 11, at::kFloat, /*trainable=*/true);
+  return test::tiny_model(test::tiny_spec(), 11, at::kFloat, /*trainable=*/true);
 }
 
 std::vector<Json> lines_of(const std::filesystem::path& path) {
@@ -140,14 +140,14 @@ TEST(SampleLog, MakesNoFileWithoutPrompts) {
 
 TEST(SampleLog, RefusesAPolicyWithoutFiniteProbabilities) {
   const test::TemporaryFolder folder;
-  const auto config = test::tiny_config();
-  NamedTensors weights = test::tiny_weights(config, 11);
+  const auto spec = test::tiny_spec();
+  NamedTensors weights = test::tiny_weights(spec, 11);
   for (auto& [name, tensor] : weights) {
     if (name == "model.norm.weight") tensor.fill_(std::numeric_limits<double>::infinity());
   }
   models::BuildOptions build;
   build.dtype = at::kFloat;
-  const auto model = models::make_causal_lm(config, weights, build);
+  const auto model = models::make_causal_lm(spec, weights, build);
   SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1);
   EXPECT_THAT(ddro::test::message_of(ErrorKind::kModel, [&] { log.draw(*model, 1, never); }),
               ::testing::HasSubstr("are not finite"));

@@ -17,8 +17,8 @@ class TinyTraining {
   TinyTraining(const std::filesystem::path& folder, std::uint64_t reference_seed, bool reference_is_base,
                losses::Stabilizer stabilizer = losses::Stabilizer::kCap, bool cached = false) {
     run_.base_model.path = folder;
-    run_.base_model.config = test::tiny_config();
-    run_.base_model.tensors = test::tiny_weights(run_.base_model.config, 1);
+    run_.base_model.spec = test::tiny_spec();
+    run_.base_model.tensors = test::tiny_weights(run_.base_model.spec, 1);
     if (!reference_is_base) run_.reference_model = run_.base_model;
     run_.config.objective.stabilizer = stabilizer;
     run_.config.train.output_dir = (folder / "run").string();
@@ -27,8 +27,8 @@ class TinyTraining {
     run_.objective = losses::make_objective(run_.config.objective, 0.5);
     run_.train.dataset = test::random_dataset(12, /*paired=*/true, 5);
     run_.steps_per_epoch = run_.total_steps = 3;
-    policy_ = test::tiny_model(run_.base_model.config, 1, at::kFloat, /*trainable=*/true);
-    reference_ = test::tiny_model(run_.base_model.config, reference_seed, at::kFloat, /*trainable=*/false);
+    policy_ = test::tiny_model(run_.base_model.spec, 1, at::kFloat, /*trainable=*/true);
+    reference_ = test::tiny_model(run_.base_model.spec, reference_seed, at::kFloat, /*trainable=*/false);
     if (cached) {
       run_.train.reference = std::make_shared<train::LogProbTable>(
           run_.train.dataset, test::scored_apart(*reference_, run_.train.dataset));

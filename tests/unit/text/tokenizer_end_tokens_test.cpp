@@ -1,8 +1,10 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/error.h"
+#include "ddro/text/model_text.h"
 #include "support/temporary_folder.h"
 #include "text/end_tokens.h"
+#include "text/load_tokenizer.h"
 #include "unit/text/tokenizer_files.h"
 
 namespace ddro::text {
@@ -13,10 +15,11 @@ using testing::ElementsAre;
 class EndTokens : public testing::Test {
  protected:
   std::vector<TokenId> read() const {
-    return read_end_ids(folder_.path(), *tokenizer_, read_named_tokens(folder_.path()));
+    const LoadedTokenizer loaded = load_tokenizer_folder(folder_.path());
+    return read_end_ids(folder_.path(), *loaded.tokenizer, loaded.named_tokens);
   }
+  void SetUp() override { folder_.write("tokenizer.json", small_tokenizer().dump()); }
   const TemporaryFolder folder_;
-  const std::unique_ptr<Tokenizer> tokenizer_ = load(small_tokenizer());
 };
 
 TEST_F(EndTokens, GenerationConfigComesFirst) {
@@ -40,9 +43,41 @@ TEST_F(EndTokens, ConfigThenTokenizer) {
 }
 
 TEST_F(EndTokens, NoneIsRefused) {
-  EXPECT_THROW(read(), Error);
-  folder_.write("tokenizer_config.json", R"({"eos_token": "not a token"})");
-  EXPECT_THROW(read(), Error);
+  EXPECT_THAT(read(), testing::IsEmpty());
+  EXPECT_THROW(load_model_text(folder_.path(), std::nullopt), Error);
+}
+
+// transformers adds what the vocabulary lacks.
+TEST_F(EndTokens, ANamedTokenIsAdded) {
+  folder_.write("tokenizer_config.json", R"({"eos_token": "new"})");
+  EXPECT_THAT(read(), ElementsAre(30));
+}
+
+TEST_F(EndTokens, AnotherEndTokenComesBeforeTheFolders) {
+  folder_.write("generation_config.json", R"({"eos_token_id": [5, 28]})");
+  folder_.write("tokenizer_config.json", R"({"eos_token": "<end>"})");
+  const ModelText text = load_model_text(folder_.path(), std::nullopt, "ab");
+  EXPECT_THAT(text.end_ids, ElementsAre(28, 5));
+  EXPECT_EQ(text.template_variables["eos_token"], "ab");
+  EXPECT_EQ(text.new_eos_token, "ab");
+  folder_.write("generation_config.json", R"({"eos_token_id": 30})");
+  EXPECT_EQ(load_model_text(folder_.path(), std::nullopt, "<end>").new_eos_token, std::nullopt);
+}
+
+TEST_F(EndTokens, AnotherEndTokenServesWhereTheFolderHasNone) {
+  EXPECT_THAT(load_model_text(folder_.path(), std::nullopt, "abc").end_ids, ElementsAre(29));
+}
+
+TEST_F(EndTokens, WhatIsNotOneTokenIsNoEndToken) {
+  for (const char* text : {"", "abd", "<end>", "\xff", "a b"}) {
+    try {
+      load_model_text(folder_.path(), std::nullopt, text);
+      FAIL() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput);
+      EXPECT_THAT(error.what(), testing::HasSubstr("model.eos_token"));
+    }
+  }
 }
 
 TEST_F(EndTokens, BadOnesAreRefused) {
@@ -52,16 +87,6 @@ TEST_F(EndTokens, BadOnesAreRefused) {
   }
   folder_.write("config.json", "[]");
   EXPECT_THROW(read(), Error);
-}
-
-TEST_F(EndTokens, NamedTokensComeFromBothFiles) {
-  folder_.write("tokenizer_config.json",
-                R"({"bos_token": null, "eos_token": {"content": "e"}, "add_bos_token": true})");
-  folder_.write("special_tokens_map.json", R"({"bos_token": "b", "eos_token": "other", "pad_token": "p"})");
-  const Json tokens = read_named_tokens(folder_.path());
-  EXPECT_EQ(tokens["bos_token"], "b");
-  EXPECT_EQ(tokens["eos_token"], "e");
-  EXPECT_EQ(tokens["pad_token"], "p");
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(HostileFile, UnknownComponents) {
     EXPECT_THAT(refusal(std::string("/") + part, 3), HasSubstr("expected an object")) << part;
     EXPECT_THAT(refusal(std::string("/") + part, json::object()), HasSubstr("\"type\" is missing")) << part;
   }
-  for (const char* type : {"WordPiece", "Unigram", "WordLevel"}) {
+  for (const char* type : {"WordPiece", "WordLevel"}) {
     EXPECT_THAT(refusal("/model/type", type), HasSubstr(type));
   }
   EXPECT_THAT(refusal("/model/dropout", 0.1), HasSubstr("dropout"));
@@ -117,10 +117,6 @@ TEST(HostileFile, BrokenComponents) {
 
 TEST(HostileFile, AddedTokens) {
   const auto added = [](const json& tokens) { return refusal("/added_tokens", tokens); };
-  EXPECT_THAT(added(json::array({added_token("x", 3)})), HasSubstr("has id 3 here and id 23"));
-  EXPECT_THAT(added(json::array({added_token("new", 3)})), HasSubstr("belongs to \"d\""));
-  EXPECT_THAT(added(json::array({added_token("new", 40), added_token("newer", 40)})),
-              HasSubstr("belongs to \"new\""));
   EXPECT_THAT(added(json::array({added_token("new", 40), added_token("new", 41)})),
               HasSubstr("listed twice"));
   EXPECT_THAT(added(json::array({added_token("", 40)})), HasSubstr("empty"));

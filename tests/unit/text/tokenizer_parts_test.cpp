@@ -2,13 +2,16 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/error.h"
+#include "support/temporary_folder.h"
 #include "text/aligned_text.h"
 #include "text/byte_alphabet.h"
 #include "text/character_class.h"
+#include "text/convert_sentencepiece.h"
 #include "text/decoder.h"
 #include "text/pre_tokenizer.h"
 #include "text/regex.h"
-#include "text/sentencepiece_files.h"
+#include "text/sentencepiece_model.h"
+#include "text/unigram_model.h"
 #include "unit/text/tokenizer_files.h"
 
 namespace ddro::text {
@@ -128,21 +131,111 @@ TEST(Decoder, FollowsItsParts) {
 TEST(NewCharacters, HaveTheirClasses) {
   EXPECT_EQ(character_flags(0x31350), kLetter | kWord);    // Unicode 15
   EXPECT_EQ(character_flags(0x10D40) & kNumber, kNumber);  // Unicode 16
-  EXPECT_TRUE(is_blank(" \u3000\n"));
-  EXPECT_FALSE(is_blank("\u200B"));
 }
 
-TEST(SentencePieceModel, ControlPiecesAreHidden) {
-  // pieces: "u" of type USER_DEFINED, "n" of type NORMAL
-  const std::string model("\x0A\x05\x0A\x01u\x18\x04\x0A\x05\x0A\x01n\x18\x01", 14);
-  const auto all = [](const std::string&) { return true; };
-  EXPECT_EQ(adapt_sentencepiece_model(model, false, all, "test"),
-            std::string("\x0A\x07\x0A\x01u\x18\x04\x18\x03\x0A\x05\x0A\x01n\x18\x01", 16));
-  EXPECT_EQ(adapt_sentencepiece_model(
-                model, true, [](const std::string&) { return false; }, "test"),
-            model + std::string("\x1A\x02\x18\x00", 4));
-  for (size_t size = 1; size < 7; ++size) {
-    EXPECT_THROW(adapt_sentencepiece_model(model.substr(0, size), false, all, "test"), Error) << size;
+// Three pieces: "u" of type USER_DEFINED and score 1, "n", and "c" of type CONTROL; a trainer_spec of model
+// type BPE and unknown piece "?".
+const std::string kSmallModel(
+    "\x0A\x0A\x0A\x01u\x15\x00\x00\x80\x3F\x18\x04\x0A\x03\x0A\x01n\x0A\x05\x0A\x01"
+    "c\x18\x03\x12\x06\x18\x02\xEA\x02\x01?",
+    32);
+
+TEST(SentencePieceModel, HasPiecesWithTypesAndScores) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.model", kSmallModel);
+  const SentencePieceModel model = read_sentencepiece_model(folder.path() / "tokenizer.model");
+  using Type = SentencePieceModel::Type;
+  ASSERT_EQ(model.pieces.size(), 3U);
+  EXPECT_EQ(model.pieces[0].text, "u");
+  EXPECT_EQ(model.pieces[0].score, 1);
+  EXPECT_EQ(model.pieces[0].type, Type::kUserDefined);
+  EXPECT_EQ(model.pieces[1].type, Type::kNormal);
+  EXPECT_EQ(model.pieces[2].type, Type::kControl);
+  EXPECT_TRUE(model.is_bpe);
+  EXPECT_EQ(model.unknown, "?");
+}
+
+TEST(SentencePieceModel, CutOffFilesAreRefused) {
+  for (size_t size = 0; size < 24; ++size) {
+    const TemporaryFolder folder;
+    folder.write("tokenizer.model", kSmallModel.substr(0, size));
+    EXPECT_THROW(read_sentencepiece_model(folder.path() / "tokenizer.model"), Error) << size;
+  }
+}
+
+// Scores -1, -2, ... from the first ordinary piece on.
+SentencePieceModel model_of(const std::vector<std::string>& texts, bool is_bpe) {
+  SentencePieceModel model;
+  model.is_bpe = is_bpe;
+  for (const std::string& text : texts)
+    model.pieces.push_back(
+        {text, -static_cast<float>(model.pieces.size()), SentencePieceModel::Type::kNormal});
+  model.pieces[1].type = model.pieces[2].type = SentencePieceModel::Type::kControl;
+  return model;
+}
+
+TEST(ConvertSentencePiece, MergesFollowScoresThenLengths) {
+  const TemporaryFolder folder;
+  const Value json =
+      convert_sentencepiece(model_of({"<unk>", "<s>", "</s>", "abab", "ab", "aba", "a", "b", "ba"}, true),
+                            read_tokenizer_config(folder.path()));
+  EXPECT_EQ(json["model"]["merges"].dump(),
+            R"([["aba","b"],["ab","ab"],["a","b"],["ab","a"],["a","ba"],["b","a"]])");
+  EXPECT_EQ(json["added_tokens"].size(), 2U);
+  EXPECT_EQ(json["added_tokens"][0]["content"], "<s>");
+  EXPECT_TRUE(json["added_tokens"][0]["special"].get<bool>());
+}
+
+TEST(ConvertSentencePiece, RefusesOtherClasses) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
+  EXPECT_THROW(
+      convert_sentencepiece(model_of({"<unk>", "<s>", "</s>"}, true), read_tokenizer_config(folder.path())),
+      Error);
+}
+
+std::vector<TokenId> unigram_ids(const Value& model, const std::string& word, bool literal = false) {
+  UnigramModel unigram(Component(model, "test"), false);
+  unigram.set_control_ids({1});
+  const auto workspace = unigram.make_workspace();
+  std::vector<WordToken> tokens;
+  unigram.encode(word, literal, *workspace, tokens);
+  std::vector<TokenId> ids;
+  size_t end = 0;
+  for (const WordToken& token : tokens) {
+    EXPECT_GE(token.begin + token.end, end);
+    end = token.end;
+    ids.push_back(token.id);
+  }
+  EXPECT_EQ(end, word.size());
+  return ids;
+}
+
+TEST(UnigramModel, TakesTheMostProbableWay) {
+  const Value model = Value::parse(R"({"type": "Unigram", "unk_id": 0, "vocab": [
+      ["<unk>", 0], ["abc", -1], ["a", -2], ["b", -2], ["c", -2], ["ab", -3], ["bc", -1.5]]})");
+  EXPECT_THAT(unigram_ids(model, "abc"), ElementsAre(1));
+  EXPECT_THAT(unigram_ids(model, "abc", true), ElementsAre(2, 6));  // 1 is a control token
+  EXPECT_THAT(unigram_ids(model, "ab"), ElementsAre(5));
+  EXPECT_THAT(unigram_ids(model, "aab"), ElementsAre(2, 5));
+}
+
+TEST(UnigramModel, FusesWhatItDoesNotKnow) {
+  Value model = Value::parse(R"({"type": "Unigram", "unk_id": 0, "vocab": [
+      ["<unk>", 0], ["<0x21>", -1], ["a", -2], ["?!", -30]]})");
+  EXPECT_THAT(unigram_ids(model, "a!!a"), ElementsAre(2, 0, 2));
+  EXPECT_THAT(unigram_ids(model, "?!"), ElementsAre(3));
+  model["byte_fallback"] = true;
+  EXPECT_THAT(unigram_ids(model, "a!!a"), ElementsAre(2, 1, 1, 2));
+  EXPECT_THAT(unigram_ids(model, "a!?a"), ElementsAre(2, 0, 2));
+}
+
+TEST(UnigramModel, RefusesBrokenOnes) {
+  for (const char* text :
+       {R"({"vocab": []})", R"({"vocab": "x"})", R"({"vocab": [["a"]]})", R"({"vocab": [["a", "b"]]})",
+        R"({"vocab": [["a", 0], ["b", 0]], "unk_id": 5})", R"({"vocab": [["a", 0]], "more": 1})"}) {
+    const Value model = Value::parse(text);
+    EXPECT_THROW(UnigramModel(Component(model, "test"), false), Error) << text;
   }
 }
 

@@ -46,7 +46,7 @@ TEST(AddedTokens, LongestWinsAndFlagsHold) {
                             added_token("<l>", 32, {{"lstrip", true}}),
                             added_token("<r>", 33, {{"rstrip", true}}),
                             added_token("abc", kAbc, {{"single_word", true}, {"special", false}}),
-                            added_token("  ", 35, {{"special", false}})};
+                            added_token("  ", 34, {{"special", false}})};
   const auto tokenizer = load(config);
   EXPECT_EQ(tokenizer->encode("<a>bc<a>").ids, (Ids{31, letter('c'), 30}));
   const Encoding stripped = tokenizer->encode("x <l>y<r> \tz");
@@ -55,27 +55,50 @@ TEST(AddedTokens, LongestWinsAndFlagsHold) {
   // Not a single word: the model makes the same token of it.
   EXPECT_EQ(tokenizer->encode("abcx").ids, (Ids{kAbc, letter('x')}));
   EXPECT_TRUE(tokenizer->is_control(30));
-  EXPECT_TRUE(tokenizer->is_control(kAbc));
-  EXPECT_FALSE(tokenizer->is_control(35));  // white space only
+  EXPECT_FALSE(tokenizer->is_control(kAbc));  // not special
+  EXPECT_FALSE(tokenizer->is_control(34));
   EXPECT_FALSE(tokenizer->is_control(letter('a')));
   EXPECT_FALSE(tokenizer->is_control(-1));
-  EXPECT_EQ(tokenizer->decode(Ids{30, letter('x'), 35}, true), "x  ");
+  EXPECT_EQ(tokenizer->decode(Ids{30, letter('x'), 34}, true), "x  ");
   EXPECT_EQ(tokenizer->decode(Ids{30, letter('x')}), "<a>x");
+}
+
+// As Hugging Face's tokenizers do it, whatever ids the file gives.
+TEST(AddedTokens, GetTheNextIds) {
+  json config = small_tokenizer();
+  config["added_tokens"] = {added_token("<a>", 50), added_token("d", 50), added_token("<b>", 3)};
+  testing::internal::CaptureStderr();
+  const auto tokenizer = load(config);
+  const std::string warnings = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(tokenizer->encode("<a>d<b>").ids, (Ids{30, letter('d'), 31}));
+  EXPECT_THAT(warnings, testing::HasSubstr("\"<a>\" has id 50 there; it gets 30"));
+  EXPECT_THAT(warnings, testing::HasSubstr("\"d\" has id 50 there; it gets 3"));
+  EXPECT_EQ(tokenizer->id_limit(), 32);
+}
+
+TEST(LiteralSpans, LeaveOtherAddedTokensTokens) {
+  json config = small_tokenizer();
+  config["added_tokens"] = {added_token("<a>", 30), added_token("<think>", 31, {{"special", false}})};
+  const auto tokenizer = load(config);
+  const std::string text = "<a><think>a";
+  const std::vector<Span> whole = {{0, text.size()}};
+  EXPECT_EQ(tokenizer->encode(text, whole).ids, (Ids{letter('a'), 31, letter('a')}));
+  EXPECT_THAT(tokenizer->find_control_text(text), ElementsAre(Span{0, 3}));
 }
 
 TEST(LiteralSpans, HoldBackControlTokens) {
   json config = small_tokenizer();
   for (const char* c : {"<", ">"}) config["model"]["vocab"][c] = 40 + (c[0] == '>');
-  config["added_tokens"] = {added_token("<a>", 30), added_token("<a>b", 31),
-                            added_token("  ", 35, {{"special", false}})};
+  config["added_tokens"] = {added_token("<a>", 32), added_token("<a>b", 33),
+                            added_token("  ", 34, {{"special", false}})};
   const auto tokenizer = load(config);
   const std::string text = "<a><a>  <a>b";
   const auto encode = [&](std::vector<Span> literal) { return tokenizer->encode(text, literal).ids; };
-  EXPECT_EQ(encode({}), (Ids{30, 30, 35, 31}));
-  EXPECT_EQ(encode({{3, 8}}), (Ids{30, 40, letter('a'), 41, 35, 31}));
-  EXPECT_EQ(encode({{4, 5}}), (Ids{30, 40, letter('a'), 41, 35, 31}));  // one byte is enough
-  EXPECT_EQ(encode({{11, 12}}), (Ids{30, 30, 35, 30, letter('b')}));    // the shorter one remains
-  EXPECT_EQ(encode({{3, 3}}), (Ids{30, 30, 35, 31}));                   // an empty span holds nothing back
+  EXPECT_EQ(encode({}), (Ids{32, 32, 34, 33}));
+  EXPECT_EQ(encode({{3, 8}}), (Ids{32, 40, letter('a'), 41, 34, 33}));
+  EXPECT_EQ(encode({{4, 5}}), (Ids{32, 40, letter('a'), 41, 34, 33}));  // one byte is enough
+  EXPECT_EQ(encode({{11, 12}}), (Ids{32, 32, 34, 32, letter('b')}));    // the shorter one remains
+  EXPECT_EQ(encode({{3, 3}}), (Ids{32, 32, 34, 33}));                   // an empty span holds nothing back
   EXPECT_THAT(tokenizer->find_control_text(text), ElementsAre(Span{0, 3}, Span{3, 6}, Span{8, 12}));
   EXPECT_THAT(tokenizer->find_control_text("a  b"), IsEmpty());
 }

@@ -2,22 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include "ddro/models/model_config.h"
+
 namespace ddro::train {
 namespace {
 
 // The shape of Llama 3.1 8B.
-models::ModelConfig llama_8b() {
-  models::ModelConfig config;
-  config.model_type = "llama";
-  config.vocab_size = 128256;
-  config.hidden_size = 4096;
-  config.intermediate_size = 14336;
-  config.num_hidden_layers = 32;
-  config.num_attention_heads = 32;
-  config.num_key_value_heads = 8;
-  config.head_dim = 128;
-  config.tie_word_embeddings = false;
-  return config;
+models::ModelSpec llama_8b() {
+  return models::parse_model_config({{"model_type", "llama"},
+                                     {"vocab_size", 128256},
+                                     {"hidden_size", 4096},
+                                     {"intermediate_size", 14336},
+                                     {"num_hidden_layers", 32},
+                                     {"num_attention_heads", 32},
+                                     {"num_key_value_heads", 8}},
+                                    "llama_8b");
 }
 
 // One micro-batch of unshared sequences, three quarters of each a completion.
@@ -34,7 +33,7 @@ data::StepPlan plan_of(std::int64_t num_sequences, std::int64_t length) {
 // configs/llama_8b.yaml.
 MemoryModel recipe() {
   MemoryModel model;
-  model.config = llama_8b();
+  model.spec = llama_8b();
   model.num_parameters = 8'030'261'248;
   model.dtype = at::kBFloat16;
   model.moment_dtype = MomentDType::kFloat8;
@@ -54,11 +53,28 @@ TEST(MemoryEstimate, RecipeFor8BFitsOneH200) {
   EXPECT_GT(estimate_memory(plain, plan_of(4, 4096)).peak(), kH200);
 }
 
+// 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
+// attention with its results and sums; behind them the backward of one feed-forward, and the outputs.
+TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {
+  MemoryModel model = recipe();
+  model.gradient_checkpointing = false;
+  const data::StepPlan plan = plan_of(1, 100);
+  const double layer = 100.0 * (4 * 4096 + 4096 + 2 * 14336) + 100.0 * (2 * 4096 + 32) + 100.0 * 2 * 1024;
+  const double backward = 100.0 * (4 * 14336 + 3 * 4096), outputs = 3 * 75.0 * 4096;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations, 2 * (32 * layer + backward + outputs));
+  model.gradient_checkpointing = true;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
+                   2 * (32 * 100.0 * 4096 + layer + backward + outputs));
+  model.spec.layers.pop_back();
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
+                   2 * (31 * 100.0 * 4096 + layer + backward + outputs));
+}
+
 TEST(MemoryEstimate, LogitsStayBoundedWhileTokensAndVocabularyGrow) {
   MemoryModel model = recipe();
   const double logits = estimate_memory(model, plan_of(4, 4096)).head;
   EXPECT_LE(estimate_memory(model, plan_of(32, 4096)).head, logits);
-  model.config.vocab_size *= 2;
+  model.spec.vocab_size *= 2;
   EXPECT_LE(estimate_memory(model, plan_of(4, 4096)).head, 1.05 * logits);
 }
 

@@ -13,11 +13,11 @@ namespace {
 class Mismatched : public testing::Test {
  protected:
   MismatchedRows rows(const data::Dataset& dataset, const std::vector<std::int64_t>& examples) const {
-    return {dataset, examples, policy_->config(), {.micro_batch_tokens = 40}};
+    return {dataset, examples, policy_->spec(), {.micro_batch_tokens = 40}};
   }
 
-  std::unique_ptr<models::CausalLm> policy_ = test::tiny_model(test::tiny_config(), 1, at::kDouble, false);
-  std::unique_ptr<models::CausalLm> reference_ = test::tiny_model(test::tiny_config(), 2, at::kDouble, false);
+  std::unique_ptr<models::CausalLm> policy_ = test::tiny_model(test::tiny_spec(), 1, at::kDouble, false);
+  std::unique_ptr<models::CausalLm> reference_ = test::tiny_model(test::tiny_spec(), 2, at::kDouble, false);
   data::Dataset dataset_ = test::random_dataset(4, /*paired=*/false, 5);
 };
 

@@ -1,42 +1,31 @@
 // AdamW with moments in a short form.
 #include "ddro/train/moment.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "ddro/train/adamw.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/step.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
+#include "unit/train/two_parameters.h"
 
 namespace ddro::train {
 namespace {
 
+using test::Trained;
+
 constexpr std::array<MomentDType, 2> kShortForms = {MomentDType::kBFloat16, MomentDType::kFloat8};
 constexpr const char* kMatrix = "model.embed_tokens.weight";
 
-// Two parameters of more than one block: a matrix that decays and a vector that does not.
-class TwoParameters : public models::CausalLm {
+// Both parameters are of more than one block.
+class Model : public test::TwoParameters {
  public:
-  explicit TwoParameters(at::ScalarType dtype = at::kFloat) {
-    torch::manual_seed(3);
-    parameters_.emplace_back(kMatrix, torch::randn({31, 33}).to(dtype).set_requires_grad(true));
-    parameters_.emplace_back("model.norm.weight", torch::randn({300}).to(dtype).set_requires_grad(true));
-  }
-  Tensor hidden(const models::ModelInput&) const override { return {}; }
-  const NamedTensors& parameters() const override { return parameters_; }
-  Tensor head_weight() const override { return parameters_[0].second; }
-  const std::string& head_weight_name() const override { return parameters_[0].first; }
-  const models::ModelConfig& config() const override { return config_; }
-
- private:
-  NamedTensors parameters_;
-  models::ModelConfig config_;
+  explicit Model(at::ScalarType dtype = at::kFloat) : TwoParameters(dtype, 300) {}
 };
 
 OptimizerOptions options(MomentDType moment_dtype) {
@@ -77,11 +66,11 @@ std::vector<double> stored_numbers(const NamedTensors& state, const std::string&
   return numbers;
 }
 
-void add_gradients(AdamW& optimizer, int step) {
-  optimizer.zero_gradients();
-  for (const auto& [name, master] : optimizer.master_weights()) {
-    const Tensor wave = torch::sin(torch::arange(master.numel(), at::kDouble) * 0.7 + step);
-    optimizer.gradient(name).add_(wave.reshape(master.sizes()));
+void add_gradients(Parameters& parameters, int step) {
+  parameters.zero_gradients();
+  for (const auto& [name, master] : parameters.masters()) {
+    const Tensor wave = at::sin(at::arange(master.numel(), at::kDouble) * 0.7 + step);
+    parameters.gradient(name).add_(wave.reshape(master.sizes()));
   }
 }
 
@@ -91,22 +80,24 @@ void add_gradients(AdamW& optimizer, int step) {
 TEST(ShortMoments, FollowTheScalarDefinition) {
   for (const MomentDType form : kShortForms) {
     const double spacing = form == MomentDType::kBFloat16 ? 0x1p-7 : 0x1p-3;
-    TwoParameters model;
-    AdamW optimizer(model, model.parameters(), options(form));
+    Model model;
+    Trained trained(model, model.parameters(), options(form));
     for (int t = 1; t <= 6; ++t) {
-      add_gradients(optimizer, t);
+      add_gradients(trained.parameters, t);
       NamedTensors before;
-      for (const auto& [name, master] : optimizer.master_weights()) before.emplace_back(name, master.clone());
+      for (const auto& [name, master] : trained.parameters.masters())
+        before.emplace_back(name, master.clone());
       NamedTensors state_before;
-      for (const auto& [name, tensor] : optimizer.state()) state_before.emplace_back(name, tensor.clone());
-      optimizer.step(1e-2, 1.0);
-      for (const auto& [name, master] : optimizer.master_weights()) {
+      for (const auto& [name, tensor] : trained.optimizer.state())
+        state_before.emplace_back(name, tensor.clone());
+      trained.optimizer.step(1e-2, 1.0);
+      for (const auto& [name, master] : trained.parameters.masters()) {
         const std::vector<double> m = stored_numbers(state_before, "exp_avg", name);
         const std::vector<double> v = stored_numbers(state_before, "exp_avg_sq", name);
-        const std::vector<double> m_after = stored_numbers(optimizer.state(), "exp_avg", name);
-        const std::vector<double> v_after = stored_numbers(optimizer.state(), "exp_avg_sq", name);
+        const std::vector<double> m_after = stored_numbers(trained.optimizer.state(), "exp_avg", name);
+        const std::vector<double> v_after = stored_numbers(trained.optimizer.state(), "exp_avg_sq", name);
         const Tensor old = tensor_of(before, name).flatten(), now = master.flatten();
-        const Tensor gradient = optimizer.gradient(name).flatten();
+        const Tensor gradient = trained.parameters.gradient(name).flatten();
         for (std::int64_t i = 0; i < old.numel(); ++i) {
           const auto k = static_cast<size_t>(i);
           const double g = gradient[i].item<double>();
@@ -127,20 +118,20 @@ TEST(ShortMoments, FollowTheScalarDefinition) {
 // which rounding to nearest loses in either form, so that the moments would stay at 1.
 TEST(ShortMoments, SecondMomentsFollowSlowlyFallingGradients) {
   for (const MomentDType form : kShortForms) {
-    TwoParameters model;
+    Model model;
     OptimizerOptions slow = options(form);
     slow.adam_beta2 = 0.999;
-    AdamW optimizer(model, model.parameters(), slow);
+    Trained trained(model, model.parameters(), slow);
     double exact = 0;
     for (int t = 0; t < 1500; ++t) {
       const double gradient = t < 300 ? 1.0 : 0.1;
       exact = 0.999 * exact + 0.001 * gradient * gradient;
-      optimizer.zero_gradients();
-      optimizer.gradient(kMatrix).fill_(gradient);
-      optimizer.step(1e-6, 1.0);
+      trained.parameters.zero_gradients();
+      trained.parameters.gradient(kMatrix).fill_(gradient);
+      trained.optimizer.step(1e-6, 1.0);
     }
     double sum = 0, squares = 0;
-    const std::vector<double> numbers = stored_numbers(optimizer.state(), "exp_avg_sq", kMatrix);
+    const std::vector<double> numbers = stored_numbers(trained.optimizer.state(), "exp_avg_sq", kMatrix);
     for (const double v : numbers) {
       sum += v;
       squares += (v - exact) * (v - exact);
@@ -154,13 +145,13 @@ TEST(ShortMoments, SecondMomentsFollowSlowlyFallingGradients) {
 // An old spike in a block hides its other second moments, not its first ones. When their gradient is 0 for a
 // step, the update must not become first moment / adam_epsilon.
 TEST(ShortMoments, ASecondMomentTooSmallForItsBlockMakesNoLargeUpdate) {
-  TwoParameters model;
-  AdamW optimizer(model, model.parameters(), options(MomentDType::kFloat8));
+  Model model;
+  Trained trained(model, model.parameters(), options(MomentDType::kFloat8));
   const auto step = [&](double spike, double others) {
-    optimizer.zero_gradients();
-    optimizer.gradient(kMatrix).fill_(others);
-    optimizer.gradient(kMatrix)[0][0] = spike;
-    optimizer.step(1e-3, 1.0);
+    trained.parameters.zero_gradients();
+    trained.parameters.gradient(kMatrix).fill_(others);
+    trained.parameters.gradient(kMatrix)[0][0] = spike;
+    trained.optimizer.step(1e-3, 1.0);
   };
   step(1e3, 0);
   for (int t = 0; t < 60; ++t) step(0, 1e-4);
@@ -173,23 +164,24 @@ TEST(ShortMoments, ASecondMomentTooSmallForItsBlockMakesNoLargeUpdate) {
 
 TEST(ShortMoments, RestoredStateGoesOnWithTheSameBits) {
   for (const MomentDType form : kShortForms) {
-    TwoParameters one, other;
-    AdamW straight(one, one.parameters(), options(form));
-    AdamW resumed(other, other.parameters(), options(form));
+    Model one, other;
+    Trained straight(one, one.parameters(), options(form));
+    Trained resumed(other, other.parameters(), options(form));
     for (int t = 1; t <= 3; ++t) {
-      add_gradients(straight, t);
-      straight.step(1e-2, 1.0);
+      add_gradients(straight.parameters, t);
+      straight.optimizer.step(1e-2, 1.0);
     }
-    resumed.load(straight.master_weights(), straight.state(), "test");
-    for (AdamW* optimizer : {&straight, &resumed}) {
-      add_gradients(*optimizer, 4);
-      optimizer->step(1e-2, 1.0);
+    resumed.parameters.load_masters(straight.parameters.masters(), "test");
+    resumed.optimizer.load(straight.optimizer.state(), "test");
+    for (Trained* trained : {&straight, &resumed}) {
+      add_gradients(trained->parameters, 4);
+      trained->optimizer.step(1e-2, 1.0);
     }
-    const NamedTensors expected = straight.state(), got = resumed.state();
+    const NamedTensors expected = straight.optimizer.state(), got = resumed.optimizer.state();
     ASSERT_EQ(got.size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i)
-      EXPECT_TRUE(torch::equal(got[i].second, expected[i].second)) << expected[i].first;
-    EXPECT_TRUE(torch::equal(one.head_weight(), other.head_weight()));
+      EXPECT_TRUE(at::equal(got[i].second, expected[i].second)) << expected[i].first;
+    EXPECT_TRUE(at::equal(one.head_weight(), other.head_weight()));
   }
 }
 
@@ -197,19 +189,19 @@ TEST(ShortMoments, AreConvertedFromAnyOtherForm) {
   const std::array<MomentDType, 3> forms = {MomentDType::kFloat32, MomentDType::kBFloat16,
                                             MomentDType::kFloat8};
   for (const MomentDType from : forms) {
-    TwoParameters one;
-    AdamW before(one, one.parameters(), options(from));
+    Model one;
+    Trained before(one, one.parameters(), options(from));
     for (int t = 1; t <= 3; ++t) {
-      add_gradients(before, t);
-      before.step(1e-2, 1.0);
+      add_gradients(before.parameters, t);
+      before.optimizer.step(1e-2, 1.0);
     }
     for (const MomentDType to : forms) {
-      TwoParameters other;
-      AdamW after(other, other.parameters(), options(to));
-      after.load(before.master_weights(), before.state(), "test");
+      Model other;
+      Trained after(other, other.parameters(), options(to));
+      after.optimizer.load(before.optimizer.state(), "test");
       for (const char* prefix : {"exp_avg", "exp_avg_sq"}) {
-        const std::vector<double> expected = stored_numbers(before.state(), prefix, kMatrix);
-        const std::vector<double> got = stored_numbers(after.state(), prefix, kMatrix);
+        const std::vector<double> expected = stored_numbers(before.optimizer.state(), prefix, kMatrix);
+        const std::vector<double> got = stored_numbers(after.optimizer.state(), prefix, kMatrix);
         const double spacing = to == MomentDType::kFloat8 ? 0x1p-3 : 0x1p-7;
         for (size_t i = 0; i < expected.size(); ++i)
           ASSERT_NEAR(got[i], expected[i], spacing * std::fabs(expected[i]) + 1e-5) << prefix << " " << i;
@@ -223,13 +215,12 @@ TEST(ShortMoments, AreConvertedFromAnyOtherForm) {
 }
 
 TEST(ShortMoments, RefuseForeignState) {
-  TwoParameters model;
-  AdamW optimizer(model, model.parameters(), options(MomentDType::kFloat8));
+  Model model;
+  Trained trained(model, model.parameters(), options(MomentDType::kFloat8));
   const auto refused = [&](const NamedTensors& state) {
-    return ddro::test::message_of(ErrorKind::kModel,
-                                  [&] { optimizer.load(optimizer.master_weights(), state, "there"); });
+    return ddro::test::message_of(ErrorKind::kModel, [&] { trained.optimizer.load(state, "there"); });
   };
-  NamedTensors state = optimizer.state();
+  NamedTensors state = trained.optimizer.state();
   const auto exponents = std::find_if(state.begin(), state.end(), [](const auto& entry) {
     return entry.first == std::string("exp_avg_exponents.") + kMatrix;
   });
@@ -239,50 +230,51 @@ TEST(ShortMoments, RefuseForeignState) {
   exponents->first = "else";
   EXPECT_THAT(refused(state),
               ::testing::HasSubstr("\"exp_avg_exponents.model.embed_tokens.weight\" is missing"));
-  state = optimizer.state();
+  state = trained.optimizer.state();
   state.emplace_back("exp_avg.more", at::zeros({3}));
   EXPECT_THAT(refused(state), ::testing::HasSubstr("[there] holds more tensors"));
 }
 
 TEST(ShortMoments, ThatAreNotFiniteAreNamed) {
   for (const MomentDType form : kShortForms) {
-    TwoParameters model;
-    AdamW optimizer(model, model.parameters(), options(form));
-    optimizer.zero_gradients();
-    optimizer.step(1e-3, 1.0);
-    EXPECT_EQ(optimizer.first_non_finite(), "");
-    optimizer.gradient("model.norm.weight")[299] = 1e25F;  // its square is past float32's end
-    optimizer.step(0, 1.0);
-    EXPECT_EQ(optimizer.first_non_finite(), "exp_avg_sq.model.norm.weight");
+    Model model;
+    Trained trained(model, model.parameters(), options(form));
+    trained.parameters.zero_gradients();
+    trained.optimizer.step(1e-3, 1.0);
+    EXPECT_EQ(trained.optimizer.first_non_finite(), "");
+    trained.parameters.gradient("model.norm.weight")[299] = 1e25F;  // its square is past float32's end
+    trained.optimizer.step(0, 1.0);
+    EXPECT_EQ(trained.optimizer.first_non_finite(), "exp_avg_sq.model.norm.weight");
   }
 }
 
 TEST(ShortMoments, AreOfFloat32Masters) {
-  TwoParameters model(at::kDouble);
+  Model model(at::kDouble);
   EXPECT_THAT(
       ddro::test::message_of(ErrorKind::kInternal,
-                             [&] { AdamW(model, model.parameters(), options(MomentDType::kBFloat16)); }),
+                             [&] { Trained(model, model.parameters(), options(MomentDType::kBFloat16)); }),
       ::testing::HasSubstr("float32 masters"));
 }
 
 // The loss after some steps on the same pairs falls as with float32 moments.
 TEST(ShortMoments, TrainAsFloat32Does) {
-  const models::ModelConfig config = test::tiny_config();
+  const models::ModelSpec spec = test::tiny_spec();
   const data::Dataset dataset = test::random_dataset(12, /*paired=*/true, 5);
   const std::vector<std::int64_t> examples = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   const data::StepPlan plan = data::plan_step(dataset, examples, {.micro_batch_tokens = 256});
   const auto objective = losses::make_objective({}, 0.5);
-  const auto reference_model = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
+  const auto reference_model = test::tiny_model(spec, 1, at::kFloat, /*trainable=*/false);
   const ModelLogProbs reference(*reference_model);
   const auto curve = [&](MomentDType form) {
-    const auto policy = test::tiny_model(config, 1, at::kFloat, /*trainable=*/true);
-    AdamW optimizer(*policy, policy->parameters(), options(form));
+    const auto policy = test::tiny_model(spec, 1, at::kFloat, /*trainable=*/true);
+    Trained trained(*policy, policy->parameters(), options(form));
     std::vector<double> losses;
     for (int t = 0; t < 40; ++t) {
-      optimizer.zero_gradients();
-      losses.push_back(compute_step(*policy, &reference, plan, plan.counts, *objective, optimizer).loss);
-      const double norm = optimizer.gradient_norm();
-      optimizer.step(1e-3, norm > 1 ? 1 / norm : 1.0);
+      trained.parameters.zero_gradients();
+      losses.push_back(
+          compute_step(*policy, &reference, plan, plan.counts, *objective, trained.parameters).loss);
+      const double norm = trained.parameters.gradient_norm();
+      trained.optimizer.step(1e-3, norm > 1 ? 1 / norm : 1.0);
     }
     return losses;
   };

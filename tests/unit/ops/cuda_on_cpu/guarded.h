@@ -1,8 +1,8 @@
 // Memory for a kernel to write to, with more around it that must stay as it is.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cstdint>
 

@@ -5,9 +5,9 @@
 // The file under test sees what the line above defines.
 #include "ops/cuda/logprob_head_kernel.cu"
 
+#include <ATen/ATen.h>
 #include <ATen/OpMathType.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <limits>
 #include <string>

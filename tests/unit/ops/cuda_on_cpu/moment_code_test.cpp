@@ -3,8 +3,8 @@
 // The file under test sees what the line above defines.
 #include "ops/cuda/moment_code_kernel.cu"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <limits>
 #include <string>
@@ -40,8 +40,8 @@ struct Parts {
 
   void expect_equal() const {
     const at::ScalarType bits = codes.inner().scalar_type() == at::kByte ? at::kByte : at::kShort;
-    EXPECT_TRUE(torch::equal(codes.inner().view(bits), expected.codes_N.view(bits)));
-    EXPECT_TRUE(torch::equal(exponents.inner(), expected.exponents_B));
+    EXPECT_TRUE(at::equal(codes.inner().view(bits), expected.codes_N.view(bits)));
+    EXPECT_TRUE(at::equal(exponents.inner(), expected.exponents_B));
     codes.expect_untouched_around();
     exponents.expect_untouched_around();
   }
@@ -83,7 +83,7 @@ TEST(MomentCodeKernel, DecodesFloat8) {
                                            part.exponents_B.const_data_ptr<std::uint8_t>(), size,
                                            values.inner().data_ptr<float>(), nullptr),
                 cudaSuccess);
-      EXPECT_TRUE(torch::equal(values.inner().view(at::kInt), expected_N.view(at::kInt)));
+      EXPECT_TRUE(at::equal(values.inner().view(at::kInt), expected_N.view(at::kInt)));
       values.expect_untouched_around();
     }
   }

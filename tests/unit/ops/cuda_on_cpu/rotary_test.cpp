@@ -3,8 +3,8 @@
 // The file under test sees what the line above defines.
 #include "ops/cuda/rotary_kernel.cu"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <array>
 #include <string>

@@ -1,8 +1,8 @@
 // How wrong a fused kernel may be.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <limits>
 

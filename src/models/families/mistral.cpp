@@ -1,0 +1,16 @@
+// Mistral: every layer has the window.
+#include "models/families/families.h"
+#include "models/families/llama_like.h"
+
+namespace ddro::models {
+
+ModelSpec read_mistral(const ConfigReader& config) {
+  return read_llama_like(config,
+                         {.vocab_size = 32000,
+                          .intermediate_size = 14336,
+                          .max_position_embeddings = 131072,
+                          .num_key_value_heads = 8},
+                         {.windows = {.size = read_window(config)}});
+}
+
+}  // namespace ddro::models

@@ -1,0 +1,59 @@
+// What cuts a piece of text into tokens of a vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "text/component.h"
+
+namespace ddro::text {
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+using StringIds = std::unordered_map<std::string, TokenId, StringHash, std::equal_to<>>;
+
+// A token of a word, and the word's bytes [begin, end) that it stands for.
+struct WordToken {
+  TokenId id = 0;
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+};
+
+// What encoding needs besides the model, for one thread at a time.
+struct TokenWorkspace {
+  virtual ~TokenWorkspace() = default;
+};
+
+class TokenModel {
+ public:
+  virtual ~TokenModel() = default;
+
+  const StringIds& vocabulary() const { return vocabulary_; }
+  virtual size_t vocabulary_size() const { return vocabulary_.size(); }  // entries, equal ones too
+
+  // Ids that are not produced in words that are encoded with `literal`.
+  virtual void set_control_ids(const std::vector<TokenId>& ids) = 0;
+  // Whether a word can become a control token.
+  virtual bool control_reachable() const = 0;
+
+  virtual std::unique_ptr<TokenWorkspace> make_workspace() const = 0;
+  // Appends the tokens of `word`; the workspace is one of this model's.
+  virtual void encode(std::string_view word, bool literal, TokenWorkspace& workspace,
+                      std::vector<WordToken>& tokens) const = 0;
+
+ protected:
+  StringIds vocabulary_;  // as the file writes tokens
+};
+
+// The model of a tokenizer.json: BPE or Unigram. `bytes`: words are bytes, and the vocabulary writes them in
+// the byte alphabet; else words are UTF-8. Error(kModel) for another one.
+std::unique_ptr<TokenModel> make_token_model(const Component& component, bool bytes);
+
+}  // namespace ddro::text

@@ -1,0 +1,24 @@
+// Tensors that go to a checkpoint and come from one.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "ddro/base/tensor_io.h"
+
+namespace ddro::train {
+
+using TensorsByName = std::unordered_map<std::string, Tensor>;
+
+TensorsByName by_name(const NamedTensors& tensors);
+
+// Copies source[name] to `target`; Error(kModel) with `where` when it is missing or of another shape or type.
+void restore(const Tensor& target, const std::string& name, const TensorsByName& source,
+             const std::string& where);
+
+// Error(kModel) when a checkpoint holds more tensors than were read from it.
+void check_all_read(const NamedTensors& tensors, size_t num_read, const std::string& where);
+
+bool all_finite(const Tensor& tensor);
+
+}  // namespace ddro::train

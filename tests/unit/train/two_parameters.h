@@ -1,0 +1,41 @@
+// A model of two parameters, a matrix that decays and a vector that does not, with their optimizer.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "ddro/train/adamw.h"
+
+namespace ddro::test {
+
+class TwoParameters : public models::CausalLm {
+ public:
+  explicit TwoParameters(at::ScalarType dtype = at::kFloat, std::int64_t vector_size = 33) {
+    at::manual_seed(3);
+    for (const auto& [name, sizes] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
+             {"model.embed_tokens.weight", {31, 33}}, {"model.norm.weight", {vector_size}}}) {
+      initial_.emplace_back(name, at::randn(sizes, at::kDouble).to(at::kFloat));
+      parameters_.emplace_back(name, initial_.back().second.to(dtype, false, true).set_requires_grad(true));
+    }
+  }
+  Tensor hidden(const models::ModelInput&) const override { return {}; }
+  const NamedTensors& parameters() const override { return parameters_; }
+  Tensor head_weight() const override { return parameters_[0].second; }
+  const std::string& head_weight_name() const override { return parameters_[0].first; }
+  const models::ModelSpec& spec() const override { return spec_; }
+  const NamedTensors& initial() const { return initial_; }  // as a folder has them
+
+ private:
+  NamedTensors parameters_;
+  NamedTensors initial_;
+  models::ModelSpec spec_;
+};
+
+struct Trained {
+  Trained(const models::CausalLm& model, const NamedTensors& initial, const train::OptimizerOptions& options)
+      : parameters(model, initial), optimizer(parameters, options) {}
+
+  train::Parameters parameters;
+  train::AdamW optimizer;
+};
+
+}  // namespace ddro::test
