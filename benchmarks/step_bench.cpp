@@ -22,6 +22,7 @@
 #include "ddro/train/adamw.h"
 #include "ddro/train/log_probs.h"
 #include "ddro/train/model_batch.h"
+#include "ddro/train/score.h"
 #include "ddro/train/step.h"
 #include "ddro/train/throughput.h"
 #include "support/tiny_model.h"

@@ -16,18 +16,9 @@ struct ExportArguments {
   std::string dtype = "keep";
 };
 
-models::ExportDType parse_export_dtype(const std::string& name) {
-  if (name == "keep") return models::ExportDType::kKeep;
-  if (name == "float32") return models::ExportDType::kFloat32;
-  if (name == "bfloat16") return models::ExportDType::kBFloat16;
-  if (name == "float16") return models::ExportDType::kFloat16;
-  throw input_error("[--dtype] unknown type \"" + printable(name) +
-                    "\"; known: keep, float32, bfloat16, float16");
-}
-
 // A checkpoint's folder is checked against its manifest; any other folder has to be a whole model folder.
 void run_export(const ExportArguments& arguments) {
-  const models::ExportDType dtype = parse_export_dtype(arguments.dtype);
+  const models::ExportDType dtype = parse_enum<models::ExportDType>("--dtype", arguments.dtype);
   const std::filesystem::path source = arguments.checkpoint;
   std::error_code ignored;
   if (std::filesystem::exists(source / "manifest.json", ignored)) checkpoint::open_checkpoint(source);

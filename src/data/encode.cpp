@@ -122,15 +122,15 @@ void RowEncoder::refuse(const std::string& problem, const Json& completion) cons
 text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_prompt,
                                       const Json& completion) const {
   if (!text_.render) {
-    refuse(
-        "a list of messages, but the model folder has no chat template; set data.chat_template, or write "
-        "strings");
+    throw input_error("[data] " + row_.where +
+                      ": a list of messages, but the model folder has no chat template; set "
+                      "data.chat_template, or write strings");
   }
   try {
     return text_.render(messages, add_generation_prompt);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kInput && error.kind() != ErrorKind::kModel) throw;
-    refuse(template_name() + " cannot render these messages: " + error.what(), completion);
+    if (error.kind() != ErrorKind::kInput) throw;
+    refuse(template_name() + " refuses these messages: " + error.what(), completion);
   }
 }
 

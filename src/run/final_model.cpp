@@ -103,7 +103,9 @@ void export_final(const LoadedRun& run, const NamedTensors& weights) {
   const auto target = run.output("final");
   const auto fresh = run.output("final.new");
   remove_old(fresh);
-  models::export_model_folder(run.base_model.path, weights, {.dtype = export_dtype(run)}, fresh);
+  models::ExportOptions options = run.export_options();
+  options.dtype = export_dtype(run);
+  models::export_model_folder(run.base_model.path, weights, options, fresh);
   remove_old(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());

@@ -129,6 +129,13 @@ data::StratifiedSampler LoadedRun::sampler() const {
 
 bool LoadedRun::evaluates() const { return config.eval.eval_strategy != train::EvalStrategy::kNo; }
 
+models::ExportOptions LoadedRun::export_options() const {
+  models::ExportOptions options;
+  options.chat_template = text.new_chat_template;
+  if (text.new_eos_token) options.eos_token = models::EndToken{*text.new_eos_token, text.end_ids.front()};
+  return options;
+}
+
 bool LoadedRun::caches_reference() const {
   return config.reference.precompute_ref_log_probs && objective->reads_reference() &&
          !objective->needs_mismatched();
@@ -159,7 +166,7 @@ LoadedRun load_run(config::RunConfig config) {
   run.dtype = compute_dtype(run.config.model.dtype, run.device);
   check_moments(run);
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
-  run.text = text::load_model_text(model_path, run.config.data.chat_template);
+  run.text = text::load_model_text(model_path, run.config.data.chat_template, run.config.model.eos_token);
   run.train = load_set("train", run.config.data.train_files, run);
   for (const auto& [name, files] : run.config.data.eval_files)
     run.eval_sets.push_back(load_set(name, {files}, run));

@@ -72,7 +72,8 @@ void Saver::save(const train::Parameters& parameters, const train::AdamW& optimi
   writer.add_tensors("model.safetensors", weights);
   writer.add_tensors("optimizer.safetensors", optimizer.state());
   writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
-  for (const models::FolderFile& file : models::inference_files(run_.base_model.path, weights, {})) {
+  for (const models::FolderFile& file :
+       models::inference_files(run_.base_model.path, weights, run_.export_options())) {
     writer.add_text(file.name, file.content);
   }
   const auto path = writer.commit({{"run", identity_}});

@@ -49,6 +49,8 @@ std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
   LoadedRun run = load_run(std::move(config));
+  // What every checkpoint will hold; a folder that cannot be exported is better refused now.
+  models::inference_files(run.base_model.path, run.base_model.tensors, run.export_options());
   failpoint("train.loaded");
   stop.leave_if_requested();
   if (request.dry_run) return describe_plan(run);

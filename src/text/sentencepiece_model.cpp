@@ -1,7 +1,9 @@
 #include "text/sentencepiece_model.h"
 
+#include <sentencepiece_processor.h>
+
+#include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <string_view>
 
@@ -12,10 +14,10 @@
 namespace ddro::text {
 namespace {
 
-// Fields of the messages in sentencepiece_model.proto.
-constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2;                    // ModelProto
-constexpr std::uint64_t kPieceText = 1, kPieceScore = 2, kPieceType = 3;  // SentencePiece
-constexpr std::uint64_t kModelType = 3, kUnknownPiece = 45;               // TrainerSpec
+// Fields of the messages in sentencepiece_model.proto that the library reads and does not tell.
+constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2;  // ModelProto
+constexpr std::uint64_t kPieceType = 3;                 // SentencePiece
+constexpr std::uint64_t kModelType = 3;                 // TrainerSpec
 constexpr std::uint64_t kUnigram = 1, kBpe = 2;
 
 // The protobuf wire format, as far as needed.
@@ -76,35 +78,45 @@ class WireReader {
   size_t position_ = 0;
 };
 
-SentencePieceModel::Piece read_piece(std::string_view bytes, const std::string& place) {
-  SentencePieceModel::Piece piece;
+SentencePieceModel::Type read_type(std::string_view bytes, const std::string& place) {
+  auto type = SentencePieceModel::Type::kNormal;
   WireReader reader(bytes, place);
   reader.for_each_field([&](const WireReader::Field& field) {
-    if (field.number == kPieceText) piece.text = field.payload;
-    if (field.number == kPieceScore && field.payload.size() == sizeof piece.score)
-      std::memcpy(&piece.score, field.payload.data(), sizeof piece.score);
-    if (field.number == kPieceType) {
-      if (field.value < 1 || field.value > 6) reader.refuse();
-      piece.type = static_cast<SentencePieceModel::Type>(field.value);
-    }
+    if (field.number != kPieceType) return;
+    if (field.value < 1 || field.value > 6) reader.refuse();
+    type = static_cast<SentencePieceModel::Type>(field.value);
   });
-  if (piece.text.empty() || find_invalid_utf8(piece.text) != std::string::npos ||
-      !(piece.score == piece.score))
-    reader.refuse();
-  return piece;
+  return type;
 }
 
-void read_trainer_spec(std::string_view bytes, const std::string& place, SentencePieceModel& model) {
+bool read_is_bpe(std::string_view bytes, const std::string& place) {
   std::uint64_t type = kUnigram;
   WireReader(bytes, place).for_each_field([&](const WireReader::Field& field) {
     if (field.number == kModelType) type = field.value;
-    if (field.number == kUnknownPiece) model.unknown = field.payload;
   });
   if (type != kUnigram && type != kBpe) {
     throw model_error("[" + place +
                       "] a sentencepiece model of words or characters; expected one of BPE or unigram");
   }
-  model.is_bpe = type == kBpe;
+  return type == kBpe;
+}
+
+// What sentencepiece itself says of the pieces; it checks the file.
+void read_pieces(const std::string& bytes, const std::string& place, SentencePieceModel& model) {
+  sentencepiece::SentencePieceProcessor processor;
+  const sentencepiece::util::Status status = processor.LoadFromSerializedProto(bytes);
+  if (!status.ok()) {
+    throw model_error("[" + place + "] not a sentencepiece model: " + printable(status.ToString(), 400));
+  }
+  model.unknown = processor.IdToPiece(processor.unk_id());
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    SentencePieceModel::Piece piece{processor.IdToPiece(id), processor.GetScore(id)};
+    if (find_invalid_utf8(piece.text) != std::string::npos || std::isnan(piece.score)) {
+      throw model_error("[" + place + "] not a sentencepiece model: piece " + std::to_string(id) +
+                        " is not UTF-8, or has no score");
+    }
+    model.pieces.push_back(std::move(piece));
+  }
 }
 
 }  // namespace
@@ -113,12 +125,12 @@ SentencePieceModel read_sentencepiece_model(const std::filesystem::path& file) {
   const std::string place = printable(file.string(), 400);
   const std::string bytes = read_file(file, ErrorKind::kModel, std::uint64_t{1} << 30);
   SentencePieceModel model;
-  WireReader reader(bytes, place);
-  reader.for_each_field([&](const WireReader::Field& field) {
-    if (field.number == kPieces) model.pieces.push_back(read_piece(field.payload, place));
-    if (field.number == kTrainerSpec) read_trainer_spec(field.payload, place, model);
+  read_pieces(bytes, place, model);
+  size_t id = 0;
+  WireReader(bytes, place).for_each_field([&](const WireReader::Field& field) {
+    if (field.number == kPieces) model.pieces.at(id++).type = read_type(field.payload, place);
+    if (field.number == kTrainerSpec) model.is_bpe = read_is_bpe(field.payload, place);
   });
-  if (model.pieces.size() < 3) reader.refuse();
   return model;
 }
 

@@ -20,7 +20,7 @@ Value read_object(const std::filesystem::path& file) {
 
 // A token as its text or as an object; special if it is an object.
 NamedToken read_named_token(const Value& value, const std::string& name, const std::string& place) {
-  NamedToken result{name, {}, value.is_object()};
+  NamedToken result{name, {}, value.is_object(), false};
   if (result.has_flags) {
     Value flagged = value;
     flagged["special"] = true;
@@ -94,13 +94,16 @@ class ConfigReader {
     result_.prefix_space = flag("add_prefix_space", true);
     result_.prefers_sentencepiece = rules.name == "LlamaTokenizer" && config.has("add_prefix_space");
     const bool is_null = config.value().contains("add_prefix_space") && !config.has("add_prefix_space");
-    if (rules.sets_prefix_space && !is_null) result_.byte_level_prefix = flag("add_prefix_space", false);
+    // Without the file nothing but tokenizer.json speaks.
+    if (rules.sets_prefix_space && !is_null && std::filesystem::exists(file_))
+      result_.byte_level_prefix = flag("add_prefix_space", false);
   }
 
-  void add_named(const Value& value, const std::string& name) {
+  void add_named(const Value& value, const std::string& name, bool is_default = false) {
     NamedToken token = read_named_token(value, name, result_.place + ": " + name);
     if (token.token.content.empty()) return;
     if (result_.tokenizer_class->flags_named && name != kAdditional) token.has_flags = true;
+    token.is_default = is_default;
     result_.named.push_back(std::move(token));
   }
 
@@ -112,7 +115,7 @@ class ConfigReader {
       if (config.has(name)) {
         add_named(config.at(name), name);
       } else if (!config.value().contains(name) && absent != rules.named.end()) {
-        add_named(absent->second, name);
+        add_named(absent->second, name, true);
       }
     }
     for (const Value& token : read_list(config, kAdditional)) add_named(token, kAdditional);
@@ -234,21 +237,20 @@ std::vector<AddedToken> tokens_to_add(const TokenizerConfig& config, const std::
     for (const AddedToken& token : present) listed[token.id] = token;
   }
   std::vector<AddedToken> result;
-  std::vector<AddedToken> flagged;  // whose flags a named token takes
-  for (const auto& [id, token] : listed) {
-    if (config.lists_added) flagged.push_back(token);
-    if (!has_equal(present, token)) result.push_back(token);
-  }
-  if (!config.lists_added && of_json) flagged = present;
+  for (const auto& [id, token] : listed) result.push_back(token);
+  // Whose flags a named token takes.
+  const std::vector<AddedToken> flagged = config.lists_added ? result
+                                          : of_json          ? present
+                                                             : std::vector<AddedToken>{};
 
   std::set<std::string> known;
   for (const auto* tokens : {&present, &std::as_const(result)}) {
     for (const AddedToken& token : *tokens) known.insert(token.content);
   }
   for (NamedToken named : without_repeats(config.named)) {
-    const AddedToken* flags =
-        named.name == kAdditional ? nullptr : find_content(flagged, named.token.content);
-    if (flags != nullptr) named = {named.name, *flags, true};
+    const bool takes_flags = named.name != kAdditional && !named.is_default;
+    const AddedToken* flags = takes_flags ? find_content(flagged, named.token.content) : nullptr;
+    if (flags != nullptr) named = {named.name, *flags, true, false};
     if (!of_json && named.name != kAdditional) named.has_flags = true;  // the slow tokenizer's are flagged
     if (named.has_flags ? !has_equal(result, named.token) : !known.contains(named.token.content))
       result.push_back(named.token);

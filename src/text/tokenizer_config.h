@@ -18,7 +18,8 @@ namespace ddro::text {
 struct NamedToken {
   std::string name;
   AddedToken token;
-  bool has_flags = false;  // false: named by its text alone
+  bool has_flags = false;   // false: named by its text alone
+  bool is_default = false;  // the class's; the files name none
 };
 
 struct TokenizerConfig {

@@ -101,7 +101,8 @@ void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions
   ASSERT_EQ(packed, plan.packed_tokens);
   ASSERT_EQ(times, std::vector<int>(rows.size(), 1)) << "a row is in one micro-batch, once";
 
-  StepCounts counts;
+  BatchCounts counts;
+  std::int64_t num_tokens = 0;
   size_t next = 0;
   for (const std::int64_t index : plan.examples) {
     const EncodedExample& example = set.examples[static_cast<size_t>(index)];
@@ -118,14 +119,15 @@ void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions
       if (chosen)
         counts.chosen_tokens += example.weight * static_cast<double>(sequence.num_completion_tokens());
       counts.pairs += example.is_pair() && chosen ? example.weight : 0.0;
-      counts.tokens += static_cast<std::int64_t>(sequence.ids.size());
+      num_tokens += static_cast<std::int64_t>(sequence.ids.size());
     }
   }
   EXPECT_DOUBLE_EQ(plan.counts.chosen, counts.chosen);
   EXPECT_DOUBLE_EQ(plan.counts.rejected, counts.rejected);
   EXPECT_DOUBLE_EQ(plan.counts.pairs, counts.pairs);
   EXPECT_DOUBLE_EQ(plan.counts.chosen_tokens, counts.chosen_tokens);
-  EXPECT_EQ(plan.num_tokens, counts.tokens);
+  EXPECT_EQ(plan.num_tokens, num_tokens);
+  EXPECT_DOUBLE_EQ(plan.counts.rejected_seen, counts.rejected);
   EXPECT_EQ(static_cast<size_t>(plan.num_completions()), next);
 }
 

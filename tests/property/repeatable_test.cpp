@@ -1,7 +1,9 @@
 // The same bits each time: every operation of the step, and whole steps, computed twenty times by 2 and by 4
 // threads. The model is large enough for LibTorch to share out each operation among them.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
 
 #include <functional>
 #include <numeric>
@@ -12,6 +14,8 @@
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
 #include "ddro/ops/varlen_attention.h"
+#include "ddro/train/adamw.h"
+#include "ddro/train/score.h"
 #include "ddro/train/step.h"
 #include "support/tiny_model.h"
 
@@ -136,21 +140,22 @@ TEST_P(Repeatable, Moments) {
   }
 }
 
-models::ModelConfig ordinary_config() {
-  models::ModelConfig config = tiny_config();
-  config.vocab_size = kVocabulary;
-  config.hidden_size = kWidth;
-  config.intermediate_size = 640;
-  config.num_hidden_layers = 4;
-  config.num_attention_heads = 8;
-  config.num_key_value_heads = 2;
-  config.head_dim = 32;
-  return config;
+models::ModelSpec ordinary_spec() {
+  return models::parse_model_config({{"model_type", "llama"},
+                                     {"vocab_size", kVocabulary},
+                                     {"hidden_size", kWidth},
+                                     {"intermediate_size", 640},
+                                     {"num_hidden_layers", 4},
+                                     {"num_attention_heads", 8},
+                                     {"num_key_value_heads", 2},
+                                     {"max_position_embeddings", 256},
+                                     {"tie_word_embeddings", true}},
+                                    "ordinary");
 }
 
 // tiny_weights are of a size for a width of 32.
 NamedTensors ordinary_weights(std::uint64_t seed) {
-  NamedTensors weights = tiny_weights(ordinary_config(), seed);
+  NamedTensors weights = tiny_weights(ordinary_spec(), seed);
   for (auto& [name, tensor] : weights) {
     if (tensor.dim() == 2) tensor.mul_(0.3);
     tensor = tensor.to(at::kFloat);
@@ -161,7 +166,7 @@ NamedTensors ordinary_weights(std::uint64_t seed) {
 struct OrdinaryStep {
   NamedTensors initial = ordinary_weights(1);
   std::unique_ptr<models::CausalLm> reference =
-      models::make_causal_lm(ordinary_config(), ordinary_weights(2), {.trainable = false});
+      models::make_causal_lm(ordinary_spec(), ordinary_weights(2), {.trainable = false});
   data::Dataset dataset = random_dataset(48, /*paired=*/true, 3);
   data::StepPlan plan;
 
@@ -173,19 +178,20 @@ struct OrdinaryStep {
 
   // Gradients, weights, moments and what is reported.
   Tensors train(const models::BuildOptions& build, const train::OptimizerOptions& options) const {
-    const auto policy = models::make_causal_lm(ordinary_config(), initial, build);
-    train::AdamW optimizer(*policy, initial, options);
-    const train::LiveReference live(*reference);
+    const auto policy = models::make_causal_lm(ordinary_spec(), initial, build);
+    train::Parameters parameters(*policy, initial);
+    train::AdamW optimizer(parameters, options);
+    const train::ModelLogProbs live(*reference);
     const auto objective = losses::make_objective({}, 0.5);
-    optimizer.zero_gradients();
+    parameters.zero_gradients();
     const train::StepResult result =
-        train::compute_step(*policy, &live, plan, train::batch_counts(plan.counts), *objective, optimizer);
-    const double norm = optimizer.gradient_norm();
+        train::compute_step(*policy, &live, plan, plan.counts, *objective, parameters);
+    const double norm = parameters.gradient_norm();
     Tensors results = {at::tensor({result.loss, norm}, at::kDouble)};
     for (const auto& [name, tensor] : policy->parameters())
-      results.push_back(optimizer.gradient(name).clone());
+      results.push_back(parameters.gradient(name).clone());
     optimizer.step(1e-3, 1 / norm);
-    for (const auto& [name, tensor] : optimizer.master_weights()) results.push_back(tensor);
+    for (const auto& [name, tensor] : parameters.masters()) results.push_back(tensor);
     for (const auto& [name, tensor] : optimizer.state()) results.push_back(tensor);
     return results;
   }
@@ -207,20 +213,15 @@ TEST_P(Repeatable, WholeStepsInShortTypes) {
 TEST_P(Repeatable, Evaluation) {
   const OrdinaryStep step;
   expect_same_bits("evaluation", [&] {
-    Tensors results;
-    for (const data::PackedBatch& batch : step.plan.micro_batches) {
-      const train::ModelBatch on_device(batch, at::kCPU);
-      results.push_back(
-          at::tensor(train::score_batch(*step.reference, batch, on_device, false), at::kDouble));
-    }
-    return results;
+    return Tensors{
+        at::tensor(*train::score(train::ModelLogProbs(*step.reference), step.plan, at::kCPU), at::kDouble)};
   });
 }
 
 // A packed prompt, and tokens that go on from it in a cache.
 TEST_P(Repeatable, Generation) {
   const at::NoGradGuard no_grad;
-  const auto model = models::make_causal_lm(ordinary_config(), ordinary_weights(1), {.trainable = false});
+  const auto model = models::make_causal_lm(ordinary_spec(), ordinary_weights(1), {.trainable = false});
   constexpr std::int64_t kPrompt = 60, kSequences = 16, kSteps = 4;
   const Tensor ids_T = at::randint(kVocabulary, {kPrompt * kSequences}, at::kLong);
   std::vector<ops::AttentionSegment> segments;
@@ -236,7 +237,7 @@ TEST_P(Repeatable, Generation) {
     input.output_positions_C = last_N;
     input.kept_kv = &kept;
     Tensors results = {at::linear(model->hidden(input), model->head_weight())};
-    models::KvCache cache(model->config(), kSequences, model->head_weight().options());
+    models::KvCache cache(model->spec(), kSequences, model->head_weight().options());
     for (std::int64_t n = 0; n < kSequences; ++n) cache.append(kept, n * kPrompt, kPrompt);
     for (std::int64_t i = 0; i < kSteps; ++i) {
       models::ModelInput next;

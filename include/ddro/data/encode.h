@@ -35,9 +35,10 @@ struct EncodeResult {
 // token whose two ends are the template's is the template's, whatever role name stands inside), or anywhere
 // with parse_control_tokens.
 //
-// Whatever keeps the row from being used is reported in `unusable`: also that there is no template, that it
-// refuses the messages or fails on them, that its rendering of the prompt is not the beginning of its
-// rendering of the whole, and that it gives no end token.
+// Whatever keeps the row from being used is reported in `unusable`: also that the template refuses its
+// messages or fails on them, that its rendering of the prompt is not the beginning of its rendering of the
+// whole, and that it gives no end token. Error(kInput) with the row's file:line for messages without a
+// template; Error(kModel) for a template that needs what there is not.
 EncodeResult encode_row(const PreferenceRow& row, const TextSource& text, const DataOptions& options);
 
 inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& text,

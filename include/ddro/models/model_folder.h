@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/enum_names.h"
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/model_path.h"
 #include "ddro/models/model_spec.h"
@@ -80,3 +81,14 @@ void export_model_folder(const std::filesystem::path& source_folder, const Named
                          const ExportOptions& options, const std::filesystem::path& out);
 
 }  // namespace ddro::models
+
+namespace ddro {
+
+template <>
+struct EnumNames<models::ExportDType> {
+  using E = models::ExportDType;
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"keep", E::kKeep}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float16", E::kFloat16}}};
+};
+
+}  // namespace ddro

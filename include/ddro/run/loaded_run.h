@@ -51,6 +51,9 @@ struct LoadedRun {
   data::StratifiedSampler sampler() const;  // of the training set
   bool evaluates() const;                   // at some step
 
+  // How a folder with the policy differs from the base model's: the template and the end token of the run.
+  models::ExportOptions export_options() const;
+
   // Whether the reference's log-probabilities come from a cache on disk: the objective reads a reference, and
   // of the run's own rows alone.
   bool caches_reference() const;

@@ -1,5 +1,5 @@
-// Our tokenizers against Hugging Face's `tokenizers` and transformers' slow LlamaTokenizer, on the same
-// files.
+// Our tokenizers against Hugging Face's `tokenizers` and what transformers' AutoTokenizer makes of a
+// tokenizer.model, on the same files.
 #include <gmock/gmock.h>
 
 #include "ddro/base/error.h"
@@ -95,10 +95,8 @@ TEST_P(TokenizerParity, LiteralTextHasNoControlToken) {
       ASSERT_TRUE(id == unknown || !tokenizer_->is_control(id))
           << tokenizer_->token_of(id) << " in " << Json(text);
     }
-    // Text without control tokens is the same, literal or not (sentencepiece text is cut at a rejected single
-    // word).
-    const bool cut = GetParam().rfind("sp_", 0) == 0 && text.find("wort") != std::string::npos;
-    if (!cut && tokenizer_->find_control_text(text).empty()) {
+    // Text without control tokens is the same, literal or not.
+    if (tokenizer_->find_control_text(text).empty()) {
       ASSERT_EQ(tokenizer_->encode(text, whole).ids, tokenizer_->encode(text).ids) << Json(text);
     }
   }
@@ -138,6 +136,8 @@ TEST_P(RoundTrip, DecodeInvertsEncode) {
   for (const Json& line : read_lines(tokenizer_fixtures() / "corpus.jsonl")) {
     const std::string text = line;
     if (text.find("\u2581") != std::string::npos) continue;  // some of these write a space that way
+    // Not special, so tokens of literal text, too: one takes the space around it, one is no byte alphabet.
+    if (text.find("<both>") != std::string::npos || text.find("\u00DCber") != std::string::npos) continue;
     const std::vector<Span> literal = {{0, text.size()}};
     ASSERT_EQ(tokenizer->decode(tokenizer->encode(text, literal).ids), text) << line;
   }

@@ -131,7 +131,7 @@ class Randomiser {
     body(options, *this);
   }
   template <typename T>
-  void operator()(const char* key, T& member, const char*) {
+  void operator()(const char* key, T& member, OnChange, const char*) {
     key_ = key;
     set(member);
   }
@@ -200,7 +200,7 @@ struct Defaults {
       body(options, *this);
   }
   template <typename T>
-  void operator()(const char* key, T& member, const char*) {
+  void operator()(const char* key, T& member, OnChange, const char*) {
     if constexpr (std::is_const_v<T>) {
       values[key] = member;
     } else if (restoring && !losses::uses_option(objective, key)) {
@@ -217,7 +217,7 @@ class Flattener {
     body(options, *this);
   }
   template <typename T>
-  void operator()(const char* key, const T& member, const char*) {
+  void operator()(const char* key, const T& member, OnChange, const char*) {
     using ::testing::PrintToString;
     if constexpr (std::is_floating_point_v<T>) {
       text += std::string(key) + "=" + printable(member) + "\n";

@@ -170,7 +170,7 @@ TEST(EncodeMessages, NoPrefixIsAddedToATemplate) {
   const MessageRenderer with_begin = [](const Json& messages, bool generation) {
     text::RenderedText turns = render_turns(messages, generation);
     turns.text.insert(0, "<s>");
-    for (text::Span& span : turns.from_messages) span = {span.begin + 3, span.end + 3};
+    for (Span& span : turns.from_messages) span = {span.begin + 3, span.end + 3};
     return turns;
   };
   const Ids ids = encode(chat("yo"), text_source(tokenizer, with_begin)).example.sequences[0].ids;
@@ -186,11 +186,12 @@ TEST(EncodeMessages, RefusesATemplateByName) {
     if (generation) turns.text += "<think>\n\n</think>\n\n";
     return turns;
   };
-  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, thinking)),
-              testing::StartsWith(
-                  "[data] f:1: the chat template (turns.jinja) renders the prompt alone otherwise than "
-                  "with the completion; after \"|end|>\\n<|assistant|>\" alone "
-                  "\"<think>\\n\\n</think>\\n\\n\", with the completion \"yo<|end|>\\n\""));
+  EXPECT_THAT(
+      problem_of(chat("yo"), text_source(tokenizer, thinking)),
+      testing::StartsWith(
+          "unusable: \"completion\": the chat template (turns.jinja) renders the prompt alone otherwise than "
+          "with the completion; after \"|end|>\\n<|assistant|>\" alone "
+          "\"<think>\\n\\n</think>\\n\\n\", with the completion \"yo<|end|>\\n\""));
   const MessageRenderer shrinking = [](const Json& messages, bool generation) {
     return generation ? render_turns(messages, true) : text::RenderedText{};
   };
@@ -202,10 +203,10 @@ TEST(EncodeMessages, RefusesATemplateByName) {
       out.own("\n").theirs(message["role"]).own(": ").theirs(message["content"]);
     return (generation ? out.own("\nassistant: ") : out).result;
   };
-  EXPECT_THAT(
-      problem_of(chat("yo"), text_source(tokenizer, endless)),
-      testing::StartsWith("[data] f:1: the chat template (turns.jinja) gives no end token after a finished "
-                          "completion; expected \"<|end|>\""));
+  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, endless)),
+              testing::StartsWith(
+                  "unusable: \"completion\": the chat template (turns.jinja) gives no end token after a "
+                  "finished completion; got \"\", expected \"<|end|>\"; set model.eos_token"));
   EXPECT_EQ(problem_of(chat("yo", false), text_source(tokenizer, endless)), "accepted");
   EXPECT_THAT(
       problem_of(chat("yo"), text_source(tokenizer, nullptr)),
@@ -225,6 +226,49 @@ TEST(EncodeMessages, ATemplatesOwnRefusalMakesTheRowUnusable) {
     throw model_error("[template] broken");
   };
   EXPECT_THROW(encode(chat("yo"), text_source(tokenizer, broken)), Error);
+}
+
+// A base model's end token is another than the one that ends a turn of the template.
+TEST(EncodeMessages, NamesTheTokenThatEndsATurn) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  TextSource text = text_source(tokenizer);
+  text.end_ids = {77};
+  EXPECT_THAT(
+      problem_of(chat("yo"), text),
+      HasSubstr("ends a finished completion with \"<|end|>\", and the model's end token is \"M\"; set "
+                "model.eos_token to \"<|end|>\""));
+}
+
+TEST(EncodeMessages, AnUnusualRoleIsTheRowsFault) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  Json row = chat("yo");
+  row["completion"][0]["role"] = "bot";
+  EXPECT_THAT(
+      problem_of(row, text_source(tokenizer)),
+      HasSubstr("\"completion\": the message's role is \"bot\", expected \"assistant\"; with it, the chat"));
+}
+
+// What a generation prompt ends in is the template's, though a row's answer writes it too.
+TEST(EncodeMessages, ThePromptsTokensAreThoseOfGeneration) {
+  FakeTokenizer tokenizer = turns_tokenizer();
+  tokenizer.controls.push_back("<think>");
+  tokenizer.merges = {"\n\n"};
+  const MessageRenderer thinking = [](const Json& messages, bool generation) {
+    text::RenderedText turns = render_turns(messages, generation);
+    if (generation) turns.text += "<think>\n";
+    return turns;
+  };
+  const TextSource text = text_source(tokenizer, thinking);
+  for (const char* answer : {"<think>\nyes", "<think>\n\nyes", "<think>\n<think>", "<think>\n"}) {
+    const Json row = chat(answer);
+    const EncodeResult result = encode(row, text);
+    if (result.unusable) continue;
+    const EncodedSequence& sequence = result.example.sequences[0];
+    const Ids prompt(sequence.ids.begin(), sequence.ids.begin() + sequence.completion_start);
+    EXPECT_EQ(prompt, encode_prompt(row["prompt"], "f:1", text, {})) << answer;
+    EXPECT_EQ(prompt.end()[-2], tokenizer.id_of("<think>")) << answer;
+    EXPECT_EQ(result.boundary_merges, 0);
+  }
 }
 
 TEST(EncodeMessages, ContentThatTheTemplateTrimsAwayGivesNoCompletion) {

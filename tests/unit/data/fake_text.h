@@ -23,7 +23,7 @@ class FakeTokenizer : public text::Tokenizer {
   std::vector<std::string> controls;
   std::vector<text::TokenId> prefix;
 
-  text::Encoding encode(std::string_view text, std::span<const text::Span> literal = {},
+  text::Encoding encode(std::string_view text, std::span<const Span> literal = {},
                         size_t cut = std::string_view::npos) const override {
     text::Encoding result;
     size_t at = 0;
@@ -60,8 +60,8 @@ class FakeTokenizer : public text::Tokenizer {
   }
   bool is_control(text::TokenId id) const override { return id >= kFirstControl; }
 
-  std::vector<text::Span> find_control_text(std::string_view text) const override {
-    std::vector<text::Span> spans;
+  std::vector<Span> find_control_text(std::string_view text) const override {
+    std::vector<Span> spans;
     for (size_t at = 0; at < text.size();) {
       const auto [id, length] = token_at(text, at, {});
       if (is_control(id)) spans.push_back({at, at + length});
@@ -72,11 +72,11 @@ class FakeTokenizer : public text::Tokenizer {
 
  private:
   std::pair<text::TokenId, size_t> token_at(std::string_view text, size_t at,
-                                            std::span<const text::Span> literal) const {
+                                            std::span<const Span> literal) const {
     const std::string_view rest = text.substr(at);
     for (size_t i = 0; i < controls.size(); ++i) {
       const size_t end = at + controls[i].size();
-      const bool is_literal = std::any_of(literal.begin(), literal.end(), [&](const text::Span& span) {
+      const bool is_literal = std::any_of(literal.begin(), literal.end(), [&](const Span& span) {
         return span.begin < end && at < span.end;
       });
       if (rest.starts_with(controls[i]) && !is_literal) {

@@ -60,8 +60,8 @@ TEST(EventFile, NamesThePlaceThatCannotBeWritten) {
 TEST(MetricsLog, WritesToTheSinksThatAreNamed) {
   const test::TemporaryFolder both;
   const test::TemporaryFolder one;
-  MetricsLog all(both.path(), LoggingOptions{}, -1);
-  MetricsLog jsonl(one.path(), LoggingOptions{.report_to = {"jsonl"}}, -1);
+  MetricsLog all(both.path(), train::LoggingOptions{}, -1);
+  MetricsLog jsonl(one.path(), train::LoggingOptions{.report_to = {"jsonl"}}, -1);
   for (MetricsLog* log : {&all, &jsonl}) {
     log->write("eval", 3, {{"eval_x_loss", 1}});
     log->sync();

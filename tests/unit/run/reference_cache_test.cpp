@@ -83,7 +83,8 @@ TEST(ReferenceCache, GivesTheSameFileHoweverItIsInterrupted) {
     for (bool done = false; !done; ++attempts) {
       data::ReferenceCache cache(folder.path(), kKey);
       done = fill_reference_cache(cache, *reference, {{set, kPack}}, after(batches + attempts));
-      EXPECT_EQ(coverage(cache, {{set, kPack}})).is_complete(), done);
+      const bool is_complete = coverage(cache, {{set, kPack}}).is_complete();
+      EXPECT_EQ(is_complete, done);
       // What a kill in the middle of a write leaves: the last record torn, its micro-batch computed again.
       if (!done && cache.size() > 0)
         std::filesystem::resize_file(cache.path(), std::filesystem::file_size(cache.path()) - 5);

@@ -57,9 +57,9 @@ TEST_F(Mismatched, AnEvaluationSetHasItsOwnReferencePoint) {
   MismatchedRows all = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
   const std::pair<std::string, double> expected = {
       "kl", *all.kl(*policy_, ModelLogProbs(*reference_), [] { return false; })};
-  EXPECT_EQ(metrics->back(), expected);
+  EXPECT_EQ(metrics->metrics.back(), expected);
   // The second time the reference's values are those that were kept.
-  EXPECT_EQ(set.evaluate(*policy_, *kto, [] { return false; })->back(), expected);
+  EXPECT_EQ(set.evaluate(*policy_, *kto, [] { return false; })->metrics.back(), expected);
 }
 
 }  // namespace

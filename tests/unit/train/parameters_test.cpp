@@ -52,7 +52,7 @@ TEST(Parameters, AddUpBfloat16GradientsOfSeveralBackwards) {
   const TwoParameters model(at::kBFloat16);
   Parameters parameters(model, model.initial());
   for (int i = 0; i < 3; ++i) (model.parameters()[1].second * 0.5).sum().backward();
-  EXPECT_TRUE(torch::allclose(parameters.gradient("model.norm.weight"), at::full({33}, 1.5)));
+  EXPECT_TRUE(at::allclose(parameters.gradient("model.norm.weight"), at::full({33}, 1.5)));
   EXPECT_NEAR(parameters.gradient_norm(), std::sqrt(33 * 1.5 * 1.5), 1e-5);
   parameters.scale_gradients(2);
   EXPECT_NEAR(parameters.gradient_norm(), std::sqrt(33 * 3.0 * 3.0), 1e-5);
