@@ -14,8 +14,8 @@ inline std::vector<double> scored_apart(const models::CausalLm& model, const dat
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
     const std::array<std::int64_t, 1> example = {static_cast<std::int64_t>(i)};
     const data::StepPlan plan = data::plan_step(dataset, example, {.micro_batch_tokens = 1});
-    for (const double value : *train::score(train::ModelLogProbs(model), plan, at::kCPU))
-      logp.push_back(value);
+    const std::vector<double> values = *train::score(train::ModelLogProbs(model), plan, at::kCPU);
+    logp.insert(logp.end(), values.begin(), values.end());
   }
   return logp;
 }

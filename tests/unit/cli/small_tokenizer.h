@@ -15,7 +15,7 @@ inline constexpr const char* kSmallTokenizer = R"({
   "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
   "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": {"a": 0, "b": 1, "ab": 2, "\u00c3": 4, "\u00a9": 5, "\u010a": 6, "\u011b": 7}, "merges": ["a b"]}
+            "vocab": {"a": 0, "b": 1, "ab": 2, "<|end|>": 3, "\u00c3": 4, "\u00a9": 5, "\u010a": 6, "\u011b": 7}, "merges": ["a b"]}
 })";
 
 }  // namespace ddro::test
