@@ -173,7 +173,8 @@ TEST_P(InterruptedBuild, KeepsWhatItHasAndGoesOnToTheSameBits) {
   expect_same_as_undisturbed(run, cache_file(run));
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, InterruptedBuild, ::testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGKILL),
+INSTANTIATE_TEST_SUITE_P(Signals, InterruptedBuild,
+                         ::testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGKILL),
                          [](const ::testing::TestParamInfo<int>& entry) {
                            return sigabbrev_np(entry.param);
                          });

@@ -24,8 +24,9 @@ class InspectModel : public ::testing::Test {
         "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32,
         "tie_word_embeddings": true, "eos_token_id": 3})");
     folder_.write("tokenizer.json", test::kSmallTokenizer);
-    folder_.write("tokenizer_config.json",
-                  R"({"eos_token": "<|end|>", "chat_template": "{{ strftime_now('%Y') }}"})");
+    folder_.write(
+        "tokenizer_config.json",
+        R"({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "chat_template": "{{ strftime_now('%Y') }}"})");
     const std::string layer = "model.layers.0.";
     const std::map<std::string, std::vector<std::int64_t>> shapes = {
         {"model.embed_tokens.weight", {8, 4}},       {"model.norm.weight", {4}},
@@ -65,7 +66,8 @@ TEST_F(InspectModel, ShowsParametersTokenizerAndNeeds) {
 }
 
 TEST_F(InspectModel, SaysWhenThereIsNoTemplate) {
-  folder_.write("tokenizer_config.json", R"({"eos_token": "<|end|>"})");
+  folder_.write("tokenizer_config.json",
+                R"({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>"})");
   EXPECT_THAT(ddro_train({"inspect", "model", folder_.path().string()}).out,
               HasSubstr("template    none; rows have to be strings\n"));
 }

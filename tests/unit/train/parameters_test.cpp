@@ -1,7 +1,7 @@
 #include "ddro/train/parameters.h"
 
-#include <gmock/gmock.h>
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 
 #include <limits>
 
