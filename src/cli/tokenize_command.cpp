@@ -7,7 +7,6 @@
 #include "cli/output.h"
 #include "ddro/base/json.h"
 #include "ddro/base/utf8.h"
-#include "ddro/data/encode.h"
 #include "ddro/models/model_path.h"
 #include "ddro/text/model_text.h"
 
@@ -18,7 +17,6 @@ struct TokenizeOptions {
   std::string model;
   bool chat = false;
   bool generation_prompt = false;
-  bool parse_control_tokens = false;
 };
 
 using LineFunction = std::function<text::Encoding(const std::string& line, const std::string& where)>;
@@ -30,12 +28,11 @@ LineFunction chat_encoder(const TokenizeOptions& options, const std::filesystem:
   }
   const text::RenderOptions render = {options.generation_prompt, std::time(nullptr),
                                       model->template_variables};
-  return [model, render, parse = options.parse_control_tokens](const std::string& line,
-                                                               const std::string& where) {
+  return [model, render](const std::string& line, const std::string& where) {
     const Json messages = parse_json_exactly(line, where, ErrorKind::kInput);
     if (!messages.is_array())
       throw input_error("[" + where + "] not a list of messages; got " + printable(line, 40));
-    return data::encode_rendered(model->chat_template->render(messages, render), *model->tokenizer, parse);
+    return model->tokenizer->encode(model->chat_template->render(messages, render).text);
   };
 }
 
@@ -70,10 +67,6 @@ void add_tokenize_command(CLI::App& app) {
   CLI::Option* chat = command->add_flag("--chat", options->chat,
                                         "each line is a JSON message list, rendered with the chat template");
   command->add_flag("--generation-prompt", options->generation_prompt, "add the template's generation prompt")
-      ->needs(chat);
-  command
-      ->add_flag("--parse-control-tokens", options->parse_control_tokens,
-                 "control-token text in a message becomes control tokens, as in data.parse_control_tokens")
       ->needs(chat);
   command->callback([options] { run_tokenize(*options); });
 }

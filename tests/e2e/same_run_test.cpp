@@ -31,7 +31,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, AnotherRun,
     testing::Values(std::pair{"objective.loss_type=ipo", "loss: "},
                     std::pair{"train.seed=7", "train.seed: 42 -> 7)"},
-                    std::pair{"optimizer.learning_rate=1.0e-5", "optimizer.learning_rate: 0.003 -> 1e-5)"},
+                    std::pair{"optimizer.learning_rate=1.0e-5", "optimizer.learning_rate: 0.003 -> 1.0e-5)"},
                     std::pair{"optimizer.lr_scheduler_type=linear",
                               "optimizer.lr_scheduler_type: cosine -> linear)"},
                     std::pair{"optimizer.weight_decay=0.1", "optimizer.weight_decay: 0 -> 0.1)"},
@@ -105,7 +105,8 @@ TEST_P(Bases, AreExportedAsTheyWereEvaluated) {
       {program, "eval", run.config().string(), "--set", "model.model_name_or_path='" + base + "'"});
   ASSERT_EQ(eval.exit_code, 0) << eval.err;
   const Json last = run.metrics("eval").back();
-  for (const auto& [name, value] : Json::parse(eval.out).items()) {
+  const Json evaluated = Json::parse(eval.out);
+  for (const auto& [name, value] : evaluated.items()) {
     if (name == "model") continue;
     EXPECT_EQ(value, last[name]) << name;
   }
