@@ -51,6 +51,7 @@ std::vector<std::vector<std::int64_t>> examples_to_verify(const data::ReferenceC
         candidates.emplace_back(i, example);
     }
   }
+  std::sort(candidates.begin(), candidates.end());
   std::vector<std::vector<std::int64_t>> chosen(sets.size());
   const size_t count = std::min(kVerifiedExamples, candidates.size());
   for (size_t k = 0; k < count; ++k) {
@@ -173,11 +174,10 @@ ReadRows::ReadRows(const data::Dataset& set, const data::PackOptions& options)
 ReadRows::ReadRows(const data::Dataset& set, const data::PackOptions& options,
                    const data::StratifiedSampler& sampler, std::int64_t num_steps)
     : ReadRows(set, options) {
-  if (num_steps >= sampler.steps_per_epoch()) return;
   whole_ = false;
   examples_.clear();
   begins_ = {0};
-  for (std::int64_t step = 0; step < num_steps; ++step) {
+  for (std::int64_t step = 0; step < std::min(num_steps, sampler.steps_per_epoch()); ++step) {
     const std::vector<std::int64_t> more = sampler.step({.epoch = 0, .step_in_epoch = step});
     examples_.insert(examples_.end(), more.begin(), more.end());
     begins_.push_back(examples_.size());

@@ -192,11 +192,11 @@ BadInput changed(const char* name, const char* override, const char* phrase) {
 
 std::vector<BadInput> change_cases() {
   return {
-      changed("Seed", "train.seed=7", "[resume] seed: 42 -> 7 would change the order of samples"),
+      changed("Seed", "train.seed=7", "[resume] train.seed: 42 -> 7 would change the order of samples"),
       changed("BatchSize", "train.train_batch_size=4",
-              "[resume] train_batch_size: 8 -> 4 would change the order of samples"),
+              "[resume] train.train_batch_size: 8 -> 4 would change the order of samples"),
       changed("MaxLength", "data.max_length=100",
-              "[resume] max_length: 128 -> 100 would change the order of samples"),
+              "[resume] data.max_length: 128 -> 100 would change the order of samples"),
       changed("Loss", "objective.loss_type=rdro", "give --allow-change=loss"),
       {"Data", 2, "give --allow-change=data",
        [](Scene& s) {

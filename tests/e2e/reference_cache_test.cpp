@@ -317,8 +317,8 @@ TEST(ReferenceCache, ALiveRunGoesOnWithItAndBack) {
   EXPECT_THAT(live.log_text(), HasSubstr("reference_log_probs: cached -> live"));
   const auto expected = straight.metrics("train");
   const auto got = live.metrics("train");
-  ASSERT_EQ(got.size(), 3u);
-  for (size_t i = 0; i < 3; ++i)
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i)
     EXPECT_NEAR(got[i]["loss"].get<double>(), expected[i]["loss"].get<double>(), 1e-3) << i;
 }
 
