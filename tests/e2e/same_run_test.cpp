@@ -142,6 +142,79 @@ TEST(FinalModel, OfARunInBfloat16IsBfloat16) {
       "bfloat16");
 }
 
+// A copy of the tiny model's folder, one of whose JSON files `change` has changed.
+class ChangedModel {
+ public:
+  explicit ChangedModel(const std::filesystem::path& folder) : path_(folder / "changed") {
+    std::filesystem::copy(fixture("tiny_run/model"), path_, std::filesystem::copy_options::recursive);
+  }
+  void set(const char* file, const char* key, const Json& value) const {
+    const std::filesystem::path path = path_ / file;
+    Json json = read_json_file(path.string(), ErrorKind::kModel);
+    json[key] = value;
+    write_file_atomic(path, json.dump());
+  }
+  const std::filesystem::path& path() const { return path_; }
+  std::string setting() const { return "model.model_name_or_path='" + path_.string() + "'"; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+TEST(FinalModel, HasTheTemplateThatWasTrainedWith) {
+  const TemporaryFolder folder;
+  const ChangedModel base(folder.path());
+  base.set("tokenizer_config.json", "chat_template", "{{ 'of the base' }}");
+  std::filesystem::create_directory(base.path() / "additional_chat_templates");
+  write_file_atomic(base.path() / "additional_chat_templates/tool_use.jinja", "of the base");
+  const std::string other = read_file(base.path() / "chat_template.jinja") + "{# another #}";
+  write_file_atomic(folder.path() / "other.jinja", other);
+  const TinyRun run(folder.path(), {"train.max_steps=2", base.setting(),
+                                    "data.chat_template='" + (folder.path() / "other.jinja").string() + "'"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  for (const char* place : {"final", "checkpoints/step_000002"}) {
+    const auto saved = run.output_dir() / place;
+    EXPECT_EQ(read_file(saved / "chat_template.jinja"), other) << place;
+    EXPECT_THAT(read_file(saved / "tokenizer_config.json"), Not(HasSubstr("of the base"))) << place;
+    EXPECT_FALSE(std::filesystem::exists(saved / "additional_chat_templates")) << place;
+  }
+}
+
+TEST(FinalModel, HasEveryFileOfItsBaseThatDefinesInference) {
+  const TemporaryFolder folder;
+  const ChangedModel base(folder.path());
+  std::filesystem::create_directory(base.path() / "additional_chat_templates");
+  write_file_atomic(base.path() / "additional_chat_templates/tool_use.jinja", "{{ 'tools' }}");
+  write_file_atomic(base.path() / "preprocessor_config.json", "{}");
+  const TinyRun run(folder.path(), {"train.max_steps=2", base.setting()});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  for (const char* file : {"additional_chat_templates/tool_use.jinja", "preprocessor_config.json"})
+    EXPECT_EQ(read_file(run.output_dir() / "final" / file), read_file(base.path() / file)) << file;
+}
+
+// Bases of Qwen: the configuration ends texts, the template ends turns with another token.
+TEST(FinalModel, EndsATurnAsItWasTrained) {
+  const TemporaryFolder folder;
+  const ChangedModel base(folder.path());
+  base.set("config.json", "eos_token_id", 0);
+  base.set("generation_config.json", "eos_token_id", 0);
+  base.set("tokenizer_config.json", "eos_token", "<|endoftext|>");
+  const TinyRun refused(folder.path(), {"train.max_steps=2", base.setting()});
+  EXPECT_EQ(refused.run(), 2);
+  EXPECT_THAT(refused.log_text(), HasSubstr("set model.eos_token to \"<|im_end|>\""));
+
+  const TinyRun run(folder.path(), {"train.max_steps=2", base.setting(), "model.eos_token='<|im_end|>'"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const auto saved = [&](const char* file) {
+    return read_json_file((run.output_dir() / "final" / file).string(), ErrorKind::kModel);
+  };
+  EXPECT_EQ(saved("config.json")["eos_token_id"], 2);
+  EXPECT_EQ(saved("generation_config.json")["eos_token_id"], 2);
+  EXPECT_EQ(saved("tokenizer_config.json")["eos_token"], "<|im_end|>");
+  EXPECT_EQ(TinyRun(folder.path(), {"train.max_steps=2", base.setting(), "model.eos_token='no token'"}).run(),
+            2);
+}
+
 TEST(ShortRun, ComputesReferenceValuesOfItsOwnRowsOnly) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {"train.max_steps=2", "eval.eval_strategy='no'"});
@@ -188,14 +261,11 @@ TEST(Warmup, ThatTakesTheWholeRunIsSaid) {
 // A reference of as many ids that mean other tokens.
 TEST(Reference, OfAnotherTokenizerIsRefused) {
   const TemporaryFolder folder;
-  const auto other = folder.path() / "other";
-  std::filesystem::copy(fixture("tiny_run/model"), other, std::filesystem::copy_options::recursive);
-  const auto file = other / "tokenizer.json";
-  Json tokenizer = read_json_file(file.string(), ErrorKind::kModel);
-  Json& vocabulary = tokenizer["model"]["vocab"];
-  std::swap(vocabulary["a"], vocabulary["b"]);
-  write_file_atomic(file, tokenizer.dump());
-  const TinyRun run(folder.path(), {"reference.model_name_or_path='" + other.string() + "'"});
+  const ChangedModel other(folder.path());
+  Json model = read_json_file((other.path() / "tokenizer.json").string(), ErrorKind::kModel)["model"];
+  std::swap(model["vocab"]["a"], model["vocab"]["b"]);
+  other.set("tokenizer.json", "model", model);
+  const TinyRun run(folder.path(), {"reference.model_name_or_path='" + other.path().string() + "'"});
   EXPECT_EQ(run.run({"--dry-run"}), 3);
   EXPECT_THAT(run.log_text(), HasSubstr("has another tokenizer: id"));
 }
