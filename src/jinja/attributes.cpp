@@ -172,7 +172,7 @@ std::optional<Value> get_own_attribute(Machine& machine, const Value& object, co
   }
   if (object.is_object() && !object.object<Iterator>()) {
     const bool known = object.object<Range>() || object.object<DictView>() || object.object<Cycler>() ||
-                       object.object<Joiner>();
+                       object.object<Joiner>() || object.object<Method>();
     if (!known)
       machine.refuse("the attribute " + printable(name, 60) + " of a " + type_name(object) +
                      " is not supported");

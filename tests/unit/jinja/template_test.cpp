@@ -216,6 +216,13 @@ TEST(Template, NamesTheLineOfAnErrorAtRunTime) {
   }
 }
 
+// A JSON schema without "items" asks a dict for its method of that name.
+TEST(Template, MethodsHaveNoAttributes) {
+  EXPECT_EQ(render("{{ {}.items.type is defined }} {{ {}.items['type'] == 1 }} {{ ''.join.x }}"),
+            "False False ");
+  EXPECT_THAT(failure_of("{{ {}.items.type.x }}").message, HasSubstr("has no attribute 'type'"));
+}
+
 TEST(Template, RefusesVariablesThatAreNoData) {
   EXPECT_THAT(failure_of("x", messages_of("\xff")).message, HasSubstr("not valid UTF-8"));
   Json deep = 1;
