@@ -55,6 +55,13 @@ bool changes_object(const Value& object, std::string_view name) {
   return object.list() != nullptr && !object.list()->is_tuple() && is_in(kListChanges, name);
 }
 
+// Python's dict[x] is another name of dict, and x.y is x[y] where there is no attribute y.
+bool is_alias_of_dict(const Value& object, std::string_view name) {
+  const auto* function = object.object<Function>();
+  return function != nullptr && function->name == "dict" && name != "fromkeys" &&
+         !is_in(kDictChanges, name) && find_dict_method(name) == nullptr;
+}
+
 Value loop_attribute(Loop& loop, const std::string& name) {
   if (name == "index") return {loop.index0 + 1};
   if (name == "index0") return {loop.index0};
@@ -170,6 +177,7 @@ std::optional<Value> get_own_attribute(Machine& machine, const Value& object, co
   if (auto* cycler = object.object<Cycler>(); cycler != nullptr && name == "current") {
     return cycler->items[cycler->position];
   }
+  if (is_alias_of_dict(object, name)) return object;
   if (object.is_object() && !object.object<Iterator>()) {
     const bool known = object.object<Range>() || object.object<DictView>() || object.object<Cycler>() ||
                        object.object<Joiner>() || object.object<Method>();

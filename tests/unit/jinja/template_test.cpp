@@ -223,6 +223,11 @@ TEST(Template, MethodsHaveNoAttributes) {
   EXPECT_THAT(failure_of("{{ {}.items.type.x }}").message, HasSubstr("has no attribute 'type'"));
 }
 
+TEST(Template, DictIsItsOwnAlias) {
+  EXPECT_EQ(render("{{ dict.from_keys([(1, 2)]) }} {{ dict['x'](a=1) }}"), "{1: 2} {'a': 1}");
+  EXPECT_THAT(failure_of("{{ dict.fromkeys('ab') }}").message, HasSubstr("is not supported"));
+}
+
 TEST(Template, RefusesVariablesThatAreNoData) {
   EXPECT_THAT(failure_of("x", messages_of("\xff")).message, HasSubstr("not valid UTF-8"));
   Json deep = 1;
