@@ -15,6 +15,7 @@ constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 27;
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{1} << 22;  // a file of a subfolder
 constexpr std::uint64_t kMaxAllBytes = std::uint64_t{1} << 29;
 constexpr const char* kConfig = "config.json";
+constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr const char* kTemplateFile = "chat_template.jinja";
 constexpr const char* kTemplateKey = "chat_template";
 
@@ -127,37 +128,29 @@ void set_dtype(Json& config, at::ScalarType type) {
   if (config.contains("dtype")) config["dtype"] = dtype_name(type);
 }
 
-void set_end_id(Json& config, std::int64_t id) {
-  Json& value = config["eos_token_id"];
-  if (!value.is_array()) {
-    value = id;
-    return;
-  }
-  Json ids = Json::array({id});
-  for (const Json& other : value) {
-    if (other != id) ids.push_back(other);
-  }
-  value = std::move(ids);
-}
-
-// What the options say about one JSON file of the folder.
-void change(Json& json, const std::string& name, at::ScalarType type, const ExportOptions& options) {
-  const bool has_ids = name == kConfig || name == "generation_config.json";
+// What the options say about one JSON file of the folder. `decides`: nothing comes before it in saying where
+// generation ends.
+void change(Json& json, const std::string& name, at::ScalarType type, const ExportOptions& options,
+            bool decides) {
+  const bool has_ids = name == kConfig || name == kGenerationConfig;
   const bool has_names = name == "tokenizer_config.json" || name == "special_tokens_map.json";
   if (name == kConfig) set_dtype(json, type);
   json.erase("auto_map");
-  if (options.eos_token && has_ids) set_end_id(json, options.eos_token->id);
+  if (options.eos_token && has_ids) {
+    const auto& ids = options.eos_token->ids;
+    json["eos_token_id"] = ids.size() == 1 || !decides ? Json(ids.front()) : Json(ids);
+  }
   if (options.eos_token && has_names) json["eos_token"] = options.eos_token->text;
   if (options.chat_template && json.contains(kTemplateKey)) json[kTemplateKey] = *options.chat_template;
 }
 
-void change_file(FolderFile& file, const fs::path& source, at::ScalarType type,
-                 const ExportOptions& options) {
+void change_file(FolderFile& file, const fs::path& source, at::ScalarType type, const ExportOptions& options,
+                 bool decides) {
   const std::string where = shown(source / file.name);
   const Json json = parse_json(file.content, where, ErrorKind::kModel);
   if (!json.is_object()) throw model_error("[" + where + "] is not a JSON object");
   Json changed = json;
-  change(changed, file.name, type, options);
+  change(changed, file.name, type, options, decides);
   if (changed != json) file.content = changed.dump(2) + "\n";
 }
 
@@ -188,9 +181,11 @@ std::vector<FolderFile> inference_files(const fs::path& source_folder, const Nam
     files.push_back({"tokenizer_config.json", "{}"});
   if (options.chat_template) set_template(files, *options.chat_template);
   const at::ScalarType type = exported_type(options.dtype, tensors.front().second.scalar_type());
-  for (const char* name : {kConfig, "generation_config.json", "tokenizer_config.json",
-                           "special_tokens_map.json", "processor_config.json", "chat_template.json"}) {
-    if (FolderFile* file = find(files, name)) change_file(*file, source_folder, type, options);
+  const bool has_generation_config = find(files, kGenerationConfig) != nullptr;
+  for (const char* name : {kConfig, kGenerationConfig, "tokenizer_config.json", "special_tokens_map.json",
+                           "processor_config.json", "chat_template.json"}) {
+    const bool decides = name == kGenerationConfig || !has_generation_config;
+    if (FolderFile* file = find(files, name)) change_file(*file, source_folder, type, options, decides);
   }
   return files;
 }

@@ -132,7 +132,9 @@ bool LoadedRun::evaluates() const { return config.eval.eval_strategy != train::E
 models::ExportOptions LoadedRun::export_options() const {
   models::ExportOptions options;
   options.chat_template = text.new_chat_template;
-  if (text.new_eos_token) options.eos_token = models::EndToken{*text.new_eos_token, text.end_ids.front()};
+  if (text.new_eos_token)
+    options.eos_token =
+        models::EndToken{*text.new_eos_token, {text.end_ids.begin(), text.end_ids.end()}};
   return options;
 }
 

@@ -69,12 +69,11 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
   }
   std::erase_if(given, [](const EndIds& end) { return end.ids.empty(); });
   if (given.empty()) return {};
-  const auto sorted = [](std::vector<TokenId> ids) {
-    std::sort(ids.begin(), ids.end());
-    return ids;
+  const auto is_used = [&](TokenId id) {
+    return std::find(given[0].ids.begin(), given[0].ids.end(), id) != given[0].ids.end();
   };
   for (size_t i = 1; i < given.size(); ++i) {
-    if (sorted(given[i].ids) == sorted(given[0].ids)) continue;
+    if (std::all_of(given[i].ids.begin(), given[i].ids.end(), is_used)) continue;
     log_warning("[" + printable(model_folder.string(), 400) + "] end tokens differ: " + write_ids(given[0]) +
                 ", " + write_ids(given[i]) + "; the first is used");
     break;

@@ -209,7 +209,7 @@ TEST(FinalModel, EndsATurnAsItWasTrained) {
     return read_json_file((run.output_dir() / "final" / file).string(), ErrorKind::kModel);
   };
   EXPECT_EQ(saved("config.json")["eos_token_id"], 2);
-  EXPECT_EQ(saved("generation_config.json")["eos_token_id"], 2);
+  EXPECT_EQ(saved("generation_config.json")["eos_token_id"], Json({2, 0}));
   EXPECT_EQ(saved("tokenizer_config.json")["eos_token"], "<|im_end|>");
   EXPECT_EQ(TinyRun(folder.path(), {"train.max_steps=2", base.setting(), "model.eos_token='no token'"}).run(),
             2);

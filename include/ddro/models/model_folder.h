@@ -40,7 +40,7 @@ enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };
 
 struct EndToken {
   std::string text;
-  std::int64_t id = 0;
+  std::vector<std::int64_t> ids;  // at which generation stops: the text's, then further ones
 };
 
 // How a folder that is written differs from the one it is made from. What is not set stays as it is there.
@@ -63,8 +63,8 @@ struct FolderFile {
 //
 // config.json says the type of `tensors` under `options`, as torch_dtype and, where it is there, dtype.
 // A chat template is written to chat_template.jinja and wherever the source has another; an end token to
-// config.json, generation_config.json (a list keeps its others behind it), tokenizer_config.json and
-// special_tokens_map.json.
+// generation_config.json (all of its ids) and config.json (the first; all where it decides alone),
+// tokenizer_config.json and special_tokens_map.json.
 //
 // Error(kModel): no config.json, a link that leaves the folder, JSON that is to be changed and is not valid,
 // more than 512 MiB. Files above 128 MiB are taken for data and left out.

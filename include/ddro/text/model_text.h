@@ -33,8 +33,8 @@ struct ModelText {
 // `chat_template_file`: overrides the folder's template (a path to Jinja source), or nullopt. `eos_token`:
 // overrides the end token of a turn; it becomes the first of end_ids, before the folder's, and the template's
 // eos_token. The folder's end tokens are eos_token_id of generation_config.json, else of config.json, else
-// the tokenizer's eos_token; disagreement is one warning. Error(kInput) for an eos_token that is not one
-// token; Error(kModel) if there is no end token at all.
+// the tokenizer's eos_token; where a later one names others, one warning. Error(kInput) for an eos_token that
+// is not one token; Error(kModel) if there is no end token at all.
 ModelText load_model_text(const std::filesystem::path& model_folder,
                           const std::optional<std::string>& chat_template_file,
                           const std::optional<std::string>& eos_token = std::nullopt);

@@ -69,7 +69,7 @@ TEST(ExportParity, TransformersFindsTheTemplateAndTheEndTokenOfTheRun) {
   models::export_model_folder(source, folder.tensors,
                               {.dtype = models::ExportDType::kBFloat16,
                                .chat_template = text,
-                               .eos_token = models::EndToken{"<|endoftext|>", 0}},
+                               .eos_token = models::EndToken{"<|endoftext|>", {0}}},
                               out);
   EXPECT_EQ(as_transformers_loads(out), (Json{{"template", text},
                                               {"eos_token", "<|endoftext|>"},

@@ -42,7 +42,7 @@ class InferenceFilesTest : public testing::Test {
   Json config_ = test::tiny_config();
   NamedTensors tensors_ = {{"w", at::zeros({2})}};
   const ExportOptions with_template_{.chat_template = "trained with"};
-  const ExportOptions with_end_{.eos_token = EndToken{"<|im_end|>", 9}};
+  const ExportOptions with_end_{.eos_token = EndToken{"<|im_end|>", {9, 2, 5}}};
 };
 
 TEST_F(InferenceFilesTest, AreAllButWeightsRunStateCodeAndModelCards) {
@@ -166,6 +166,18 @@ TEST_F(InferenceFilesTest, AGivenEndTokenIsSaidEverywhere) {
   EXPECT_EQ(json("tokenizer_config.json", with_end_), (Json{{"eos_token", "<|im_end|>"}}));
   EXPECT_EQ(json("special_tokens_map.json", with_end_),
             (Json{{"eos_token", "<|im_end|>"}, {"bos_token", "<s>"}}));
+}
+
+TEST_F(InferenceFilesTest, WithoutAGenerationConfigTheConfigHasAllEndTokens) {
+  config_["eos_token_id"] = 2;
+  write("config.json", config_);
+  EXPECT_EQ(json("config.json", with_end_)["eos_token_id"], Json({9, 2, 5}));
+}
+
+TEST_F(InferenceFilesTest, OneEndTokenIsANumber) {
+  write("generation_config.json", {{"eos_token_id", {2, 9}}});
+  const ExportOptions only{.eos_token = EndToken{"<|im_end|>", {9}}};
+  EXPECT_EQ(json("generation_config.json", only), (Json{{"eos_token_id", 9}}));
 }
 
 TEST_F(InferenceFilesTest, AGivenEndTokenReachesATokenizerWithoutAConfiguration) {

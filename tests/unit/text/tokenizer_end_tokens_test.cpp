@@ -31,6 +31,14 @@ TEST_F(EndTokens, GenerationConfigComesFirst) {
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("end tokens differ"));
 }
 
+TEST_F(EndTokens, OneOfSeveralIsNoDisagreement) {
+  folder_.write("generation_config.json", R"({"eos_token_id": [5, 7]})");
+  folder_.write("config.json", R"({"eos_token_id": 7})");
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(read(), ElementsAre(5, 7));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST_F(EndTokens, ConfigThenTokenizer) {
   folder_.write("generation_config.json", R"({"eos_token_id": null})");
   folder_.write("config.json", R"({"eos_token_id": 7})");
