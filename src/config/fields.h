@@ -31,7 +31,7 @@ void visit_fields(Config& config, Visitor& visitor) {
   });
   visitor.section("data", config.data, [](auto& o, auto& field) {
     field("train_files", o.train_files, OnChange::kResolved,
-          "list of .jsonl files or globs; their order is part of the run");
+          "list of .jsonl or .json files (.gz, .zst) or globs; their order is part of the run");
     field("eval_files", o.eval_files, OnChange::kNothing, "name: file or glob");
     field("max_length", o.max_length, OnChange::kOrder, "tokens of prompt + completion");
     field("on_overlength", o.on_overlength, OnChange::kMeaning,

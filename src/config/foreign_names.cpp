@@ -1,7 +1,6 @@
 #include "config/foreign_names.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "ddro/base/error.h"
@@ -182,13 +181,6 @@ const std::vector<UnbuiltValues>& unbuilt_values() {
   return table;
 }
 
-constexpr std::array<std::string_view, 11> kUnreadFormats = {
-    ".parquet", ".zst", ".gz", ".json", ".csv", ".tsv", ".arrow", ".xz", ".bz2", ".txt", ".zip"};
-
-bool is_data_file_key(std::string_view key) {
-  return key == "data.train_files" || key.starts_with("data.eval_files") || key == "eval.prompts";
-}
-
 }  // namespace
 
 std::optional<std::string> advice_for_key(std::string_view key) {
@@ -202,13 +194,6 @@ std::optional<std::string> unbuilt_value(std::string_view key, std::string_view 
   for (const UnbuiltValues& row : unbuilt_values()) {
     if (row.key == key && std::find(row.values.begin(), row.values.end(), value) != row.values.end()) {
       return std::string(value) + " is not built yet";
-    }
-  }
-  if (is_data_file_key(key)) {
-    for (const std::string_view suffix : kUnreadFormats) {
-      if (!value.ends_with(suffix)) continue;
-      return "reading " + std::string(suffix) + " files is not built yet; got " +
-             printable(std::string(value)) + ", expected .jsonl";
     }
   }
   return std::nullopt;

@@ -7,16 +7,15 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <span>
 
 #include "ddro/base/error.h"
 
 namespace ddro::data {
 namespace {
 
-constexpr size_t kBufferBytes = size_t{1} << 20;
-constexpr std::array<const char*, 9> kOtherFormats = {".parquet", ".zst",   ".gz",  ".bz2", ".xz",
-                                                      ".zip",     ".arrow", ".csv", ".tsv"};
+constexpr std::array<const char*, 8> kOtherFormats = {".arrow", ".bz2", ".csv", ".parquet",
+                                                      ".tar",   ".tsv", ".xz",  ".zip"};
+constexpr const char* kFormats = ".jsonl or .json, also with .gz or .zst behind it";
 
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::error_code ignored;
@@ -36,17 +35,16 @@ std::vector<std::string> matches_of(const std::string& pattern) {
 // Pipes and devices could be waited for without end, and could not be read again on a resume.
 void check_file(const std::string& path) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) {
-    throw input_error(
-        "[data] " + shown_path(path) +
-        (std::filesystem::is_directory(path, ignored) ? ": is a folder" : ": is not a regular file") +
-        "; expected a file of JSON lines");
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw input_error("[data] " + shown_path(path) + ": is a folder; name its files, such as " +
+                      shown_path((std::filesystem::path(path) / "*.jsonl").string()));
   }
+  if (!std::filesystem::is_regular_file(path, ignored))
+    throw input_error("[data] " + shown_path(path) + ": is not a regular file");
   for (const char* ending : kOtherFormats) {
-    if (path.ends_with(ending)) {
-      throw input_error("[data] " + shown_path(path) + ": " + ending +
-                        " files are not supported; expected JSON lines (.jsonl), uncompressed");
-    }
+    if (!path.ends_with(ending)) continue;
+    throw input_error("[data] " + shown_path(path) + ": " + ending + " files are not read; expected " +
+                      kFormats);
   }
 }
 
@@ -66,59 +64,6 @@ std::vector<std::string> expand_patterns(const std::vector<std::string>& pattern
     paths.insert(paths.end(), matches.begin(), matches.end());
   }
   return paths;
-}
-
-std::string too_long_reason() {
-  return "the line has more than " + std::to_string(kMaxLineBytes >> 20) + " MB";
-}
-
-LineReader::LineReader(const std::string& path, Hasher& hasher)
-    : path_(shown_path(path)), hasher_(hasher), file_(std::fopen(path.c_str(), "rb")), buffer_(kBufferBytes) {
-  if (!file_) throw input_error("[data] " + path_ + ": cannot be opened; " + std::strerror(errno));
-}
-
-bool LineReader::fill() {
-  begin_ = 0;
-  end_ = std::fread(buffer_.data(), 1, buffer_.size(), file_.get());
-  if (std::ferror(file_.get()))
-    throw input_error("[data] " + path_ + ": cannot be read; " + std::strerror(errno));
-  hasher_.update(std::as_bytes(std::span(buffer_.data(), end_)));
-  return end_ > 0;
-}
-
-bool LineReader::read_line(Line& line) {
-  line.text.clear();
-  line.too_long = false;
-  line.unterminated = true;
-  bool any = false;
-  while (line.unterminated && (begin_ < end_ || fill())) {
-    any = true;
-    const char* start = buffer_.data() + begin_;
-    const size_t available = end_ - begin_;
-    const void* newline = std::memchr(start, '\n', available);
-    const size_t length =
-        newline ? static_cast<size_t>(static_cast<const char*>(newline) - start) : available;
-    line.unterminated = !newline;
-    line.too_long = line.too_long || line.text.size() + length > kMaxLineBytes;
-    if (line.too_long) {
-      std::string().swap(line.text);
-    } else {
-      line.text.append(start, length);
-    }
-    begin_ += length + (newline ? 1 : 0);
-  }
-  return any;
-}
-
-bool LineReader::next(Line& line) {
-  while (read_line(line)) {
-    ++number_;
-    if (number_ == 1 && line.text.starts_with("\xEF\xBB\xBF")) line.text.erase(0, 3);
-    if (!line.too_long && line.text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    line.where = path_ + ":" + std::to_string(number_);
-    return true;
-  }
-  return false;
 }
 
 }  // namespace ddro::data

@@ -12,6 +12,7 @@
 
 #include "data/data_files.h"
 #include "data/row_census.h"
+#include "data/row_reader.h"
 #include "ddro/base/files.h"
 #include "ddro/data/encode.h"
 
@@ -37,28 +38,28 @@ void for_each_in_threads(size_t count, const std::function<void(size_t)>& task) 
   work();
 }
 
-// What became of one line.
+// What became of one row of a file.
 struct Outcome {
-  std::optional<RowKind> kind;  // none when the line is no row
+  std::optional<RowKind> kind;  // none when it is no row
   std::vector<std::string> ignored_fields;
   EncodeResult encoded;
   std::exception_ptr failure;  // ends the load whatever the options say
 };
 
-Outcome read_row(const Line& line, const TextSource& text, const DataOptions& options) {
+Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& options) {
   Outcome outcome;
-  if (line.too_long) {
+  if (raw.too_long) {
     outcome.encoded.unusable = too_long_reason();
     return outcome;
   }
   try {
     PreferenceRow row;
     try {
-      row = parse_row(line.text, line.where);
+      row = parse_row(raw.text, raw.where);
     } catch (const Error& error) {
-      const std::string prefix = "[data] " + line.where + ": ";
+      const std::string prefix = "[data] " + raw.where + ": ";
       outcome.encoded.unusable = std::string(error.what()).substr(prefix.size());
-      if (line.unterminated)
+      if (raw.unterminated)
         *outcome.encoded.unusable += "; the file's last line has no newline and may be cut off";
       return outcome;
     }
@@ -79,8 +80,8 @@ class Loader {
     const std::vector<std::string> paths = expand_patterns(patterns);
     Hasher hasher;
     for (const std::string& path : paths) {
-      LineReader reader(path, hasher);
-      while (read_block(reader)) {
+      const std::unique_ptr<RowReader> reader = open_rows(path, hasher);
+      while (read_block(*reader)) {
         std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
       }
@@ -92,18 +93,18 @@ class Loader {
   }
 
  private:
-  bool read_block(LineReader& reader) {
+  bool read_block(RowReader& reader) {
     block_.clear();
     size_t bytes = 0;
-    Line line;
-    while (block_.size() < kBlockRows && bytes < kMaxLineBytes && reader.next(line)) {
-      bytes += line.text.size();
-      block_.push_back(std::move(line));
+    RawRow row;
+    while (block_.size() < kBlockRows && bytes < kMaxRowBytes && reader.next(row)) {
+      bytes += row.text.size();
+      block_.push_back(std::move(row));
     }
     return !block_.empty();
   }
 
-  // What became of the lines of the block; those behind one that ends the load are not read.
+  // What became of the rows of the block; those behind one that ends the load are not read.
   std::vector<Outcome> read_rows() const {
     std::vector<Outcome> outcomes(block_.size());
     std::atomic<size_t> last = block_.size();
@@ -198,7 +199,7 @@ class Loader {
   const TextSource& text_;
   Dataset dataset_;
   RowCensus census_;
-  std::vector<Line> block_;
+  std::vector<RawRow> block_;
   std::unordered_set<std::string> ignored_fields_;
   std::string kind_where_;  // the row that decided the set's kind
   std::vector<std::int64_t> lengths_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "data/data_files.h"
+#include "data/row_reader.h"
 #include "ddro/data/encode.h"
 
 namespace ddro::data {
@@ -12,12 +13,12 @@ std::vector<Prompt> load_prompts(const std::vector<std::string>& files, const Da
   std::vector<Prompt> prompts;
   Hasher ignored;
   for (const std::string& path : expand_patterns(files)) {
-    LineReader reader(path, ignored);
-    for (Line line; reader.next(line);) {
-      if (line.too_long) throw input_error("[data] " + line.where + ": " + too_long_reason());
-      Content content = parse_prompt(line.text, line.where);
-      std::vector<text::TokenId> ids = encode_prompt(content, line.where, text, options);
-      prompts.push_back({line.where, std::move(content), std::move(ids)});
+    const std::unique_ptr<RowReader> reader = open_rows(path, ignored);
+    for (RawRow row; reader->next(row);) {
+      if (row.too_long) throw input_error("[data] " + row.where + ": " + too_long_reason());
+      Content content = parse_prompt(row.text, row.where);
+      std::vector<text::TokenId> ids = encode_prompt(content, row.where, text, options);
+      prompts.push_back({row.where, std::move(content), std::move(ids)});
     }
   }
   if (prompts.empty()) throw input_error("[data] " + printable(files.front(), 400) + ": holds no prompts");

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 // File: magic, version, the key's text, the set (transfer), and the hash of all before.
 constexpr std::string_view kMagic = "DDROTOK\n";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr size_t kHashBytes = 16;
 constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr size_t kPageBytes = size_t{16} << 20;  // of a cache file that are in memory at a time
@@ -49,11 +49,11 @@ class Writer {
     number(std::uint64_t{text.size()});
     bytes(std::as_bytes(std::span(text)));
   }
-  // "file:line" as two numbers.
+  // "file:line" and the like, the file as a number.
   void place(const std::string& where) {
     const size_t colon = where.rfind(':');
     number(std::uint64_t{file_index_.at(where.substr(0, colon))});
-    number(std::uint64_t{std::stoull(where.substr(colon + 1))});
+    text(std::string_view(where).substr(colon + 1));
   }
   template <Number T>
   void numbers(const std::vector<T>& values) {
@@ -108,9 +108,10 @@ class Reader {
   }
   void place(std::string& where) {
     const std::uint64_t file = word();
-    const std::uint64_t line = word();
+    std::string in_file;
+    text(in_file);
     if (file >= files_.size()) refuse("names a file that the set does not have");
-    where = files_[file] + ":" + std::to_string(line);
+    where = files_[file] + ":" + in_file;
   }
   template <Number T>
   void numbers(std::vector<T>& values) {

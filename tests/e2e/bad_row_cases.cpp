@@ -21,6 +21,12 @@ BadInput file(const char* name, const std::string& content, const char* phrase,
           }};
 }
 
+BadInput other_file(const char* name, const std::string& path, const std::string& content, const char* phrase) {
+  return {name, 2, phrase, [path, content](Scene& scene) {
+            return scene.write(path, content).train_with("data.train_files=['@/" + path + "']");
+          }};
+}
+
 // One side of a pair of strings.
 std::string pair_with(const std::string& chosen) {
   return R"({"prompt": "Q:", "chosen": )" + chosen + R"(, "rejected": " no"})";
@@ -106,6 +112,19 @@ std::vector<BadInput> cases() {
            "leaves the completion no room", "data.on_overlength=truncate"),
       file("BinaryFile", std::string("\x1f\x8b\x08\0\0\0\0\0", 8) + std::string(5000, '\xff'),
            "train.jsonl:1: not valid"),
+      other_file("CutOffGzip", "rows.jsonl.gz", std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10),
+                 "[data] @/rows.jsonl.gz: the gzip data are cut off"),
+      other_file("NoGzip", "rows.jsonl.gz", pair_with("\" yes\""),
+                 "[data] @/rows.jsonl.gz: the gzip data are damaged; "),
+      other_file("NoZstd", "rows.json.zst", "[]", "[data] @/rows.json.zst: the zstd data are "),
+      other_file("CutOffList", "rows.json", "[" + pair_with("\" yes\"") + ",\n{\"prompt\": \"Q:\"",
+                 "[data] @/rows.json: row 2: the file ends within its list"),
+      other_file("ListOfStrings", "rows.json", "[" + pair_with("\" yes\"") + ", \"no\"]",
+                 "[data] @/rows.json: row 2: a row is a JSON object; got the string \"no\""),
+      other_file("TextBehindTheList", "rows.json", "[" + pair_with("\" yes\"") + "]\n" + pair_with("\" yes\""),
+                 "[data] @/rows.json: row 1: there is text behind the end of the file's list"),
+      other_file("EmptyList", "rows.json", "[ ]\n", "[data] @/rows.json: no rows"),
+      other_file("Spreadsheet", "rows.csv", "prompt,chosen,rejected\n", "[data] @/rows.csv: .csv files are not read"),
       {"NotInTheFirstFile", 2, "more.jsonl:2: not valid JSON",
        [](Scene& scene) {
          return scene.write("more.jsonl", pair_with("\" yes\"") + "\nnonsense\n")

@@ -15,7 +15,7 @@ enum class OnOverlength { kError, kDrop, kTruncate };
 enum class OnBadRow { kError, kDrop };
 
 struct DataOptions {
-  std::vector<std::string> train_files;           // .jsonl; globs; order is part of the run
+  std::vector<std::string> train_files;           // .jsonl, .json; globs; order is part of the run
   std::map<std::string, std::string> eval_files;  // name -> file or glob
   std::int64_t max_length = 1024;                 // tokens of prompt + completion
   OnOverlength on_overlength = OnOverlength::kError;

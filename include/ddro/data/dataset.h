@@ -38,7 +38,7 @@ struct EncodedExample {
 
 struct DroppedRow {
   std::int64_t row = 0;
-  std::string where;  // "file:line"
+  std::string where;  // "file:line", or "file: row N" of a list
   std::string reason;
 };
 
@@ -57,7 +57,7 @@ struct DatasetReport {
 
 struct Dataset {
   std::vector<EncodedExample> examples;  // in file order
-  std::vector<std::string> wheres;       // file:line of each example
+  std::vector<std::string> wheres;       // the place of each example
   std::vector<DroppedRow> dropped;
   DatasetReport report;
   RowKind kind = RowKind::kPaired;  // one kind a set; mixing kinds is refused
@@ -71,12 +71,12 @@ struct Dataset {
 // Expands globs (sorted within one pattern), reads, parses, encodes in threads and checks; the result and the
 // error, if any, do not depend on the number of threads.
 //
-// Files are JSON lines: a byte order mark, CRLF, blank lines and a missing last newline are accepted.
-// Error(kInput):
-// - a pattern that matches nothing, a file that cannot be read or is of another format (by its name's
-// ending);
-// - the first row that cannot be used, with file:line, unless on_bad_row says to drop such rows; a line above
-// 64 MB is one;
+// Files are JSON lines (a byte order mark, CRLF, blank lines and a missing last newline are accepted) or one
+// JSON list, plain or compressed (.gz, .zst). Error(kInput):
+// - a pattern that matches nothing, a file that cannot be read, is damaged, or is of another format (by its
+// name's ending);
+// - the first row that cannot be used, with file:line, unless on_bad_row says to drop such rows; one above 64
+// MB is one;
 // - rows above max_length under on_overlength: error, all in one line, once the whole set is read;
 // - paired and unpaired rows in one set; a set without a usable row.
 Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,

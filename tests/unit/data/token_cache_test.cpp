@@ -247,8 +247,8 @@ TEST_F(TokenCacheTest, DamageIsNeverUsed) {
   for (const std::string& foreign : {std::string(), whole.substr(0, 27), "DDROREF\n" + whole.substr(8)})
     expect_refused(file, foreign, "is not a file of tokens");
   std::string later = whole;
-  later[8] = 2;
-  expect_refused(file, later, "is of another version; got 2, expected 1");
+  later[8] = 3;
+  expect_refused(file, later, "is of another version; got 3, expected 2");
 
   keep({pairs_});
   EXPECT_EQ(read_file(file), whole) << "the damaged file is replaced";
@@ -292,7 +292,7 @@ TEST_F(TokenCacheTest, AWholeFileOfSomethingElseIsNotUsed) {
   const size_t fields = many.find(text_of("id")) - 8;
   many.replace(fields, 8, number(std::uint64_t{1} << 60));
   expect_refused(file, sealed(many), "ends within the set");
-  std::string place = content;  // the last dropped row: row, file, line, reason
+  std::string place = content;  // the last dropped row: row, file, place in it, reason
   const size_t row = place.rfind(number(std::int64_t{7}));
   place.replace(row + 8, 8, number(std::uint64_t{1}));
   expect_refused(file, sealed(place), "names a file that the set does not have");
@@ -303,7 +303,7 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   write_token_cache(*set.missing, set.dataset);
   EXPECT_EQ(set.missing->path, cache_.folder / ("set_" + hash_text(set.missing->key) + ".tokens"));
   const auto u64 = [](std::uint64_t value) { return number(value); };
-  std::string expected = "DDROTOK\n" + number(std::uint32_t{1}) + text_of(set.missing->key);
+  std::string expected = "DDROTOK\n" + number(std::uint32_t{2}) + text_of(set.missing->key);
   expected += number(std::int32_t{1});  // unpaired
   expected += text_of(hash_text(kSingles));
   for (const std::uint64_t count : {2, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
@@ -315,7 +315,7 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   expected += number(std::int64_t{1}) + number(1.0) + u64(1);
   expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
   expected += u64(1) + number(std::uint8_t{1});
-  expected += u64(2) + u64(0) + u64(1) + u64(0) + u64(2);  // places
+  expected += u64(2) + u64(0) + text_of("1") + u64(0) + text_of("2");  // places
   expected += u64(0);                                      // dropped rows
   EXPECT_EQ(read_file(set.missing->path), sealed(expected));
 }

@@ -1,0 +1,258 @@
+#include "data/row_reader.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "data/byte_reader.h"
+#include "data/data_files.h"
+#include "ddro/base/error.h"
+
+namespace ddro::data {
+namespace {
+
+constexpr size_t kBufferBytes = size_t{1} << 20;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr std::string_view kBlanks = " \t\r\n";
+
+// A file's text, a piece at a time.
+class Text {
+ public:
+  Text(const std::string& path, Hasher& hasher)
+      : bytes_(open_bytes(path, hasher)), path_(shown_path(path)), buffer_(kBufferBytes) {}
+
+  const std::string& path() const { return path_; }
+
+  // What is read and not yet taken; at the end nothing. Throws Unreadable.
+  std::string_view rest() {
+    if (begin_ == end_) {
+      begin_ = 0;
+      end_ = bytes_->read(buffer_);
+    }
+    return {buffer_.data() + begin_, end_ - begin_};
+  }
+  void take(size_t bytes) { begin_ += bytes; }
+
+  void skip_byte_order_mark() {
+    if (rest().starts_with(kByteOrderMark)) take(kByteOrderMark.size());
+  }
+  // The next character that is not blank, not taken; 0 at the end.
+  char skip_blanks() {
+    for (std::string_view text = rest(); !text.empty(); text = rest()) {
+      const size_t at = text.find_first_not_of(kBlanks);
+      take(std::min(at, text.size()));
+      if (at != std::string_view::npos) return text[at];
+    }
+    return '\0';
+  }
+
+ private:
+  std::unique_ptr<ByteReader> bytes_;
+  std::string path_;
+  std::vector<char> buffer_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
+
+// Adds to a row's text, up to the most that a row may have.
+void append(RawRow& row, std::string_view text) {
+  row.too_long = row.too_long || row.text.size() + text.size() > kMaxRowBytes;
+  if (row.too_long) {
+    std::string().swap(row.text);
+  } else {
+    row.text.append(text);
+  }
+}
+
+class TextRows : public RowReader {
+ public:
+  explicit TextRows(Text text) : text_(std::move(text)) {}
+
+  bool next(RawRow& row) final {
+    row.text.clear();
+    row.too_long = false;
+    row.unterminated = false;
+    try {
+      return read(row);
+    } catch (const Unreadable& failure) {
+      throw input_error("[data] " + place() + ": " + failure.problem);
+    }
+  }
+
+ protected:
+  virtual bool read(RawRow& row) = 0;
+  virtual std::string place() const = 0;  // of the row that is being read
+
+  Text text_;
+  std::int64_t number_ = 1;  // of that row
+};
+
+class Lines : public TextRows {
+ public:
+  using TextRows::TextRows;
+
+ protected:
+  bool read(RawRow& row) override {
+    if (number_ == 1) text_.skip_byte_order_mark();
+    while (read_line(row)) {
+      row.where = place();
+      ++number_;
+      if (row.too_long || row.text.find_first_not_of(kBlanks) != std::string::npos) return true;
+    }
+    return false;
+  }
+  std::string place() const override { return text_.path() + ":" + std::to_string(number_); }
+
+ private:
+  bool read_line(RawRow& row) {
+    row.text.clear();
+    row.too_long = false;
+    row.unterminated = !text_.rest().empty();
+    const bool any = row.unterminated;
+    while (row.unterminated) {
+      const std::string_view text = text_.rest();
+      if (text.empty()) break;
+      const void* newline = std::memchr(text.data(), '\n', text.size());
+      const size_t length =
+          newline ? static_cast<size_t>(static_cast<const char*>(newline) - text.data()) : text.size();
+      row.unterminated = !newline;
+      append(row, text.substr(0, length));
+      text_.take(length + (newline ? 1 : 0));
+    }
+    return any;
+  }
+};
+
+// Where the items of a list end: at a comma or the list's end that stands in no item and no string.
+class ItemEnd {
+ public:
+  // Its place in `text`, which goes on with the item; npos when it is not in there.
+  size_t find(std::string_view text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (in_string_) {
+        i = skip_string(text, i);
+      } else if (ends(text[i])) {
+        return i;
+      }
+    }
+    return std::string_view::npos;
+  }
+
+ private:
+  bool ends(char c) {
+    switch (c) {
+      case '"':
+        in_string_ = true;
+        return false;
+      case '{':
+      case '[':
+        ++depth_;
+        return false;
+      case '}':
+      case ']':
+        return depth_ == 0 ? c == ']' : (--depth_, false);
+      default:
+        return c == ',' && depth_ == 0;
+    }
+  }
+
+  // The last character of the string, or of `text`.
+  size_t skip_string(std::string_view text, size_t i) {
+    for (; i < text.size(); ++i) {
+      const char c = text[i];
+      if (escaped_) {
+        escaped_ = false;
+      } else if (c == '\\') {
+        escaped_ = true;
+      } else if (c == '"') {
+        in_string_ = false;
+        break;
+      }
+    }
+    return i;
+  }
+
+  std::int64_t depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;
+};
+
+class Items : public TextRows {
+ public:
+  using TextRows::TextRows;
+
+ protected:
+  bool read(RawRow& row) override {
+    if (number_ == 1) enter();
+    if (ended_) return false;
+    read_item(row);
+    row.where = place();
+    ++number_;
+    return true;
+  }
+  std::string place() const override { return text_.path() + ": row " + std::to_string(number_); }
+
+ private:
+  void enter() {
+    if (ended_) return;
+    text_.skip_byte_order_mark();
+    text_.skip_blanks();
+    text_.take(1);
+    if (text_.skip_blanks() == ']') leave();
+  }
+
+  void read_item(RawRow& row) {
+    ItemEnd item;
+    size_t end = std::string_view::npos;
+    while (end == std::string_view::npos) {
+      const std::string_view text = text_.rest();
+      if (text.empty()) throw Unreadable{"the file ends within its list and may be cut off"};
+      end = item.find(text);
+      append(row, text.substr(0, end));
+      text_.take(std::min(end, text.size()));
+    }
+    const bool last = text_.rest().front() == ']';
+    if (last) {
+      leave();
+    } else {
+      text_.take(1);
+    }
+  }
+
+  void leave() {
+    text_.take(1);
+    ended_ = true;
+    if (text_.skip_blanks() != '\0' || !text_.rest().empty())
+      throw Unreadable{"there is text behind the end of the file's list"};
+  }
+
+  bool ended_ = false;
+};
+
+bool begins_with_list(Text& text) {
+  std::string_view rest = text.rest();
+  if (rest.starts_with(kByteOrderMark)) rest.remove_prefix(kByteOrderMark.size());
+  const size_t first = rest.find_first_not_of(kBlanks);
+  return first != std::string_view::npos && rest[first] == '[';
+}
+
+}  // namespace
+
+std::string too_long_reason() {
+  return "the row has more than " + std::to_string(kMaxRowBytes >> 20) + " MB";
+}
+
+std::unique_ptr<RowReader> open_rows(const std::string& path, Hasher& hasher) {
+  try {
+    Text text(path, hasher);
+    if (begins_with_list(text)) return std::make_unique<Items>(std::move(text));
+    return std::make_unique<Lines>(std::move(text));
+  } catch (const Unreadable& failure) {
+    throw input_error("[data] " + shown_path(path) + ": " + failure.problem);
+  }
+}
+
+}  // namespace ddro::data
