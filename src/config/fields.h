@@ -33,6 +33,9 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("train_files", o.train_files, OnChange::kResolved,
           "list of .jsonl or .json files (.gz, .zst) or globs; their order is part of the run");
     field("eval_files", o.eval_files, OnChange::kNothing, "name: file or glob");
+    field("layout", o.layout, OnChange::kMeaning,
+          "auto | pairs | labels | ultrafeedback | hh | alpaca | sharegpt | messages (docs/data.md)");
+    field("columns", o.columns, OnChange::kMeaning, "our name of a field: its name in the files");
     field("max_length", o.max_length, OnChange::kOrder, "tokens of prompt + completion");
     field("on_overlength", o.on_overlength, OnChange::kMeaning,
           "error | drop | truncate (keeps the start of the completion)");

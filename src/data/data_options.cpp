@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/layouts.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -29,6 +30,13 @@ void DataOptions::validate() const {
     }
     if (file.empty())
       throw input_error("[data.eval_files." + name + "] an empty path; expected a path or glob");
+  }
+  for (const auto& [ours, theirs] : columns) {
+    if (!is_row_field(ours)) {
+      throw input_error("[data.columns] no field of a row; got \"" + printable(ours) + "\", expected one of " +
+                        row_field_names());
+    }
+    if (theirs.empty()) throw option_error("data.columns." + ours, "an empty text", "the name of a field");
   }
   if (max_length < 2) {
     throw input_error("[data.max_length] too small; got " + std::to_string(max_length) +

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -14,6 +15,7 @@
 #include "data/row_census.h"
 #include "data/row_reader.h"
 #include "ddro/base/files.h"
+#include "ddro/base/log.h"
 #include "ddro/data/encode.h"
 
 namespace ddro::data {
@@ -41,7 +43,9 @@ void for_each_in_threads(size_t count, const std::function<void(size_t)>& task) 
 // What became of one row of a file.
 struct Outcome {
   std::optional<RowKind> kind;  // none when it is no row
+  Layout layout = Layout::kAuto;
   std::vector<std::string> ignored_fields;
+  std::vector<std::string> found_columns;
   EncodeResult encoded;
   std::exception_ptr failure;  // ends the load whatever the options say
 };
@@ -55,7 +59,7 @@ Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& o
   try {
     PreferenceRow row;
     try {
-      row = parse_row(raw.text, raw.where);
+      row = parse_row(raw.text, raw.where, row_format(options));
     } catch (const Error& error) {
       const std::string prefix = "[data] " + raw.where + ": ";
       outcome.encoded.unusable = std::string(error.what()).substr(prefix.size());
@@ -64,12 +68,20 @@ Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& o
       return outcome;
     }
     outcome.kind = row.kind;
+    outcome.layout = row.layout;
     outcome.ignored_fields = row.ignored_fields;
+    outcome.found_columns = row.found_columns;
     outcome.encoded = encode_row(row, text, options);
   } catch (...) {
     outcome.failure = std::current_exception();
   }
   return outcome;
+}
+
+std::string layout_label(Layout layout, RowKind kind) {
+  const std::string name = enum_name(layout);
+  if (layout == Layout::kPairs || layout == Layout::kLabels) return name;
+  return name + (kind == RowKind::kPaired ? " pairs" : " labels");
 }
 
 class Loader {
@@ -85,7 +97,9 @@ class Loader {
         std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
       }
+      report_layouts(path);
     }
+    warn_of_missing_columns();
     refuse_overlength();
     refuse_empty(paths);
     dataset_.content_hash = hasher.hex();
@@ -129,6 +143,8 @@ class Loader {
     EncodeResult& encoded = outcome.encoded;
     encoded.example.row = dataset_.report.num_rows++;
     if (outcome.kind) require_kind(*outcome.kind, where);
+    if (outcome.kind) ++layouts_[layout_label(outcome.layout, *outcome.kind)];
+    found_columns_.insert(outcome.found_columns.begin(), outcome.found_columns.end());
     for (const std::string& field : outcome.ignored_fields) {
       if (ignored_fields_.insert(field).second) dataset_.report.ignored_fields.push_back(field);
     }
@@ -137,6 +153,21 @@ class Loader {
       drop(where, encoded);
     } else {
       keep(where, std::move(encoded));
+    }
+  }
+
+  void report_layouts(const std::string& path) {
+    std::string text;
+    for (const auto& [layout, count] : layouts_)
+      text += (text.empty() ? "" : "; ") + layout + ", " + std::to_string(count) + " rows";
+    if (!text.empty()) log_info(shown_path(path) + ": layout " + text);
+    layouts_.clear();
+  }
+
+  void warn_of_missing_columns() const {
+    for (const auto& [ours, theirs] : options_.columns) {
+      if (found_columns_.contains(ours)) continue;
+      log_warning("[data.columns." + ours + "] no row of the set has a field \"" + printable(theirs) + "\"");
     }
   }
 
@@ -168,6 +199,7 @@ class Loader {
     report.num_boundary_merges += encoded.boundary_merges;
     report.num_control_text += encoded.control_text;
     report.num_truncated += encoded.truncated;
+    report.num_other_turns += encoded.other_turns;
     census_.add(encoded.example, report);
     for (EncodedSequence& sequence : encoded.example.sequences) sequence.ids.shrink_to_fit();
     dataset_.examples.push_back(std::move(encoded.example));
@@ -201,6 +233,8 @@ class Loader {
   RowCensus census_;
   std::vector<RawRow> block_;
   std::unordered_set<std::string> ignored_fields_;
+  std::unordered_set<std::string> found_columns_;
+  std::map<std::string, std::int64_t> layouts_;  // of the file that is being read, with their rows
   std::string kind_where_;  // the row that decided the set's kind
   std::vector<std::int64_t> lengths_;
   std::int64_t num_overlength_ = 0;

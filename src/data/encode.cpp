@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "data/messages.h"
+
 namespace ddro::data {
 namespace {
 
@@ -17,6 +19,7 @@ struct Passage {
   std::vector<Span> literal;  // bytes that the row wrote: no control tokens in there
   bool control_text = false;  // the row wrote text that would be a control token
   bool templated = false;     // then no token crosses the boundary: generation begins there
+  size_t last_turn = 0;       // of a templated completion: an end token before this byte ends an earlier turn
 };
 
 struct EncodedSide {
@@ -24,6 +27,7 @@ struct EncodedSide {
   std::optional<std::string> unusable;
   bool boundary_merge = false;
   bool control_text = false;
+  bool other_turns = false;
 };
 
 // Takes out of `literal` what stands inside a control token whose two ends the template wrote ("<|" + role +
@@ -76,6 +80,10 @@ std::optional<std::string> other_role(const Json& completion) {
   return role->get<std::string>();
 }
 
+bool has_other_turns(const Json& completion) {
+  return !std::all_of(completion.begin(), completion.end(), is_answer);
+}
+
 class RowEncoder {
  public:
   RowEncoder(const PreferenceRow& row, const TextSource& text, const DataOptions& options)
@@ -98,7 +106,8 @@ class RowEncoder {
   EncodedSide encode_side(const Completion& completion, RowClass row_class);
   std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
   void end_string(bool finished, EncodedSequence& sequence) const;
-  void end_message(const Passage& passage, const Completion& completion, EncodedSequence& sequence) const;
+  void end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
+                   EncodedSequence& sequence) const;
   std::string describe_missing_end(const Passage& passage, const EncodedSequence& sequence) const;
   bool is_end(TokenId id) const {
     return std::find(text_.end_ids.begin(), text_.end_ids.end(), id) != text_.end_ids.end();
@@ -136,7 +145,7 @@ text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_
 
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
-    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false};
+    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, 0};
     result.literal = {{0, result.text.size()}};
     result.control_text = separate_control_text(*text_.tokenizer, result.text, result.literal);
     return result;
@@ -155,15 +164,18 @@ Passage RowEncoder::rendered_passage(const Json& completion, bool finished) {
   // The prompt is what generation sees: a row's answer may begin with what the generation prompt ends in, and
   // that is the template's text then.
   text::RenderedText answer = split_off(whole, prompt_->text.size());
-  if (!finished) answer.text.resize(answer.from_messages.empty() ? 0 : answer.from_messages.back().end);
-  return joined(*prompt_, std::move(answer));
+  const size_t written = answer.from_messages.empty() ? 0 : answer.from_messages.back().end;
+  if (!finished) answer.text.resize(written);
+  Passage result = joined(*prompt_, std::move(answer));
+  result.last_turn = result.boundary + (completion.size() > 1 ? written : 0);
+  return result;
 }
 
 Passage RowEncoder::joined(text::RenderedText prompt, text::RenderedText answer) const {
   const bool in_prompt = separate_control_text(*text_.tokenizer, prompt.text, prompt.from_messages);
   const bool in_answer = separate_control_text(*text_.tokenizer, answer.text, answer.from_messages);
   Passage result{prompt.text + answer.text, prompt.text.size(), std::move(prompt.from_messages),
-                 in_prompt || in_answer, true};
+                 in_prompt || in_answer, true, 0};
   for (const Span& span : answer.from_messages)
     result.literal.push_back({span.begin + result.boundary, span.end + result.boundary});
   return result;
@@ -202,7 +214,10 @@ EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_c
   side.sequence.completion_start = first - encoding.offsets.begin();
   side.sequence.ids = std::move(encoding.ids);
   if (passage.templated) {
-    end_message(passage, completion, side.sequence);
+    const auto last_turn = std::find_if(first, encoding.offsets.end(),
+                                        [&](const Span& span) { return span.begin >= passage.last_turn; });
+    end_message(passage, completion, last_turn - encoding.offsets.begin(), side.sequence);
+    side.other_turns = has_other_turns(std::get<Json>(completion.content));
   } else {
     end_string(completion.finished, side.sequence);
   }
@@ -233,11 +248,11 @@ void RowEncoder::end_string(bool finished, EncodedSequence& sequence) const {
   sequence.completion_start += static_cast<std::int64_t>(prefix.size());
 }
 
-// Where a template's output ends.
-void RowEncoder::end_message(const Passage& passage, const Completion& completion,
+// Where a template's output ends: at the first end token from the token `last_turn` on.
+void RowEncoder::end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
                              EncodedSequence& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
-  const auto end = std::find_if(ids.begin() + sequence.completion_start, ids.end(),
+  const auto end = std::find_if(ids.begin() + last_turn, ids.end(),
                                 [this](TokenId id) { return is_end(id); });
   if (!completion.finished) {
     ids.erase(end, ids.end());
@@ -309,6 +324,7 @@ EncodeResult RowEncoder::encode() {
       result.unusable = "\"" + std::string(part.name) + "\": " + *side.unusable;
     result.boundary_merges += side.boundary_merge;
     result.control_text |= side.control_text;
+    result.other_turns += side.other_turns;
     result.example.sequences.push_back(std::move(side.sequence));
   }
   if (!result.unusable && result.length > options_.max_length &&

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <utility>
+
+#include "data/layouts.h"
+#include "data/messages.h"
 
 namespace ddro::data {
 namespace {
@@ -15,57 +19,42 @@ constexpr std::array<const char*, 2> kCommonFields = {"prompt", "weight"};
 constexpr double kMinWeight = 1e-9;
 constexpr double kMaxWeight = 1e9;
 
-std::string quoted(const std::string& name) { return "\"" + printable(name) + "\""; }
-
-// What an error message calls a message.
-struct MessageName {
-  const char* field;
-  size_t number;
-  std::string operator()() const { return quoted(field) + " message " + std::to_string(number); }
-};
-
-// A value as an error message shows it.
-std::string shown(const Json& value) {
-  if (value.is_object()) return "an object";
-  if (value.is_array()) return value.empty() ? "an empty list" : "a list";
-  if (value.is_string()) return "the string " + quoted(value.get<std::string>());
-  return value.is_number() ? "the number " + value.dump() : value.dump();
-}
-
 bool is_messages(const Content& content) { return std::holds_alternative<Json>(content); }
 
-bool has_tool_calls(const Json& message) {
-  for (const char* field : {"tool_calls", "function_call"}) {
-    const auto found = message.find(field);
-    if (found != message.end() && !found->is_null() && !found->empty()) return true;
+// true, false, and what data sets write for them.
+std::optional<bool> as_boolean(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  for (const bool boolean : {false, true}) {
+    if (value.is_number() && value == Json(boolean ? 1 : 0)) return boolean;
+    for (const char* text : {boolean ? "true" : "false", boolean ? "True" : "False"}) {
+      if (value.is_string() && value.get_ref<const std::string&>() == text) return boolean;
+    }
   }
-  return false;
+  return std::nullopt;
 }
-
-bool is_empty_content(const Json& content) {
-  if (content.is_string()) return content.get_ref<const std::string&>().empty();
-  return std::all_of(content.begin(), content.end(), [](const Json& part) {
-    return part["type"] == "text" && part["text"].get_ref<const std::string&>().empty();
-  });
-}
-
-// The order of an object's keys does not tell messages apart.
-bool same_message(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
 
 class RowParser {
  public:
-  RowParser(Json fields, const std::string& where) : fields_(std::move(fields)) {
+  RowParser(Json fields, const std::string& where, const RowFormat& format)
+      : fields_(std::move(fields)), format_(format) {
     row_.where = where;
     if (!fields_.is_object())
-      refuse("a row is a JSON object; got " + shown(fields_) + ", expected one object a line");
+      refuse("a row is a JSON object; got " + shown(fields_) + ", expected one object a row");
+    collect_null_fields();
+    drop_null_fields(fields_);
+    row_.found_columns = rename_columns(format.columns, fields_);
   }
 
   Content parse_prompt() {
+    const Layout layout = layout_of_row();
+    if (layout != Layout::kPairs && layout != Layout::kLabels) return parse().prompt;
     if (!fields_.contains("prompt")) refuse("\"prompt\" is missing; expected a string or a list of messages");
     return content("prompt");
   }
 
   PreferenceRow parse() {
+    row_.layout = layout_of_row();
+    standardize();
     row_.kind = kind();
     if (row_.kind == RowKind::kPaired) {
       parse_paired();
@@ -80,6 +69,18 @@ class RowParser {
  private:
   [[noreturn]] void refuse(const std::string& problem) const {
     throw input_error("[data] " + row_.where + ": " + problem);
+  }
+
+  Layout layout_of_row() const {
+    return format_.layout == Layout::kAuto ? recognise_layout(fields_) : format_.layout;
+  }
+
+  void standardize() {
+    try {
+      standardize_row(row_.layout, fields_);
+    } catch (const BadRow& bad) {
+      refuse(bad.problem + (format_.layout == Layout::kAuto ? "" : "; data.layout is " + enum_name(row_.layout)));
+    }
   }
 
   template <size_t N>
@@ -102,6 +103,10 @@ class RowParser {
           "neither a paired nor an unpaired row; expected prompt, chosen and rejected, or prompt, completion "
           "and label");
     }
+    if (format_.layout == (paired ? Layout::kLabels : Layout::kPairs)) {
+      refuse(std::string(paired ? "a paired" : "an unpaired") + " row, but data.layout is " +
+             enum_name(format_.layout));
+    }
     return paired ? RowKind::kPaired : RowKind::kUnpaired;
   }
 
@@ -117,8 +122,7 @@ class RowParser {
     } else {
       refuse(
           "\"prompt\" is missing; a paired row needs prompt, chosen and rejected, or chosen and rejected as "
-          "message "
-          "lists with a common beginning");
+          "message lists with a common beginning");
     }
     require_completion("chosen", row_.chosen.content);
     require_completion("rejected", row_.rejected.content);
@@ -142,9 +146,9 @@ class RowParser {
 
   bool boolean(const char* name) const {
     const Json& value = fields_[name];
-    if (!value.is_boolean())
-      refuse(quoted(name) + " is not a boolean; got " + shown(value) + ", expected true or false");
-    return value.get<bool>();
+    const std::optional<bool> boolean = as_boolean(value);
+    if (!boolean) refuse(quoted(name) + " is not a boolean; got " + shown(value) + ", expected true or false");
+    return *boolean;
   }
 
   double weight() const {
@@ -166,44 +170,10 @@ class RowParser {
     require(name);
     Json& value = fields_[name];
     if (value.is_string()) return std::move(value.get_ref<std::string&>());
-    if (!value.is_array() || value.empty()) {
-      refuse(quoted(name) + " is no text; got " + shown(value) + ", expected a string or a list of messages");
-    }
-    for (size_t i = 0; i < value.size(); ++i) check_message(value[i], {name, i + 1});
-    return std::move(value);
-  }
-
-  void check_message(const Json& message, const MessageName& name) const {
-    if (!message.is_object())
-      refuse(name() + " is no message; got " + shown(message) + ", expected an object");
-    const auto role = message.find("role");
-    if (role == message.end()) refuse(name() + " has no \"role\"");
-    if (!role->is_string() || role->get_ref<const std::string&>().empty()) {
-      refuse(name() + ": \"role\" is no name; got " + shown(*role) +
-             ", expected a string such as user or assistant");
-    }
-    const auto content = message.find("content");
-    if (content == message.end() || content->is_null()) {
-      if (has_tool_calls(message)) return;
-      refuse(name() + (content == message.end() ? " has no \"content\"" : ": \"content\" is null") +
-             "; only a message with tool calls may go without");
-    }
-    if (content->is_string()) return;
-    if (!content->is_array()) {
-      refuse(name() + ": \"content\" is no text; got " + shown(*content) +
-             ", expected a string or a list of parts");
-    }
-    for (const Json& part : *content) check_part(part, name);
-  }
-
-  void check_part(const Json& part, const MessageName& name) const {
-    const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
-    if (!typed) {
-      refuse(name() + ": \"content\" has a part that is none; got " + shown(part) +
-             ", expected an object with a string \"type\"");
-    }
-    if (part["type"] == "text" && !(part.contains("text") && part["text"].is_string())) {
-      refuse(name() + ": \"content\" has a text part without a string \"text\"");
+    try {
+      return standard_messages(std::move(value), name);
+    } catch (const BadRow& bad) {
+      refuse(bad.problem);
     }
   }
 
@@ -237,19 +207,20 @@ class RowParser {
       return;
     }
     const Json& messages = std::get<Json>(content);
-    if (messages.size() != 1) {
-      const char* hint = fields_.contains("prompt")
-                             ? "leave \"prompt\" out where the completions repeat it"
-                             : "\"chosen\" and \"rejected\" must be equal up to their last message";
-      refuse(quoted(name) + " is " + std::to_string(messages.size()) +
-             " messages after the prompt, expected one; " + hint);
+    for (const Json* message : {&messages.front(), &messages.back()}) {
+      if (is_answer(*message)) continue;
+      refuse(quoted(name) + (message == &messages.front() ? " begins" : " ends") + " with a message of the " +
+             printable((*message)["role"].get<std::string>()) + ", expected one of the assistant");
     }
-    const std::string role = messages[0]["role"].get<std::string>();
-    if (role == "user" || role == "system") {
-      refuse(quoted(name) + " is a message of the " + role + ", expected one of the assistant");
-    }
-    if (!has_tool_calls(messages[0]) && is_empty_content(messages[0]["content"]))
+    if (!has_tool_calls(messages.back()) && is_empty_content(messages.back()["content"]))
       refuse(quoted(name) + " is empty");
+  }
+
+  // They are said to be ignored, as others are.
+  void collect_null_fields() {
+    for (const auto& [name, value] : fields_.items()) {
+      if (value.is_null() && !is_row_field(name)) row_.ignored_fields.push_back(name);
+    }
   }
 
   void collect_ignored_fields() {
@@ -265,13 +236,14 @@ class RowParser {
   }
 
   Json fields_;
+  const RowFormat& format_;
   PreferenceRow row_;
 };
 
-Json parse_fields(std::string_view line, const std::string& where) {
+Json parse_fields(std::string_view row, const std::string& where) {
   static const std::string kParser = "row";
   try {
-    return parse_json_exactly(line, kParser, ErrorKind::kInput);
+    return parse_json_exactly(row, kParser, ErrorKind::kInput);
   } catch (const Error& error) {
     const std::string problem = error.what();
     throw input_error("[data] " + where + ": " + problem.substr(kParser.size() + 3));
@@ -280,12 +252,12 @@ Json parse_fields(std::string_view line, const std::string& where) {
 
 }  // namespace
 
-PreferenceRow parse_row(std::string_view line, const std::string& where) {
-  return RowParser(parse_fields(line, where), where).parse();
+PreferenceRow parse_row(std::string_view row, const std::string& where, const RowFormat& format) {
+  return RowParser(parse_fields(row, where), where, format).parse();
 }
 
-Content parse_prompt(std::string_view line, const std::string& where) {
-  return RowParser(parse_fields(line, where), where).parse_prompt();
+Content parse_prompt(std::string_view row, const std::string& where, const RowFormat& format) {
+  return RowParser(parse_fields(row, where), where, format).parse_prompt();
 }
 
 }  // namespace ddro::data

@@ -162,14 +162,15 @@ class Reader {
 template <typename Archive, typename Set>
 void transfer(Archive& archive, Set& set) {
   auto& [examples, wheres, dropped, report, kind, content_hash] = set;
-  auto& [num_rows, boundary_merges, control_text, truncated, duplicates, both_labels, equal, ignored] =
-      report;
+  auto& [num_rows, boundary_merges, control_text, truncated, other_turns, duplicates, both_labels, equal,
+         ignored] = report;
   archive.number(kind);
   archive.text(content_hash);
   archive.number(num_rows);
   archive.number(boundary_merges);
   archive.number(control_text);
   archive.number(truncated);
+  archive.number(other_turns);
   archive.number(duplicates);
   archive.number(both_labels);
   archive.number(equal);
@@ -262,6 +263,8 @@ std::optional<TokenCacheEntry> find_entry(const std::vector<std::string>& paths,
       {"template_variables", text.template_variables},
       {"date", dated ? Json(now) : Json()},
       {"end_ids", text.end_ids},
+      {"layout", enum_name(options.layout)},
+      {"columns", options.columns},
       {"max_length", options.max_length},
       {"on_overlength", static_cast<int>(options.on_overlength)},
       {"on_bad_row", static_cast<int>(options.on_bad_row)},

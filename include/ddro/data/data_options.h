@@ -14,9 +14,14 @@ namespace ddro::data {
 enum class OnOverlength { kError, kDrop, kTruncate };
 enum class OnBadRow { kError, kDrop };
 
+// How rows are laid out; docs/data.md has their fields.
+enum class Layout { kAuto, kPairs, kLabels, kUltrafeedback, kHh, kAlpaca, kSharegpt, kMessages };
+
 struct DataOptions {
   std::vector<std::string> train_files;           // .jsonl, .json; globs; order is part of the run
   std::map<std::string, std::string> eval_files;  // name -> file or glob
+  Layout layout = Layout::kAuto;                  // auto: that of each row is recognised
+  std::map<std::string, std::string> columns;     // our name of a row's field -> its name in the files
   std::int64_t max_length = 1024;                 // tokens of prompt + completion
   OnOverlength on_overlength = OnOverlength::kError;
   OnBadRow on_bad_row = OnBadRow::kError;
@@ -43,6 +48,19 @@ template <>
 struct EnumNames<data::OnBadRow> {
   using E = data::OnBadRow;
   static constexpr std::array<EnumName<E>, 2> kNames = {{{"error", E::kError}, {"drop", E::kDrop}}};
+};
+
+template <>
+struct EnumNames<data::Layout> {
+  using E = data::Layout;
+  static constexpr std::array<EnumName<E>, 8> kNames = {{{"auto", E::kAuto},
+                                                         {"pairs", E::kPairs},
+                                                         {"labels", E::kLabels},
+                                                         {"ultrafeedback", E::kUltrafeedback},
+                                                         {"hh", E::kHh},
+                                                         {"alpaca", E::kAlpaca},
+                                                         {"sharegpt", E::kSharegpt},
+                                                         {"messages", E::kMessages}}};
 };
 
 }  // namespace ddro

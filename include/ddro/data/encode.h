@@ -22,6 +22,7 @@ struct EncodeResult {
   int boundary_merges = 0;              // sequences with a token that spans the boundary
   bool control_text = false;
   bool truncated = false;
+  int other_turns = 0;  // completions with messages that are not the assistant's
 };
 
 // Encodes one row under `options`.
@@ -31,7 +32,8 @@ struct EncodeResult {
 // the first of end_ids behind a finished completion (unless it ends with one already). Messages: the prompt
 // is the rendering with the generation prompt, with the tokens that encode_prompt gives for it, and must be
 // the beginning of the rendering of everything. A finished completion ends with the first end token; an
-// unfinished one where its content ends. Control tokens are recognised only where the template wrote them (a
+// unfinished one where its content ends. Of a completion of several messages this is so of the last one; all
+// its tokens are the completion's. Control tokens are recognised only where the template wrote them (a
 // token whose two ends are the template's is the template's, whatever role name stands inside), or anywhere
 // with parse_control_tokens.
 //

@@ -1,13 +1,15 @@
-// One line of a data file, checked and typed, not yet tokenized.
+// One row of a data file, checked and typed, not yet tokenized.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "ddro/base/json.h"
+#include "ddro/data/data_options.h"
 
 namespace ddro::data {
 
@@ -16,7 +18,7 @@ namespace ddro::data {
 using Content = std::variant<std::string, Json>;
 
 struct Completion {
-  Content content;       // never empty; as messages: exactly one
+  Content content;       // never empty; as messages: at least one
   bool finished = true;  // false: cut off by a length limit; encoded without an end token
 };
 
@@ -24,6 +26,7 @@ enum class RowKind { kPaired, kUnpaired };
 
 struct PreferenceRow {
   RowKind kind = RowKind::kPaired;
+  Layout layout = Layout::kPairs;  // what the row was read as; not kAuto
   std::string where;    // "file:line"
   Content prompt;       // for implicit prompts: the common beginning of both message lists
   Completion chosen;    // paired: chosen; unpaired: the completion
@@ -31,19 +34,29 @@ struct PreferenceRow {
   bool label = true;    // unpaired: true when preferred
   double weight = 1.0;  // counts as that many identical rows; 1e-9 to 1e9
   std::vector<std::string> ignored_fields;
+  std::vector<std::string> found_columns;  // of RowFormat::columns, our names
 };
 
-// Parses one line. Error(kInput) beginning with "[data] file:line: ".
-//
-// Messages are objects with a string `role` and a `content` that is a string, a list of parts ({"type":
-// ...}), or, in a message with tool calls, null or absent. Further fields are the template's business.
-//
-// A completion given as messages is exactly one message, and not the user's or the system's: what a
-// completion of several turns is conditioned on, and where it ends, the objective does not define. So chosen
-// and rejected without a prompt must be equal up to their last messages.
-PreferenceRow parse_row(std::string_view line, const std::string& where);
+// What is known of rows before they are read.
+struct RowFormat {
+  Layout layout = Layout::kAuto;
+  std::map<std::string, std::string> columns;  // our name of a field -> its name in the row
+};
 
-// The `prompt` of one line, whose other fields do not matter. Error(kInput) like parse_row's.
-Content parse_prompt(std::string_view line, const std::string& where);
+inline RowFormat row_format(const DataOptions& options) { return {options.layout, options.columns}; }
+
+// Parses one row. Error(kInput) beginning with "[data] where: ". Fields that are null are not there.
+//
+// Messages are objects with a string `role` and a `content` that is a string, a list of text parts, or, in a
+// message with tool calls, null or absent; other ways to write them are taken as these (docs/data.md). Further
+// fields are the template's business.
+//
+// A completion given as messages begins and ends with one of the assistant's. Chosen and rejected without a
+// prompt begin alike; what both have in common, up to the last message of the shorter one, is the prompt.
+PreferenceRow parse_row(std::string_view row, const std::string& where, const RowFormat& format = {});
+
+// The `prompt` of one row of pairs or labels, whose other fields do not matter, or of a whole row of another
+// layout. Error(kInput) like parse_row's.
+Content parse_prompt(std::string_view row, const std::string& where, const RowFormat& format = {});
 
 }  // namespace ddro::data

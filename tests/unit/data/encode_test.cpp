@@ -124,6 +124,24 @@ TEST(EncodeMessages, EndsWithTheFirstEndTokenOfTheTemplate) {
   EXPECT_FALSE(result.control_text) << "the template wrote <|user|>, though the role's name stands inside";
 }
 
+// A user's or a tool's turns inside of a completion are its text; only the last message's end ends it.
+TEST(EncodeMessages, ACompletionOfSeveralMessagesEndsWithTheLast) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const Json completion = {turn("assistant", "a"), turn("user", "b<|end|>"), turn("assistant", "c")};
+  const Json row = unpaired(Json::array({turn("user", "hi")}), completion);
+  const EncodeResult result = encode(row, text_source(tokenizer));
+  ASSERT_FALSE(result.unusable);
+  const Ids prompt = joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant}});
+  const Ids turns = joined({{'a', kEnd, '\n', kUser}, bytes_of("b<|end|>"), {kEnd, '\n', kAssistant, 'c'}});
+  EXPECT_EQ(result.example.sequences[0].ids, joined({prompt, turns, {kEnd}}));
+  EXPECT_EQ(result.example.sequences[0].completion_start, static_cast<std::int64_t>(prompt.size()));
+  EXPECT_EQ(result.other_turns, 1);
+  Json cut_off = row;
+  cut_off["finished"] = false;
+  EXPECT_EQ(encode(cut_off, text_source(tokenizer)).example.sequences[0].ids, joined({prompt, turns}));
+  EXPECT_EQ(encode(chat("yo"), text_source(tokenizer)).other_turns, 0);
+}
+
 TEST(EncodeMessages, AnyEndTokenEndsIt) {
   const FakeTokenizer tokenizer = turns_tokenizer();
   TextSource text = text_source(tokenizer);
