@@ -87,6 +87,25 @@ std::string yaml_value(const std::map<std::string, std::string>& values) {
   return "{" + out + "}";
 }
 
+std::string yaml_value(const Json& value) {
+  std::string out;
+  const auto add = [&](const std::string& item) { out += (out.empty() ? "" : ", ") + item; };
+  switch (value.type()) {
+    case Json::value_t::object:
+      for (const auto& [name, member] : value.items()) add(yaml_text(name) + ": " + yaml_value(member));
+      return "{" + out + "}";
+    case Json::value_t::array:
+      for (const Json& item : value) add(yaml_value(item));
+      return "[" + out + "]";
+    case Json::value_t::string:
+      return yaml_text(value.get<std::string>());
+    case Json::value_t::number_float:
+      return yaml_value(value.get<double>());
+    default:
+      return value.dump();
+  }
+}
+
 template <typename Enum>
 std::string yaml_value(Enum value) {
   return enum_name(value);

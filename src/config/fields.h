@@ -44,6 +44,8 @@ void visit_fields(Config& config, Visitor& visitor) {
           "true: control-token text inside a row becomes control tokens, as Hugging Face does");
     field("chat_template", o.chat_template, OnChange::kResolved,
           "file with a Jinja template; null: the model folder's own");
+    field("chat_template_kwargs", o.chat_template_kwargs, OnChange::kMeaning,
+          "variables of the template, such as {enable_thinking: false}; a row may have its own");
     field("token_cache_dir", o.token_cache_dir, OnChange::kNothing,
           "folder that keeps the tokens of large sets; null: <train.output_dir>/token_cache");
   });

@@ -164,6 +164,54 @@ void read_value(const Source& source, std::map<std::string, std::string>& out) {
   }
 }
 
+namespace {
+
+// As a reader of JSON would have it: what is written without quotes may be null, a boolean or a number.
+Json read_anything(const Source& source) {
+  const YamlNode& node = source.node;
+  switch (node.kind) {
+    case YamlNode::Kind::kNull:
+      return nullptr;
+    case YamlNode::Kind::kList: {
+      Json list = Json::array();
+      for (const YamlNode& item : node.items)
+        list.push_back(read_anything(Source{item, source.key, source.place}));
+      return list;
+    }
+    case YamlNode::Kind::kMapping: {
+      Json mapping = Json::object();
+      for (const YamlEntry& entry : node.entries) {
+        mapping[entry.key] =
+            read_anything(Source{entry.value, source.key + "." + printable(entry.key), source.place});
+      }
+      return mapping;
+    }
+    case YamlNode::Kind::kScalar:
+      break;
+  }
+  if (is_plain_bool(node)) return node.text == "true";
+  if (!is_plain_number(node)) return node.text;
+  if (node.text.find_first_of(".eE") == std::string::npos) {
+    std::int64_t number = 0;
+    read_value(source, number);
+    return number;
+  }
+  double number = 0;
+  read_value(source, number);
+  return number;
+}
+
+}  // namespace
+
+void read_value(const Source& source, Json& out) {
+  if (source.node.kind == YamlNode::Kind::kNull) {
+    out = Json::object();
+    return;
+  }
+  if (source.node.kind != YamlNode::Kind::kMapping) source.wrong_type("a mapping: {NAME: VALUE, ...}");
+  out = read_anything(source);
+}
+
 size_t read_choice(const Source& source, const std::vector<std::string>& names) {
   refuse_unbuilt(source);
   const std::string expected = "one of " + joined(names);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/layouts.h"
+#include "data/template_kwargs.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -42,6 +43,8 @@ void DataOptions::validate() const {
     throw input_error("[data.max_length] too small; got " + std::to_string(max_length) +
                       ", expected at least 2: a token of the prompt and one of the completion");
   }
+  if (const auto problem = problem_of_kwargs(chat_template_kwargs))
+    throw input_error("[data.chat_template_kwargs] " + *problem);
   if (chat_template && chat_template->empty()) {
     throw input_error(
         "[data.chat_template] an empty path; expected a file, or null for the model folder's own");

@@ -199,6 +199,7 @@ class Loader {
     report.num_boundary_merges += encoded.boundary_merges;
     report.num_control_text += encoded.control_text;
     report.num_truncated += encoded.truncated;
+    report.num_shorter_prompts += encoded.shorter_prompts;
     report.num_other_turns += encoded.other_turns;
     census_.add(encoded.example, report);
     for (EncodedSequence& sequence : encoded.example.sequences) sequence.ids.shrink_to_fit();

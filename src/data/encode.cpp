@@ -19,6 +19,7 @@ struct Passage {
   std::vector<Span> literal;  // bytes that the row wrote: no control tokens in there
   bool control_text = false;  // the row wrote text that would be a control token
   bool templated = false;     // then no token crosses the boundary: generation begins there
+  bool shorter_prompt = false;  // the answer does not go on with all of the generation prompt
   size_t last_turn = 0;       // of a templated completion: an end token before this byte ends an earlier turn
 };
 
@@ -27,6 +28,7 @@ struct EncodedSide {
   std::optional<std::string> unusable;
   bool boundary_merge = false;
   bool control_text = false;
+  bool shorter_prompt = false;
   bool other_turns = false;
 };
 
@@ -80,6 +82,12 @@ std::optional<std::string> other_role(const Json& completion) {
   return role->get<std::string>();
 }
 
+// At most `bytes` of `text` that end with a character's last byte.
+size_t whole_characters(const std::string& text, size_t bytes) {
+  while (bytes > 0 && bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  return bytes;
+}
+
 bool has_other_turns(const Json& completion) {
   return !std::all_of(completion.begin(), completion.end(), is_answer);
 }
@@ -102,7 +110,8 @@ class RowEncoder {
   Passage passage(const Completion& completion);
   Passage rendered_passage(const Json& completion, bool finished);
   Passage joined(text::RenderedText prompt, text::RenderedText answer) const;
-  void require_beginning(const std::string& whole, const Json& completion) const;
+  [[noreturn]] void refuse_parting(const std::string& whole, size_t at, const Json& completion) const;
+  size_t boundary_in(const text::RenderedText& whole, const Json& completion) const;
   EncodedSide encode_side(const Completion& completion, RowClass row_class);
   std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
   void end_string(bool finished, EncodedSequence& sequence) const;
@@ -136,7 +145,7 @@ text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_
                       "data.chat_template, or write strings");
   }
   try {
-    return text_.render(messages, add_generation_prompt);
+    return text_.render(messages, add_generation_prompt, row_.template_kwargs);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     refuse(template_name() + " refuses these messages: " + error.what(), completion);
@@ -145,7 +154,7 @@ text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_
 
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
-    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, 0};
+    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, false, 0};
     result.literal = {{0, result.text.size()}};
     result.control_text = separate_control_text(*text_.tokenizer, result.text, result.literal);
     return result;
@@ -160,13 +169,15 @@ Passage RowEncoder::rendered_passage(const Json& completion, bool finished) {
   messages_.get_ref<Json::array_t&>().resize(prompt.size());
   messages_.insert(messages_.end(), completion.begin(), completion.end());
   text::RenderedText whole = render(messages_, false, completion);
-  require_beginning(whole.text, completion);
   // The prompt is what generation sees: a row's answer may begin with what the generation prompt ends in, and
   // that is the template's text then.
-  text::RenderedText answer = split_off(whole, prompt_->text.size());
+  text::RenderedText shared = *prompt_;
+  shared.text.resize(boundary_in(whole, completion));
+  text::RenderedText answer = split_off(whole, shared.text.size());
   const size_t written = answer.from_messages.empty() ? 0 : answer.from_messages.back().end;
   if (!finished) answer.text.resize(written);
-  Passage result = joined(*prompt_, std::move(answer));
+  Passage result = joined(std::move(shared), std::move(answer));
+  result.shorter_prompt = result.boundary < prompt_->text.size();
   result.last_turn = result.boundary + (completion.size() > 1 ? written : 0);
   return result;
 }
@@ -175,23 +186,37 @@ Passage RowEncoder::joined(text::RenderedText prompt, text::RenderedText answer)
   const bool in_prompt = separate_control_text(*text_.tokenizer, prompt.text, prompt.from_messages);
   const bool in_answer = separate_control_text(*text_.tokenizer, answer.text, answer.from_messages);
   Passage result{prompt.text + answer.text, prompt.text.size(), std::move(prompt.from_messages),
-                 in_prompt || in_answer, true, 0};
+                 in_prompt || in_answer, true, false, 0};
   for (const Span& span : answer.from_messages)
     result.literal.push_back({span.begin + result.boundary, span.end + result.boundary});
   return result;
 }
 
-void RowEncoder::require_beginning(const std::string& whole, const Json& completion) const {
-  const std::string& beginning = prompt_->text;
-  if (whole.starts_with(beginning)) return;
-  const auto [alone, within] = std::mismatch(beginning.begin(), beginning.end(), whole.begin(), whole.end());
-  const auto at = static_cast<size_t>(alone - beginning.begin());
+// Where the answer begins in `whole`: behind the prompt, or, where the template does not write all of its
+// generation prompt before an answer, where the two part.
+size_t RowEncoder::boundary_in(const text::RenderedText& whole, const Json& completion) const {
+  const std::string& prompt = prompt_->text;
+  if (whole.text.starts_with(prompt)) return prompt.size();
+  const auto parting = std::mismatch(prompt.begin(), prompt.end(), whole.text.begin(), whole.text.end()).first;
+  const auto at = static_cast<size_t>(parting - prompt.begin());
+  size_t boundary = whole_characters(prompt, at);
+  const size_t written = prompt_->from_messages.empty() ? 0 : prompt_->from_messages.back().end;
+  // An answer may happen to go on as the generation prompt does.
+  for (const Span& span : whole.from_messages) {
+    if (span.begin >= written && span.begin < boundary && boundary < span.end) boundary = span.begin;
+  }
+  if (boundary < written || boundary == 0) refuse_parting(whole.text, at, completion);
+  return boundary;
+}
+
+void RowEncoder::refuse_parting(const std::string& whole, size_t at, const Json& completion) const {
+  const std::string& prompt = prompt_->text;
   const size_t context = at - std::min<size_t>(at, 20);
   refuse(template_name() + " renders the prompt alone otherwise than with the completion; after \"" +
-             printable(beginning.substr(context, at - context), 60) + "\" alone \"" +
-             printable(beginning.substr(at, 40), 40) + "\", with the completion \"" +
+             printable(prompt.substr(context, at - context), 60) + "\" alone \"" +
+             printable(prompt.substr(at, 40), 40) + "\", with the completion \"" +
              printable(whole.substr(at, 40), 40) +
-             "\"; set data.chat_template to a template whose generation prompt begins its answers",
+             "\"; set data.chat_template to a template that renders a turn the same whatever follows",
          completion);
 }
 
@@ -200,6 +225,7 @@ EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_c
   side.sequence.row_class = row_class;
   Passage passage = this->passage(completion);
   side.control_text = passage.control_text;
+  side.shorter_prompt = passage.shorter_prompt;
   if (options_.parse_control_tokens) passage.literal.clear();
 
   const size_t cut = passage.templated ? passage.boundary : std::string::npos;
@@ -324,6 +350,7 @@ EncodeResult RowEncoder::encode() {
       result.unusable = "\"" + std::string(part.name) + "\": " + *side.unusable;
     result.boundary_merges += side.boundary_merge;
     result.control_text |= side.control_text;
+    result.shorter_prompts += side.shorter_prompt;
     result.other_turns += side.other_turns;
     result.example.sequences.push_back(std::move(side.sequence));
   }
@@ -357,15 +384,12 @@ std::vector<TokenId> RowEncoder::encode_prompt() {
 
 }  // namespace
 
-std::vector<TokenId> encode_prompt(const Content& prompt, const std::string& where, const TextSource& text,
+std::vector<TokenId> encode_prompt(const PreferenceRow& row, const TextSource& text,
                                    const DataOptions& options) {
-  PreferenceRow row;
-  row.where = where;
-  row.prompt = prompt;
   try {
     return RowEncoder(row, text, options).encode_prompt();
   } catch (const Unusable& failure) {
-    throw input_error("[data] " + where + ": " + failure.reason);
+    throw input_error("[data] " + row.where + ": " + failure.reason);
   }
 }
 

@@ -10,11 +10,12 @@
 namespace ddro::data {
 namespace {
 
-constexpr std::array<std::string_view, 19> kFields = {
+constexpr std::array<std::string_view, 22> kFields = {
     "prompt",        "chosen",          "rejected",         "chosen_finished", "rejected_finished",
     "completion",    "label",           "finished",         "weight",          "kto_tag",
     "instruction",   "input",           "output",           "system",          "history",
-    "conversations", "messages",        "chosen_messages",  "rejected_messages"};
+    "conversations", "messages",        "chosen_messages",  "rejected_messages",
+    "tools",         "documents",       "chat_template_kwargs"};
 
 bool is_string(const Json& fields, const char* name) {
   return fields.contains(name) && fields[name].is_string();

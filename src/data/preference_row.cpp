@@ -8,6 +8,7 @@
 
 #include "data/layouts.h"
 #include "data/messages.h"
+#include "data/template_kwargs.h"
 
 namespace ddro::data {
 namespace {
@@ -45,11 +46,13 @@ class RowParser {
     row_.found_columns = rename_columns(format.columns, fields_);
   }
 
-  Content parse_prompt() {
+  PreferenceRow parse_prompt() {
     const Layout layout = layout_of_row();
-    if (layout != Layout::kPairs && layout != Layout::kLabels) return parse().prompt;
+    if (layout != Layout::kPairs && layout != Layout::kLabels) return parse();
     if (!fields_.contains("prompt")) refuse("\"prompt\" is missing; expected a string or a list of messages");
-    return content("prompt");
+    row_.prompt = content("prompt");
+    read_template_kwargs();
+    return std::move(row_);
   }
 
   PreferenceRow parse() {
@@ -62,6 +65,7 @@ class RowParser {
       parse_unpaired();
     }
     row_.weight = weight();
+    read_template_kwargs();
     collect_ignored_fields();
     return std::move(row_);
   }
@@ -80,6 +84,16 @@ class RowParser {
       standardize_row(row_.layout, fields_);
     } catch (const BadRow& bad) {
       refuse(bad.problem + (format_.layout == Layout::kAuto ? "" : "; data.layout is " + enum_name(row_.layout)));
+    }
+  }
+
+  // Strings have no template.
+  void read_template_kwargs() {
+    if (!is_messages(row_.prompt)) return;
+    try {
+      row_.template_kwargs = take_template_kwargs(fields_);
+    } catch (const BadRow& bad) {
+      refuse(bad.problem);
     }
   }
 
@@ -256,7 +270,7 @@ PreferenceRow parse_row(std::string_view row, const std::string& where, const Ro
   return RowParser(parse_fields(row, where), where, format).parse();
 }
 
-Content parse_prompt(std::string_view row, const std::string& where, const RowFormat& format) {
+PreferenceRow parse_prompt(std::string_view row, const std::string& where, const RowFormat& format) {
   return RowParser(parse_fields(row, where), where, format).parse_prompt();
 }
 

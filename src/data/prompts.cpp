@@ -16,9 +16,9 @@ std::vector<Prompt> load_prompts(const std::vector<std::string>& files, const Da
     const std::unique_ptr<RowReader> reader = open_rows(path, ignored);
     for (RawRow row; reader->next(row);) {
       if (row.too_long) throw input_error("[data] " + row.where + ": " + too_long_reason());
-      Content content = parse_prompt(row.text, row.where, row_format(options));
-      std::vector<text::TokenId> ids = encode_prompt(content, row.where, text, options);
-      prompts.push_back({row.where, std::move(content), std::move(ids)});
+      PreferenceRow parsed = parse_prompt(row.text, row.where, row_format(options));
+      std::vector<text::TokenId> ids = encode_prompt(parsed, text, options);
+      prompts.push_back({row.where, std::move(parsed.prompt), std::move(ids)});
     }
   }
   if (prompts.empty()) throw input_error("[data] " + printable(files.front(), 400) + ": holds no prompts");

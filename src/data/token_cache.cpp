@@ -162,14 +162,15 @@ class Reader {
 template <typename Archive, typename Set>
 void transfer(Archive& archive, Set& set) {
   auto& [examples, wheres, dropped, report, kind, content_hash] = set;
-  auto& [num_rows, boundary_merges, control_text, truncated, other_turns, duplicates, both_labels, equal,
-         ignored] = report;
+  auto& [num_rows, boundary_merges, control_text, truncated, shorter_prompts, other_turns, duplicates, both_labels,
+         equal, ignored] = report;
   archive.number(kind);
   archive.text(content_hash);
   archive.number(num_rows);
   archive.number(boundary_merges);
   archive.number(control_text);
   archive.number(truncated);
+  archive.number(shorter_prompts);
   archive.number(other_turns);
   archive.number(duplicates);
   archive.number(both_labels);
@@ -261,6 +262,7 @@ std::optional<TokenCacheEntry> find_entry(const std::vector<std::string>& paths,
       {"template_name", text.chat_template ? printable(text.chat_template->name(), 400) : ""},
       {"chat_template", options.chat_template ? Json(printable(*options.chat_template, 400)) : Json()},
       {"template_variables", text.template_variables},
+      {"chat_template_kwargs", options.chat_template_kwargs},
       {"date", dated ? Json(now) : Json()},
       {"end_ids", text.end_ids},
       {"layout", enum_name(options.layout)},

@@ -42,6 +42,14 @@ std::vector<data::Prompt> load_sample_prompts(const LoadedRun& run) {
   return prompts;
 }
 
+void warn_of_unread_kwargs(const LoadedRun& run) {
+  for (const auto& [name, value] : run.config.data.chat_template_kwargs.items()) {
+    if (run.text.chat_template && run.text.chat_template->mentions(name)) continue;
+    log_warning("[data.chat_template_kwargs." + printable(name) + "] has no effect: " +
+                (run.text.chat_template ? "the chat template does not read it" : "there is no chat template"));
+  }
+}
+
 void check_moments(const LoadedRun& run) {
   if (run.dtype != at::kDouble || run.config.optimizer.moment_dtype == train::MomentDType::kFloat32) return;
   throw input_error(
@@ -169,6 +177,7 @@ LoadedRun load_run(config::RunConfig config) {
   check_moments(run);
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
   run.text = text::load_model_text(model_path, run.config.data.chat_template, run.config.model.eos_token);
+  warn_of_unread_kwargs(run);
   run.train = load_set("train", run.config.data.train_files, run);
   for (const auto& [name, files] : run.config.data.eval_files)
     run.eval_sets.push_back(load_set(name, {files}, run));

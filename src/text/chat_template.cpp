@@ -20,6 +20,11 @@ bool is_from_message(int depth, std::string_view key, std::string_view text) {
   return !(is_role && std::find(kOrdinaryRoles.begin(), kOrdinaryRoles.end(), text) != kOrdinaryRoles.end());
 }
 
+void add_kwargs(const Json& kwargs, jinja::MarkRule is_marked, std::vector<jinja::Variable>& variables) {
+  for (const auto& [name, value] : kwargs.items())
+    variables.push_back({name, value.is_null() ? nullptr : &value, is_marked});
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(std::string_view source, std::string name) : template_(source, std::move(name)) {}
@@ -35,6 +40,9 @@ RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& opt
   for (const auto& [name, value] : options.variables.items()) {
     if (!value.is_null()) variables.push_back({name, &value});
   }
+  add_kwargs(options.kwargs, nullptr, variables);
+  add_kwargs(options.kwargs_of_messages, [](int, std::string_view, std::string_view) { return true; },
+             variables);
   jinja::RenderedText rendered = template_.render(variables, options.now);
   return {std::move(rendered.text), std::move(rendered.marks)};
 }

@@ -18,6 +18,7 @@ inline void expect_same_set(const data::Dataset& got, const data::Dataset& expec
   EXPECT_EQ(got.report.num_boundary_merges, expected.report.num_boundary_merges);
   EXPECT_EQ(got.report.num_control_text, expected.report.num_control_text);
   EXPECT_EQ(got.report.num_truncated, expected.report.num_truncated);
+  EXPECT_EQ(got.report.num_shorter_prompts, expected.report.num_shorter_prompts);
   EXPECT_EQ(got.report.num_other_turns, expected.report.num_other_turns);
   EXPECT_EQ(got.report.num_duplicates, expected.report.num_duplicates);
   EXPECT_EQ(got.report.num_both_labels, expected.report.num_both_labels);

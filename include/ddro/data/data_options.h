@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ddro/base/enum_names.h"
+#include "ddro/base/json.h"
 
 namespace ddro::data {
 
@@ -26,6 +27,7 @@ struct DataOptions {
   OnOverlength on_overlength = OnOverlength::kError;
   OnBadRow on_bad_row = OnBadRow::kError;
   bool parse_control_tokens = false;           // control-token text inside a row becomes control tokens
+  Json chat_template_kwargs = Json::object();  // variables of the template; a row's own come before them
   std::optional<std::string> chat_template;    // file with a Jinja template; null: the model folder's own
   std::optional<std::string> token_cache_dir;  // null: <train.output_dir>/token_cache
 

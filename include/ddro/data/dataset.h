@@ -49,6 +49,7 @@ struct DatasetReport {
   std::int64_t num_boundary_merges = 0;  // sequences with a token that spans prompt and completion
   std::int64_t num_control_text = 0;     // rows whose text spells a control token
   std::int64_t num_truncated = 0;
+  std::int64_t num_shorter_prompts = 0;  // completions before which the generation prompt is not whole
   std::int64_t num_other_turns = 0;  // completions with messages that are not the assistant's
   std::int64_t num_duplicates = 0;   // rows equal to an earlier one
   std::int64_t num_both_labels = 0;  // completions of one prompt that different rows label differently

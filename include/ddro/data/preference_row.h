@@ -29,6 +29,7 @@ struct PreferenceRow {
   Layout layout = Layout::kPairs;  // what the row was read as; not kAuto
   std::string where;    // "file:line"
   Content prompt;       // for implicit prompts: the common beginning of both message lists
+  Json template_kwargs;  // the row's tools, documents and chat_template_kwargs: an object, or null
   Completion chosen;    // paired: chosen; unpaired: the completion
   Completion rejected;  // paired only
   bool label = true;    // unpaired: true when preferred
@@ -55,8 +56,8 @@ inline RowFormat row_format(const DataOptions& options) { return {options.layout
 // prompt begin alike; what both have in common, up to the last message of the shorter one, is the prompt.
 PreferenceRow parse_row(std::string_view row, const std::string& where, const RowFormat& format = {});
 
-// The `prompt` of one row of pairs or labels, whose other fields do not matter, or of a whole row of another
-// layout. Error(kInput) like parse_row's.
-Content parse_prompt(std::string_view row, const std::string& where, const RowFormat& format = {});
+// A row of which the prompt and what goes with it matter: one of pairs or labels, whose other fields may be
+// anything and are not read, or a whole one of another layout. Error(kInput) like parse_row's.
+PreferenceRow parse_prompt(std::string_view row, const std::string& where, const RowFormat& format = {});
 
 }  // namespace ddro::data

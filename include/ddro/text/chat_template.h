@@ -27,9 +27,13 @@ struct RenderedText {
 struct RenderOptions {
   bool add_generation_prompt = false;
   std::time_t now = 0;  // what strftime_now formats (UTC)
-  // Further names (bos_token, eos_token, tools, ...): an object; null stands for an absent one, as in
+  // Further names (bos_token, eos_token, ...): an object; null stands for an absent one, as in
   // tokenizer_config.json. As transformers does it, `tools` and `documents` are none when they are not given.
   Json variables;
+  // Names that come before these, and null is none: objects, or null for no names. Strings of those that came
+  // with the messages (tools, documents, ...) are marked as the messages' are.
+  Json kwargs = nullptr;
+  Json kwargs_of_messages = nullptr;
 };
 
 // A compiled chat template. Immutable; render may be called from several threads.
@@ -43,7 +47,8 @@ class ChatTemplate {
 
   const std::string& source() const { return template_.source(); }
   const std::string& name() const { return template_.name(); }  // as it stands in messages
-  bool uses_date() const { return template_.mentions("strftime_now"); }
+  bool mentions(std::string_view name) const { return template_.mentions(name); }  // as a variable or function
+  bool uses_date() const { return mentions("strftime_now"); }
 
  private:
   jinja::Template template_;

@@ -152,7 +152,7 @@ TEST(EncodeMessages, AnyEndTokenEndsIt) {
 TEST(EncodeMessages, AnUnfinishedCompletionEndsWithItsContent) {
   FakeTokenizer tokenizer = turns_tokenizer();
   tokenizer.merges = {"o "};
-  const MessageRenderer spaced = [](const Json& messages, bool generation) {
+  const TurnRenderer spaced = [](const Json& messages, bool generation) {
     Rendering out;
     for (const Json& message : messages)
       out.own("[").theirs(message["role"]).own("]").theirs(message["content"]).own(" <|end|>");
@@ -185,7 +185,7 @@ TEST(EncodeMessages, ControlTextInContentStaysTextUnlessParsed) {
 TEST(EncodeMessages, NoPrefixIsAddedToATemplate) {
   FakeTokenizer tokenizer = turns_tokenizer();
   tokenizer.prefix = {kBegin};
-  const MessageRenderer with_begin = [](const Json& messages, bool generation) {
+  const TurnRenderer with_begin = [](const Json& messages, bool generation) {
     text::RenderedText turns = render_turns(messages, generation);
     turns.text.insert(0, "<s>");
     for (Span& span : turns.from_messages) span = {span.begin + 3, span.end + 3};
@@ -199,23 +199,22 @@ TEST(EncodeMessages, NoPrefixIsAddedToATemplate) {
 
 TEST(EncodeMessages, RefusesATemplateByName) {
   const FakeTokenizer tokenizer = turns_tokenizer();
-  const MessageRenderer thinking = [](const Json& messages, bool generation) {
+  const TurnRenderer greeting = [](const Json& messages, bool generation) {
     text::RenderedText turns = render_turns(messages, generation);
-    if (generation) turns.text += "<think>\n\n</think>\n\n";
+    if (!generation) turns.text.replace(turns.text.find("hi"), 2, "ho");
     return turns;
   };
-  EXPECT_THAT(
-      problem_of(chat("yo"), text_source(tokenizer, thinking)),
-      testing::StartsWith(
-          "unusable: \"completion\": the chat template (turns.jinja) renders the prompt alone otherwise than "
-          "with the completion; after \"|end|>\\n<|assistant|>\" alone "
-          "\"<think>\\n\\n</think>\\n\\n\", with the completion \"yo<|end|>\\n\""));
-  const MessageRenderer shrinking = [](const Json& messages, bool generation) {
+  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, greeting)),
+              testing::StartsWith(
+                  "unusable: \"completion\": the chat template (turns.jinja) renders the prompt alone otherwise "
+                  "than with the completion; after \"<|user|>h\" alone \"i<|end|>\\n<|assistant|>\", with the "
+                  "completion \"o<|end|>\\n<|assistant|>yo<|end|>\\n\""));
+  const TurnRenderer shrinking = [](const Json& messages, bool generation) {
     return generation ? render_turns(messages, true) : text::RenderedText{};
   };
   EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, shrinking)),
               HasSubstr("with the completion \"\""));
-  const MessageRenderer endless = [](const Json& messages, bool generation) {
+  const TurnRenderer endless = [](const Json& messages, bool generation) {
     Rendering out;
     for (const Json& message : messages)
       out.own("\n").theirs(message["role"]).own(": ").theirs(message["content"]);
@@ -231,16 +230,73 @@ TEST(EncodeMessages, RefusesATemplateByName) {
       testing::StartsWith("[data] f:1: a list of messages, but the model folder has no chat template"));
 }
 
+// As templates of reasoning models do: a generation prompt that opens a thought, answers without one.
+TEST(EncodeMessages, AnAnswerMayFollowAPartOfTheGenerationPrompt) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const TurnRenderer thinking = [](const Json& messages, bool generation) {
+    text::RenderedText turns = render_turns(messages, generation);
+    if (generation) turns.text += "<think>\n";
+    return turns;
+  };
+  const Ids prompt = joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant}});
+  for (const char* answer : {"yo", "<tea>", "<think>no"}) {
+    SCOPED_TRACE(answer);
+    const EncodeResult result = encode(chat(answer), text_source(tokenizer, thinking));
+    ASSERT_FALSE(result.unusable) << *result.unusable;
+    EXPECT_EQ(result.example.sequences[0].ids, joined({prompt, bytes_of(answer), {kEnd}}));
+    EXPECT_EQ(result.example.sequences[0].completion_start, static_cast<std::int64_t>(prompt.size()));
+    EXPECT_EQ(result.shorter_prompts, 1);
+  }
+  EXPECT_EQ(encode(chat("<think>\nyo"), text_source(tokenizer, thinking)).shorter_prompts, 0);
+  EXPECT_EQ(encode(chat("yo"), text_source(tokenizer)).shorter_prompts, 0);
+}
+
+TEST(EncodeMessages, APromptEndsWithAWholeCharacter) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  const TurnRenderer accents = [](const Json& messages, bool generation) {
+    text::RenderedText turns = render_turns(messages, generation);
+    const size_t at = turns.text.find("<|assistant|>") + 13;
+    turns.text.insert(at, generation ? "\xC3\xA9" : "\xC3\xA8");
+    if (!generation) {
+      for (Span& span : turns.from_messages) {
+        if (span.begin >= at) span = {span.begin + 2, span.end + 2};
+      }
+    }
+    return turns;
+  };
+  const Ids prompt = joined({{kUser}, bytes_of("hi"), {kEnd, '\n', kAssistant}});
+  EXPECT_EQ(encode(chat("yo"), text_source(tokenizer, accents)).example.sequences[0].ids,
+            joined({prompt, bytes_of("\xC3\xA8yo"), {kEnd}}));
+}
+
+TEST(EncodeMessages, TheRowsNamesReachItsTemplate) {
+  const FakeTokenizer tokenizer = turns_tokenizer();
+  TextSource text = text_source(tokenizer);
+  std::vector<std::string> given;
+  text.render = [&given](const Json& messages, bool generation, const Json& kwargs) {
+    given.push_back(kwargs.dump());
+    return render_turns(messages, generation);
+  };
+  Json row = chat("yo");
+  encode(row, text);
+  row["chat_template_kwargs"] = {{"style", "dry"}};
+  row["tools"] = Json::array({"f"});
+  encode(row, text);
+  encode_prompt(parse_prompt(row.dump(), "f:1"), text, {});
+  const std::string all = R"({"style":"dry","tools":["f"]})";
+  EXPECT_EQ(given, (std::vector<std::string>{"null", "null", all, all, all}));
+}
+
 TEST(EncodeMessages, ATemplatesOwnRefusalMakesTheRowUnusable) {
   const FakeTokenizer tokenizer = turns_tokenizer();
-  const MessageRenderer strict = [](const Json&, bool) -> text::RenderedText {
+  const TurnRenderer strict = [](const Json&, bool) -> text::RenderedText {
     throw input_error("[template] roles must alternate");
   };
   EXPECT_EQ(problem_of(chat("yo"), text_source(tokenizer, strict)),
             "unusable: \"completion\": the chat template (turns.jinja) refuses these messages: [template] "
             "roles must "
             "alternate");
-  const MessageRenderer broken = [](const Json&, bool) -> text::RenderedText {
+  const TurnRenderer broken = [](const Json&, bool) -> text::RenderedText {
     throw model_error("[template] broken");
   };
   EXPECT_THROW(encode(chat("yo"), text_source(tokenizer, broken)), Error);
@@ -271,7 +327,7 @@ TEST(EncodeMessages, ThePromptsTokensAreThoseOfGeneration) {
   FakeTokenizer tokenizer = turns_tokenizer();
   tokenizer.controls.push_back("<think>");
   tokenizer.merges = {"\n\n"};
-  const MessageRenderer thinking = [](const Json& messages, bool generation) {
+  const TurnRenderer thinking = [](const Json& messages, bool generation) {
     text::RenderedText turns = render_turns(messages, generation);
     if (generation) turns.text += "<think>\n";
     return turns;
@@ -283,7 +339,7 @@ TEST(EncodeMessages, ThePromptsTokensAreThoseOfGeneration) {
     if (result.unusable) continue;
     const EncodedSequence& sequence = result.example.sequences[0];
     const Ids prompt(sequence.ids.begin(), sequence.ids.begin() + sequence.completion_start);
-    EXPECT_EQ(prompt, encode_prompt(row["prompt"], "f:1", text, {})) << answer;
+    EXPECT_EQ(prompt, encode_prompt(parse_prompt(row.dump(), "f:1"), text, {})) << answer;
     EXPECT_EQ(prompt.end()[-2], tokenizer.id_of("<think>")) << answer;
     EXPECT_EQ(result.boundary_merges, 0);
   }
@@ -291,7 +347,7 @@ TEST(EncodeMessages, ThePromptsTokensAreThoseOfGeneration) {
 
 TEST(EncodeMessages, ContentThatTheTemplateTrimsAwayGivesNoCompletion) {
   const FakeTokenizer tokenizer = turns_tokenizer();
-  const MessageRenderer trimming = [](const Json& messages, bool generation) {
+  const TurnRenderer trimming = [](const Json& messages, bool generation) {
     Json trimmed = messages;
     for (Json& message : trimmed) {
       if (message["content"] == " ") message["content"] = "";
@@ -310,7 +366,7 @@ TEST(EncodeMessages, ThePromptIsRenderedOnceForBothCompletions) {
   const FakeTokenizer tokenizer = turns_tokenizer();
   int prompts = 0;
   int wholes = 0;
-  const MessageRenderer counting = [&](const Json& messages, bool generation) {
+  const TurnRenderer counting = [&](const Json& messages, bool generation) {
     ++(generation ? prompts : wholes);
     return render_turns(messages, generation);
   };

@@ -118,8 +118,17 @@ inline text::RenderedText render_turns(const Json& messages, bool add_generation
   return out.result;
 }
 
-inline TextSource text_source(const FakeTokenizer& tokenizer, MessageRenderer render = render_turns) {
-  return {&tokenizer, {tokenizer.id_of("<|end|>")}, std::move(render), "turns.jinja"};
+// A template that reads the messages alone.
+using TurnRenderer = std::function<text::RenderedText(const Json& messages, bool add_generation_prompt)>;
+
+inline TextSource text_source(const FakeTokenizer& tokenizer, const TurnRenderer& render = render_turns) {
+  MessageRenderer of_messages;
+  if (render) {
+    of_messages = [render](const Json& messages, bool add_generation_prompt, const Json&) {
+      return render(messages, add_generation_prompt);
+    };
+  }
+  return {&tokenizer, {tokenizer.id_of("<|end|>")}, std::move(of_messages), "turns.jinja"};
 }
 
 // Control tokens of render_turns: end 900, user 901, assistant 902, system 903, begin of text 904.

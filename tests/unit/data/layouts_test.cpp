@@ -130,9 +130,9 @@ TEST(Layouts, AreRecognisedAndRead) {
 TEST(Layouts, GiveAPromptOfTheirRows) {
   for (const Example& example : kExamples) {
     if (example.layout == Layout::kPairs || example.layout == Layout::kLabels) continue;
-    EXPECT_EQ(written(parse_prompt(example.row, "f:1")), example.prompt) << example.name;
+    EXPECT_EQ(written(parse_prompt(example.row, "f:1").prompt), example.prompt) << example.name;
   }
-  EXPECT_EQ(written(parse_prompt(R"({"prompt": "p", "chosen": 3})", "f:1")), "p");
+  EXPECT_EQ(written(parse_prompt(R"({"prompt": "p", "chosen": 3})", "f:1").prompt), "p");
 }
 
 TEST(Layouts, LeaveWhatTheyDoNotReadAndNameIt) {

@@ -186,6 +186,9 @@ TEST_F(TokenCacheTest, EverythingThatDecidesASetIsInItsKey) {
   options_.columns = {{"weight", "importance"}};
   expect_other("columns");
   options_ = options;
+  options_.chat_template_kwargs = {{"enable_thinking", false}};
+  expect_other("chat_template_kwargs");
+  options_ = options;
 
   text_ = turns_text(std::string(kTurns) + "{# #}");
   expect_other("the template");
@@ -312,7 +315,7 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   std::string expected = "DDROTOK\n" + number(std::uint32_t{2}) + text_of(set.missing->key);
   expected += number(std::int32_t{1});  // unpaired
   expected += text_of(hash_text(kSingles));
-  for (const std::uint64_t count : {2, 0, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
+  for (const std::uint64_t count : {2, 0, 0, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
   expected += u64(0);                                                              // no ignored fields
   expected += u64(2);                                                              // examples
   expected += number(std::int64_t{0}) + number(1e9) + u64(1);
