@@ -69,11 +69,10 @@ void run_score(const ScoreArguments& arguments) {
   const auto path = models::resolve_model_path(arguments.model);
   const text::ModelText text = text::load_model_text(path, std::nullopt);
   data::DataOptions options;
-  options.train_files = arguments.files;
   options.max_length = arguments.max_length;
   options.parse_control_tokens = arguments.parse_control_tokens;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  const data::Dataset dataset = data::load_dataset(options.train_files, options, text, now);
+  const data::Dataset dataset = data::load_dataset(arguments.files, options, text, now);
   run::log_report("data", dataset);
   const data::SetPlan plan(dataset, {.micro_batch_tokens = arguments.micro_batch_tokens});
 

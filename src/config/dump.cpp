@@ -67,6 +67,11 @@ std::string yaml_value(double value) {
 std::string yaml_value(const std::optional<double>& value) { return value ? yaml_value(*value) : "auto"; }
 std::string yaml_value(const std::optional<std::string>& value) { return value ? yaml_text(*value) : "null"; }
 
+std::string yaml_value(const data::TrainFiles& files) {
+  const std::string pattern = yaml_text(files.pattern);
+  return files.weight == 1 ? pattern : "{" + pattern + ": " + yaml_value(files.weight) + "}";
+}
+
 template <typename T>
 std::string yaml_value(const std::vector<T>& values) {
   std::string out;

@@ -164,6 +164,23 @@ void read_value(const Source& source, std::map<std::string, std::string>& out) {
   }
 }
 
+void read_value(const Source& source, std::vector<data::TrainFiles>& out) {
+  if (source.node.kind != YamlNode::Kind::kList)
+    source.wrong_type("a list: [FIRST, SECOND, ...], items with a weight as {FILE: WEIGHT}");
+  out.clear();
+  for (const YamlNode& item : source.node.items) {
+    if (item.kind != YamlNode::Kind::kMapping) {
+      read_value(Source{item, source.key, source.place}, out.emplace_back().pattern);
+      continue;
+    }
+    for (const YamlEntry& entry : item.entries) {
+      data::TrainFiles& files = out.emplace_back();
+      files.pattern = entry.key;
+      read_value(Source{entry.value, source.key + "." + printable(entry.key), source.place}, files.weight);
+    }
+  }
+}
+
 namespace {
 
 // As a reader of JSON would have it: what is written without quotes may be null, a boolean or a number.

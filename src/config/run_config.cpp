@@ -101,7 +101,7 @@ losses::ObjectiveOptions load_objective(const std::vector<std::string>& override
 
 RunConfig example_run_config() {
   RunConfig config;
-  config.data.train_files = {"train.jsonl"};
+  config.data.train_files.push_back({"train.jsonl"});
   config.data.eval_files = {{"held_out", "eval.jsonl"}};
   return config;
 }

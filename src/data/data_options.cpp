@@ -9,6 +9,8 @@
 namespace ddro::data {
 namespace {
 
+constexpr double kMaxShare = 1000;
+
 // A set's name becomes part of metric names (eval_<set>_loss).
 bool is_set_name(const std::string& name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
@@ -21,8 +23,13 @@ bool is_set_name(const std::string& name) {
 void DataOptions::validate() const {
   if (train_files.empty())
     throw input_error("[data.train_files] no files; expected at least one path or glob");
-  for (const std::string& file : train_files) {
-    if (file.empty()) throw input_error("[data.train_files] an empty path; expected a path or glob");
+  for (const auto& [pattern, weight] : train_files) {
+    if (pattern.empty()) throw input_error("[data.train_files] an empty path; expected a path or glob");
+    if (!(weight > 0 && weight <= kMaxShare)) {
+      throw option_error("data.train_files", "the weight " + printable(weight) + " of " + printable(pattern),
+                         "a number above 0, at most " + printable(kMaxShare) +
+                             "; leave a file out to draw none of it");
+    }
   }
   for (const auto& [name, file] : eval_files) {
     if (!is_set_name(name)) {

@@ -97,6 +97,7 @@ class Loader {
         std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
       }
+      dataset_.file_ends.push_back(static_cast<std::int64_t>(dataset_.examples.size()));
       report_layouts(path);
     }
     warn_of_missing_columns();
@@ -244,11 +245,19 @@ class Loader {
 
 }  // namespace
 
+std::vector<MixturePart> Dataset::parts() const {
+  if (!mixture.empty()) return mixture;
+  return {{static_cast<std::int64_t>(examples.size()), 1}};
+}
+
 double Dataset::class_weight(RowClass row_class) const {
   double sum = 0;
-  for (const EncodedExample& example : examples) {
-    for (const EncodedSequence& sequence : example.sequences) {
-      if (sequence.row_class == row_class) sum += example.weight;
+  size_t i = 0;
+  for (const MixturePart& part : parts()) {
+    for (; i < static_cast<size_t>(part.end); ++i) {
+      for (const EncodedSequence& sequence : examples[i].sequences) {
+        if (sequence.row_class == row_class) sum += part.weight * examples[i].weight;
+      }
     }
   }
   return sum;

@@ -161,7 +161,8 @@ class Reader {
 // field that is added to one of these types does not compile before it is handed over here.
 template <typename Archive, typename Set>
 void transfer(Archive& archive, Set& set) {
-  auto& [examples, wheres, dropped, report, kind, content_hash] = set;
+  // The mixture is the run's, not the files'.
+  auto& [examples, wheres, dropped, report, kind, content_hash, file_ends, mixture] = set;
   auto& [num_rows, boundary_merges, control_text, truncated, shorter_prompts, other_turns, duplicates, both_labels,
          equal, ignored] = report;
   archive.number(kind);
@@ -194,6 +195,7 @@ void transfer(Archive& archive, Set& set) {
     archive.place(place);
     archive.text(reason);
   });
+  archive.numbers(file_ends);
 }
 
 // Together the files' sizes and the hash of their bytes say what each of them holds.

@@ -30,8 +30,16 @@ Json resolved_objective(const LoadedRun& run) {
   return config::describe_objective(options);
 }
 
+// The weights of the training files; null: each row occurs once an epoch.
+Json mixture_weights(const LoadedRun& run) {
+  Json weights;
+  for (const data::MixturePart& part : run.train.dataset.mixture) weights.push_back(part.weight);
+  return weights;
+}
+
 const Resolved kResolved[] = {
     {"data", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.train.dataset.content_hash); }},
+    {"mixture", OnChange::kOrder, mixture_weights},
     {"tokenizer", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.text.tokenizer_hash); }},
     {"template", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.text.template_hash); }},
     {"end_tokens", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.text.end_ids); }},

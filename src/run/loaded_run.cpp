@@ -5,6 +5,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/data/mixture.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
@@ -178,7 +179,8 @@ LoadedRun load_run(config::RunConfig config) {
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
   run.text = text::load_model_text(model_path, run.config.data.chat_template, run.config.model.eos_token);
   warn_of_unread_kwargs(run);
-  run.train = load_set("train", run.config.data.train_files, run);
+  run.train = load_set("train", data::patterns_of(run.config.data.train_files), run);
+  data::set_mixture(run.config.data.train_files, run.train.dataset);
   for (const auto& [name, files] : run.config.data.eval_files)
     run.eval_sets.push_back(load_set(name, {files}, run));
   run.prompts = load_sample_prompts(run);

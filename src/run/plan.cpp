@@ -40,6 +40,17 @@ std::string describe_set(const RunSet& set) {
          percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
 }
 
+std::string describe_mixture(const LoadedRun& run) {
+  std::string text;
+  const std::vector<data::MixturePart>& mixture = run.train.dataset.mixture;
+  for (size_t i = 0; i < mixture.size(); ++i) {
+    const std::int64_t begin = i == 0 ? 0 : mixture[i - 1].end;
+    text += "    " + printable(run.config.data.train_files[i].pattern, 400) + ": weight " +
+            printable(mixture[i].weight, "%g") + " of " + std::to_string(mixture[i].end - begin) + " rows\n";
+  }
+  return text.empty() ? text : "  mixture of each epoch, " + std::to_string(run.sampler().num_examples()) + " rows:\n" + text;
+}
+
 // Of an epoch's steps (the first hundred of a long one) the one with the largest micro-batch.
 data::StepPlan largest_step(const LoadedRun& run) {
   const data::StratifiedSampler sampler = run.sampler();
@@ -104,7 +115,7 @@ std::string describe_plan(const LoadedRun& run) {
                       : run.reference_model ? run.reference_model->path.string()
                                             : "the policy's starting weights") +
           "\n" + describe_reference_cache(run);
-  text += "data:\n" + describe_set(run.train);
+  text += "data:\n" + describe_set(run.train) + describe_mixture(run);
   for (const RunSet& set : run.eval_sets) text += describe_set(set);
   text += describe_samples(run);
   text += "objective: " + losses::loss_name(run.config.objective.loss_type);

@@ -177,10 +177,15 @@ ReadRows::ReadRows(const data::Dataset& set, const data::PackOptions& options,
   whole_ = false;
   examples_.clear();
   begins_ = {0};
-  for (std::int64_t step = 0; step < std::min(num_steps, sampler.steps_per_epoch()); ++step) {
-    const std::vector<std::int64_t> more = sampler.step({.epoch = 0, .step_in_epoch = step});
-    examples_.insert(examples_.end(), more.begin(), more.end());
-    begins_.push_back(examples_.size());
+  std::vector<bool> is_read(set.examples.size());
+  data::SamplerState place;
+  for (std::int64_t step = 0; step < num_steps && examples_.size() < is_read.size(); ++step) {
+    for (const std::int64_t example : sampler.step(place)) {
+      if (!is_read[static_cast<size_t>(example)]) examples_.push_back(example);
+      is_read[static_cast<size_t>(example)] = true;
+    }
+    if (examples_.size() > begins_.back()) begins_.push_back(examples_.size());
+    place = sampler.next(place);
   }
 }
 

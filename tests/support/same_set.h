@@ -14,6 +14,7 @@ inline void expect_same_set(const data::Dataset& got, const data::Dataset& expec
   EXPECT_EQ(got.kind, expected.kind);
   EXPECT_EQ(got.content_hash, expected.content_hash);
   EXPECT_EQ(got.wheres, expected.wheres);
+  EXPECT_EQ(got.file_ends, expected.file_ends);
   EXPECT_EQ(got.report.num_rows, expected.report.num_rows);
   EXPECT_EQ(got.report.num_boundary_merges, expected.report.num_boundary_merges);
   EXPECT_EQ(got.report.num_control_text, expected.report.num_control_text);

@@ -18,8 +18,15 @@ enum class OnBadRow { kError, kDrop };
 // How rows are laid out; docs/data.md has their fields.
 enum class Layout { kAuto, kPairs, kLabels, kUltrafeedback, kHh, kAlpaca, kSharegpt, kMessages };
 
+struct TrainFiles {
+  std::string pattern;  // a file or glob: .jsonl, .json
+  double weight = 1;    // share of their rows that an epoch draws; 2: each row twice
+
+  bool operator==(const TrainFiles&) const = default;
+};
+
 struct DataOptions {
-  std::vector<std::string> train_files;           // .jsonl, .json; globs; order is part of the run
+  std::vector<TrainFiles> train_files;            // their order is part of the run
   std::map<std::string, std::string> eval_files;  // name -> file or glob
   Layout layout = Layout::kAuto;                  // auto: that of each row is recognised
   std::map<std::string, std::string> columns;     // our name of a row's field -> its name in the files

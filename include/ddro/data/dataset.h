@@ -57,6 +57,12 @@ struct DatasetReport {
   std::vector<std::string> ignored_fields;  // each named once
 };
 
+// Consecutive examples of a set, of which an epoch draws a share.
+struct MixturePart {
+  std::int64_t end = 0;  // index of the first example behind them
+  double weight = 1;     // 0.3: three in ten of each class; 2: each twice
+};
+
 struct Dataset {
   std::vector<EncodedExample> examples;  // in file order
   std::vector<std::string> wheres;       // the place of each example
@@ -64,8 +70,12 @@ struct Dataset {
   DatasetReport report;
   RowKind kind = RowKind::kPaired;  // one kind a set; mixing kinds is refused
   std::string content_hash;         // of the files' bytes in order
+  std::vector<std::int64_t> file_ends;  // of each file, the index of the first example behind it
+  std::vector<MixturePart> mixture;     // set_mixture; empty: an epoch draws each example once
 
-  // Weighted counts: a pair counts once in each class.
+  // `mixture`, or the one part that stands for an empty one.
+  std::vector<MixturePart> parts() const;
+  // Weighted counts of what an epoch draws: a pair counts once in each class.
   double class_weight(RowClass row_class) const;
   std::int64_t num_tokens() const;  // of all sequences
 };

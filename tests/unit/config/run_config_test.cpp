@@ -14,6 +14,7 @@
 namespace ddro::config {
 namespace {
 
+using data::TrainFiles;
 using ddro::test::message_of;
 using ddro::test::TemporaryFolder;
 using ::testing::ElementsAre;
@@ -33,7 +34,7 @@ RunConfig load_text(const std::string& text, const std::vector<std::string>& ove
 TEST(RunConfig, HasTheDefaultsOfTheStructs) {
   const RunConfig config = load_run_config("", {kTrainFiles});
   RunConfig expected;
-  expected.data.train_files = {"train.jsonl"};
+  expected.data.train_files.push_back({"train.jsonl"});
   EXPECT_EQ(dump_run_config(config, false), dump_run_config(expected, false));
   EXPECT_FALSE(config.objective.alpha.has_value());
   EXPECT_TRUE(config.objective.explicitly_set.empty());
@@ -47,7 +48,9 @@ model: {model_name_or_path: models/x, dtype: bfloat16, gradient_checkpointing: t
 reference:
   model_name_or_path: null
 data:
-  train_files: [a.jsonl, "b c.jsonl"]
+  train_files: [a.jsonl, {"b c.jsonl": 0.25, c.jsonl: 2}]
+  columns: {prompt: question}
+  chat_template_kwargs: {think: false, n: [1, -2.5, "3", x], none: null, deep: {a: b}}
   eval_files: {held_out: e.jsonl, "second": f.jsonl}
   on_overlength: truncate
 objective:
@@ -61,7 +64,11 @@ train: {max_steps: -1, seed: 0}
   EXPECT_EQ(config.model.dtype, models::ComputeDType::kBFloat16);
   EXPECT_TRUE(config.model.gradient_checkpointing);
   EXPECT_FALSE(config.reference.model_name_or_path.has_value());
-  EXPECT_THAT(config.data.train_files, ElementsAre("a.jsonl", "b c.jsonl"));
+  EXPECT_THAT(config.data.train_files,
+              ElementsAre(TrainFiles{"a.jsonl", 1}, TrainFiles{"b c.jsonl", 0.25}, TrainFiles{"c.jsonl", 2}));
+  EXPECT_EQ(config.data.columns.at("prompt"), "question");
+  EXPECT_EQ(config.data.chat_template_kwargs.dump(),
+            R"({"think":false,"n":[1,-2.5,"3","x"],"none":null,"deep":{"a":"b"}})");
   EXPECT_EQ(config.data.eval_files.at("second"), "f.jsonl");
   EXPECT_EQ(config.data.on_overlength, data::OnOverlength::kTruncate);
   EXPECT_EQ(config.objective.loss_type, losses::LossType::kSigmoid);
@@ -85,7 +92,7 @@ TEST(RunConfig, OverridesWinOverTheFileAndTheLastOneWins) {
                                        "data.train_files=[x.jsonl]", "train.output_dir=runs/a=b"});
   EXPECT_EQ(config.train.seed, 3);
   EXPECT_EQ(config.objective.alpha, 0.25);
-  EXPECT_THAT(config.data.train_files, ElementsAre("x.jsonl"));
+  EXPECT_THAT(config.data.train_files, ElementsAre(TrainFiles{"x.jsonl", 1}));
   EXPECT_EQ(config.train.output_dir, "runs/a=b");
   EXPECT_THAT(config.objective.explicitly_set, ElementsAre("alpha"));
 }
@@ -171,7 +178,23 @@ class Randomiser {
     if (std::strcmp(key_, "report_to") == 0) return;
     for (std::uint64_t n = 1 + bits() % 3; n > 0; --n) set(out.emplace_back());
   }
+  void set(std::vector<data::TrainFiles>& out) {
+    for (std::uint64_t n = 1 + bits() % 3; n > 0; --n) {
+      set(out.emplace_back().pattern);
+      if (bits() % 2 == 0) out.back().weight = 1 + 3 * unit();
+    }
+  }
+  void set(Json& out) {
+    const std::string text = text_();
+    out = {{text, bits() % 2 == 0}, {"list", {unit(), static_cast<std::int64_t>(bits() >> 1), text, nullptr}}};
+  }
+  std::string text_() {
+    std::string text;
+    set(text);
+    return text;
+  }
   void set(std::map<std::string, std::string>& out) {
+    if (std::strcmp(key_, "columns") == 0) return;  // names that rows have
     for (std::uint64_t n = bits() % 4; n > 0; --n) {
       set(out["set_" + std::to_string(bits() % 100)]);
     }

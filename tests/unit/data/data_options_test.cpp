@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "ddro/base/error.h"
@@ -14,7 +15,7 @@ using testing::HasSubstr;
 
 TEST(DataOptions, AcceptsTheDefaultsWithAFile) {
   DataOptions options;
-  options.train_files = {"train.jsonl"};
+  options.train_files.push_back({"train.jsonl", 0.3});
   options.eval_files = {{"held_out-2", "eval.jsonl"}};
   EXPECT_NO_THROW(options.validate());
 }
@@ -22,7 +23,17 @@ TEST(DataOptions, AcceptsTheDefaultsWithAFile) {
 TEST(DataOptions, NamesTheKeyThatIsWrong) {
   const std::vector<std::pair<std::function<void(DataOptions&)>, std::string>> cases = {
       {[](DataOptions& o) { o.train_files.clear(); }, "[data.train_files] no files"},
-      {[](DataOptions& o) { o.train_files.push_back(""); }, "[data.train_files] an empty path"},
+      {[](DataOptions& o) { o.train_files.push_back({""}); }, "[data.train_files] an empty path"},
+      {[](DataOptions& o) { o.train_files[0].weight = 0; },
+       "[data.train_files] is out of range; got the weight 0 of train.jsonl, expected a number above 0"},
+      {[](DataOptions& o) { o.train_files[0].weight = -1; }, "got the weight -1 of train.jsonl"},
+      {[](DataOptions& o) { o.train_files[0].weight = std::nan(""); }, "got the weight nan of train.jsonl"},
+      {[](DataOptions& o) { o.train_files[0].weight = 1001; }, "got the weight 1001 of train.jsonl"},
+      {[](DataOptions& o) { o.columns = {{"question", "q"}}; },
+       "[data.columns] no field of a row; got \"question\", expected one of prompt, chosen, rejected, "},
+      {[](DataOptions& o) { o.columns = {{"prompt", ""}}; }, "[data.columns.prompt] is out of range; got an empty text"},
+      {[](DataOptions& o) { o.chat_template_kwargs = {{"messages", 1}}; },
+       "[data.chat_template_kwargs] \"messages\" comes from the row"},
       {[](DataOptions& o) { o.eval_files[""] = "x"; }, "[data.eval_files] not the name of a set; got \"\""},
       {[](DataOptions& o) { o.eval_files["a/b"] = "x"; },
        "[data.eval_files] not the name of a set; got \"a/b\""},
@@ -35,7 +46,7 @@ TEST(DataOptions, NamesTheKeyThatIsWrong) {
   };
   for (const auto& [spoil, expected] : cases) {
     DataOptions options;
-    options.train_files = {"train.jsonl"};
+    options.train_files.push_back({"train.jsonl"});
     spoil(options);
     try {
       options.validate();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ddro/base/error.h"
 #include "unit/data/example_sets.h"
 
@@ -69,6 +71,54 @@ TEST(StratifiedSampler, AdvancesOverEpochs) {
     states.emplace_back(state.epoch, state.step_in_epoch);
   using P = std::pair<std::int64_t, std::int64_t>;
   EXPECT_THAT(states, ElementsAre(P{0, 0}, P{0, 1}, P{0, 2}, P{1, 0}, P{1, 1}));
+}
+
+// 30 % of ten rows of each class, then each of six twice and half of them once more.
+TEST(StratifiedSampler, DrawsTheSharesOfAMixture) {
+  Dataset set = unpaired_set(10, 10);
+  for (int i = 0; i < 6; ++i) set.examples.push_back(set.examples[0]);
+  set.mixture = {{20, 0.3}, {26, 2.5}};
+  const StratifiedSampler sampler(set, 7, 1);
+  EXPECT_EQ(sampler.num_examples(), 3 + 3 + 15);
+  EXPECT_EQ(sampler.steps_per_epoch(), 3);
+  EXPECT_EQ(set.class_weight(RowClass::kChosen), 0.3 * 10 + 2.5 * 6);
+  EXPECT_EQ(set.class_weight(RowClass::kRejected), 0.3 * 10);
+  std::vector<std::vector<int>> epochs;
+  for (std::int64_t epoch = 0; epoch < 40; ++epoch) {
+    std::vector<int> times(26);
+    for (std::int64_t step = 0; step < 3; ++step) {
+      EXPECT_EQ(chosen_in(set, sampler.step({epoch, step})), 6);
+      for (const std::int64_t i : sampler.step({epoch, step})) ++times[static_cast<size_t>(i)];
+    }
+    const auto between = [&](int begin, int end, int times_drawn) {
+      return std::count(times.begin() + begin, times.begin() + end, times_drawn);
+    };
+    EXPECT_EQ(between(0, 10, 1), 3);
+    EXPECT_EQ(between(0, 10, 0), 7);
+    EXPECT_EQ(between(10, 20, 1), 3);
+    EXPECT_EQ(between(10, 20, 0), 7);
+    EXPECT_EQ(between(20, 26, 2), 3);
+    EXPECT_EQ(between(20, 26, 3), 3);
+    epochs.push_back(times);
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  for (size_t i = 0; i < 26; ++i) {
+    const auto drawn = std::count_if(epochs.begin(), epochs.end(),
+                                     [i](const auto& times) { return times[i] > (i < 20 ? 0 : 2); });
+    EXPECT_GT(drawn, 0) << i;  // of 40 draws of 3 in 10: none has a chance of 1e-6
+    EXPECT_LT(drawn, 40) << i;
+  }
+  // A place of the order is a function of seed and epoch alone.
+  EXPECT_EQ(StratifiedSampler(set, 7, 1).step({17, 2}), sampler.step({17, 2}));
+  EXPECT_NE(StratifiedSampler(set, 7, 2).step({17, 2}), sampler.step({17, 2}));
+}
+
+TEST(StratifiedSampler, WeightsOfOneChangeNothing) {
+  const Dataset plain = unpaired_set(13, 8);
+  Dataset set = plain;
+  set.mixture = {{5, 1}, {21, 1}};
+  for (std::int64_t step = 0; step < 5; ++step)
+    EXPECT_EQ(StratifiedSampler(set, 5, 3).step({1, step}), StratifiedSampler(plain, 5, 3).step({1, step}));
 }
 
 TEST(StratifiedSampler, ChecksItsArguments) {

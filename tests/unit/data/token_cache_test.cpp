@@ -325,7 +325,8 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
   expected += u64(1) + number(std::uint8_t{1});
   expected += u64(2) + u64(0) + text_of("1") + u64(0) + text_of("2");  // places
-  expected += u64(0);                                      // dropped rows
+  expected += u64(0);           // dropped rows
+  expected += u64(1) + u64(2);  // the files' ends
   EXPECT_EQ(read_file(set.missing->path), sealed(expected));
 }
 
