@@ -6,9 +6,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <sstream>
+#include <thread>
 
 #include "ddro/base/error.h"
 
@@ -16,6 +18,9 @@ namespace ddro {
 namespace {
 
 std::string where(const std::filesystem::path& path) { return "[" + printable(path.string(), 400) + "] "; }
+
+// holder_of() has the lock for less than that.
+constexpr std::chrono::milliseconds kLookTime{20};
 
 std::string describe_this_process() {
   std::array<char, 256> host{};
@@ -30,6 +35,15 @@ std::string describe_this_process() {
   return text.str();
 }
 
+std::string read_holder(int descriptor) {
+  std::array<char, 400> text{};  // ends with a zero
+  std::string holder = "another process";
+  if (pread(descriptor, text.data(), text.size() - 1, 0) <= 0) return holder;
+  std::istringstream lines(text.data());
+  std::getline(lines, holder);
+  return printable(holder);
+}
+
 }  // namespace
 
 FileLock::FileLock(const std::filesystem::path& path) : path_(path) {
@@ -40,7 +54,12 @@ FileLock::FileLock(const std::filesystem::path& path) : path_(path) {
 FileLock::~FileLock() { close(descriptor_); }
 
 bool FileLock::try_lock() {
-  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+  bool locked = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  if (!locked && errno == EWOULDBLOCK) {
+    std::this_thread::sleep_for(kLookTime);
+    locked = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  }
+  if (!locked) {
     if (errno == EWOULDBLOCK) return false;
     throw save_error(where(path_) + "cannot be locked: " + std::strerror(errno));
   }
@@ -50,13 +69,15 @@ bool FileLock::try_lock() {
   return true;
 }
 
-std::string FileLock::holder() const {
-  std::array<char, 400> text{};  // ends with a zero
-  std::string holder = "another process";
-  if (pread(descriptor_, text.data(), text.size() - 1, 0) <= 0) return holder;
-  std::istringstream lines(text.data());
-  std::getline(lines, holder);
-  return printable(holder);
+std::string FileLock::holder() const { return read_holder(descriptor_); }
+
+std::optional<std::string> FileLock::holder_of(const std::filesystem::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) return std::nullopt;
+  std::optional<std::string> holder;
+  if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) holder = read_holder(descriptor);
+  close(descriptor);
+  return holder;
 }
 
 }  // namespace ddro

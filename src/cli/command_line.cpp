@@ -20,6 +20,7 @@ void add_commands(CLI::App& app) {
   add_generate_command(app);
   add_export_command(app);
   add_report_command(app);
+  add_status_command(app);
   add_loss_command(app);
   add_tokenize_command(app);
   add_config_command(app);

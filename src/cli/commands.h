@@ -11,6 +11,7 @@ void add_export_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_loss_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+void add_status_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_train_command(CLI::App& app);

@@ -20,11 +20,6 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::string name_of(const fs::path& folder) {
-  const fs::path path = fs::absolute(folder).lexically_normal();
-  return printable((path.has_filename() ? path : path.parent_path()).filename().string());
-}
-
 MetricTable& table_of(RunHistory& run, const std::string& set) {
   for (auto& [name, table] : run.eval) {
     if (name == set) return table;
@@ -104,6 +99,11 @@ void add_metric_remarks(RunHistory& run) {
 }
 
 }  // namespace
+
+std::string name_of(const fs::path& folder) {
+  const fs::path path = fs::absolute(folder).lexically_normal();
+  return printable((path.has_filename() ? path : path.parent_path()).filename().string());
+}
 
 RunHistory read_run(const fs::path& folder) {
   const std::string where = "[" + printable(folder.string(), 400) + "] ";

@@ -18,7 +18,9 @@ bool RunFolder::is_finished(std::int64_t newest_step) const {
 
 void RunFolder::write_start() {
   write_file_atomic(run_.output("config.yaml"), config::dump_run_config(run_.config, /*with_help=*/false));
+  const Json starts = record_.is_object() ? record_.value("starts", Json()) : Json();
   record_ = {{"version", version_text()},
+             {"starts", starts.is_number_integer() ? starts.get<std::int64_t>() + 1 : 1},
              {"template_date", run_.now},
              {"run", identity_},
              {"finished_step", nullptr}};

@@ -99,6 +99,7 @@ std::vector<BadInput> command_cases() {
       usage("ReportOfAMissingFolder", {"report", "@/nowhere"}, "[@/nowhere] there is no such folder"),
       usage("ReportOfAModel", {"report", "@/model"}, "[@/model] is not a run's folder"),
       usage("ReportOfAFile", {"report", "@/run.yaml"}, "[@/run.yaml] is not a run's folder"),
+      usage("StatusOfAModel", {"status", "@/model"}, "[@/model] is not a run's folder"),
       usage("ReportIntoNoFolder", {"report", "@/model", "--out", "@/none/report.html"},
             "[--out] the folder of @/none/report.html does not exist"),
       {"ReportOfNoMetrics", 2, "[@/past/metrics.jsonl] is a folder; expected a file",

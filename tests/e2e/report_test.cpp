@@ -44,6 +44,30 @@ void expect_tensorboard_agrees(const TinyRun& run) {
   EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
 }
 
+Json status_of(const TinyRun& run) {
+  const ProgramResult result = ddro_train({"status", "--json", run.output_dir().string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return parse_json(result.out, "status", ErrorKind::kInput);
+}
+
+TEST(Status, FollowsARunOverItsStarts) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=6"});
+  ASSERT_EQ(run.run({}, {"DDRO_FAILPOINT=checkpoint.before_rename:2"}), -SIGKILL) << run.log_text();
+  const Json killed = status_of(run);
+  EXPECT_EQ(killed["state"], "stopped");
+  EXPECT_EQ(killed["step"], 6);
+  EXPECT_EQ(killed["newest_checkpoint"], 3);
+  EXPECT_EQ(killed["starts"], 1);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const Json finished = status_of(run);
+  EXPECT_EQ(finished["state"], "finished");
+  EXPECT_EQ(finished["total_steps"], 6);
+  EXPECT_EQ(finished["newest_checkpoint"], 6);
+  EXPECT_EQ(finished["starts"], 2);
+  EXPECT_EQ(finished["evaluated"]["held_out"]["step"], 6);
+}
+
 TEST(TensorBoard, ReadsTheValuesOfMetricsJsonl) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {"train.max_steps=6", "eval.eval_steps=2"});

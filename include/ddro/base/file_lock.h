@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace ddro {
@@ -21,6 +22,9 @@ class FileLock {
   bool try_lock();
   // "process 17 on host since 2026-01-31T10:00:00Z", as the last one that locked it wrote.
   std::string holder() const;
+
+  // The holder of the lock on `path`, if there is one; nothing is changed, and the file need not be there.
+  static std::optional<std::string> holder_of(const std::filesystem::path& path);
 
  private:
   std::filesystem::path path_;

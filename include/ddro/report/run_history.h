@@ -43,6 +43,9 @@ struct RunHistory {
 // file that cannot be read or is not what its name says, with file and line.
 RunHistory read_run(const std::filesystem::path& folder);
 
+// The folder's name, fit for one line.
+std::string name_of(const std::filesystem::path& folder);
+
 // Several runs; those whose folders have the same name are named by the path given.
 std::vector<RunHistory> read_runs(const std::vector<std::filesystem::path>& folders);
 
