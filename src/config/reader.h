@@ -35,7 +35,7 @@ void read_value(const Source& source, std::vector<double>& out);
 void read_value(const Source& source, losses::LossTypes& out);  // one, or a list
 void read_value(const Source& source, std::map<std::string, std::string>& out);
 void read_value(const Source& source, std::vector<data::TrainFiles>& out);  // items: FILE or {FILE: WEIGHT}
-void read_value(const Source& source, Json& out);  // a mapping of names to anything
+void read_value(const Source& source, Json& out);                           // a mapping of names to anything
 
 // The index of the scalar in `names`.
 size_t read_choice(const Source& source, const std::vector<std::string>& names);

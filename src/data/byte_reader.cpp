@@ -18,7 +18,8 @@ constexpr size_t kInputBytes = size_t{1} << 18;
 
 class FileBytes : public ByteReader {
  public:
-  FileBytes(const std::string& path, Hasher& hasher) : hasher_(hasher), file_(std::fopen(path.c_str(), "rb")) {
+  FileBytes(const std::string& path, Hasher& hasher)
+      : hasher_(hasher), file_(std::fopen(path.c_str(), "rb")) {
     if (!file_) throw Unreadable{std::string("cannot be opened; ") + std::strerror(errno)};
   }
 

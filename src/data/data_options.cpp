@@ -26,9 +26,9 @@ void DataOptions::validate() const {
   for (const auto& [pattern, weight] : train_files) {
     if (pattern.empty()) throw input_error("[data.train_files] an empty path; expected a path or glob");
     if (!(weight > 0 && weight <= kMaxShare)) {
-      throw option_error("data.train_files", "the weight " + printable(weight) + " of " + printable(pattern),
-                         "a number above 0, at most " + printable(kMaxShare) +
-                             "; leave a file out to draw none of it");
+      throw option_error(
+          "data.train_files", "the weight " + printable(weight) + " of " + printable(pattern),
+          "a number above 0, at most " + printable(kMaxShare) + "; leave a file out to draw none of it");
     }
   }
   for (const auto& [name, file] : eval_files) {
@@ -41,8 +41,8 @@ void DataOptions::validate() const {
   }
   for (const auto& [ours, theirs] : columns) {
     if (!is_row_field(ours)) {
-      throw input_error("[data.columns] no field of a row; got \"" + printable(ours) + "\", expected one of " +
-                        row_field_names());
+      throw input_error("[data.columns] no field of a row; got \"" + printable(ours) +
+                        "\", expected one of " + row_field_names());
     }
     if (theirs.empty()) throw option_error("data.columns." + ours, "an empty text", "the name of a field");
   }

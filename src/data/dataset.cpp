@@ -237,7 +237,7 @@ class Loader {
   std::unordered_set<std::string> ignored_fields_;
   std::unordered_set<std::string> found_columns_;
   std::map<std::string, std::int64_t> layouts_;  // of the file that is being read, with their rows
-  std::string kind_where_;  // the row that decided the set's kind
+  std::string kind_where_;                       // the row that decided the set's kind
   std::vector<std::int64_t> lengths_;
   std::int64_t num_overlength_ = 0;
   std::string first_overlength_;

@@ -15,12 +15,12 @@ using text::TokenId;
 // Prompt and completion as one text.
 struct Passage {
   std::string text;
-  size_t boundary = 0;        // first byte of the completion
-  std::vector<Span> literal;  // bytes that the row wrote: no control tokens in there
-  bool control_text = false;  // the row wrote text that would be a control token
-  bool templated = false;     // then no token crosses the boundary: generation begins there
+  size_t boundary = 0;          // first byte of the completion
+  std::vector<Span> literal;    // bytes that the row wrote: no control tokens in there
+  bool control_text = false;    // the row wrote text that would be a control token
+  bool templated = false;       // then no token crosses the boundary: generation begins there
   bool shorter_prompt = false;  // the answer does not go on with all of the generation prompt
-  size_t last_turn = 0;       // of a templated completion: an end token before this byte ends an earlier turn
+  size_t last_turn = 0;  // of a templated completion: an end token before this byte ends an earlier turn
 };
 
 struct EncodedSide {
@@ -84,7 +84,8 @@ std::optional<std::string> other_role(const Json& completion) {
 
 // At most `bytes` of `text` that end with a character's last byte.
 size_t whole_characters(const std::string& text, size_t bytes) {
-  while (bytes > 0 && bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  while (bytes > 0 && bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80)
+    --bytes;
   return bytes;
 }
 
@@ -154,7 +155,8 @@ text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_
 
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
-    Passage result{*prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, false, 0};
+    Passage result{
+        *prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, false, 0};
     result.literal = {{0, result.text.size()}};
     result.control_text = separate_control_text(*text_.tokenizer, result.text, result.literal);
     return result;
@@ -185,8 +187,13 @@ Passage RowEncoder::rendered_passage(const Json& completion, bool finished) {
 Passage RowEncoder::joined(text::RenderedText prompt, text::RenderedText answer) const {
   const bool in_prompt = separate_control_text(*text_.tokenizer, prompt.text, prompt.from_messages);
   const bool in_answer = separate_control_text(*text_.tokenizer, answer.text, answer.from_messages);
-  Passage result{prompt.text + answer.text, prompt.text.size(), std::move(prompt.from_messages),
-                 in_prompt || in_answer, true, false, 0};
+  Passage result{prompt.text + answer.text,
+                 prompt.text.size(),
+                 std::move(prompt.from_messages),
+                 in_prompt || in_answer,
+                 true,
+                 false,
+                 0};
   for (const Span& span : answer.from_messages)
     result.literal.push_back({span.begin + result.boundary, span.end + result.boundary});
   return result;
@@ -197,7 +204,8 @@ Passage RowEncoder::joined(text::RenderedText prompt, text::RenderedText answer)
 size_t RowEncoder::boundary_in(const text::RenderedText& whole, const Json& completion) const {
   const std::string& prompt = prompt_->text;
   if (whole.text.starts_with(prompt)) return prompt.size();
-  const auto parting = std::mismatch(prompt.begin(), prompt.end(), whole.text.begin(), whole.text.end()).first;
+  const auto parting =
+      std::mismatch(prompt.begin(), prompt.end(), whole.text.begin(), whole.text.end()).first;
   const auto at = static_cast<size_t>(parting - prompt.begin());
   size_t boundary = whole_characters(prompt, at);
   const size_t written = prompt_->from_messages.empty() ? 0 : prompt_->from_messages.back().end;
@@ -205,7 +213,8 @@ size_t RowEncoder::boundary_in(const text::RenderedText& whole, const Json& comp
   for (const Span& span : whole.from_messages) {
     if (span.begin >= written && span.begin < boundary && boundary < span.end) boundary = span.begin;
   }
-  if (boundary < written || boundary == 0) refuse_parting(whole.text, at, completion);
+  if (boundary < written || boundary == 0 || other_role(completion))
+    refuse_parting(whole.text, at, completion);
   return boundary;
 }
 
@@ -278,8 +287,8 @@ void RowEncoder::end_string(bool finished, EncodedSequence& sequence) const {
 void RowEncoder::end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
                              EncodedSequence& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
-  const auto end = std::find_if(ids.begin() + last_turn, ids.end(),
-                                [this](TokenId id) { return is_end(id); });
+  const auto end =
+      std::find_if(ids.begin() + last_turn, ids.end(), [this](TokenId id) { return is_end(id); });
   if (!completion.finished) {
     ids.erase(end, ids.end());
   } else if (end != ids.end()) {

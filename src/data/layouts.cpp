@@ -10,12 +10,28 @@
 namespace ddro::data {
 namespace {
 
-constexpr std::array<std::string_view, 22> kFields = {
-    "prompt",        "chosen",          "rejected",         "chosen_finished", "rejected_finished",
-    "completion",    "label",           "finished",         "weight",          "kto_tag",
-    "instruction",   "input",           "output",           "system",          "history",
-    "conversations", "messages",        "chosen_messages",  "rejected_messages",
-    "tools",         "documents",       "chat_template_kwargs"};
+constexpr std::array<std::string_view, 22> kFields = {"prompt",
+                                                      "chosen",
+                                                      "rejected",
+                                                      "chosen_finished",
+                                                      "rejected_finished",
+                                                      "completion",
+                                                      "label",
+                                                      "finished",
+                                                      "weight",
+                                                      "kto_tag",
+                                                      "instruction",
+                                                      "input",
+                                                      "output",
+                                                      "system",
+                                                      "history",
+                                                      "conversations",
+                                                      "messages",
+                                                      "chosen_messages",
+                                                      "rejected_messages",
+                                                      "tools",
+                                                      "documents",
+                                                      "chat_template_kwargs"};
 
 bool is_string(const Json& fields, const char* name) {
   return fields.contains(name) && fields[name].is_string();
@@ -34,7 +50,8 @@ Json take(Json& fields, const char* name) {
 
 std::string take_string(Json& fields, const char* name) {
   Json value = take(fields, name);
-  if (!value.is_string()) throw BadRow{quoted(name) + " is no text; got " + shown(value) + ", expected a string"};
+  if (!value.is_string())
+    throw BadRow{quoted(name) + " is no text; got " + shown(value) + ", expected a string"};
   return std::move(value.get_ref<std::string&>());
 }
 
@@ -111,7 +128,8 @@ Json answer(std::string content) { return Json::array({message("assistant", std:
 void split_output(Json& fields) {
   Json output = take(fields, "output");
   if (output.size() != 2 || !output[0].is_string() || !output[1].is_string())
-    throw BadRow{"\"output\" is no pair; got " + shown(output) + ", expected [chosen, rejected], two strings"};
+    throw BadRow{"\"output\" is no pair; got " + shown(output) +
+                 ", expected [chosen, rejected], two strings"};
   fields["chosen"] = std::move(output[0]);
   fields["rejected"] = std::move(output[1]);
 }
@@ -194,7 +212,8 @@ bool begins_with_question(const Json& messages) {
   const auto role = first.contains("role") ? first.find("role") : first.find("from");
   constexpr std::array<std::string_view, 4> kQuestions = {"user", "human", "system", "developer"};
   return role != first.end() && role->is_string() &&
-         std::find(kQuestions.begin(), kQuestions.end(), role->get_ref<const std::string&>()) != kQuestions.end();
+         std::find(kQuestions.begin(), kQuestions.end(), role->get_ref<const std::string&>()) !=
+             kQuestions.end();
 }
 bool has_pair(const Json& fields) { return fields.contains("chosen") && fields.contains("rejected"); }
 bool has_label(const Json& fields) { return fields.contains("label") || fields.contains("kto_tag"); }
@@ -214,7 +233,8 @@ bool is_conversation(const Json& fields, const char* name) {
 constexpr std::array<LayoutRule, 7> kLayouts = {{
     {Layout::kUltrafeedback,
      [](const Json& fields) {
-       return (is_string(fields, "prompt") || (is_string(fields, "instruction") && !fields.contains("prompt"))) &&
+       return (is_string(fields, "prompt") ||
+               (is_string(fields, "instruction") && !fields.contains("prompt"))) &&
               (fields.contains("completion")
                    ? is_messages(fields, "completion")
                    : is_messages(fields, "chosen") && is_messages(fields, "rejected"));
@@ -225,12 +245,14 @@ constexpr std::array<LayoutRule, 7> kLayouts = {{
     {Layout::kMessages,
      [](const Json& fields) {
        return is_conversation(fields, "messages") ||
-              (!has_answers(fields) && fields.contains("chosen_messages") && fields.contains("rejected_messages"));
+              (!has_answers(fields) && fields.contains("chosen_messages") &&
+               fields.contains("rejected_messages"));
      },
      from_messages},
     {Layout::kAlpaca,
      [](const Json& fields) {
-       return fields.contains("instruction") && !is_whole(fields) && (has_answers(fields) || fields.contains("output"));
+       return fields.contains("instruction") && !is_whole(fields) &&
+              (has_answers(fields) || fields.contains("output"));
      },
      from_alpaca},
     {Layout::kHh,

@@ -1,5 +1,5 @@
-// The ways in which data sets lay out a preference row, and what each becomes: prompt, chosen and rejected, or
-// prompt, completion and label.
+// The ways in which data sets lay out a preference row, and what each becomes: prompt, chosen and rejected,
+// or prompt, completion and label.
 #pragma once
 
 #include <map>

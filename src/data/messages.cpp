@@ -100,8 +100,7 @@ void standardize_content(Json& message, const MessageName& name) {
 }
 
 void standardize_message(Json& message, const MessageName& name) {
-  if (!message.is_object())
-    refuse(name() + " is no message; got " + shown(message) + ", expected an object");
+  if (!message.is_object()) refuse(name() + " is no message; got " + shown(message) + ", expected an object");
   if (!message.contains("role") && message.contains("from") && message.contains("value"))
     message = from_sharegpt(std::move(message), name);
   const auto role = message.find("role");

@@ -83,7 +83,8 @@ class RowParser {
     try {
       standardize_row(row_.layout, fields_);
     } catch (const BadRow& bad) {
-      refuse(bad.problem + (format_.layout == Layout::kAuto ? "" : "; data.layout is " + enum_name(row_.layout)));
+      refuse(bad.problem +
+             (format_.layout == Layout::kAuto ? "" : "; data.layout is " + enum_name(row_.layout)));
     }
   }
 
@@ -161,7 +162,8 @@ class RowParser {
   bool boolean(const char* name) const {
     const Json& value = fields_[name];
     const std::optional<bool> boolean = as_boolean(value);
-    if (!boolean) refuse(quoted(name) + " is not a boolean; got " + shown(value) + ", expected true or false");
+    if (!boolean)
+      refuse(quoted(name) + " is not a boolean; got " + shown(value) + ", expected true or false");
     return *boolean;
   }
 

@@ -22,7 +22,8 @@ Json take_value(Json& fields, const char* name, bool (Json::*is_expected)() cons
     }
   }
   if ((read.*is_expected)()) return read;
-  throw BadRow{quoted(name) + " is none; got " + shown(value) + ", expected " + expected + ", or JSON text of it"};
+  throw BadRow{quoted(name) + " is none; got " + shown(value) + ", expected " + expected +
+               ", or JSON text of it"};
 }
 
 }  // namespace

@@ -163,8 +163,8 @@ template <typename Archive, typename Set>
 void transfer(Archive& archive, Set& set) {
   // The mixture is the run's, not the files'.
   auto& [examples, wheres, dropped, report, kind, content_hash, file_ends, mixture] = set;
-  auto& [num_rows, boundary_merges, control_text, truncated, shorter_prompts, other_turns, duplicates, both_labels,
-         equal, ignored] = report;
+  auto& [num_rows, boundary_merges, control_text, truncated, shorter_prompts, other_turns, duplicates,
+         both_labels, equal, ignored] = report;
   archive.number(kind);
   archive.text(content_hash);
   archive.number(num_rows);

@@ -46,8 +46,9 @@ std::vector<data::Prompt> load_sample_prompts(const LoadedRun& run) {
 void warn_of_unread_kwargs(const LoadedRun& run) {
   for (const auto& [name, value] : run.config.data.chat_template_kwargs.items()) {
     if (run.text.chat_template && run.text.chat_template->mentions(name)) continue;
-    log_warning("[data.chat_template_kwargs." + printable(name) + "] has no effect: " +
-                (run.text.chat_template ? "the chat template does not read it" : "there is no chat template"));
+    log_warning(
+        "[data.chat_template_kwargs." + printable(name) + "] has no effect: " +
+        (run.text.chat_template ? "the chat template does not read it" : "there is no chat template"));
   }
 }
 

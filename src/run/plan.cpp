@@ -48,7 +48,9 @@ std::string describe_mixture(const LoadedRun& run) {
     text += "    " + printable(run.config.data.train_files[i].pattern, 400) + ": weight " +
             printable(mixture[i].weight, "%g") + " of " + std::to_string(mixture[i].end - begin) + " rows\n";
   }
-  return text.empty() ? text : "  mixture of each epoch, " + std::to_string(run.sampler().num_examples()) + " rows:\n" + text;
+  return text.empty()
+             ? text
+             : "  mixture of each epoch, " + std::to_string(run.sampler().num_examples()) + " rows:\n" + text;
 }
 
 // Of an epoch's steps (the first hundred of a long one) the one with the largest micro-batch.

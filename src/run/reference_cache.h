@@ -20,8 +20,9 @@ class ReadRows {
  public:
   // All of them, cut without regard to their order.
   ReadRows(const data::Dataset& set, const data::PackOptions& options);
-  // Those of the first `num_steps` steps, all of them where the steps make up an epoch; cut as the steps of
-  // the first epoch are, so that values do not depend on how long the run is.
+  // Those of the first `num_steps` steps, all of them where the steps make up an epoch (of a mixture: as many
+  // as are drawn); cut as the steps are that read them first, so that values do not depend on how long the
+  // run is.
   ReadRows(const data::Dataset& set, const data::PackOptions& options, const data::StratifiedSampler& sampler,
            std::int64_t num_steps);
 

@@ -34,8 +34,9 @@ std::vector<std::string> data_remarks(const data::DatasetReport& report) {
   remark(report.num_boundary_merges, "completions begin inside a token; that token counts as completion");
   remark(report.num_control_text,
          "rows spell a control token; it is kept as ordinary text unless data.parse_control_tokens is true");
-  remark(report.num_shorter_prompts,
-         "completions stand behind a part of the generation prompt only: the chat template writes another turn");
+  remark(
+      report.num_shorter_prompts,
+      "completions stand behind a part of the generation prompt only: the chat template writes another turn");
   remark(report.num_other_turns,
          "completions hold turns of a user or a tool; their tokens count as the completion's");
   remark(report.num_duplicates, "rows repeat an earlier row");

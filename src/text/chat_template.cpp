@@ -41,8 +41,8 @@ RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& opt
     if (!value.is_null()) variables.push_back({name, &value});
   }
   add_kwargs(options.kwargs, nullptr, variables);
-  add_kwargs(options.kwargs_of_messages, [](int, std::string_view, std::string_view) { return true; },
-             variables);
+  add_kwargs(
+      options.kwargs_of_messages, [](int, std::string_view, std::string_view) { return true; }, variables);
   jinja::RenderedText rendered = template_.render(variables, options.now);
   return {std::move(rendered.text), std::move(rendered.marks)};
 }

@@ -111,7 +111,8 @@ std::vector<BadInput> cases() {
       appended(
           "PromptsNeverSampled", "eval: {eval_strategy: no, prompts: p.jsonl}\n",
           "run.yaml:7 eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none"),
-      overridden("DataIsAFolder", "data.train_files=['@/model']", "[data] @/model: is a folder; name its files, such as @/model/*.jsonl"),
+      overridden("DataIsAFolder", "data.train_files=['@/model']",
+                 "[data] @/model: is a folder; name its files, such as @/model/*.jsonl"),
       overridden("EvalSetName", "data.eval_files={'a/b': '@/eval.jsonl'}",
                  "not the name of a set; got \"a/b\""),
       overridden("NoSuchTemplate", "data.chat_template=@/nothing.jinja",

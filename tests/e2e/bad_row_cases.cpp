@@ -21,7 +21,8 @@ BadInput file(const char* name, const std::string& content, const char* phrase,
           }};
 }
 
-BadInput other_file(const char* name, const std::string& path, const std::string& content, const char* phrase) {
+BadInput other_file(const char* name, const std::string& path, const std::string& content,
+                    const char* phrase) {
   return {name, 2, phrase, [path, content](Scene& scene) {
             return scene.write(path, content).train_with("data.train_files=['@/" + path + "']");
           }};
@@ -131,10 +132,12 @@ std::vector<BadInput> cases() {
                  "[data] @/rows.json: row 2: the file ends within its list"),
       other_file("ListOfStrings", "rows.json", "[" + pair_with("\" yes\"") + ", \"no\"]",
                  "[data] @/rows.json: row 2: a row is a JSON object; got the string \"no\""),
-      other_file("TextBehindTheList", "rows.json", "[" + pair_with("\" yes\"") + "]\n" + pair_with("\" yes\""),
+      other_file("TextBehindTheList", "rows.json",
+                 "[" + pair_with("\" yes\"") + "]\n" + pair_with("\" yes\""),
                  "[data] @/rows.json: row 1: there is text behind the end of the file's list"),
       other_file("EmptyList", "rows.json", "[ ]\n", "[data] @/rows.json: no rows"),
-      other_file("Spreadsheet", "rows.csv", "prompt,chosen,rejected\n", "[data] @/rows.csv: .csv files are not read"),
+      other_file("Spreadsheet", "rows.csv", "prompt,chosen,rejected\n",
+                 "[data] @/rows.csv: .csv files are not read"),
       {"NotInTheFirstFile", 2, "more.jsonl:2: not valid JSON",
        [](Scene& scene) {
          return scene.write("more.jsonl", pair_with("\" yes\"") + "\nnonsense\n")

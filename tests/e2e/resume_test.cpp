@@ -73,6 +73,28 @@ TEST(Resume, ComputesTheNumbersOfAStepAgain) {
   expect_same(run, whole);
 }
 
+// What an epoch draws of a mixture is a function of seed and epoch; with other weights the run is another.
+TEST(Resume, DrawsTheSameMixture) {
+  const auto mixture = [](const std::string& weight) {
+    return std::vector<std::string>{"data.train_files=[{" + fixture("tiny_run/pairs_train.jsonl").string() +
+                                    ": " + weight + "}, {" + fixture("tiny_run/pairs_eval.jsonl").string() +
+                                    ": 2}]"};
+  };
+  const TemporaryFolder whole_folder;
+  const TinyRun whole(whole_folder.path(), mixture("0.5"));
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), mixture("0.5"));
+  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
+  const TinyRun other(folder.path(), mixture("0.75"));
+  EXPECT_EQ(other.run(), 2);
+  EXPECT_THAT(other.log_text(),
+              HasSubstr("mixture: [0.5,2.0] -> [0.75,2.0] would change the order of samples"));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  expect_same(run, whole);
+  EXPECT_NE(final_hash(run), final_hash(undisturbed()));
+}
+
 class ShortMoments : public testing::TestWithParam<const char*> {};
 
 // How a moment is rounded depends on nothing that a restart changes.

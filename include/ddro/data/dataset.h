@@ -50,9 +50,9 @@ struct DatasetReport {
   std::int64_t num_control_text = 0;     // rows whose text spells a control token
   std::int64_t num_truncated = 0;
   std::int64_t num_shorter_prompts = 0;  // completions before which the generation prompt is not whole
-  std::int64_t num_other_turns = 0;  // completions with messages that are not the assistant's
-  std::int64_t num_duplicates = 0;   // rows equal to an earlier one
-  std::int64_t num_both_labels = 0;  // completions of one prompt that different rows label differently
+  std::int64_t num_other_turns = 0;      // completions with messages that are not the assistant's
+  std::int64_t num_duplicates = 0;       // rows equal to an earlier one
+  std::int64_t num_both_labels = 0;      // completions of one prompt that different rows label differently
   std::int64_t num_chosen_equals_rejected = 0;
   std::vector<std::string> ignored_fields;  // each named once
 };
@@ -68,8 +68,8 @@ struct Dataset {
   std::vector<std::string> wheres;       // the place of each example
   std::vector<DroppedRow> dropped;
   DatasetReport report;
-  RowKind kind = RowKind::kPaired;  // one kind a set; mixing kinds is refused
-  std::string content_hash;         // of the files' bytes in order
+  RowKind kind = RowKind::kPaired;      // one kind a set; mixing kinds is refused
+  std::string content_hash;             // of the files' bytes in order
   std::vector<std::int64_t> file_ends;  // of each file, the index of the first example behind it
   std::vector<MixturePart> mixture;     // set_mixture; empty: an epoch draws each example once
 

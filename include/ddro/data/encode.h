@@ -22,8 +22,8 @@ struct EncodeResult {
   int boundary_merges = 0;              // sequences with a token that spans the boundary
   bool control_text = false;
   bool truncated = false;
-  int shorter_prompts = 0;              // completions before which the generation prompt is not whole
-  int other_turns = 0;  // completions with messages that are not the assistant's
+  int shorter_prompts = 0;  // completions before which the generation prompt is not whole
+  int other_turns = 0;      // completions with messages that are not the assistant's
 };
 
 // Encodes one row under `options`.
@@ -33,11 +33,11 @@ struct EncodeResult {
 // the first of end_ids behind a finished completion (unless it ends with one already). Messages: the prompt
 // is the rendering with the generation prompt, with the tokens that encode_prompt gives for it. Where the
 // rendering of everything does not begin with it, it is their common beginning, which must hold all of the
-// prompt's messages; it ends before the answer's own text. A finished completion ends with the first end token; an
-// unfinished one where its content ends. Of a completion of several messages this is so of the last one; all
-// its tokens are the completion's. Control tokens are recognised only where the template wrote them (a
-// token whose two ends are the template's is the template's, whatever role name stands inside), or anywhere
-// with parse_control_tokens.
+// prompt's messages; it ends before the answer's own text. A finished completion ends with the first end
+// token; an unfinished one where its content ends. Of a completion of several messages this is so of the last
+// one; all its tokens are the completion's. Control tokens are recognised only where the template wrote them
+// (a token whose two ends are the template's is the template's, whatever role name stands inside), or
+// anywhere with parse_control_tokens.
 //
 // Whatever keeps the row from being used is reported in `unusable`: also that the template refuses its
 // messages or fails on them, that it renders the prompt's messages otherwise with the completion, and that it
@@ -50,9 +50,9 @@ inline EncodeResult encode_row(const PreferenceRow& row, const text::ModelText& 
   return encode_row(row, make_text_source(text, options, now), options);
 }
 
-// The tokens that stand before a completion of `row.prompt` (of a string: before one whose first token does not
-// span the boundary), as encode_row gives them. Error(kInput) beginning with "[data] where: " for a prompt
-// without tokens, or a template that is missing or cannot render the messages.
+// The tokens that stand before a completion of `row.prompt` (of a string: before one whose first token does
+// not span the boundary), as encode_row gives them. Error(kInput) beginning with "[data] where: " for a
+// prompt without tokens, or a template that is missing or cannot render the messages.
 std::vector<text::TokenId> encode_prompt(const PreferenceRow& row, const TextSource& text,
                                          const DataOptions& options);
 

@@ -12,8 +12,8 @@ namespace ddro::data {
 // How many of `num_examples` of one class an epoch draws under a weight: to the nearest.
 std::int64_t num_draws(double weight, std::int64_t num_examples);
 
-// Gives `dataset`, loaded from `train_files`, their weights. Error(kInput) for a weight so small that it draws
-// no row.
+// Gives `dataset`, loaded from `train_files`, their weights. Error(kInput) for a weight so small that it
+// draws no row.
 void set_mixture(const std::vector<TrainFiles>& train_files, Dataset& dataset);
 
 // The patterns alone, for load_dataset.

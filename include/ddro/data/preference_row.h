@@ -27,13 +27,13 @@ enum class RowKind { kPaired, kUnpaired };
 struct PreferenceRow {
   RowKind kind = RowKind::kPaired;
   Layout layout = Layout::kPairs;  // what the row was read as; not kAuto
-  std::string where;    // "file:line"
-  Content prompt;       // for implicit prompts: the common beginning of both message lists
-  Json template_kwargs;  // the row's tools, documents and chat_template_kwargs: an object, or null
-  Completion chosen;    // paired: chosen; unpaired: the completion
-  Completion rejected;  // paired only
-  bool label = true;    // unpaired: true when preferred
-  double weight = 1.0;  // counts as that many identical rows; 1e-9 to 1e9
+  std::string where;               // "file:line"
+  Content prompt;                  // for implicit prompts: the common beginning of both message lists
+  Json template_kwargs;            // the row's tools, documents and chat_template_kwargs: an object, or null
+  Completion chosen;               // paired: chosen; unpaired: the completion
+  Completion rejected;             // paired only
+  bool label = true;               // unpaired: true when preferred
+  double weight = 1.0;             // counts as that many identical rows; 1e-9 to 1e9
   std::vector<std::string> ignored_fields;
   std::vector<std::string> found_columns;  // of RowFormat::columns, our names
 };
@@ -49,8 +49,8 @@ inline RowFormat row_format(const DataOptions& options) { return {options.layout
 // Parses one row. Error(kInput) beginning with "[data] where: ". Fields that are null are not there.
 //
 // Messages are objects with a string `role` and a `content` that is a string, a list of text parts, or, in a
-// message with tool calls, null or absent; other ways to write them are taken as these (docs/data.md). Further
-// fields are the template's business.
+// message with tool calls, null or absent; other ways to write them are taken as these (docs/data.md).
+// Further fields are the template's business.
 //
 // A completion given as messages begins and ends with one of the assistant's. Chosen and rejected without a
 // prompt begin alike; what both have in common, up to the last message of the shorter one, is the prompt.

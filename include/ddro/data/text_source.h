@@ -15,8 +15,8 @@ namespace ddro::data {
 
 // Renders a message list; `kwargs` are the names that the row gives its template, an object or null.
 // Error(kInput) when the template refuses these messages. Called from several threads.
-using MessageRenderer = std::function<text::RenderedText(const Json& messages, bool add_generation_prompt,
-                                                         const Json& kwargs)>;
+using MessageRenderer =
+    std::function<text::RenderedText(const Json& messages, bool add_generation_prompt, const Json& kwargs)>;
 
 struct TextSource {
   const text::Tokenizer* tokenizer = nullptr;  // outlives the source

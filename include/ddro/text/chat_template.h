@@ -47,7 +47,9 @@ class ChatTemplate {
 
   const std::string& source() const { return template_.source(); }
   const std::string& name() const { return template_.name(); }  // as it stands in messages
-  bool mentions(std::string_view name) const { return template_.mentions(name); }  // as a variable or function
+  bool mentions(std::string_view name) const {
+    return template_.mentions(name);
+  }  // as a variable or function
   bool uses_date() const { return mentions("strftime_now"); }
 
  private:

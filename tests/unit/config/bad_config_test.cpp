@@ -103,9 +103,11 @@ INSTANTIATE_TEST_SUITE_P(
                   {"data.train_files.a.jsonl] got the text \"half\", expected a number"}},
         BadConfig{"data: {train_files: [[a.jsonl]]}\n", {"data.train_files] got a list, expected a text"}},
         BadConfig{"data: {columns: [a]}\n", {"data.columns] got a list, expected a mapping"}},
-        BadConfig{"data: {columns: {question: prompt}}\n", {"data.columns] no field of a row; got \"question\""}},
+        BadConfig{"data: {columns: {question: prompt}}\n",
+                  {"data.columns] no field of a row; got \"question\""}},
         BadConfig{"data: {layout: sharegtp}\n", {"data.layout]", "did you mean sharegpt?"}},
-        BadConfig{"data: {chat_template_kwargs: [a]}\n", {"data.chat_template_kwargs] got a list, expected a mapping"}},
+        BadConfig{"data: {chat_template_kwargs: [a]}\n",
+                  {"data.chat_template_kwargs] got a list, expected a mapping"}},
         BadConfig{"data: {train_files: [a], chat_template_kwargs: {messages: []}}\n",
                   {"data.chat_template_kwargs] \"messages\" comes from the row"}},
         BadConfig{"data: {eval_files: [a.jsonl]}\n", {"got a list, expected a mapping"}},
@@ -129,13 +131,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     NotBuilt, BadConfigTest,
-    ::testing::Values(
-        BadConfig{"objective: {loss_type: aot}\n", {"objective.loss_type]", "aot is not built yet"}},
-        BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
-        BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
-        BadConfig{"distributed: {backend: nccl}\n", {"nccl is not built yet"}},
-        BadConfig{"distributed: {backend: gloo}\n", {"gloo is not built yet"}},
-        BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
+    ::testing::Values(BadConfig{"objective: {loss_type: aot}\n",
+                                {"objective.loss_type]", "aot is not built yet"}},
+                      BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
+                      BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
+                      BadConfig{"distributed: {backend: nccl}\n", {"nccl is not built yet"}},
+                      BadConfig{"distributed: {backend: gloo}\n", {"gloo is not built yet"}},
+                      BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
 
 INSTANTIATE_TEST_SUITE_P(
     OutOfRange, BadConfigTest,

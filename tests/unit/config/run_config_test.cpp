@@ -186,7 +186,8 @@ class Randomiser {
   }
   void set(Json& out) {
     const std::string text = text_();
-    out = {{text, bits() % 2 == 0}, {"list", {unit(), static_cast<std::int64_t>(bits() >> 1), text, nullptr}}};
+    out = {{text, bits() % 2 == 0},
+           {"list", {unit(), static_cast<std::int64_t>(bits() >> 1), text, nullptr}}};
   }
   std::string text_() {
     std::string text;
@@ -246,6 +247,9 @@ class Flattener {
       text += std::string(key) + "=" + printable(member) + "\n";
     } else if constexpr (std::is_same_v<T, std::optional<double>>) {
       text += std::string(key) + "=" + (member ? printable(*member) : "auto") + "\n";
+    } else if constexpr (std::is_same_v<T, std::vector<TrainFiles>>) {
+      for (const auto& [pattern, weight] : member)
+        text += std::string(key) + "=" + PrintToString(pattern) + " " + printable(weight) + "\n";
     } else if constexpr (std::is_same_v<T, losses::LossTypes>) {
       text += std::string(key) + "=" + losses::loss_name(member) + "\n";
     } else if constexpr (std::is_enum_v<T>) {

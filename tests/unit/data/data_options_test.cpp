@@ -29,10 +29,17 @@ TEST(DataOptions, NamesTheKeyThatIsWrong) {
       {[](DataOptions& o) { o.train_files[0].weight = -1; }, "got the weight -1 of train.jsonl"},
       {[](DataOptions& o) { o.train_files[0].weight = std::nan(""); }, "got the weight nan of train.jsonl"},
       {[](DataOptions& o) { o.train_files[0].weight = 1001; }, "got the weight 1001 of train.jsonl"},
-      {[](DataOptions& o) { o.columns = {{"question", "q"}}; },
+      {[](DataOptions& o) {
+         o.columns = {{"question", "q"}};
+       },
        "[data.columns] no field of a row; got \"question\", expected one of prompt, chosen, rejected, "},
-      {[](DataOptions& o) { o.columns = {{"prompt", ""}}; }, "[data.columns.prompt] is out of range; got an empty text"},
-      {[](DataOptions& o) { o.chat_template_kwargs = {{"messages", 1}}; },
+      {[](DataOptions& o) {
+         o.columns = {{"prompt", ""}};
+       },
+       "[data.columns.prompt] is out of range; got an empty text"},
+      {[](DataOptions& o) {
+         o.chat_template_kwargs = {{"messages", 1}};
+       },
        "[data.chat_template_kwargs] \"messages\" comes from the row"},
       {[](DataOptions& o) { o.eval_files[""] = "x"; }, "[data.eval_files] not the name of a set; got \"\""},
       {[](DataOptions& o) { o.eval_files["a/b"] = "x"; },

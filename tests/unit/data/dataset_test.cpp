@@ -120,7 +120,7 @@ TEST_F(LoadDataset, BadRowsAreDroppedOnRequest) {
 }
 
 TEST_F(LoadDataset, ALineAboveTheLimitIsABadRow) {
-  folder_.write("a", std::string((size_t{64} << 20) + 1, '[') + "\n" + pair("p", "c", "r"));
+  folder_.write("a", std::string((size_t{64} << 20) + 1, '{') + "\n" + pair("p", "c", "r"));
   EXPECT_EQ(problem_of({"a"}), "[data] " + place("a", 1) + ": the row has more than 64 MB");
   options_.on_bad_row = OnBadRow::kDrop;
   EXPECT_THAT(load({"a"}).wheres, ElementsAre(place("a", 2)));

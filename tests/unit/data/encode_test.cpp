@@ -204,11 +204,12 @@ TEST(EncodeMessages, RefusesATemplateByName) {
     if (!generation) turns.text.replace(turns.text.find("hi"), 2, "ho");
     return turns;
   };
-  EXPECT_THAT(problem_of(chat("yo"), text_source(tokenizer, greeting)),
-              testing::StartsWith(
-                  "unusable: \"completion\": the chat template (turns.jinja) renders the prompt alone otherwise "
-                  "than with the completion; after \"<|user|>h\" alone \"i<|end|>\\n<|assistant|>\", with the "
-                  "completion \"o<|end|>\\n<|assistant|>yo<|end|>\\n\""));
+  EXPECT_THAT(
+      problem_of(chat("yo"), text_source(tokenizer, greeting)),
+      testing::StartsWith(
+          "unusable: \"completion\": the chat template (turns.jinja) renders the prompt alone otherwise "
+          "than with the completion; after \"<|user|>h\" alone \"i<|end|>\\n<|assistant|>\", with the "
+          "completion \"o<|end|>\\n<|assistant|>yo<|end|>\\n\""));
   const TurnRenderer shrinking = [](const Json& messages, bool generation) {
     return generation ? render_turns(messages, true) : text::RenderedText{};
   };

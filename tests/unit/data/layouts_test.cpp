@@ -41,32 +41,39 @@ const std::vector<Example> kExamples = {
     {"Pairs", R"({"prompt": "p", "chosen": "c", "rejected": "r"})", Layout::kPairs, "p", "c", "r"},
     {"NullColumns", R"({"prompt": "p", "completion": null, "chosen": "c", "label": null, "rejected": "r"})",
      Layout::kPairs, "p", "c", "r"},
-    {"ImplicitPrompt", R"({"chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
+    {"ImplicitPrompt",
+     R"({"chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
      Layout::kPairs, "[" USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
-    {"AnswersAsOneObject", R"({"prompt": [)" USER("q") R"(], "chosen": )" ASSISTANT("a") R"(, "rejected": )" ASSISTANT("b") "}",
+    {"AnswersAsOneObject",
+     R"({"prompt": [)" USER("q") R"(], "chosen": )" ASSISTANT("a") R"(, "rejected": )" ASSISTANT("b") "}",
      Layout::kPairs, "[" USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
     {"TurnsThatPartEarly",
-     R"({"chosen": [)" USER("q") "," ASSISTANT("a") "," USER("r") "," ASSISTANT("c") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
+     R"({"chosen": [)" USER("q") "," ASSISTANT("a") "," USER("r") "," ASSISTANT(
+         "c") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
      Layout::kPairs, "[" USER("q") "]", "[" ASSISTANT("a") "," USER("r") "," ASSISTANT("c") "]",
      "[" ASSISTANT("b") "]"},
     {"Labels", R"({"prompt": "p", "completion": "c", "label": 0})", Layout::kLabels, "p", "c", "false"},
-    {"LabelAsFloat", R"({"prompt": "p", "completion": "c", "label": 1.0})", Layout::kLabels, "p", "c", "true"},
-    {"LabelAsText", R"({"prompt": "p", "completion": "c", "label": "False"})", Layout::kLabels, "p", "c", "false"},
+    {"LabelAsFloat", R"({"prompt": "p", "completion": "c", "label": 1.0})", Layout::kLabels, "p", "c",
+     "true"},
+    {"LabelAsText", R"({"prompt": "p", "completion": "c", "label": "False"})", Layout::kLabels, "p", "c",
+     "false"},
     // HuggingFaceH4/ultrafeedback_binarized
     {"Ultrafeedback",
-     R"({"prompt": "q", "prompt_id": "1", "chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER("q") "," ASSISTANT("b")
-     R"(], "messages": [)" USER("q") "," ASSISTANT("a") R"(], "score_chosen": 8.0})",
+     R"({"prompt": "q", "prompt_id": "1", "chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER(
+         "q") "," ASSISTANT("b") R"(], "messages": [)" USER("q") "," ASSISTANT("a") R"(], "score_chosen": 8.0})",
      Layout::kUltrafeedback, "[" USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
     {"QuestionBesideAnswersAlone",
      R"({"prompt": "q", "system": "s", "chosen": [)" ASSISTANT("a") R"(], "rejected": [)" ASSISTANT("b") "]}",
-     Layout::kUltrafeedback, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
+     Layout::kUltrafeedback, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]",
+     "[" ASSISTANT("b") "]"},
     {"LabelledQuestion", R"({"prompt": "q", "completion": [)" ASSISTANT("a") R"(], "label": true})",
      Layout::kUltrafeedback, "[" USER("q") "]", "[" ASSISTANT("a") "]", "true"},
     // argilla/dpo-mix-7k
     {"Argilla",
-     R"({"instruction": "q", "chosen": [)" SYSTEM("s") "," USER("q") "," ASSISTANT("a") R"(], "rejected": [)" SYSTEM("s") "," USER("q") ","
-     ASSISTANT("b") R"(], "chosen_rating": 5})",
-     Layout::kUltrafeedback, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
+     R"({"instruction": "q", "chosen": [)" SYSTEM("s") "," USER("q") "," ASSISTANT(
+         "a") R"(], "rejected": [)" SYSTEM("s") "," USER("q") "," ASSISTANT("b") R"(], "chosen_rating": 5})",
+     Layout::kUltrafeedback, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]",
+     "[" ASSISTANT("b") "]"},
     // Anthropic/hh-rlhf
     {"Hh",
      R"({"chosen": "\n\nHuman: q\n\nAssistant: a\n\nHuman: r\n\nAssistant: c", "rejected": "\n\nHuman: q\n\nAssistant: a\n\nHuman: r\n\nAssistant: d"})",
@@ -80,32 +87,38 @@ const std::vector<Example> kExamples = {
     {"AlpacaOutputs", R"({"instruction": "i", "input": "", "output": ["a", "b"]})", Layout::kAlpaca,
      "[" USER("i") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
     {"AlpacaLabels",
-     R"({"instruction": "i", "output": "a", "kto_tag": false, "system": "s", "history": [["x", "y"]]})", Layout::kAlpaca,
-     "[" SYSTEM("s") "," USER("x") "," ASSISTANT("y") "," USER("i") "]", "[" ASSISTANT("a") "]", "false"},
+     R"({"instruction": "i", "output": "a", "kto_tag": false, "system": "s", "history": [["x", "y"]]})",
+     Layout::kAlpaca, "[" SYSTEM("s") "," USER("x") "," ASSISTANT("y") "," USER("i") "]",
+     "[" ASSISTANT("a") "]", "false"},
     // LLaMA-Factory, sharegpt
     {"SharegptPairs",
-     R"({"conversations": [{"from": "system", "value": "s"}, )" HUMAN("q") R"(], "chosen": )" GPT("a") R"(, "rejected": )" GPT("b") "}",
+     R"({"conversations": [{"from": "system", "value": "s"}, )" HUMAN("q") R"(], "chosen": )" GPT(
+         "a") R"(, "rejected": )" GPT("b") "}",
      Layout::kSharegpt, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
-    {"SharegptLabels", R"({"system": "s", "conversations": [)" HUMAN("q") "," GPT("a") R"(], "kto_tag": true})",
+    {"SharegptLabels",
+     R"({"system": "s", "conversations": [)" HUMAN("q") "," GPT("a") R"(], "kto_tag": true})",
      Layout::kSharegpt, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]", "true"},
     {"SharegptTools",
-     R"({"conversations": [)" HUMAN("q") R"(, {"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {\"x\": 1}}"},
+     R"({"conversations": [)" HUMAN(
+         "q") R"(, {"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {\"x\": 1}}"},
          {"from": "observation", "value": "3"}], "chosen": )" GPT("a") R"(, "rejected": )" GPT("b") "}",
      Layout::kSharegpt,
-     "[" USER("q") R"(,{"role":"assistant","content":"","tool_calls":[{"type":"function","function":{"name":"f","arguments":{"x":1}}}]})"
-     R"(,{"role":"tool","content":"3"}])",
+     "[" USER(
+         "q") R"(,{"role":"assistant","content":"","tool_calls":[{"type":"function","function":{"name":"f","arguments":{"x":1}}}]})"
+              R"(,{"role":"tool","content":"3"}])",
      "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
-    {"MessageLabels", R"({"messages": [)" USER("q") "," ASSISTANT("x") "," USER("r") "," ASSISTANT("a") R"(], "label": 1})",
+    {"MessageLabels",
+     R"({"messages": [)" USER("q") "," ASSISTANT("x") "," USER("r") "," ASSISTANT("a") R"(], "label": 1})",
      Layout::kMessages, "[" USER("q") "," ASSISTANT("x") "," USER("r") "]", "[" ASSISTANT("a") "]", "true"},
     {"MessagesAndTrajectories",
-     R"({"messages": [)" USER("q") R"(], "chosen": [)" ASSISTANT("x") R"(, {"role": "tool", "content": "3"}, )" ASSISTANT("a")
-     R"(], "rejected": [)" ASSISTANT("b") "]}",
-     Layout::kMessages, "[" USER("q") "]", "[" ASSISTANT("x") R"(,{"role":"tool","content":"3"},)" ASSISTANT("a") "]",
-     "[" ASSISTANT("b") "]"},
+     R"({"messages": [)" USER("q") R"(], "chosen": [)" ASSISTANT(
+         "x") R"(, {"role": "tool", "content": "3"}, )" ASSISTANT("a") R"(], "rejected": [)" ASSISTANT("b") "]}",
+     Layout::kMessages, "[" USER("q") "]",
+     "[" ASSISTANT("x") R"(,{"role":"tool","content":"3"},)" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
     // LLaMA-Factory, version 1
     {"ChosenMessages",
-     R"({"chosen_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT("a")
-     R"(], "rejected_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT("b") "]}",
+     R"({"chosen_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT(
+         "a") R"(], "rejected_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT("b") "]}",
      Layout::kMessages, R"([{"role":"user","content":[{"type":"text","text":"q"}]}])", "[" ASSISTANT("a") "]",
      "[" ASSISTANT("b") "]"},
 };
@@ -143,7 +156,9 @@ TEST(Layouts, LeaveWhatTheyDoNotReadAndNameIt) {
 }
 
 TEST(Columns, GiveFieldsOurNames) {
-  const RowFormat format{Layout::kAuto, {{"prompt", "question"}, {"weight", "score_chosen"}, {"chosen", "rejected"}, {"rejected", "chosen"}}};
+  const RowFormat format{
+      Layout::kAuto,
+      {{"prompt", "question"}, {"weight", "score_chosen"}, {"chosen", "rejected"}, {"rejected", "chosen"}}};
   const PreferenceRow row =
       parse_row(R"({"question": "q", "chosen": "b", "rejected": "a", "score_chosen": 0.5})", "f:1", format);
   EXPECT_EQ(written(row.prompt), "q");
@@ -161,19 +176,24 @@ struct Refusal {
 };
 
 const std::vector<Refusal> kRefusals = {
-    {R"({"prompt": "p", "completion": "c", "label": true})", Layout::kPairs, "an unpaired row, but data.layout is pairs"},
-    {R"({"prompt": "p", "chosen": "c", "rejected": "r"})", Layout::kLabels, "a paired row, but data.layout is labels"},
+    {R"({"prompt": "p", "completion": "c", "label": true})", Layout::kPairs,
+     "an unpaired row, but data.layout is pairs"},
+    {R"({"prompt": "p", "chosen": "c", "rejected": "r"})", Layout::kLabels,
+     "a paired row, but data.layout is labels"},
     {R"({"prompt": "p", "chosen": "c", "rejected": "r"})", Layout::kSharegpt,
      "\"conversations\" is missing; data.layout is sharegpt"},
     {R"({"prompt": "p", "chosen": "c", "rejected": "r"})", Layout::kAlpaca,
      "\"instruction\" is missing; data.layout is alpaca"},
-    {R"({"prompt": "x", "chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
+    {R"({"prompt": "x", "chosen": [)" USER("q") "," ASSISTANT("a") R"(], "rejected": [)" USER(
+         "q") "," ASSISTANT("b") "]}",
      Layout::kAuto, "\"prompt\" is a string that is no user's message of \"chosen\"; leave it out"},
-    {R"({"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: r\n\nAssistant: a"})", Layout::kAuto,
-     R"("chosen" and "rejected" have no common beginning up to "\n\nAssistant:")"},
+    {R"({"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: r\n\nAssistant: a"})",
+     Layout::kAuto, R"("chosen" and "rejected" have no common beginning up to "\n\nAssistant:")"},
     {R"({"instruction": "i", "output": ["a"]})", Layout::kAuto, "\"output\" is no pair; got a list"},
-    {R"({"instruction": "i", "output": ["a", "b", "c"]})", Layout::kAuto, "\"output\" is no pair; got a list"},
-    {R"({"instruction": 3, "chosen": "a", "rejected": "b"})", Layout::kAuto, "\"instruction\" is no text; got the number 3"},
+    {R"({"instruction": "i", "output": ["a", "b", "c"]})", Layout::kAuto,
+     "\"output\" is no pair; got a list"},
+    {R"({"instruction": 3, "chosen": "a", "rejected": "b"})", Layout::kAuto,
+     "\"instruction\" is no text; got the number 3"},
     {R"({"instruction": "i", "history": [["a"]], "chosen": "a", "rejected": "b"})", Layout::kAuto,
      "\"history\" is none; got a list, expected a list of [question, answer]"},
     {R"({"instruction": "i", "output": "a"})", Layout::kAuto, "\"label\" is missing"},
@@ -181,20 +201,28 @@ const std::vector<Refusal> kRefusals = {
      "\"conversations\" does not end with a message of the assistant"},
     {R"({"conversations": [)" GPT("a") R"(], "label": true})", Layout::kAuto,
      "\"conversations\" has no message before the answer"},
-    {R"({"conversations": [], "label": true})", Layout::kAuto, "\"conversations\" is no text; got an empty list"},
-    {R"({"conversations": [)" HUMAN("q") R"(], "chosen": )" GPT("a") "}", Layout::kSharegpt, "\"rejected\" is missing"},
-    {R"({"conversations": [)" HUMAN("q") "," GPT("a") "]}", Layout::kAuto, "neither a paired nor an unpaired row"},
-    {R"({"conversations": [{"from": "function_call", "value": "f(x)"}], "chosen": )" GPT("a") R"(, "rejected": )" GPT("b") "}",
-     Layout::kAuto, "\"conversations\" message 1: a function_call is no call; got the string \"f(x)\""},
-    {R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, )" ASSISTANT("a")
-     R"(], "label": true})",
-     Layout::kAuto, "\"messages\" message 1: \"content\" has a part of type \"image_url\"; only text can be trained on"},
+    {R"({"conversations": [], "label": true})", Layout::kAuto,
+     "\"conversations\" is no text; got an empty list"},
+    {R"({"conversations": [)" HUMAN("q") R"(], "chosen": )" GPT("a") "}", Layout::kSharegpt,
+     "\"rejected\" is missing"},
+    {R"({"conversations": [)" HUMAN("q") "," GPT("a") "]}", Layout::kAuto,
+     "neither a paired nor an unpaired row"},
+    {R"({"conversations": [{"from": "function_call", "value": "f x"}], "chosen": )" GPT(
+         "a") R"(, "rejected": )" GPT("b") "}",
+     Layout::kAuto, "\"conversations\" message 1: a function_call is no call; got the string \"f x\""},
+    {R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, )" ASSISTANT(
+         "a") R"(], "label": true})",
+     Layout::kAuto,
+     "\"messages\" message 1: \"content\" has a part of type \"image_url\"; only text can be trained on"},
 };
 
 TEST(Layouts, RefuseByTheNameOfWhatIsMissing) {
   for (const Refusal& refusal : kRefusals) {
     SCOPED_TRACE(refusal.row);
-    EXPECT_THAT(message_of(ErrorKind::kInput, [&] { parse_row(refusal.row, "f:1", {refusal.layout, {}}); }),
+    EXPECT_THAT(message_of(ErrorKind::kInput,
+                           [&] {
+                             parse_row(refusal.row, "f:1", {refusal.layout, {}});
+                           }),
                 testing::StartsWith("[data] f:1: " + refusal.problem));
   }
 }

@@ -65,7 +65,10 @@ TEST_F(MixtureTest, DroppedRowsAreNotDrawnFrom) {
 
 TEST_F(MixtureTest, RefusesAWeightThatDrawsNothing) {
   const std::string a = write("a.jsonl", 4);
-  EXPECT_EQ(message_of(ErrorKind::kInput, [&] { load({{a, 0.1}}); }),
+  EXPECT_EQ(message_of(ErrorKind::kInput,
+                       [&] {
+                         load({{a, 0.1}});
+                       }),
             "[data.train_files] the weight 0.1 of " + a + " draws none of its 4 usable rows");
 }
 

@@ -81,8 +81,8 @@ TEST(StratifiedSampler, DrawsTheSharesOfAMixture) {
   const StratifiedSampler sampler(set, 7, 1);
   EXPECT_EQ(sampler.num_examples(), 3 + 3 + 15);
   EXPECT_EQ(sampler.steps_per_epoch(), 3);
-  EXPECT_EQ(set.class_weight(RowClass::kChosen), 0.3 * 10 + 2.5 * 6);
-  EXPECT_EQ(set.class_weight(RowClass::kRejected), 0.3 * 10);
+  EXPECT_DOUBLE_EQ(set.class_weight(RowClass::kChosen), 0.3 * 10 + 2.5 * 6);
+  EXPECT_DOUBLE_EQ(set.class_weight(RowClass::kRejected), 0.3 * 10);
   std::vector<std::vector<int>> epochs;
   for (std::int64_t epoch = 0; epoch < 40; ++epoch) {
     std::vector<int> times(26);

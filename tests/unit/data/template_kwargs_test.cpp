@@ -31,12 +31,15 @@ TEST(TemplateKwargs, AreTakenOutOfARow) {
 }
 
 TEST(TemplateKwargs, AreRefusedByName) {
-  const std::string row = R"({"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}], "label": true, )";
+  const std::string row =
+      R"({"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}], "label": true, )";
   for (const auto& [field, problem] : std::vector<std::pair<std::string, std::string>>{
-           {R"("tools": {"name": "f"}})", "\"tools\" is none; got an object, expected a list, or JSON text of it"},
-           {R"("tools": "f(x)"})", "\"tools\" is none; got the string \"f(x)\""},
+           {R"("tools": {"name": "f"}})",
+            "\"tools\" is none; got an object, expected a list, or JSON text of it"},
+           {R"("tools": "f x"})", "\"tools\" is none; got the string \"f x\""},
            {R"("documents": 3})", "\"documents\" is none; got the number 3"},
-           {R"("chat_template_kwargs": [1]})", "\"chat_template_kwargs\" is none; got a list, expected an object"},
+           {R"("chat_template_kwargs": [1]})",
+            "\"chat_template_kwargs\" is none; got a list, expected an object"},
            {R"("chat_template_kwargs": {"messages": []}})",
             "\"chat_template_kwargs\": \"messages\" comes from the row; leave it out"}}) {
     EXPECT_THAT(message_of(ErrorKind::kInput, [&, &text = field] { parse_row(row + text, "f:1"); }),
@@ -45,7 +48,8 @@ TEST(TemplateKwargs, AreRefusedByName) {
 }
 
 TEST(TemplateKwargs, OfStringsAreIgnored) {
-  const PreferenceRow row = parse_row(R"({"prompt": "p", "chosen": "c", "rejected": "r", "tools": 3})", "f:1");
+  const PreferenceRow row =
+      parse_row(R"({"prompt": "p", "chosen": "c", "rejected": "r", "tools": 3})", "f:1");
   EXPECT_TRUE(row.template_kwargs.is_null());
   EXPECT_THAT(row.ignored_fields, ElementsAre("tools"));
 }
@@ -63,7 +67,8 @@ TEST(TemplateKwargs, ReachTheTemplate) {
   const TextSource source = make_text_source(text, options, 0);
   const Json messages = Json::array();
   EXPECT_EQ(source.render(messages, false, nullptr).text, "folder run run False True True");
-  const text::RenderedText rendered = source.render(messages, false, {{"c", "row"}, {"tools", Json::array()}});
+  const text::RenderedText rendered =
+      source.render(messages, false, {{"c", "row"}, {"tools", Json::array()}});
   EXPECT_EQ(rendered.text, "folder run row False True False");
   EXPECT_EQ(rendered.from_messages, (std::vector<Span>{{11, 14}}));
 }

@@ -316,8 +316,8 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   expected += number(std::int32_t{1});  // unpaired
   expected += text_of(hash_text(kSingles));
   for (const std::uint64_t count : {2, 0, 0, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
-  expected += u64(0);                                                              // no ignored fields
-  expected += u64(2);                                                              // examples
+  expected += u64(0);                                                                    // no ignored fields
+  expected += u64(2);                                                                    // examples
   expected += number(std::int64_t{0}) + number(1e9) + u64(1);
   expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
   expected += u64(1) + number(std::uint8_t{0});
@@ -325,8 +325,8 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
   expected += u64(1) + number(std::uint8_t{1});
   expected += u64(2) + u64(0) + text_of("1") + u64(0) + text_of("2");  // places
-  expected += u64(0);           // dropped rows
-  expected += u64(1) + u64(2);  // the files' ends
+  expected += u64(0);                                                  // dropped rows
+  expected += u64(1) + u64(2);                                         // the files' ends
   EXPECT_EQ(read_file(set.missing->path), sealed(expected));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <numeric>
+#include <set>
 
 #include "ddro/base/files.h"
 #include "ddro/train/score.h"
@@ -158,6 +159,24 @@ TEST(ReadRows, AreThoseOfTheStepsAndNoOthers) {
   const data::StepPlan plan = data::plan_step(set, second, kPack);
   const std::vector<double> computed = *train::score(train::ModelLogProbs(*reference), plan, at::kCPU);
   EXPECT_EQ(*train::score(reference_table(cache, set), plan, at::kCPU), computed);
+}
+
+// Later epochs of a mixture draw rows that the first did not.
+TEST(ReadRows, OfAMixtureAreThoseThatItsEpochsDraw) {
+  data::Dataset set = test::random_dataset(40, /*paired=*/true, 1);
+  set.mixture = {{20, 0.2}, {40, 0.5}};
+  const data::StratifiedSampler sampler(set, /*batch_size=*/4, /*seed=*/7);
+  ASSERT_EQ(sampler.steps_per_epoch(), 4);
+  for (const std::int64_t steps : {3, 4, 11}) {
+    std::set<std::int64_t> drawn;
+    data::SamplerState place;
+    for (std::int64_t step = 0; step < steps; ++step, place = sampler.next(place)) {
+      for (const std::int64_t example : sampler.step(place)) drawn.insert(example);
+    }
+    const std::vector<std::int64_t> examples = ReadRows(set, kPack, sampler, steps).examples();
+    EXPECT_EQ(examples.size(), drawn.size());
+    EXPECT_EQ(std::set(examples.begin(), examples.end()), drawn);
+  }
 }
 
 TEST(ReadRows, OfAWholeEpochAreAllOfTheSet) {
