@@ -46,7 +46,7 @@ void check(const HeadInput& input, const HeadOptions& options) {
   DDRO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == hidden.size(0) &&
                  std::is_sorted(offsets.begin(), offsets.end()),
              "row offsets ascend from 0 to C");
-  DDRO_CHECK(options.chunk_tokens >= 0, "a chunk holds a token");
+  DDRO_CHECK(options.chunk_tokens >= 0 && input.softcap >= 0, "a chunk holds a token, a cap is not negative");
   check_targets(input);
 }
 
@@ -69,12 +69,17 @@ class HeadPass {
       : hidden_CD_(input.hidden_CD),
         weight_VD_(input.weight_VD),
         targets_C_(input.targets_C.contiguous()),
+        bias_V_(input.bias_V),
         offsets_(input.row_offsets),
+        softcap_(input.softcap),
         chunk_tokens_(chunk_tokens),
         logp_(offsets_.size() - 1, 0.0),
         dloss_dlogp_(logp_.size(), 0.0) {
     buffer_CV_ =
         at::empty({std::min(chunk_tokens_, hidden_CD_.size(0)), weight_VD_.size(0)}, hidden_CD_.options());
+    if (bias_V_.defined())
+      d_bias_V_ =
+          at::zeros(bias_V_.sizes(), bias_V_.options().dtype(at::toOpMathType(bias_V_.scalar_type())));
     row_of_C_.reserve(static_cast<size_t>(hidden_CD_.size(0)));
     for (size_t row = 0; row < logp_.size(); ++row) {
       row_of_C_.insert(row_of_C_.end(), static_cast<size_t>(offsets_[row + 1] - offsets_[row]), row);
@@ -82,6 +87,7 @@ class HeadPass {
   }
 
   std::vector<double>& logp() { return logp_; }
+  const Tensor& d_bias_V() const { return d_bias_V_; }
   std::span<double> dloss_dlogp() { return dloss_dlogp_; }
 
   Range tokens_of(Range rows) const {
@@ -100,10 +106,15 @@ class HeadPass {
   // Log-probabilities of the tokens, summed into logp() when `sum`.
   void forward(Range tokens, Logits after, bool sum) {
     Tensor logits_CV = buffer_CV_.narrow(0, 0, tokens.size());
-    at::mm_out(logits_CV, hidden_CD_.narrow(0, tokens.begin, tokens.size()), weight_VD_.t());
+    const Tensor hidden_CD = hidden_CD_.narrow(0, tokens.begin, tokens.size());
+    if (bias_V_.defined()) {
+      at::addmm_out(logits_CV, bias_V_, hidden_CD, weight_VD_.t());
+    } else {
+      at::mm_out(logits_CV, hidden_CD, weight_VD_.t());
+    }
     const Tensor targets_C = targets_C_.narrow(0, tokens.begin, tokens.size());
-    const Tensor logp_C = logits_CV.is_cuda() ? cuda::target_logprobs(logits_CV, targets_C, after)
-                                              : cpu::target_logprobs(logits_CV, targets_C, after);
+    const Tensor logp_C = logits_CV.is_cuda() ? cuda::target_logprobs(logits_CV, targets_C, after, softcap_)
+                                              : cpu::target_logprobs(logits_CV, targets_C, after, softcap_);
     if (!sum) return;
     const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);
     const double* values = host_C.const_data_ptr<double>();
@@ -118,6 +129,8 @@ class HeadPass {
     Tensor d_hidden = d_hidden_CD.narrow(0, tokens.begin, tokens.size());
     at::mm_out(d_hidden, residual_CV, weight_VD_);
     d_hidden.mul_(coefficient_C1);
+    if (bias_V_.defined())
+      add_product(d_bias_V_.unsqueeze(1), residual_CV.t(), coefficient_C1.to(hidden_CD_.scalar_type()));
     if (!d_weight_VD.defined()) return;
     const Tensor scaled_CD =
         hidden_CD_.narrow(0, tokens.begin, tokens.size()).mul(coefficient_C1).to(hidden_CD_.scalar_type());
@@ -134,8 +147,9 @@ class HeadPass {
     return result_C1.to(hidden_CD_.device(), at::toOpMathType(hidden_CD_.scalar_type()));
   }
 
-  Tensor hidden_CD_, weight_VD_, targets_C_;
+  Tensor hidden_CD_, weight_VD_, targets_C_, bias_V_, d_bias_V_;
   const std::vector<std::int64_t>& offsets_;
+  double softcap_;
   std::int64_t chunk_tokens_;
   std::vector<double> logp_, dloss_dlogp_;
   Tensor buffer_CV_;
@@ -209,7 +223,7 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
       pass.backward(piece, d_hidden_CD, d_weight_VD);
     }
   }
-  return {std::move(pass.logp()), d_hidden_CD};
+  return {std::move(pass.logp()), d_hidden_CD, pass.d_bias_V()};
 }
 
 }  // namespace ddro::ops

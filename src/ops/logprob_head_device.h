@@ -11,13 +11,14 @@ enum class Logits {
 };
 
 // logits[target] - logsumexp(logits) of each row of logits_CV (contiguous, float16 to float64), which is
-// overwritten. Result: C values on the logits' device, float64 for float64 logits, else float32, as all sums
-// inside. targets_C: contiguous int64 below V. C may be 0.
+// overwritten; `softcap` above 0 caps the logits first, and kResidual has its derivative. Result: C values on
+// the logits' device, float64 for float64 logits, else float32, as all sums inside. targets_C: contiguous
+// int64 below V. C may be 0.
 namespace cpu {
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after);
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap = 0);
 }
 namespace cuda {
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after);
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap = 0);
 }
 
 }  // namespace ddro::ops

@@ -5,6 +5,9 @@
 //   logits = h W^T;  logp(row) = sum over its tokens of (logits[target] - logsumexp(logits))
 //   d logits = coefficient(row) * (onehot(target) - softmax(logits));  dh = d logits W;  dW += d logits^T h
 //
+// With a soft cap c the logits are c tanh(h W^T / c), in float32 or better, and d logits has their derivative
+// 1 - (logits / c)^2 as one more factor.
+//
 // Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64); log-sum-exp, softmax and every
 // sum over the vocabulary in float32 (float64 for float64 input); sums over a row's tokens in float64. The
 // coefficient is applied after the matmul for dh and to h before the one for dW, so that small coefficients
@@ -29,6 +32,8 @@ struct HeadInput {
   Tensor targets_C;  // int64, same device
   // N + 1 entries from 0 to C, never descending: row n is [offsets[n], offsets[n+1]).
   std::vector<std::int64_t> row_offsets;
+  double softcap = 0;  // 0: none
+  Tensor bias_V;       // added to h W^T; undefined: none
 };
 
 // Given log-probabilities of rows first_row, first_row + 1, ..., writes d loss / d logp of each.
@@ -50,6 +55,7 @@ std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::in
 struct HeadResult {
   std::vector<double> logp;  // N
   Tensor d_hidden_CD;        // dtype of hidden_CD
+  Tensor d_bias_V;           // float32, or float64 for float64 input; undefined without a bias
 };
 
 // One pass over the vocabulary for chunks of whole units; a unit longer than chunk_tokens takes two

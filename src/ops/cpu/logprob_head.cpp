@@ -14,9 +14,17 @@ namespace {
 // Elements of a block of rows, which several operations pass over: it should stay in the cores' caches.
 constexpr std::int64_t kBlockElements = std::int64_t{1} << 19;
 
+// Overwrites x by softcap * tanh(x / softcap); its derivative.
+Tensor cap(Tensor& x, double softcap) {
+  x.div_(softcap).tanh_();
+  const Tensor slope = 1 - x.square();
+  x.mul_(softcap);
+  return slope;
+}
+
 }  // namespace
 
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) {
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap) {
   const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
   const std::int64_t num_tokens = logits_CV.size(0);
   const std::int64_t block_tokens = std::max<std::int64_t>(1, kBlockElements / logits_CV.size(1));
@@ -26,6 +34,7 @@ Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) 
     Tensor block_BV = logits_CV.narrow(0, begin, size);
     const Tensor targets_B1 = targets_C.narrow(0, begin, size).unsqueeze(1);
     Tensor work_BV = block_BV.to(wide);  // the block itself when it is wide already
+    const Tensor slope_BV = softcap > 0 ? cap(work_BV, softcap) : Tensor();
     work_BV.sub_(work_BV.amax(1, /*keepdim=*/true));
     const Tensor target_B1 = work_BV.gather(1, targets_B1);
     work_BV.exp_();
@@ -34,6 +43,7 @@ Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) 
     if (after == Logits::kDiscard) continue;
     work_BV.div_(-sum_B1);
     work_BV.scatter_add_(1, targets_B1, at::ones_like(target_B1));
+    if (slope_BV.defined()) work_BV.mul_(slope_BV);
     if (!work_BV.is_same(block_BV)) block_BV.copy_(work_BV);
   }
   return logp_C;

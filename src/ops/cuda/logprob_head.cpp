@@ -12,7 +12,7 @@
 
 namespace ddro::ops::cuda {
 
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) {
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap) {
   DDRO_CHECK(logits_CV.is_contiguous() && targets_C.is_contiguous(), "rows follow each other");
   const c10::cuda::CUDAGuard guard(logits_CV.device());
   const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
@@ -20,7 +20,7 @@ Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after) 
   C10_CUDA_CHECK(launch_target_logprobs(float_type_of(logits_CV), logits_CV.data_ptr(),
                                         targets_C.const_data_ptr<std::int64_t>(), logp_C.data_ptr(),
                                         logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual,
-                                        c10::cuda::getCurrentCUDAStream().stream()));
+                                        softcap, c10::cuda::getCurrentCUDAStream().stream()));
   return logp_C;
 }
 

@@ -18,6 +18,22 @@ constexpr int kWarps = kThreads / kWarpSize;
 __device__ float lowest(float) { return -FLT_MAX; }
 __device__ double lowest(double) { return -DBL_MAX; }
 
+// What a logit counts as.
+template <typename A, bool kCapped>
+struct Cap {
+  A softcap;
+
+  __device__ A operator()(A x) const {
+    if constexpr (kCapped) return softcap * tanh(x / softcap);
+    return x;
+  }
+  // d capped / d logit
+  __device__ A slope(A capped) const {
+    if constexpr (kCapped) return 1 - (capped / softcap) * (capped / softcap);
+    return 1;
+  }
+};
+
 // sum of exp(x - maximum) over what has been seen; NaN once a NaN has been seen.
 template <typename A>
 struct LogSumExp {
@@ -31,12 +47,12 @@ struct LogSumExp {
     maximum = joint;
   }
 
-  template <typename T, int N>
-  __device__ void add(const T (&values)[N]) {
+  template <int N>
+  __device__ void add(const A (&values)[N]) {
     A largest = maximum;
-    for (int i = 0; i < N; ++i) largest = fmax(largest, widen(values[i]));
+    for (int i = 0; i < N; ++i) largest = fmax(largest, values[i]);
     A added = 0;
-    for (int i = 0; i < N; ++i) added += exp(widen(values[i]) - largest);
+    for (int i = 0; i < N; ++i) added += exp(values[i] - largest);
     sum = sum * exp(maximum - largest) + added;
     maximum = largest;
   }
@@ -94,40 +110,57 @@ __device__ LogSumExp<A> reduce_block(LogSumExp<A> mine) {
   return all;
 }
 
-template <typename T, typename A>
+// Numbers of one load, as they count.
+template <typename A, typename T, int N, typename Count>
+__device__ void count_all(const T (&values)[N], Count count, A (&counted)[N]) {
+  for (int i = 0; i < N; ++i) counted[i] = count(widen(values[i]));
+}
+
+template <typename T, typename A, bool kCapped>
 __global__ void __launch_bounds__(kThreads)
     target_logprobs_kernel(T* logits, const std::int64_t* targets, A* logp, std::int64_t vocabulary,
-                           bool leave_residual) {
+                           bool leave_residual, Cap<A, kCapped> cap) {
   const std::int64_t token = blockIdx.x;
   RowParts<T> parts(logits + token * vocabulary, vocabulary);
   // Read before any thread overwrites the row: the reduction's barrier lies in between.
   T* target = parts.row + targets[token];
-  const A target_logit = widen(*target);
+  const A target_logit = cap(widen(*target));
   LogSumExp<A> seen;
-  parts.for_each([&seen](const auto& values) {
-    seen.add(values);
+  parts.for_each([&seen, &cap](const auto& values) {
+    A counted[sizeof(values) / sizeof(T)];
+    count_all(values, cap, counted);
+    seen.add(counted);
     return false;
   });
   const LogSumExp<A> row = reduce_block(seen);
   if (threadIdx.x == 0) logp[token] = (target_logit - row.maximum) - log(row.sum);
   if (!leave_residual) return;
-  parts.for_each([&row](auto& values) {
-    for (auto& value : values) narrow(-exp(widen(value) - row.maximum) / row.sum, value);
+  parts.for_each([&row, &cap](auto& values) {
+    for (auto& value : values) {
+      const A logit = cap(widen(value));
+      narrow(-exp(logit - row.maximum) / row.sum * cap.slope(logit), value);
+    }
     return true;
   });
   __syncthreads();
-  if (threadIdx.x == 0) narrow(1 - exp(target_logit - row.maximum) / row.sum, *target);
+  if (threadIdx.x == 0)
+    narrow((1 - exp(target_logit - row.maximum) / row.sum) * cap.slope(target_logit), *target);
 }
 
 }  // namespace
 
 cudaError_t launch_target_logprobs(FloatType type, void* logits, const std::int64_t* targets, void* logp,
                                    std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
-                                   cudaStream_t stream) {
+                                   double softcap, cudaStream_t stream) {
   return with_element(type, [&](auto element) {
     using T = decltype(element);
-    return launch(target_logprobs_kernel<T, Wide<T>>, num_tokens, kThreads, stream, static_cast<T*>(logits),
-                  targets, static_cast<Wide<T>*>(logp), vocabulary, leave_residual);
+    using A = Wide<T>;
+    const auto run = [&](auto kernel, auto cap) {
+      return launch(kernel, num_tokens, kThreads, stream, static_cast<T*>(logits), targets,
+                    static_cast<A*>(logp), vocabulary, leave_residual, cap);
+    };
+    if (softcap > 0) return run(target_logprobs_kernel<T, A, true>, Cap<A, true>{static_cast<A>(softcap)});
+    return run(target_logprobs_kernel<T, A, false>, Cap<A, false>{0});
   });
 }
 

@@ -47,21 +47,30 @@ Problem make_problem(const std::vector<std::int64_t>& lengths, std::int64_t widt
 }
 
 HeadInput cast(const HeadInput& input, at::TensorOptions options) {
-  return {input.hidden_CD.to(options), input.weight_VD.to(options), input.targets_C.to(options.device()),
-          input.row_offsets};
+  return {input.hidden_CD.to(options),
+          input.weight_VD.to(options),
+          input.targets_C.to(options.device()),
+          input.row_offsets,
+          input.softcap,
+          input.bias_V.defined() ? input.bias_V.to(options) : Tensor()};
 }
 
 struct Gradients {
   std::vector<double> logp;
-  Tensor d_hidden_CD, d_weight_VD;
+  Tensor d_hidden_CD, d_weight_VD, d_bias_V;
 };
 
 // log_softmax and gather over all logits at once, differentiated by autograd in the input's dtype.
 Gradients composed(const Problem& problem) {
   const Tensor hidden_CD = problem.input.hidden_CD.detach().clone().requires_grad_();
   const Tensor weight_VD = problem.input.weight_VD.detach().clone().requires_grad_();
-  const Tensor logp_CV =
-      at::log_softmax(at::linear(hidden_CD, weight_VD), 1, at::toOpMathType(hidden_CD.scalar_type()));
+  const double cap = problem.input.softcap;
+  const bool biased = problem.input.bias_V.defined();
+  const Tensor bias_V = biased ? problem.input.bias_V.detach().clone().requires_grad_() : Tensor();
+  const Tensor plain_CV =
+      at::linear(hidden_CD, weight_VD, biased ? std::optional<Tensor>(bias_V) : std::nullopt);
+  const Tensor logits_CV = cap > 0 ? at::tanh(plain_CV / cap) * cap : plain_CV;
+  const Tensor logp_CV = at::log_softmax(logits_CV, 1, at::toOpMathType(hidden_CD.scalar_type()));
   const Tensor logp_C = logp_CV.gather(1, problem.input.targets_C.unsqueeze(1)).squeeze(1);
   Gradients result;
   Tensor loss = logp_C.sum() * 0;
@@ -73,6 +82,7 @@ Gradients composed(const Problem& problem) {
   loss.backward();
   result.d_hidden_CD = hidden_CD.grad();
   result.d_weight_VD = weight_VD.grad();
+  if (biased) result.d_bias_V = bias_V.grad();
   return result;
 }
 
@@ -101,7 +111,7 @@ Gradients fused(const Problem& problem, std::int64_t chunk_tokens, size_t unit_r
   const HeadResult result =
       fused_logprob_head(problem.input, units_of(problem.coefficients.size(), unit_rows), gradient,
                          d_weight_VD, {.chunk_tokens = chunk_tokens});
-  return {result.logp, result.d_hidden_CD, d_weight_VD};
+  return {result.logp, result.d_hidden_CD, d_weight_VD, result.d_bias_V};
 }
 
 // ||got - expected|| / ||expected||; ||got|| where nothing is expected.
@@ -120,6 +130,10 @@ void expect_close(const Gradients& got, const Gradients& expected, double tolera
   }
   EXPECT_LE(relative_error(got.d_hidden_CD, expected.d_hidden_CD), tolerance);
   EXPECT_LE(relative_error(got.d_weight_VD, expected.d_weight_VD), tolerance);
+  ASSERT_EQ(got.d_bias_V.defined(), expected.d_bias_V.defined());
+  if (got.d_bias_V.defined()) {
+    EXPECT_LE(relative_error(got.d_bias_V, expected.d_bias_V), tolerance);
+  }
 }
 
 template <class Call>
@@ -145,6 +159,28 @@ TEST(LogprobHead, EqualsTheComposedDefinitionAtOddSizes) {
       expect_close(fused(wide, 40), expected, 1e-12);
       expect_close(fused(single, 40), expected, 2e-6);
     }
+  }
+}
+
+TEST(LogprobHead, EqualsTheComposedDefinitionWithASoftCap) {
+  for (const double softcap : {2.0, 30.0}) {
+    Problem wide = make_problem(kLengths, 33, 1000);
+    Problem single = make_problem(kLengths, 33, 1000, at::kFloat);
+    wide.input.softcap = single.input.softcap = softcap;
+    for (const std::int64_t chunk_tokens : {7, 109}) {
+      expect_close(fused(wide, chunk_tokens, 2), composed(wide), 1e-12);
+      expect_close(fused(single, chunk_tokens, 2), composed(wide), 4e-6);
+    }
+  }
+}
+
+TEST(LogprobHead, EqualsTheComposedDefinitionWithABias) {
+  Problem wide = make_problem(kLengths, 33, 1000);
+  wide.input.bias_V = at::randn({1000}, at::kFloat).to(at::kDouble);
+  const Problem single = {cast(wide.input, at::kFloat), wide.coefficients};
+  for (const std::int64_t chunk_tokens : {7, 109}) {
+    expect_close(fused(wide, chunk_tokens, 2), composed(wide), 1e-12);
+    expect_close(fused(single, chunk_tokens, 2), composed(wide), 2e-6);
   }
 }
 

@@ -26,19 +26,22 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 struct KernelResult {
   Tensor logp_C, logits_CV;
 };
-KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {
+KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset,
+                        double softcap = 0) {
   const test::Guarded logits(logits_CV, offset);
   const test::Guarded logp({logits_CV.size(0)}, at::toOpMathType(logits_CV.scalar_type()));
-  EXPECT_EQ(cuda::launch_target_logprobs(
-                cuda::float_type_of(logits_CV), logits.data(), targets_C.const_data_ptr<std::int64_t>(),
-                logp.data(), logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual, nullptr),
-            cudaSuccess);
+  EXPECT_EQ(
+      cuda::launch_target_logprobs(cuda::float_type_of(logits_CV), logits.data(),
+                                   targets_C.const_data_ptr<std::int64_t>(), logp.data(), logits_CV.size(0),
+                                   logits_CV.size(1), after == Logits::kResidual, softcap, nullptr),
+      cudaSuccess);
   logits.expect_untouched_around();
   logp.expect_untouched_around();
   return {logp.inner(), logits.inner()};
 }
 
-void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset) {
+void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset,
+                     double softcap = 0) {
   SCOPED_TRACE("offset " + std::to_string(offset) + (after == Logits::kResidual ? ", residual" : ""));
   // Sums in another order: a few units in the last place of what they are computed in, then one of the dtype.
   const bool wide = logits_CV.scalar_type() == at::kDouble;
@@ -47,8 +50,8 @@ void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits af
                                  : logits_CV.scalar_type() == at::kHalf   ? 1.0 / 1024
                                                                           : sum_tolerance;
   const Tensor expected_CV = logits_CV.clone();
-  const Tensor expected_C = cpu::target_logprobs(expected_CV, targets_C, after);
-  const KernelResult got = run_kernel(logits_CV, targets_C, after, offset);
+  const Tensor expected_C = cpu::target_logprobs(expected_CV, targets_C, after, softcap);
+  const KernelResult got = run_kernel(logits_CV, targets_C, after, offset, softcap);
   EXPECT_TRUE(at::allclose(got.logp_C, expected_C, sum_tolerance, sum_tolerance, /*equal_nan=*/true))
       << got.logp_C << expected_C;
   if (after == Logits::kResidual) {
@@ -77,6 +80,16 @@ TEST_P(LogprobHeadKernel, EqualsTheCpuAtEveryAlignment) {
       expect_like_cpu(logits_CV, targets_C, Logits::kResidual, offset);
     }
     expect_like_cpu(logits_CV.narrow(0, 0, 1), targets_C.narrow(0, 0, 1), Logits::kDiscard, places - 1);
+  }
+}
+
+TEST_P(LogprobHeadKernel, EqualsTheCpuWithASoftCap) {
+  at::manual_seed(3);
+  for (const std::int64_t vocabulary : {1, 31, 513}) {
+    const Tensor logits_CV = (20 * at::randn({3, vocabulary}, at::kDouble)).to(GetParam());
+    const Tensor targets_C = at::randint(vocabulary, {3}, at::kLong);
+    expect_like_cpu(logits_CV, targets_C, Logits::kResidual, 0, /*softcap=*/30);
+    expect_like_cpu(logits_CV, targets_C, Logits::kDiscard, 1, /*softcap=*/5);
   }
 }
 
@@ -113,7 +126,7 @@ TEST(LogprobHeadKernelEdges, NoTokensIsNoLaunch) {
 
 TEST(LogprobHeadKernelEdges, MoreTokensThanAGridHoldsAreAnError) {
   EXPECT_EQ(cuda::launch_target_logprobs(cuda::FloatType::kFloat32, nullptr, nullptr, nullptr,
-                                         std::int64_t{1} << 31, 1, false, nullptr),
+                                         std::int64_t{1} << 31, 1, false, 0, nullptr),
             cudaErrorInvalidConfiguration);
 }
 
