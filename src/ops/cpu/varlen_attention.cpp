@@ -3,6 +3,7 @@
 // Legend: B segments of a group, Q padded query length, S padded key length, H query heads, G key/value
 // heads, K width.
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 
 #include <algorithm>
 #include <numeric>
@@ -54,18 +55,23 @@ Tensor gather(const Tensor& x_THK, const Tensor& indices, std::int64_t num_segme
 }
 
 Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-              double scale, std::int64_t window) {
+              double scale, std::int64_t window, double softcap) {
   const Tensor q_BHQK = gather(q_THK, group.query_indices, group.num_segments);
   const Tensor k_BGSK = gather(k_TGK, group.key_indices, group.num_segments);
   const Tensor v_BGSK = gather(v_TGK, group.key_indices, group.num_segments);
   // Without a prefix the padded keys come after every real query, so plain causality hides them.
-  const bool plain = !group.has_prefix && window >= group.key_length;
+  const bool plain = softcap == 0 && !group.has_prefix && window >= group.key_length;
   Tensor mask_B1QS;
   if (!plain) {
     mask_B1QS = group.key_positions_B11S <= group.query_positions_B1Q1;
     if (window < group.key_length) {
       mask_B1QS.logical_and_(group.key_positions_B11S > group.query_positions_B1Q1 - window);
     }
+  }
+  if (softcap > 0) {
+    return softcapped_attention(q_BHQK, k_BGSK, v_BGSK, mask_B1QS, scale, softcap)
+        .transpose(1, 2)
+        .reshape({-1, q_THK.size(1), q_THK.size(2)});
   }
   const bool grouped_heads = q_THK.size(1) != k_TGK.size(1);
   const Tensor out_BHQK = at::scaled_dot_product_attention(
@@ -92,11 +98,29 @@ std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<Segment
   return groups;
 }
 
+Tensor softcapped_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tensor& v_BGSK,
+                            const Tensor& mask_B1QS, double scale, double softcap) {
+  const std::int64_t groups = k_BGSK.size(1);
+  const Tensor q_BGRQK = q_BHQK.unflatten(1, {groups, -1});
+  const Tensor scores_BGRQS = at::matmul(q_BGRQK, k_BGSK.unsqueeze(2).transpose(3, 4)) * scale;
+  Tensor capped_BGRQS = at::tanh(scores_BGRQS / softcap) * softcap;
+  if (mask_B1QS.defined()) {
+    const Tensor mask_B11QS = mask_B1QS.unsqueeze(2);
+    capped_BGRQS =
+        mask_B11QS.scalar_type() == at::kBool
+            ? capped_BGRQS.masked_fill(mask_B11QS.logical_not(), -std::numeric_limits<double>::infinity())
+            : capped_BGRQS + mask_B11QS;
+  }
+  const Tensor weights_BGRQS =
+      at::softmax(capped_BGRQS, -1, at::toOpMathType(capped_BGRQS.scalar_type())).to(v_BGSK.scalar_type());
+  return at::matmul(weights_BGRQS, v_BGSK.unsqueeze(2)).flatten(1, 2);
+}
+
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-                         const AttentionLayout& layout, double scale, std::int64_t window) {
+                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap) {
   std::vector<Tensor> outputs;
   for (const AttentionGroup& group : layout.groups) {
-    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window));
+    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap));
   }
   if (outputs.empty()) return at::empty_like(q_THK);
   return at::cat(outputs).index_select(0, layout.output_indices_T);

@@ -39,7 +39,7 @@ std::int64_t count_tokens(const Segments& segments) { return segments.back().beg
 
 // The definition, token by token, in double.
 Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
-                        double scale, std::int64_t window) {
+                        double scale, std::int64_t window, double softcap = 0) {
   const Tensor out = at::zeros_like(q);
   const auto Q = q.accessor<double, 3>(), K = k.accessor<double, 3>(), V = v.accessor<double, 3>();
   auto O = out.accessor<double, 3>();
@@ -58,7 +58,8 @@ Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
           double score = 0;
           for (std::int64_t c = 0; c < q.size(2); ++c)
             score += Q[segment.begin + i][head][c] * K[at][group][c];
-          const double weight = std::exp(scale * score);
+          score *= scale;
+          const double weight = std::exp(softcap > 0 ? softcap * std::tanh(score / softcap) : score);
           total += weight;
           for (std::int64_t c = 0; c < q.size(2); ++c)
             O[segment.begin + i][head][c] += weight * V[at][group][c];
@@ -98,6 +99,16 @@ TEST_P(VarlenAttention, EqualsTheDefinition) {
   EXPECT_LE((single.to(at::kDouble) - expected).abs().max().item<double>(), 2e-6);
 }
 
+TEST_P(VarlenAttention, EqualsTheDefinitionWithASoftCap) {
+  constexpr double kSoftcap = 1.5;
+  const auto [groups, window] = GetParam();
+  const Inputs in = make_inputs(count_tokens(kMixed), 6, groups, 8);
+  const AttentionLayout layout(kMixed, at::kCPU);
+  const Tensor expected = scalar_attention(in.q, in.k, in.v, kMixed, 0.3, window, kSoftcap);
+  const Tensor exact = varlen_attention(in.q, in.k, in.v, layout, 0.3, window, kSoftcap);
+  EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
+}
+
 INSTANTIATE_TEST_SUITE_P(HeadsAndWindows, VarlenAttention,
                          testing::Combine(testing::Values(1, 3, 6),
                                           testing::Values(kNoWindow, 1, 5, 31, 32, 33, 64)));
@@ -116,11 +127,15 @@ TEST(VarlenAttentionLong, WindowsAndPrefixesBeyondTheKernelsBlocks) {
 TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
   const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}, {5, -1}, {2, 1}});
   for (const std::int64_t window : {kNoWindow, std::int64_t{3}}) {
-    Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
     const AttentionLayout layout(segments, at::kCPU);
-    test::expect_gradients(
-        [&](const std::vector<Tensor>& x) { return varlen_attention(x[0], x[1], x[2], layout, 0.6, window); },
-        {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
+    for (const double softcap : {0.0, 0.8}) {
+      Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
+      test::expect_gradients(
+          [&](const std::vector<Tensor>& x) {
+            return varlen_attention(x[0], x[1], x[2], layout, 0.6, window, softcap);
+          },
+          {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
+    }
   }
 }
 
