@@ -28,6 +28,7 @@ void add_commands(CLI::App& app) {
   inspect->require_subcommand(1);
   add_inspect_data_command(*inspect);
   add_inspect_model_command(*inspect);
+  add_inspect_families_command(*inspect);
   add_inspect_checkpoint_command(*inspect);
   add_inspect_cache_command(*inspect);
 }

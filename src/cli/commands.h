@@ -18,6 +18,7 @@ void add_train_command(CLI::App& app);
 void add_inspect_cache_command(CLI::App& inspect);
 void add_inspect_checkpoint_command(CLI::App& inspect);
 void add_inspect_data_command(CLI::App& inspect);
+void add_inspect_families_command(CLI::App& inspect);
 void add_inspect_model_command(CLI::App& inspect);
 
 }  // namespace ddro::cli

@@ -228,7 +228,7 @@ void Generator::step() {
 }
 
 Logits Generator::logits_of(const models::ModelInput& input) const {
-  const Tensor logits_CV = at::linear(model_.hidden(input), model_.head_weight()).to(at::kCPU, at::kDouble);
+  const Tensor logits_CV = models::logits(model_, model_.hidden(input)).to(at::kCPU, at::kDouble);
   return {logits_CV, logits_CV.logsumexp(1)};
 }
 

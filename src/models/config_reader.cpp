@@ -1,5 +1,6 @@
 #include "models/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ddro/base/error.h"
@@ -37,6 +38,17 @@ std::optional<double> ConfigReader::positive(const char* key) const {
     fail(key, "is out of range; got " + shown(*value) + ", expected a number above 0");
   }
   return value->get<double>();
+}
+
+std::optional<std::vector<double>> ConfigReader::positives(const char* key) const {
+  const Json* list = find(key);
+  if (!list) return std::nullopt;
+  const bool fits =
+      list->is_array() && std::all_of(list->begin(), list->end(), [](const Json& value) {
+        return value.is_number() && std::isfinite(value.get<double>()) && value.get<double>() > 0;
+      });
+  if (!fits) fail(key, "is not a list of numbers above 0; got " + shown(*list));
+  return list->get<std::vector<double>>();
 }
 
 double ConfigReader::required_positive(const char* key) const {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ddro/base/json.h"
 
@@ -27,7 +28,11 @@ class ConfigReader {
   [[noreturn]] void fail(const std::string& key, const std::string& what) const;
 
   std::optional<std::int64_t> integer(const char* key, std::int64_t min, std::int64_t max) const;
+  std::int64_t size(const char* key, std::int64_t otherwise) const {
+    return integer(key, 1, kMaxSize).value_or(otherwise);
+  }
   std::optional<double> positive(const char* key) const;
+  std::optional<std::vector<double>> positives(const char* key) const;  // a list of them
   double required_positive(const char* key) const;
   bool boolean(const char* key, bool otherwise) const;
   std::optional<std::string> text(const char* key) const;

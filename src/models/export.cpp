@@ -90,7 +90,7 @@ void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dt
   };
   ModelFolder written;
   try {
-    written = open_model_folder(folder);
+    written = open_model_folder(folder, Remarks::kSilent);
   } catch (const Error& error) {
     throw fail(error.what());
   }

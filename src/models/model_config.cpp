@@ -10,7 +10,7 @@ namespace ddro::models {
 namespace {
 
 // "llama, mistral or qwen2"
-std::string known_families() {
+std::string list_of_families() {
   std::string text;
   const size_t count = std::size(kFamilies);
   for (size_t i = 0; i < count; ++i) {
@@ -26,12 +26,19 @@ const Family& find_family(const ConfigReader& config) {
   const auto* const family = std::find_if(std::begin(kFamilies), std::end(kFamilies),
                                           [&](const Family& each) { return *name == each.model_type; });
   if (family == std::end(kFamilies)) {
-    config.fail("model_type", "\"" + printable(*name) + "\" is not supported; expected " + known_families());
+    config.fail("model_type",
+                "\"" + printable(*name) + "\" is not supported; expected " + list_of_families());
   }
   return *family;
 }
 
 }  // namespace
+
+std::vector<KnownFamily> known_families() {
+  std::vector<KnownFamily> all;
+  for (const Family& family : kFamilies) all.push_back({family.model_type, family.models});
+  return all;
+}
 
 ModelSpec parse_model_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw model_error("[" + where + "] is not a JSON object");

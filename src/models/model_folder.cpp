@@ -10,6 +10,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/log.h"
 #include "ddro/models/model_config.h"
 #include "models/contained_file.h"
 #include "models/parameters.h"
@@ -133,6 +134,13 @@ void drop_redundant(const ModelSpec& spec, NamedTensors& tensors, const std::str
   tensors.erase(head);
 }
 
+// Only dropout so far.
+void log_unused_settings(const ModelSpec& spec, const std::string& where) {
+  std::string list;
+  for (const std::string& setting : spec.unused_settings) list += (list.empty() ? "" : ", ") + setting;
+  if (!list.empty()) log_warning("[" + where + "] there is no dropout here; not used: " + list);
+}
+
 std::string hash_tensors(const NamedTensors& tensors) {
   std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
   Hasher hasher;
@@ -147,7 +155,7 @@ std::string hash_tensors(const NamedTensors& tensors) {
 
 }  // namespace
 
-ModelFolder open_model_folder(const fs::path& path) {
+ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
   std::error_code error;
   if (!fs::is_directory(path, error)) throw model_error("[" + shown(path) + "] there is no such folder");
   const auto config_file = find_contained_file(path, "config.json");
@@ -158,6 +166,7 @@ ModelFolder open_model_folder(const fs::path& path) {
   folder.path = path;
   folder.config_json = read_json(*config_file, where, kMaxConfigBytes);
   folder.spec = parse_model_config(folder.config_json, where);
+  if (remarks == Remarks::kLogged) log_unused_settings(folder.spec, where);
   read_weights(folder);
   drop_redundant(folder.spec, folder.tensors, shown(path));
   folder.tensors = match_parameters(folder.spec, folder.tensors, shown(path), ErrorKind::kModel);

@@ -7,56 +7,109 @@
 namespace ddro::models {
 namespace {
 
-void add(std::vector<ParameterSpec>& all, const NormSpec& norm) {
-  all.push_back({norm.name + ".weight", {norm.width}});
+using Parameters = std::vector<ParameterSpec>;
+
+void add(Parameters& all, const NormSpec& norm) {
+  if (norm.name.empty()) return;
+  using Shape = std::vector<std::int64_t>;
+  all.push_back({norm.name + ".weight", norm.heads > 0 ? Shape{norm.heads, norm.width} : Shape{norm.width}});
+  if (norm.bias) all.push_back({norm.name + ".bias", {norm.width}});
 }
 
-void add(std::vector<ParameterSpec>& all, const LinearSpec& linear) {
-  all.push_back({linear.name + ".weight", {linear.out, linear.in}});
+void add(Parameters& all, const std::optional<NormSpec>& norm) {
+  if (norm) add(all, *norm);
+}
+
+void add(Parameters& all, const LinearSpec& linear) {
+  if (linear.name.empty()) return;
+  const auto [rows, columns] =
+      linear.transposed ? std::pair(linear.in, linear.out) : std::pair(linear.out, linear.in);
+  all.push_back({linear.name + ".weight", {rows, columns}});
   if (linear.bias) all.push_back({linear.name + ".bias", {linear.out}});
 }
 
-void add(std::vector<ParameterSpec>& all, const AttentionSpec& attention) {
-  for (const LinearSpec* linear : {&attention.query, &attention.key, &attention.value}) add(all, *linear);
-  for (const auto* norm : {&attention.query_norm, &attention.key_norm}) {
-    if (*norm) add(all, **norm);
-  }
+void add(Parameters& all, const AttentionSpec& attention) {
+  for (const LinearSpec* linear : {&attention.query, &attention.key, &attention.value, &attention.fused})
+    add(all, *linear);
+  add(all, attention.query_norm);
+  add(all, attention.key_norm);
   add(all, attention.output);
 }
 
-void add(std::vector<ParameterSpec>& all, const FeedForwardSpec& feed_forward) {
-  for (const LinearSpec* linear : {&feed_forward.gate, &feed_forward.up, &feed_forward.down})
+void add(Parameters& all, const FeedForwardSpec& feed_forward) {
+  for (const LinearSpec* linear :
+       {&feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down})
     add(all, *linear);
 }
 
-void add(std::vector<ParameterSpec>& all, const LayerSpec& layer) {
+void add(Parameters& all, const LayerSpec& layer) {
   add(all, layer.attention_norm);
   add(all, layer.attention);
+  add(all, layer.post_attention_norm);
   add(all, layer.feed_forward_norm);
   add(all, layer.feed_forward);
+  add(all, layer.post_feed_forward_norm);
 }
 
 std::int64_t weights_of(const LayerSpec& layer) {
-  std::vector<ParameterSpec> all;
-  add(all, layer);
+  const AttentionSpec& attention = layer.attention;
+  const FeedForwardSpec& feed_forward = layer.feed_forward;
   std::int64_t count = 0;
-  for (const ParameterSpec& parameter : all) {
-    if (parameter.shape.size() == 2) count += parameter.shape[0] * parameter.shape[1];
+  for (const LinearSpec* linear :
+       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output,
+        &feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down}) {
+    if (!linear->name.empty()) count += linear->in * linear->out;
   }
   return count;
 }
 
 Json describe(const RopeScaling& scaling) {
-  return {static_cast<int>(scaling.type), scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor,
-          scaling.original_max_position_embeddings};
+  Json all = {static_cast<int>(scaling.type), scaling.factor, scaling.low_freq_factor,
+              scaling.high_freq_factor, scaling.original_max_position_embeddings};
+  if (scaling.type == RopeScaling::Type::kYarn || scaling.type == RopeScaling::Type::kLongRope) {
+    all.push_back({scaling.beta_fast, scaling.beta_slow, scaling.truncate, scaling.short_factor,
+                   scaling.attention_factor});
+  }
+  return all;
 }
 
-Json describe(const std::optional<std::int64_t>& window) { return window ? Json(*window) : Json(nullptr); }
+template <typename Number>
+Json describe(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json(nullptr);
+}
+
+// What only some families' attention has, as far as it is there.
+Json special_parts(const AttentionSpec& attention) {
+  Json all = Json::object();
+  if (attention.rotary.width != attention.head_dim) all["rotary_width"] = attention.rotary.width;
+  if (attention.rotary.interleaved) all["rotary_interleaved"] = true;
+  if (!attention.fused.name.empty()) all["fused_groups"] = attention.fused_groups;
+  if (attention.clip) all["clip"] = *attention.clip;
+  if (attention.scale) all["scale"] = *attention.scale;
+  if (attention.softcap) all["softcap"] = *attention.softcap;
+  return all;
+}
 
 // What the weights of a layer do not tell.
 Json describe(const AttentionSpec& attention) {
-  return {attention.num_heads,    attention.num_key_value_heads,      attention.head_dim,
-          attention.rotary.theta, describe(attention.rotary.scaling), describe(attention.window)};
+  Json all = {attention.num_heads,    attention.num_key_value_heads,      attention.head_dim,
+              attention.rotary.theta, describe(attention.rotary.scaling), describe(attention.window)};
+  if (const Json special = special_parts(attention); !special.empty()) all.push_back(special);
+  return all;
+}
+
+// What only some families have, as far as it is there.
+void add_special_parts(Json& all, const ModelSpec& model) {
+  const LayerSpec& layer = model.layers.front();
+  if (const Json special = special_parts(layer.attention); !special.empty()) all["attention"] = special;
+  if (layer.feed_forward.activation != Activation::kSilu)
+    all["activation"] = enum_name(layer.feed_forward.activation);
+  if (model.norm_kind != NormKind::kRms) all["norm_kind"] = static_cast<int>(model.norm_kind);
+  if (model.parallel_residual) all["parallel_residual"] = true;
+  if (model.embedding_scale != 1) all["embedding_scale"] = model.embedding_scale;
+  if (model.residual_scale != 1) all["residual_scale"] = model.residual_scale;
+  if (model.logit_scale != 1) all["logit_scale"] = model.logit_scale;
+  if (model.logit_softcap) all["logit_softcap"] = *model.logit_softcap;
 }
 
 struct Windows {
@@ -92,9 +145,12 @@ std::string hash_layers(const std::vector<LayerSpec>& layers) {
 
 std::vector<ParameterSpec> parameters_of(const ModelSpec& model) {
   std::vector<ParameterSpec> all{{model.embedding_name, {model.vocab_size, model.hidden_size}}};
+  if (const auto& positions = model.positions)
+    all.push_back({positions->name, {positions->count + positions->offset, model.hidden_size}});
   for (const LayerSpec& layer : model.layers) add(all, layer);
   add(all, model.final_norm);
   if (!model.tie_word_embeddings) all.push_back({model.head_name, {model.vocab_size, model.hidden_size}});
+  if (!model.head_bias_name.empty()) all.push_back({model.head_bias_name, {model.vocab_size}});
   return all;
 }
 
@@ -111,7 +167,7 @@ Json describe(const ModelSpec& model) {
   Json all = {{"model_type", model.model_type},
               {"vocab_size", model.vocab_size},
               {"hidden_size", model.hidden_size},
-              {"intermediate_size", layer.feed_forward.gate.out},
+              {"intermediate_size", layer.feed_forward.up.out},
               {"num_hidden_layers", model.layers.size()},
               {"num_attention_heads", attention.num_heads},
               {"num_key_value_heads", attention.num_key_value_heads},
@@ -123,10 +179,11 @@ Json describe(const ModelSpec& model) {
               {"tie_word_embeddings", model.tie_word_embeddings},
               {"qkv_bias", attention.query.bias},
               {"output_bias", attention.output.bias},
-              {"mlp_bias", layer.feed_forward.gate.bias},
+              {"mlp_bias", layer.feed_forward.up.bias},
               {"qk_norm", attention.query_norm.has_value()},
               {"sliding_window", describe(windows.size)},
               {"window_from_layer", windows.first_layer}};
+  add_special_parts(all, model);
   if (!layers_are_alike(model.layers, windows)) all["layers"] = hash_layers(model.layers);
   return all;
 }
@@ -138,7 +195,7 @@ std::string summary(const ModelSpec& model) {
   std::string text = model.model_type + ", " + number(model.layers.size()) + " layers of width " +
                      number(model.hidden_size) + ", " + number(attention.num_heads) + " heads of " +
                      number(attention.head_dim) + " (" + number(attention.num_key_value_heads) +
-                     " for keys and values), MLP " + number(layer.feed_forward.gate.out) + ", " +
+                     " for keys and values), MLP " + number(layer.feed_forward.up.out) + ", " +
                      number(model.vocab_size) + " ids, " + number(model.max_position_embeddings) +
                      " positions";
   if (const auto window = usual_windows(model.layers).size) text += ", window of " + number(*window);

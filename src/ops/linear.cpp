@@ -19,9 +19,10 @@ std::optional<Tensor> if_defined(const Tensor& tensor) {
   return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
 }
 
-// The weight's gradient for autograd: undefined once it is added in place.
+// The weight's gradient for autograd: undefined once it is added in place. A weight that is made from others
+// (a transposed one) has no place of its own.
 Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
-  if (!weight.grad().defined()) return at::mm(d_y.t(), x);
+  if (!weight.is_leaf() || !weight.grad().defined()) return at::mm(d_y.t(), x);
   add_product(weight.grad(), d_y.t(), x);
   return {};
 }

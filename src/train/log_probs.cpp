@@ -14,8 +14,7 @@ std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const Mode
                                       bool keep_pairs) const {
   at::NoGradGuard no_grad;
   const Tensor hidden_CD = model_.hidden(on_device.input());
-  return ops::row_logprobs(on_device.head_input(hidden_CD, model_.head_weight()),
-                           unit_offsets(batch, keep_pairs));
+  return ops::row_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
 }
 
 LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)

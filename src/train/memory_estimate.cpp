@@ -55,17 +55,23 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
   return size;
 }
 
+// Between the products of a feed-forward: gate and up; behind other activations than silu also theirs and the
+// product; without a gate the activation's argument and value.
+double kept_inner_numbers(const models::FeedForwardSpec& feed_forward) {
+  const bool composed = feed_forward.gated() && feed_forward.activation != models::Activation::kSilu;
+  return (composed ? 4 : 2) * static_cast<double>(feed_forward.up.out);
+}
+
 // Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
-// keys and values as the attention takes them, its result twice (padded, packed), gate and up.
+// keys and values as the attention takes them, its result twice (padded, packed), and the feed-forward's.
 double layer_numbers(const models::LayerSpec& layer, const BatchSize& size) {
   const models::AttentionSpec& attention = layer.attention;
-  const auto width = static_cast<double>(layer.attention_norm.width);
+  const auto width = static_cast<double>(attention.output.out);
   const auto queries = static_cast<double>(attention.query.out);
   const auto keys = static_cast<double>(attention.key.out);
   const auto heads = static_cast<double>(attention.num_heads);
-  double numbers =
-      size.tokens * (4 * width + queries + 2 * static_cast<double>(layer.feed_forward.gate.out)) +
-      size.queries * (2 * queries + heads) + size.keys * 2 * keys;
+  double numbers = size.tokens * (4 * width + queries + kept_inner_numbers(layer.feed_forward)) +
+                   size.queries * (2 * queries + heads) + size.keys * 2 * keys;
   if (attention.query_norm) numbers += size.tokens * queries;
   if (attention.key_norm) numbers += size.tokens * keys;
   return numbers;
@@ -82,7 +88,7 @@ LayerSums sum_layers(const models::ModelSpec& spec, const BatchSize& size) {
   LayerSums sums;
   for (const models::LayerSpec& layer : spec.layers) {
     const double numbers = layer_numbers(layer, size);
-    const double backward = size.tokens * (4 * static_cast<double>(layer.feed_forward.gate.out) +
+    const double backward = size.tokens * (4 * static_cast<double>(layer.feed_forward.up.out) +
                                            3 * static_cast<double>(spec.hidden_size));
     sums.numbers += numbers;
     sums.largest = std::max(sums.largest, numbers);

@@ -40,8 +40,13 @@ models::ModelInput ModelBatch::input() const {
   return input;
 }
 
-ops::HeadInput ModelBatch::head_input(const Tensor& hidden_CD, const Tensor& weight_VD) const {
-  return {hidden_CD.detach(), weight_VD.detach(), targets_C_, row_offsets_};
+ops::HeadInput ModelBatch::head_input(const Tensor& hidden_CD, const models::CausalLm& model) const {
+  return {hidden_CD.detach(),
+          model.head_weight().detach(),
+          targets_C_,
+          row_offsets_,
+          model.spec().logit_softcap.value_or(0),
+          model.head_bias().defined() ? model.head_bias().detach() : Tensor()};
 }
 
 std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep_pairs) {

@@ -89,10 +89,16 @@ class StepComputation {
       if (one_pass) evaluate_rows(rows, logp);
       for (size_t i = 0; i < rows.size(); ++i) out[i] = derivative_[static_cast<size_t>(rows[i].step_row)];
     };
-    const ops::HeadResult head = ops::fused_logprob_head(
-        on_device.head_input(hidden_CD, policy_.head_weight()), unit_offsets(batch, keep_pairs_), gradient,
-        parameters_.gradient(policy_.head_weight_name()));
+    const ops::HeadResult head =
+        ops::fused_logprob_head(on_device.head_input(hidden_CD, policy_), unit_offsets(batch, keep_pairs_),
+                                gradient, parameters_.gradient(policy_.head_weight_name()));
+    if (head.d_bias_V.defined()) add_bias_gradient(head.d_bias_V);
     hidden_CD.backward(head.d_hidden_CD);
+  }
+
+  void add_bias_gradient(const Tensor& d_bias_V) {
+    const Tensor& sum_V = parameters_.gradient(policy_.spec().head_bias_name);
+    if (sum_V.defined()) sum_V.add_(d_bias_V);
   }
 
   // Loss and derivative of some rows of a micro-batch that are closed under the objective's locality.

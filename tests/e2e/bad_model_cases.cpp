@@ -51,8 +51,8 @@ void rename_key(Json& object, const char* from, const char* to) {
 
 std::vector<BadInput> config_cases() {
   return {
-      config("UnknownArchitecture", "model_type", "gpt_neox",
-             "config.json] model_type \"gpt_neox\" is not supported"),
+      config("UnknownArchitecture", "model_type", "bert",
+             "config.json] model_type \"bert\" is not supported"),
       config("ArchitectureIsANumber", "model_type", 7, "config.json] model_type is not a string; got 7"),
       config("WidthOfZero", "hidden_size", 0, "config.json] hidden_size is out of range; got 0"),
       config("NegativeLayers", "num_hidden_layers", -1, "num_hidden_layers is out of range; got -1"),
@@ -64,8 +64,8 @@ std::vector<BadInput> config_cases() {
              "num_key_value_heads must divide num_attention_heads; got 3 and 4"),
       config("OddHeadWidth", "head_dim", 7, "head_dim must be even; got 7"),
       config("NegativeEpsilon", "rms_norm_eps", -1e-6, "rms_norm_eps is out of range"),
-      config("UnknownRope", "rope_scaling", Json{{"rope_type", "yarn"}, {"factor", 2.0}},
-             "rope_scaling.rope_type \"yarn\" is not supported"),
+      config("UnknownRope", "rope_scaling", Json{{"rope_type", "mrope"}, {"factor", 2.0}},
+             "rope_scaling.rope_type \"mrope\" is not supported"),
       config("Experts", "num_local_experts", 8,
              "num_local_experts is set; mixtures of experts are not supported"),
       config("Quantized", "quantization_config", Json{{"bits", 4}}, "quantization_config is set"),

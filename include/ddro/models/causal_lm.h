@@ -34,8 +34,8 @@ struct BuildOptions {
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
-  // Hidden states after the final norm at the asked positions: C x D. Differentiable when trainable and grad
-  // mode is on.
+  // Hidden states after the final norm at the asked positions: C x D, scaled by what the model scales its
+  // logits by. Differentiable when trainable and grad mode is on.
   virtual Tensor hidden(const ModelInput& input) const = 0;
   // Unique parameters in a fixed order, named as in the model folder. A tied head appears once, as the
   // embedding.
@@ -44,8 +44,13 @@ class CausalLm {
   virtual Tensor head_weight() const = 0;
   // The name under which head_weight() is listed in parameters().
   virtual const std::string& head_weight_name() const = 0;
+  // V, named as the spec has it; undefined without one.
+  virtual Tensor head_bias() const { return {}; }
   virtual const ModelSpec& spec() const = 0;
 };
+
+// C x V of hidden(): the head's product, with the soft cap of models that have one.
+Tensor logits(const CausalLm& model, const Tensor& hidden_CD);
 
 // `tensors`: as ModelFolder holds them (any float dtype; cast to options.dtype).
 std::unique_ptr<CausalLm> make_causal_lm(const ModelSpec& spec, const NamedTensors& tensors,

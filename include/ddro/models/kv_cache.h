@@ -34,10 +34,11 @@ class KvCache {
   void remove(std::int64_t index);
 
   // For the model's forward. Makes room for one more token of each sequence; then, layer by layer, adds its
-  // key and value and attends: softmax(scale q k^T) v over a sequence's tokens, the last `window` of them.
+  // key and value and attends: softmax(scale q k^T) v over a sequence's tokens, the last `window` of them,
+  // with the scores' `softcap` where it is above 0.
   void advance();
   Tensor attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK, double scale,
-                std::int64_t window);
+                std::int64_t window, double softcap);
 
  private:
   struct Layer {

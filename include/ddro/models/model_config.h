@@ -2,16 +2,27 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ddro/base/json.h"
 #include "ddro/models/model_spec.h"
 
 namespace ddro::models {
 
+// A model_type of config.json that can be trained, and published models that have it.
+struct KnownFamily {
+  std::string model_type;
+  std::string models;
+};
+
+// By model_type.
+std::vector<KnownFamily> known_families();
+
 // As transformers 4 or 5 saves it. An absent key has the default of the family's class in transformers 4.57.
 // Error(kModel) that names the file and the key: families that are not known, values out of range, and
-// whatever would change the forward but is not built (other rope types and activations, partial rotary
-// embeddings, quantized weights, attention dropout, other patterns of windows than a family's own).
+// whatever would change the forward but is not built (other rope types and activations, ALiBi, mixtures of
+// experts, quantized weights). So is dropout, except that of families whose published configurations have it,
+// where it is listed in ModelSpec::unused_settings.
 ModelSpec parse_model_config(const Json& config, const std::string& where);
 
 }  // namespace ddro::models

@@ -3,7 +3,7 @@
 // prints follow from it.
 //
 // x = embedding[ids]; for each layer: x += attention(norm(x)); x += feed_forward(norm(x)); then a final norm
-// and the head.
+// and the head. What differs from that is optional below: its default is its absence.
 #pragma once
 
 #include <cstdint>
@@ -11,39 +11,57 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/enum_names.h"
 #include "ddro/base/json.h"
 
 namespace ddro::models {
 
-// x W^T + b with the tensors NAME.weight (out x in) and, with a bias, NAME.bias (out).
+// x W^T + b with the tensors NAME.weight (out x in) and, with a bias, NAME.bias (out). Without a name it has
+// no tensors: it is a part of a fused one, or it is not there.
 struct LinearSpec {
   std::string name;
   std::int64_t in = 0;
   std::int64_t out = 0;
   bool bias = false;
+  bool transposed = false;  // NAME.weight is in x out
 };
 
-// x / sqrt(mean(x^2) + eps) * w over the last `width` numbers, with the tensor NAME.weight (width).
+enum class NormKind {
+  kRms,         // x / sqrt(mean(x^2) + eps) * w
+  kRmsPlusOne,  // the same with 1 + w, rounded once
+  kLayer,       // (x - mean(x)) / sqrt(variance(x) + eps) * w + b
+};
+
+// Over each `width` numbers, with the tensors NAME.weight (width) and, with a bias, NAME.bias (width).
 struct NormSpec {
-  std::string name;
+  std::string name;  // empty: no tensors
   std::int64_t width = 0;
+  bool bias = false;
+  std::int64_t heads = 0;  // above 0: each head has a weight of its own, heads x width
 };
 
 struct RopeScaling {
-  enum class Type { kDefault, kLinear, kLlama3 };
+  enum class Type { kDefault, kLinear, kLlama3, kYarn, kLongRope };
   Type type = Type::kDefault;
-  double factor = 1;
+  double factor = 1;                               // linear, llama3, yarn
   double low_freq_factor = 1;                      // llama3
   double high_freq_factor = 4;                     // llama3
-  double original_max_position_embeddings = 8192;  // llama3
+  double original_max_position_embeddings = 8192;  // llama3, yarn, longrope
+  double beta_fast = 32, beta_slow = 1;            // yarn
+  bool truncate = true;                            // yarn
+  std::vector<double> short_factor;                // longrope: of each frequency
+  double attention_factor = 1;                     // yarn, longrope: of cosines and sines
 
   bool operator==(const RopeScaling&) const = default;
 };
 
-// Pairs (j, j + K/2) of a head of width K are turned by position * theta^(-2j/K), scaled.
+// The first `width` numbers of a head are pairs (j, j + width/2), or (2j, 2j + 1) when interleaved; they are
+// turned by position * theta^(-2j/width), scaled.
 struct RotarySpec {
   double theta = 10000;
   RopeScaling scaling;
+  std::int64_t width = 0;  // 0: no rotary embedding
+  bool interleaved = false;
 
   bool operator==(const RotarySpec&) const = default;
 };
@@ -54,21 +72,43 @@ struct AttentionSpec {
   std::int64_t num_key_value_heads = 0;
   std::int64_t head_dim = 0;
   LinearSpec query, key, value, output;
-  std::optional<NormSpec> query_norm, key_norm;  // of each head, before the rotary embedding
+  // Query, key and value at once: its outputs are `fused_groups` equal groups of query heads, the key heads
+  // and the value heads that belong to them.
+  LinearSpec fused;
+  std::int64_t fused_groups = 1;
+  std::optional<double> clip;                    // queries, keys and values are cut to [-clip, clip]
+  std::optional<NormSpec> query_norm, key_norm;  // of each head or of all, before the rotary embedding
   RotarySpec rotary;
+  std::optional<double> scale;         // of the scores; none: 1 / sqrt(head_dim)
+  std::optional<double> softcap;       // scores become softcap * tanh(score / softcap)
   std::optional<std::int64_t> window;  // a token sees the last `window` tokens, itself included
 };
 
-// down(silu(gate(x)) * up(x))
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+
+// down(activation(gate(x)) * up(x)); without a gate down(activation(up(x))).
 struct FeedForwardSpec {
   LinearSpec gate, up, down;
+  LinearSpec fused;  // gate, then up, at once
+  Activation activation = Activation::kSilu;
+
+  bool gated() const { return gate.out > 0; }
 };
 
 struct LayerSpec {
-  NormSpec attention_norm;
+  std::optional<NormSpec> attention_norm;
   AttentionSpec attention;
-  NormSpec feed_forward_norm;
+  std::optional<NormSpec> post_attention_norm;  // of the result, before it is added to x
+  std::optional<NormSpec> feed_forward_norm;
   FeedForwardSpec feed_forward;
+  std::optional<NormSpec> post_feed_forward_norm;
+};
+
+// Learned positions: row position + offset of the tensor (count + offset) x D is added to the embedding.
+struct PositionSpec {
+  std::string name;
+  std::int64_t count = 0;
+  std::int64_t offset = 0;
 };
 
 struct ModelSpec {
@@ -76,12 +116,22 @@ struct ModelSpec {
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t max_position_embeddings = 0;
+  NormKind norm_kind = NormKind::kRms;
   double norm_eps = 1e-6;
   bool tie_word_embeddings = false;  // the head is the embedding
-  std::string embedding_name;        // of the tensor: V x D
-  std::string head_name;             // of the tensor, where it is not tied: V x D
+  // Attention and feed-forward of a layer both read x; a feed-forward without a norm reads the attention's.
+  bool parallel_residual = false;
+  double embedding_scale = 1;  // rounded to the dtype of the embedding
+  double residual_scale = 1;   // of what attention and feed-forward add to x
+  double logit_scale = 1;
+  std::optional<double> logit_softcap;  // logits become softcap * tanh(logit / softcap)
+  std::string embedding_name;           // of the tensor: V x D
+  std::optional<PositionSpec> positions;
+  std::string head_name;       // of the tensor, where it is not tied: V x D
+  std::string head_bias_name;  // of the tensor of V numbers; empty: none
   NormSpec final_norm;
   std::vector<LayerSpec> layers;
+  std::vector<std::string> unused_settings;  // dropout in the configuration, for the log: there is none here
 };
 
 struct ParameterSpec {
@@ -102,3 +152,19 @@ Json describe(const ModelSpec& model);
 std::string summary(const ModelSpec& model);
 
 }  // namespace ddro::models
+
+namespace ddro {
+
+// As Hugging Face names them in hidden_act and its relatives.
+template <>
+struct EnumNames<models::Activation> {
+  using E = models::Activation;
+  static constexpr std::array<EnumName<E>, 6> kNames = {{{"silu", E::kSilu},
+                                                         {"swish", E::kSilu},
+                                                         {"gelu", E::kGelu},
+                                                         {"gelu_new", E::kGeluTanh},
+                                                         {"gelu_pytorch_tanh", E::kGeluTanh},
+                                                         {"relu", E::kRelu}}};
+};
+
+}  // namespace ddro

@@ -15,8 +15,8 @@ class ModelBatch {
   ModelBatch(const data::PackedBatch& batch, at::Device device);
 
   models::ModelInput input() const;
-  // The head's input for hidden states of this batch and a model's head weight.
-  ops::HeadInput head_input(const Tensor& hidden_CD, const Tensor& weight_VD) const;
+  // The head's input for hidden states that `model` has computed of this batch.
+  ops::HeadInput head_input(const Tensor& hidden_CD, const models::CausalLm& model) const;
 
  private:
   ops::AttentionLayout layout_;

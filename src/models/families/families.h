@@ -9,23 +9,47 @@
 
 namespace ddro::models {
 
-// NAME: the family's model_type; read_NAME is defined in NAME.cpp.
-#define DDRO_MODEL_FAMILIES(FAMILY) \
-  FAMILY(llama)                     \
-  FAMILY(mistral)                   \
-  FAMILY(qwen2)                     \
-  FAMILY(qwen3)
+// NAME: the family's model_type; read_NAME is defined in NAME.cpp. Then the published models that are of it.
+#define DDRO_MODEL_FAMILIES(FAMILY)                                                        \
+  FAMILY(cohere, "Command-R, Command-R+, Aya 23 and Expanse")                              \
+  FAMILY(cohere2, "Command-R7B, Command-A")                                                \
+  FAMILY(exaone4, "EXAONE 4")                                                              \
+  FAMILY(falcon, "Falcon 7B, 40B, 180B, 2-11B")                                            \
+  FAMILY(gemma, "Gemma 1, CodeGemma")                                                      \
+  FAMILY(gemma2, "Gemma 2")                                                                \
+  FAMILY(gemma3_text, "Gemma 3 270M and 1B")                                               \
+  FAMILY(glm, "GLM-4 9B of 2024")                                                          \
+  FAMILY(glm4, "GLM-4 and GLM-Z1 of 2025")                                                 \
+  FAMILY(gpt2, "GPT-2, DistilGPT2")                                                        \
+  FAMILY(gpt_neox, "Pythia, GPT-NeoX, RedPajama-INCITE")                                   \
+  FAMILY(granite, "Granite 3")                                                             \
+  FAMILY(llama, "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama") \
+  FAMILY(ministral, "Ministral")                                                           \
+  FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \
+  FAMILY(olmo, "OLMo 1")                                                                   \
+  FAMILY(olmo2, "OLMo 2")                                                                  \
+  FAMILY(olmo3, "OLMo 3")                                                                  \
+  FAMILY(opt, "OPT but 350M")                                                              \
+  FAMILY(phi, "Phi 1, 1.5, 2")                                                             \
+  FAMILY(phi3, "Phi 3, 3.5, 4, 4-mini")                                                    \
+  FAMILY(qwen2, "Qwen 2 and 2.5, QwQ, DeepSeek-R1-Distill-Qwen")                           \
+  FAMILY(qwen3, "Qwen 3")                                                                  \
+  FAMILY(seed_oss, "Seed-OSS")                                                             \
+  FAMILY(smollm3, "SmolLM 3")                                                              \
+  FAMILY(stablelm, "StableLM 3B, Zephyr 3B, StableLM 2 1.6B")                              \
+  FAMILY(starcoder2, "StarCoder 2")
 
-#define DDRO_DECLARE_FAMILY(name) ModelSpec read_##name(const ConfigReader& config);
+#define DDRO_DECLARE_FAMILY(name, models) ModelSpec read_##name(const ConfigReader& config);
 DDRO_MODEL_FAMILIES(DDRO_DECLARE_FAMILY)
 #undef DDRO_DECLARE_FAMILY
 
 struct Family {
   const char* model_type;
+  const char* models;
   ModelSpec (*read)(const ConfigReader& config);
 };
 
-#define DDRO_FAMILY_ENTRY(name) Family{#name, read_##name},
+#define DDRO_FAMILY_ENTRY(name, models) Family{#name, models, read_##name},
 inline constexpr Family kFamilies[] = {DDRO_MODEL_FAMILIES(DDRO_FAMILY_ENTRY)};
 #undef DDRO_FAMILY_ENTRY
 

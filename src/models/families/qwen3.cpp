@@ -14,7 +14,7 @@ ModelSpec read_qwen3(const ConfigReader& config) {
                           .head_dim = 128},
                          {.qkv_bias = attention_bias,
                           .output_bias = attention_bias,
-                          .qk_norm = true,
+                          .qk_norm = QkNorm::kHead,
                           .windows = read_late_windows(config)});
 }
 

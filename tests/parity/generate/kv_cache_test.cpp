@@ -41,7 +41,7 @@ class Feeder {
     input.layout = &layout;
     input.output_positions_C = to_device(last);
     input.kept_kv = &kept;
-    const Tensor logits = at::linear(model_.hidden(input), model_.head_weight());
+    const Tensor logits = models::logits(model_, model_.hidden(input));
     for (size_t i = 0; i < sequences.size(); ++i) {
       cache_.append(kept, packed.segments[i].begin, packed.segments[i].length);
       tokens_.push_back(sequences[i]);
@@ -69,7 +69,7 @@ class Feeder {
     input.positions_T = to_device(cache_.lengths());
     input.output_positions_C = to_device(places);
     input.cache = &cache_;
-    const Tensor logits = at::linear(model_.hidden(input), model_.head_weight());
+    const Tensor logits = models::logits(model_, model_.hidden(input));
     for (const std::int64_t n : places) logits_.push_back(logits[n]);
   }
 
@@ -133,9 +133,7 @@ TEST_P(KvCacheParity, IsTheWholeForwardOnTheGpu) {
   feed_everything(*load(GetParam(), at::kBFloat16, at::kCUDA), 1e-1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, KvCacheParity,
-                         ::testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_biases",
-                                           "mistral_window", "qwen2", "qwen2_window", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Models, KvCacheParity, ::testing::ValuesIn(kModelFixtures),
                          [](const auto& each) { return each.param; });
 
 TEST(KvCache, GrowsByNeedUpToThePositions) {

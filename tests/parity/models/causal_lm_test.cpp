@@ -7,6 +7,9 @@
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 
+#include <set>
+
+#include "models/families/families.h"
 #include "parity/models/fixture_models.h"
 
 namespace ddro::test {
@@ -61,14 +64,27 @@ std::vector<Packed> sharing_prefix(const std::vector<Sequence>& sequences) {
   return batches;
 }
 
+// Of the largest gradient. A smaller one is compared at this size: that of key biases without a rotary
+// embedding is zero, and rounding all that there is of it.
+constexpr double kSmallShare = 1e-2;
+
+double largest_norm(const std::map<std::string, Tensor>& gradients) {
+  double largest = 0;
+  for (const auto& [name, gradient] : gradients) largest = std::max(largest, gradient.norm().item<double>());
+  return largest;
+}
+
 void expect_near(const Outcome& got, const Outcome& expected, double tolerance) {
   ASSERT_EQ(got.logits.size(), expected.logits.size());
   for (size_t i = 0; i < got.logits.size(); ++i) {
     EXPECT_LE(relative_error(got.logits[i], expected.logits[i]), tolerance) << "logits of sequence " << i;
   }
   ASSERT_EQ(got.gradients.size(), expected.gradients.size());
+  const double floor = kSmallShare * largest_norm(expected.gradients);
   for (const auto& [name, gradient] : expected.gradients) {
-    EXPECT_LE(relative_error(got.gradients.at(name), gradient), tolerance) << "gradient of " << name;
+    const double norm = std::max(floor, gradient.norm().item<double>());
+    const double error = (got.gradients.at(name) - gradient).norm().item<double>() / norm;
+    EXPECT_LE(error, tolerance) << "gradient of " << name;
   }
 }
 
@@ -100,7 +116,7 @@ TEST_P(CausalLmParity, EqualsTransformersInFloat32) {
 
 TEST_P(CausalLmParity, PackingAndSharingChangeNothing) {
   const Expected expected = read_expected(GetParam());
-  for (const auto& [dtype, tolerance] : {std::pair(at::kDouble, 1e-12), std::pair(at::kFloat, 2e-6)}) {
+  for (const auto& [dtype, tolerance] : {std::pair(at::kDouble, 1e-12), std::pair(at::kFloat, 5e-6)}) {
     const Outcome alone = run(*load(GetParam(), dtype), one_by_one(expected.sequences));
     expect_near(run(*load(GetParam(), dtype), all_packed(expected.sequences)), alone, tolerance);
     expect_near(run(*load(GetParam(), dtype), sharing_prefix(expected.sequences)), alone, tolerance);
@@ -133,11 +149,16 @@ TEST_P(CausalLmParity, EqualsItselfOnTheGpu) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CausalLmParity,
-                         testing::Values("llama", "llama_tied", "llama_rope_llama3", "llama_rope_linear",
-                                         "llama_biases", "mistral_window", "qwen2", "qwen2_window", "qwen3",
-                                         "llama_sharded", "llama_bfloat16"),
+INSTANTIATE_TEST_SUITE_P(Models, CausalLmParity, testing::ValuesIn(kModelFixtures),
                          [](const auto& each) { return each.param; });
+
+TEST(CausalLmParityOfAll, EveryFamilyHasAFixture) {
+  std::set<std::string> missing;
+  for (const models::Family& family : models::kFamilies) missing.insert(family.model_type);
+  for (const std::string& name : kModelFixtures)
+    missing.erase(models::open_model_folder(fixture(name)).spec.model_type);
+  EXPECT_TRUE(missing.empty()) << "the first without: " << *missing.begin();
+}
 
 TEST(SmolLm2Parity, LogProbabilitiesOfCompletions) {
   const Json rows =

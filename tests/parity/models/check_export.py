@@ -1,6 +1,6 @@
-"""Compares transformers' logits of two model folders.
+"""Compares transformers' logits of pairs of model folders.
 
-usage: check_export.py SOURCE EXPORTED TOLERANCE      exits 0 when the largest difference is at most TOLERANCE
+usage: check_export.py TOLERANCE [SOURCE EXPORTED]...      exits 0 when the largest difference is at most TOLERANCE
 """
 
 import sys
@@ -18,7 +18,10 @@ def logits(folder):
         return model(input_ids=torch.arange(1, 41)[None] % model.config.vocab_size).logits
 
 
-source, exported, tolerance = sys.argv[1], sys.argv[2], float(sys.argv[3])
-difference = (logits(source) - logits(exported)).abs().max().item()
-print(f"largest difference {difference:.3g}, allowed {tolerance:.3g}")
-sys.exit(0 if difference <= tolerance else 1)
+tolerance, folders = float(sys.argv[1]), sys.argv[2:]
+largest = 0
+for source, exported in zip(folders[::2], folders[1::2]):
+    difference = (logits(source) - logits(exported)).abs().max().item()
+    print(f"{exported}: difference {difference:.3g}, allowed {tolerance:.3g}")
+    largest = max(largest, difference)
+sys.exit(0 if largest <= tolerance else 1)

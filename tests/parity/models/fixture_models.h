@@ -17,6 +17,71 @@
 
 namespace ddro::test {
 
+// One or several of each family; what they have is said in make_models.py.
+inline const std::string kModelFixtures[] = {"llama",
+                                             "llama_tied",
+                                             "llama_rope_llama3",
+                                             "llama_rope_linear",
+                                             "llama_rope_dynamic",
+                                             "llama_rope_yarn",
+                                             "llama_rope_yarn_mscale",
+                                             "llama_rope_yarn_factor",
+                                             "llama_rope_longrope",
+                                             "llama_biases",
+                                             "llama_gelu",
+                                             "llama_rope_llama3_v5",
+                                             "mistral_window",
+                                             "ministral",
+                                             "qwen2",
+                                             "qwen2_window",
+                                             "qwen2_layer_types",
+                                             "qwen3",
+                                             "gemma",
+                                             "gemma2",
+                                             "gemma3_text",
+                                             "gemma3_text_scaled",
+                                             "gemma3_text_v5",
+                                             "phi",
+                                             "phi_qk_norm",
+                                             "phi3",
+                                             "phi3_longrope",
+                                             "phi3_longrope_v5",
+                                             "olmo",
+                                             "olmo_clip",
+                                             "olmo2",
+                                             "olmo2_biases",
+                                             "olmo3",
+                                             "smollm3",
+                                             "smollm3_listed",
+                                             "granite",
+                                             "granite_biases",
+                                             "stablelm",
+                                             "stablelm_parallel",
+                                             "gpt_neox",
+                                             "gpt_neox_v5",
+                                             "gpt_neox_serial",
+                                             "gpt2",
+                                             "gpt2_scales",
+                                             "opt",
+                                             "opt_plain",
+                                             "falcon_7b",
+                                             "falcon_40b",
+                                             "falcon_11b",
+                                             "falcon_serial",
+                                             "cohere",
+                                             "cohere_qk_norm",
+                                             "cohere2",
+                                             "glm",
+                                             "glm4",
+                                             "starcoder2",
+                                             "starcoder2_plain",
+                                             "exaone4",
+                                             "exaone4_full",
+                                             "seed_oss",
+                                             "seed_oss_biases",
+                                             "llama_sharded",
+                                             "llama_bfloat16"};
+
 inline std::filesystem::path environment_path(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr)
@@ -99,7 +164,7 @@ inline std::vector<Tensor> logits_of(const models::CausalLm& model, const Packed
   input.positions_T = at::tensor(packed.positions, at::kLong).to(device);
   input.layout = &layout;
   input.output_positions_C = at::tensor(asked, at::kLong).to(device);
-  const Tensor logits = at::linear(model.hidden(input), model.head_weight());
+  const Tensor logits = models::logits(model, model.hidden(input));
   std::vector<Tensor> parts;
   std::int64_t begin = 0;
   for (const Sequence& place : packed.places) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "ddro/base/error.h"
 #include "ddro/models/model_options.h"
@@ -37,14 +38,15 @@ const BadConfig kBadConfigs[] = {
     {"NotAnObject", "[]", "is not a JSON object"},
     {"NoModelType", "{}", "model_type is missing"},
     {"ModelTypeNumber", R"({"model_type": 3})", "model_type is not a string; got 3"},
-    {"UnknownFamily", R"({"model_type": "gpt2"})",
-     "model_type \"gpt2\" is not supported; expected llama, mistral, qwen2 or qwen3"},
+    {"UnknownFamily", R"({"model_type": "bert"})",
+     "model_type \"bert\" is not supported; expected cohere, cohere2, exaone4, "},
     {"MixtureFamily", R"({"model_type": "qwen3_moe"})", "model_type \"qwen3_moe\" is not supported"},
     {"ControlCharacters", R"({"model_type": "a\nb"})", "model_type \"a\\nb\" is not supported"},
     {"Experts", llama(R"("num_local_experts": 8)"), "num_local_experts is set; mixtures of experts"},
     {"Quantized", llama(R"("quantization_config": {"bits": 4})"),
      "quantization_config is set; quantized weights"},
-    {"Activation", llama(R"("hidden_act": "gelu")"), "hidden_act \"gelu\" is not supported; expected silu"},
+    {"Activation", llama(R"("hidden_act": "mish")"),
+     "hidden_act \"mish\" is not supported; known: silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu"},
     {"Dropout", llama(R"("attention_dropout": 0.1)"),
      "attention_dropout is not supported; got 0.1, expected 0"},
     {"HiddenZero", llama(R"("vocab_size": 0)"), "vocab_size is out of range; got 0"},
@@ -64,12 +66,22 @@ const BadConfig kBadConfigs[] = {
     {"TieText", llama(R"("tie_word_embeddings": "no")"), "tie_word_embeddings is not a boolean; got \"no\""},
     {"BiasNumber", llama(R"("attention_bias": 1)"), "attention_bias is not a boolean; got 1"},
     {"ScalingText", llama(R"("rope_scaling": "linear")"), "rope_scaling is not an object; got \"linear\""},
-    {"Yarn", llama(R"("rope_scaling": {"type": "yarn", "factor": 4.0})"),
-     "rope_scaling.type \"yarn\" is not supported"},
-    {"Dynamic", llama(R"("rope_scaling": {"rope_type": "dynamic", "factor": 4.0})"),
-     "rope_scaling.rope_type \"dynamic\" is not supported"},
-    {"LongRope", llama(R"("rope_parameters": {"rope_type": "longrope"})"),
-     "rope_parameters.rope_type \"longrope\" is not supported"},
+    {"UnknownRope", llama(R"("rope_scaling": {"type": "mrope"})"),
+     "rope_scaling.type \"mrope\" is not supported; expected default, linear, dynamic, llama3, yarn or "
+     "longrope"},
+    {"UnknownRopeOfV5", llama(R"("rope_parameters": {"rope_type": "proportional"})"),
+     "rope_parameters.rope_type \"proportional\" is not supported"},
+    {"YarnNoFactor", llama(R"("rope_scaling": {"type": "yarn"})"), "rope_scaling.factor is missing"},
+    {"YarnNoPositions", llama(R"("rope_scaling": {"type": "yarn", "factor": 4.0})"),
+     "max_position_embeddings is missing; the rope scaling is relative to it"},
+    {"DynamicNoFactor", llama(R"("rope_scaling": {"rope_type": "dynamic"})"),
+     "rope_scaling.factor is missing"},
+    {"LongRopeNoFactors", llama(R"("rope_parameters": {"rope_type": "longrope"})"),
+     "rope_parameters.short_factor is missing"},
+    {"LongRopeText", llama(R"("rope_scaling": {"rope_type": "longrope", "short_factor": [1, "2"]})"),
+     "rope_scaling.short_factor is not a list of numbers above 0; got [1,\"2\"]"},
+    {"LongRopeLength", llama(R"("rope_scaling": {"rope_type": "longrope", "short_factor": [1, 2]})"),
+     "rope_scaling.short_factor must have a number for each frequency; got 2, expected 8"},
     {"TypesDiffer", llama(R"("rope_scaling": {"rope_type": "linear", "type": "llama3"})"),
      "rope_scaling.rope_type and type differ"},
     {"LinearNoFactor", llama(R"("rope_scaling": {"rope_type": "linear"})"), "rope_scaling.factor is missing"},
@@ -87,8 +99,47 @@ const BadConfig kBadConfigs[] = {
     {"ThetasDiffer",
      llama(R"("rope_theta": 1e4, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6})"),
      "rope_parameters.rope_theta differs"},
-    {"ByLayerType", llama(R"("rope_parameters": {"full_attention": {"rope_type": "default"}})"),
-     "rope_parameters.full_attention is set; rotary parameters by layer type"},
+    {"ByAnotherLayerType", llama(R"("rope_parameters": {"sliding_attention": {"rope_type": "default"}})"),
+     "rope_parameters.full_attention is not an object; got nothing"},
+    {"PartialTooLarge", R"({"model_type": "glm", "partial_rotary_factor": 1.5})",
+     "partial_rotary_factor must leave an even part of a head's 128 numbers; got 1.5"},
+    {"PartialOdd", R"({"model_type": "gpt_neox", "rotary_pct": 0.01})",
+     "rotary_pct must leave an even part of a head's 96 numbers; got 0.01"},
+    {"LayerTypeUnknown",
+     R"({"model_type": "gemma2", "num_hidden_layers": 1, "layer_types": ["chunked_attention"]})",
+     "layer_types must have full_attention, or sliding_attention with a sliding_window, for each layer; got "
+     "[\"chunked_attention\"]"},
+    {"LayerTypeWithoutWindow",
+     R"({"model_type": "ministral", "num_hidden_layers": 1, "sliding_window": null, "layer_types": ["sliding_attention"]})",
+     "layer_types must have full_attention, or sliding_attention"},
+    {"Bidirectional", R"({"model_type": "gemma3_text", "use_bidirectional_attention": true})",
+     "use_bidirectional_attention is not supported; got true, expected false"},
+    {"StableLmNorms", R"({"model_type": "stablelm", "qk_layernorm": true})", "qk_layernorm is not supported"},
+    {"StableLmDropout", R"({"model_type": "stablelm", "hidden_dropout": 0.1})",
+     "hidden_dropout is not supported; got 0.1, expected 0"},
+    {"Alibi", R"({"model_type": "falcon", "alibi": true})",
+     "alibi is not supported; got true, expected false"},
+    {"FalconSerial", R"({"model_type": "falcon", "new_decoder_architecture": true, "parallel_attn": false})",
+     "parallel_attn is not supported with new_decoder_architecture"},
+    {"FalconNorms", R"({"model_type": "falcon", "num_ln_in_parallel_attn": 2})",
+     "num_ln_in_parallel_attn is not supported without new_decoder_architecture"},
+    {"FalconHeads", R"({"model_type": "falcon", "new_decoder_architecture": true, "num_kv_heads": 2})",
+     "num_kv_heads must divide num_attention_heads, and equal it without new_decoder_architecture; got 2 and "
+     "71"},
+    {"HeadsOfGpt2", R"({"model_type": "gpt2", "n_head": 5})",
+     "n_head must divide the hidden size into heads of an even width; got 5 and 768"},
+    {"CrossAttention", R"({"model_type": "gpt2", "add_cross_attention": true})",
+     "add_cross_attention is not supported"},
+    {"OptPostNorm", R"({"model_type": "opt", "do_layer_norm_before": false})",
+     "do_layer_norm_before is not supported; got false, expected true"},
+    {"OptFinalNorm", R"({"model_type": "opt", "_remove_final_layer_norm": true})",
+     "_remove_final_layer_norm is not supported"},
+    {"OptNorms", R"({"model_type": "opt", "layer_norm_elementwise_affine": false})",
+     "layer_norm_elementwise_affine is not supported"},
+    {"OptProjection", R"({"model_type": "opt", "word_embed_proj_dim": 512})",
+     "word_embed_proj_dim is not supported where it is not hidden_size; got 512, expected 768"},
+    {"NoRopeLayers", R"({"model_type": "smollm3", "num_hidden_layers": 2, "no_rope_layers": [1]})",
+     "no_rope_layers must have a 0 or 1 for each layer; got [1]"},
     {"PartialRotary", llama(R"("partial_rotary_factor": 0.5)"),
      "partial_rotary_factor is not supported; got 0.5, expected 1"},
     {"PartialRotaryInside", llama(R"("rope_parameters": {"partial_rotary_factor": 0.75})"),
@@ -96,7 +147,7 @@ const BadConfig kBadConfigs[] = {
     {"WindowZero", R"({"model_type": "mistral", "sliding_window": 0})",
      "sliding_window is out of range; got 0"},
     {"LayerTypes",
-     R"({"model_type": "qwen2", "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]})",
+     R"({"model_type": "mistral", "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]})",
      "layer_types is not what sliding_window and max_window_layers say"},
 };
 
@@ -148,6 +199,35 @@ TEST(ModelConfigDefaults, AreTransformersOwn) {
   const AttentionSpec& heads = qwen3.layers[0].attention;
   EXPECT_TRUE(heads.query_norm && heads.key_norm && heads.query.bias && heads.output.bias);
   EXPECT_EQ(heads.head_dim, 128);
+}
+
+TEST(ModelConfigRope, ByLayerTypeEachLayerHasItsOwn) {
+  const ModelSpec model = parse(R"({"model_type": "gemma3_text", "num_hidden_layers": 6, "rope_parameters": {
+      "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+      "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}})");
+  EXPECT_EQ(windows(model), (std::vector<std::int64_t>{4096, 4096, 4096, 4096, 4096, 0}));
+  EXPECT_EQ(model.layers[0].attention.rotary, (RotarySpec{.theta = 1e4, .scaling = {}, .width = 256}));
+  const RotarySpec& full = model.layers[5].attention.rotary;
+  EXPECT_EQ(std::tuple(full.theta, full.scaling.type, full.scaling.factor),
+            std::tuple(1e6, RopeScaling::Type::kLinear, 8));
+}
+
+// Its frequencies depend on a sequence's length beyond the original context, so there are no more positions.
+TEST(ModelConfigRope, LongRopeEndsWithTheOriginalContext) {
+  const std::string factors =
+      R"("short_factor": [1, 1, 1, 1, 1, 1, 1, 1], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]})";
+  const ModelSpec model = parse(llama(
+      R"("max_position_embeddings": 131072, "original_max_position_embeddings": 4096, "rope_scaling": {"type": "longrope", )" +
+      factors));
+  EXPECT_EQ(model.max_position_embeddings, 4096);
+  EXPECT_DOUBLE_EQ(model.layers[0].attention.rotary.scaling.attention_factor,
+                   std::sqrt(1 + std::log(32.0) / std::log(4096.0)));
+  EXPECT_EQ(parse(R"({"model_type": "phi3", "rope_scaling": null})").max_position_embeddings, 4096);
+}
+
+TEST(ModelConfigDropout, IsNotedWherePublishedModelsHaveIt) {
+  const ModelSpec model = parse(R"({"model_type": "gpt2", "attn_pdrop": 0.1, "resid_pdrop": 0})");
+  EXPECT_EQ(model.unused_settings, std::vector<std::string>{"attn_pdrop 0.1"});
 }
 
 TEST(ModelConfigRope, BothSpellingsMeanTheSame) {

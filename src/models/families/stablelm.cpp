@@ -1,0 +1,26 @@
+// StableLM: layer norms; a quarter of each head turns; attention and feed-forward may run side by side.
+#include "models/families/families.h"
+#include "models/families/llama_like.h"
+
+namespace ddro::models {
+
+ModelSpec read_stablelm(const ConfigReader& config) {
+  refuse_dropout(config, {"hidden_dropout"});
+  if (config.boolean("qk_layernorm", false))
+    config.fail("qk_layernorm", "is not supported; got true, expected false");
+  ModelSpec model = read_llama_like(
+      config,
+      {.vocab_size = 50304,
+       .intermediate_size = 6912,
+       .max_position_embeddings = 4096,
+       .num_key_value_heads = 32,
+       .hidden_size = 2560,
+       .norm_eps = 1e-5,
+       .norm_eps_key = "layer_norm_eps",
+       .rotary = {.partial_rotary_factor = 0.25, .partial_key = "partial_rotary_factor"}},
+      {.qkv_bias = config.boolean("use_qkv_bias", false), .norm_bias = true, .norm_kind = NormKind::kLayer});
+  if (config.boolean("use_parallel_residual", false)) read_in_parallel(model);
+  return model;
+}
+
+}  // namespace ddro::models

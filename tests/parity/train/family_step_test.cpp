@@ -1,0 +1,37 @@
+// One optimizer step of every family against torch's AdamW on transformers' model.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "ddro/train/adamw.h"
+#include "ddro/train/parameters.h"
+#include "parity/models/fixture_models.h"
+
+namespace ddro::test {
+namespace {
+
+class FamilyStep : public testing::TestWithParam<std::string> {};
+
+TEST_P(FamilyStep, EqualsTransformersInFloat64) {
+  const Expected expected = read_expected(GetParam());
+  const models::ModelFolder folder = models::open_model_folder(fixture(GetParam()));
+  const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.dtype = at::kDouble});
+  train::Parameters parameters(*model, folder.tensors);
+  train::AdamW optimizer(parameters, {});
+  parameters.zero_gradients();
+  for (size_t i = 0; i < expected.sequences.size(); ++i) {
+    Packed batch;
+    batch.add_whole(expected.sequences[i]);
+    probe_loss(logits_of(*model, batch)[0], static_cast<std::int64_t>(i)).backward();
+  }
+  optimizer.step(1e-3, 1);
+  for (const auto& [name, parameter] : model->parameters()) {
+    const Tensor difference = parameter.detach() - expected.values.at("float64.step." + name);
+    EXPECT_LE(difference.abs().max().item<double>(), 1e-8) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, FamilyStep, testing::ValuesIn(kModelFixtures),
+                         [](const auto& each) { return each.param; });
+
+}  // namespace
+}  // namespace ddro::test
