@@ -107,9 +107,10 @@ void compare(const fs::path& folder, const NamedTensors& tensors, ExportDType dt
   }
 }
 
-ModelSpec read_spec(const fs::path& folder) {
+ModelSpec read_spec(const fs::path& folder, const NamedTensors& tensors) {
   const fs::path file = folder / "config.json";
-  return parse_model_config(read_json_file(file.string(), ErrorKind::kModel), shown(file));
+  const Json config = read_json_file(file.string(), ErrorKind::kModel);
+  return named_as(parse_model_config(config, shown(file)), tensors);
 }
 
 // Where the folder goes, without a trailing separator and with links followed.
@@ -146,7 +147,7 @@ void export_model_folder(const fs::path& source_folder, const NamedTensors& tens
   const fs::path target = checked_target(out);
   const std::vector<FolderFile> files = inference_files(source_folder, tensors, options);
   const NamedTensors matched =
-      match_parameters(read_spec(source_folder), tensors, "export", ErrorKind::kInput);
+      match_parameters(read_spec(source_folder, tensors), tensors, "export", ErrorKind::kInput);
 
   make_folder(target.parent_path());
   fs::path temporary = target.parent_path() / ".";

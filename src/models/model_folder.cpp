@@ -24,6 +24,9 @@ constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 22;
 constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{1} << 26;
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr const char* kOtherHeads[] = {"v_head.", "value_head.", "score.", "reward_head.", "classifier."};
+constexpr const char* kTables[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                   ".attention.bias", ".attention.masked_bias"};
 
 std::string shown(const fs::path& path) { return printable(path.string(), 400); }
 
@@ -115,10 +118,31 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
          std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
 }
 
-// Tensors that say nothing new: old exports store the rotary frequencies, some store a tied head a second
-// time.
+// What other trainers and model classes put on top of a trunk.
+bool is_other_head(const std::string& name) {
+  const auto begins = [&](const char* head) { return name.starts_with(head); };
+  return std::any_of(std::begin(kOtherHeads), std::end(kOtherHeads), begins);
+}
+
+void drop_other_heads(NamedTensors& tensors, const std::string& where) {
+  std::string list;
+  for (const auto& [name, tensor] : tensors) {
+    if (is_other_head(name)) list += (list.empty() ? "" : ", ") + printable(name);
+  }
+  if (list.empty()) return;
+  log_warning("[" + where + "] heads of other tasks are left out: " + list);
+  std::erase_if(tensors, [](const auto& named) { return is_other_head(named.first); });
+}
+
+// Tables that old exports store: rotary frequencies, and which positions a position sees.
+bool is_table(const std::string& name) {
+  const auto ends = [&](const char* table) { return name.ends_with(table); };
+  return std::any_of(std::begin(kTables), std::end(kTables), ends);
+}
+
+// Tensors that say nothing new: tables, and a tied head that is stored a second time.
 void drop_redundant(const ModelSpec& spec, NamedTensors& tensors, const std::string& where) {
-  std::erase_if(tensors, [](const auto& named) { return named.first.ends_with(".rotary_emb.inv_freq"); });
+  std::erase_if(tensors, [](const auto& named) { return is_table(named.first); });
   if (!spec.tie_word_embeddings) return;
   const auto find = [&](const std::string& name) {
     return std::find_if(tensors.begin(), tensors.end(),
@@ -168,6 +192,8 @@ ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
   folder.spec = parse_model_config(folder.config_json, where);
   if (remarks == Remarks::kLogged) log_unused_settings(folder.spec, where);
   read_weights(folder);
+  folder.spec = named_as(std::move(folder.spec), folder.tensors);
+  drop_other_heads(folder.tensors, shown(path));
   drop_redundant(folder.spec, folder.tensors, shown(path));
   folder.tensors = match_parameters(folder.spec, folder.tensors, shown(path), ErrorKind::kModel);
   folder.weights_hash = hash_tensors(folder.tensors);

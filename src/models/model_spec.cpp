@@ -134,6 +134,21 @@ bool layers_are_alike(const std::vector<LayerSpec>& layers, const Windows& windo
   return true;
 }
 
+// Calls visit(name) for the names of a layer's tensors.
+template <typename Visit>
+void for_each_name(LayerSpec& layer, const Visit& visit) {
+  AttentionSpec& attention = layer.attention;
+  FeedForwardSpec& feed_forward = layer.feed_forward;
+  for (LinearSpec* linear :
+       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output,
+        &feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down})
+    visit(linear->name);
+  for (auto* norm : {&layer.attention_norm, &layer.post_attention_norm, &layer.feed_forward_norm,
+                     &layer.post_feed_forward_norm, &attention.query_norm, &attention.key_norm}) {
+    if (*norm) visit((*norm)->name);
+  }
+}
+
 // Each layer's, in little space: the description is a part of the name of caches.
 std::string hash_layers(const std::vector<LayerSpec>& layers) {
   Json all = Json::array();
@@ -152,6 +167,17 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model) {
   if (!model.tie_word_embeddings) all.push_back({model.head_name, {model.vocab_size, model.hidden_size}});
   if (!model.head_bias_name.empty()) all.push_back({model.head_bias_name, {model.vocab_size}});
   return all;
+}
+
+void drop_prefix(ModelSpec& model, const std::string& prefix) {
+  const auto drop = [&](std::string& name) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  };
+  drop(model.embedding_name);
+  if (model.positions) drop(model.positions->name);
+  drop(model.head_name);
+  drop(model.final_norm.name);
+  for (LayerSpec& layer : model.layers) for_each_name(layer, drop);
 }
 
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model) {

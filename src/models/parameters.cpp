@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "ddro/base/error.h"
@@ -52,6 +53,17 @@ NamedTensors match_parameters(const ModelSpec& spec, const NamedTensors& tensors
       throw fail(name, "is not a parameter of this " + spec.model_type + " configuration");
   }
   return matched;
+}
+
+ModelSpec named_as(ModelSpec spec, const NamedTensors& tensors) {
+  const std::string prefix = spec.embedding_name.substr(0, spec.embedding_name.find('.') + 1);
+  const std::string without = spec.embedding_name.substr(prefix.size());
+  const auto has = [&](const std::string& name) {
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](const auto& named) { return named.first == name; });
+  };
+  if (!has(spec.embedding_name) && has(without)) drop_prefix(spec, prefix);
+  return spec;
 }
 
 }  // namespace ddro::models

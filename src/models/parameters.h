@@ -13,4 +13,8 @@ namespace ddro::models {
 NamedTensors match_parameters(const ModelSpec& spec, const NamedTensors& tensors, const std::string& where,
                               ErrorKind kind);
 
+// `spec` with the names that `tensors` have. A folder that holds the trunk as a model of its own leaves out
+// the first part of every name ("model."); so does the model that is read from it and written again.
+ModelSpec named_as(ModelSpec spec, const NamedTensors& tensors);
+
 }  // namespace ddro::models

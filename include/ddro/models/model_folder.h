@@ -33,9 +33,10 @@ enum class Remarks { kLogged, kSilent };  // about what a folder has that is not
 // Reads config.json and model.safetensors or the shards of model.safetensors.index.json. File names must be
 // plain, and a link may leave the folder only as the Hugging Face cache's do (snapshots/<hash>/file ->
 // ../../blobs/). Every parameter the configuration calls for must be there with its shape, in float64,
-// float32, float16 or bfloat16; other tensors are refused, rotary inverse frequencies ignored, and a tied
-// head that is stored must equal the embedding. A folder with pickle files only is refused with the way to
-// convert it. Error(kModel).
+// float32, float16 or bfloat16. Heads of other tasks (v_head, score) are left out and logged, stored tables
+// (rotary frequencies, causal masks) ignored, and other tensors refused; a tied head that is stored must
+// equal the embedding. Where every name lacks its first part ("model."), so do the names of `spec`. A folder
+// with pickle files only is refused with the way to convert it. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path, Remarks remarks = Remarks::kLogged);
 
 enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };

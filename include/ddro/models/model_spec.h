@@ -142,6 +142,9 @@ struct ParameterSpec {
 // In the fixed order of CausalLm::parameters(); a tied head is absent.
 std::vector<ParameterSpec> parameters_of(const ModelSpec& model);
 
+// Removes `prefix` from the names of tensors that begin with it.
+void drop_prefix(ModelSpec& model, const std::string& prefix);
+
 // Multiplications of one token's forward in linear layers, the head excluded.
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model);
 

@@ -106,6 +106,35 @@ TEST_F(ModelFolderTest, AcceptsEveryFloatDtypeAndIgnoresRotaryFrequencies) {
   }
 }
 
+TEST_F(ModelFolderTest, LeavesOutHeadsOfOtherTasksAndTables) {
+  NamedTensors more = tensors_;
+  for (const char* name : {"v_head.summary.weight", "v_head.summary.bias", "score.weight",
+                           "model.layers.0.attn.bias", "model.layers.0.attention.masked_bias"})
+    more.emplace_back(name, at::ones({1, 8}));
+  test::write_folder(folder_, config_, more);
+  EXPECT_EQ(open_model_folder(folder_).tensors.size(), tensors_.size());
+  more.emplace_back("adapter.weight", at::ones({1, 8}));
+  test::write_folder(folder_, config_, more);
+  expect_refused("tensor adapter.weight is not a parameter of this llama configuration");
+}
+
+TEST_F(ModelFolderTest, NamesMayLackTheirFirstPart) {
+  NamedTensors trunk = tensors_;
+  for (auto& [name, tensor] : trunk) {
+    if (name.starts_with("model.")) name.erase(0, 6);
+  }
+  test::write_folder(folder_, config_, trunk);
+  const ModelFolder folder = open_model_folder(folder_);
+  ASSERT_EQ(folder.tensors.size(), trunk.size());
+  for (size_t i = 0; i < trunk.size(); ++i) EXPECT_EQ(folder.tensors[i].first, trunk[i].first);
+  const path out = temporary_.path() / "out";
+  export_model_folder(folder_, folder.tensors, {}, out);
+  EXPECT_EQ(open_model_folder(out).weights_hash, folder.weights_hash);
+  trunk[3].first = "model." + trunk[3].first;
+  test::write_folder(folder_, config_, trunk);
+  expect_refused("tensor " + tensors_[3].first.substr(6) + " is missing");
+}
+
 TEST_F(ModelFolderTest, TiedHeadMayBeStoredIfEqual) {
   config_["tie_word_embeddings"] = true;
   NamedTensors tied = test::tiny_tensors(config_);
