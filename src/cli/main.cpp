@@ -13,6 +13,7 @@
 #include "ddro/base/heap.h"
 #include "ddro/base/threads.h"
 #include "ddro/cli/command_line.h"
+#include "ddro/run/version.h"
 
 namespace {
 
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   try {
+    ddro::run::require_libtorch(ddro::run::loaded_libtorch(), ddro::run::built_libtorch());
     at::set_num_threads(ddro::plan_threads().count);
     return ddro::cli::run_command_line(argc, argv);
   } catch (const ddro::Error& error) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/AllocatorConfig.h>
+#include <cuda_runtime_api.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
@@ -21,6 +22,15 @@ bool cpu_has_native_bfloat16() {
 #endif
 }
 
+bool asks_for_gpu() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible != nullptr && *visible != '\0' && std::string(visible) != "-1";
+}
+
+std::string cuda_text(int version) {
+  return "CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
                const models::ModelSpec& spec) {
   const auto largest = *std::max_element(ids.begin(), ids.end());
@@ -31,8 +41,24 @@ void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
 
 }  // namespace
 
+std::string why_no_gpu() {
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver is installed";
+  if (driver / 1000 < CUDART_VERSION / 1000)
+    return "the driver is for " + cuda_text(driver) + ", too old for " + cuda_text(CUDART_VERSION);
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  return status == cudaSuccess ? "no device is visible" : cudaGetErrorString(status);
+}
+
 at::Device default_device() {
-  if (!torch::cuda::is_available()) return at::kCPU;
+  if (!torch::cuda::is_available()) {
+    if (asks_for_gpu()) {
+      throw model_error("[device] CUDA_VISIBLE_DEVICES asks for a GPU, but " + why_no_gpu() +
+                        "; without that variable the CPU is used");
+    }
+    return at::kCPU;
+  }
   // Micro-batches differ in size; in segments of fixed sizes their tensors would leave gaps that nothing
   // fits.
   const bool user_decides =

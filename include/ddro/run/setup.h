@@ -18,8 +18,12 @@
 
 namespace ddro::run {
 
-// The device that training and scoring use: the first CUDA device, or the CPU.
+// The device that training and scoring use: the first CUDA device, or the CPU. Error(kModel) where
+// CUDA_VISIBLE_DEVICES names a device and none can be used: the CPU is not what was asked for.
 at::Device default_device();
+
+// Why there is no CUDA device, for people.
+std::string why_no_gpu();
 
 // `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
