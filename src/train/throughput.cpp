@@ -1,6 +1,7 @@
 #include "ddro/train/throughput.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <sys/resource.h>
@@ -8,8 +9,39 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <vector>
 
 namespace ddro::train {
+
+namespace {
+
+// Numbers of the program's own random streams stay as they are.
+at::Generator seeded_generator(at::Device device) {
+  at::Generator generator = at::globalContext().defaultGenerator(device).clone();
+  generator.set_current_seed(0);
+  return generator;
+}
+
+// Of one call, after one that is not timed.
+double median_seconds(at::Device device, int rounds, const std::function<void()>& call) {
+  const auto synchronize = [&] {
+    if (device.is_cuda()) torch::cuda::synchronize(device.index());
+  };
+  call();
+  std::vector<double> seconds;
+  for (int round = 0; round < rounds; ++round) {
+    synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    synchronize();
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + rounds / 2, seconds.end());
+  return seconds[static_cast<size_t>(rounds / 2)];
+}
+
+}  // namespace
 
 double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) {
   double visible_keys = 0;
@@ -38,24 +70,24 @@ double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, boo
 double measure_matmul_rate(at::Device device, at::ScalarType dtype) {
   at::NoGradGuard no_grad;
   const std::int64_t size = device.is_cuda() ? 8192 : 1536;
-  const int rounds = device.is_cuda() ? 20 : 4;
-  const Tensor a = at::ones({size, size}, at::TensorOptions().dtype(dtype).device(device));
+  const auto options = at::TensorOptions().dtype(dtype).device(device);
+  // Numbers as training has them: a GPU is faster, and draws less power, on zeros and ones.
+  auto generator = seeded_generator(device);
+  const Tensor a = at::empty({size, size}, options).normal_(0, 1, generator);
   Tensor out = at::empty_like(a);
-  const auto synchronize = [&] {
-    if (device.is_cuda()) torch::cuda::synchronize(device.index());
-  };
-  at::mm_out(out, a, a);
-  double best = 0;
-  for (int round = 0; round < rounds; ++round) {
-    synchronize();
-    const auto start = std::chrono::steady_clock::now();
-    at::mm_out(out, a, a);
-    synchronize();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::max(best, 2.0 * static_cast<double>(size) * static_cast<double>(size) *
-                              static_cast<double>(size) / seconds);
-  }
-  return best;
+  const double seconds = median_seconds(device, device.is_cuda() ? 20 : 4, [&] { at::mm_out(out, a, a); });
+  const auto width = static_cast<double>(size);
+  return 2 * width * width * width / seconds;
+}
+
+double measure_copy_rate(at::Device device, at::ScalarType dtype) {
+  at::NoGradGuard no_grad;
+  const std::int64_t bytes = std::int64_t{1} << (device.is_cuda() ? 30 : 27);  // far beyond any cache
+  const auto options = at::TensorOptions().dtype(dtype).device(device);
+  const Tensor from = at::ones({bytes / static_cast<std::int64_t>(at::elementSize(dtype))}, options);
+  Tensor to = at::empty_like(from);
+  const double seconds = median_seconds(device, 5, [&] { to.copy_(from); });
+  return 2 * static_cast<double>(bytes) / seconds;
 }
 
 std::int64_t peak_memory_bytes(at::Device device) {

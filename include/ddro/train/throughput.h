@@ -17,8 +17,12 @@ double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan);
 // when it is live. Recomputation is not useful work.
 double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, bool live_reference);
 
-// Operations a second of a large matmul, measured here and now in `dtype` on `device` (about 0.2 s of work).
+// Operations a second of a large matmul of normal numbers, measured here and now in `dtype` on `device`
+// (about 0.2 s of work): the median of a few.
 double measure_matmul_rate(at::Device device, at::ScalarType dtype);
+
+// Bytes a second, read and written, of a large copy within the device's memory; likewise.
+double measure_copy_rate(at::Device device, at::ScalarType dtype);
 
 // Largest resident size of the process so far on the CPU, of the allocator on CUDA; bytes.
 std::int64_t peak_memory_bytes(at::Device device);
