@@ -18,20 +18,6 @@
 namespace ddro {
 namespace {
 
-// What the kernel lists of a hardware thread and those beside it is the same text for all of them.
-int num_cores(const ThreadFacts& facts) {
-  std::set<std::string> cores;
-  for (const int cpu : facts.cpus) {
-    const std::string name = "cpu" + std::to_string(cpu);
-    std::string siblings;
-    std::getline(
-        std::ifstream(facts.root / "sys/devices/system/cpu" / name / "topology/thread_siblings_list"),
-        siblings);
-    cores.insert(siblings.empty() ? name : siblings);
-  }
-  return static_cast<int>(cores.size());
-}
-
 void limit(ThreadPlan& plan, double most, const std::string& source) {
   if (most >= plan.count) return;
   plan.count = std::max(1, static_cast<int>(std::ceil(most)));
@@ -70,6 +56,20 @@ std::vector<int> allowed_cpus() {
 
 }  // namespace
 
+// What the kernel lists of a hardware thread and those beside it is the same text for all of them.
+int num_cores(const ThreadFacts& facts) {
+  std::set<std::string> cores;
+  for (const int cpu : facts.cpus) {
+    const std::string name = "cpu" + std::to_string(cpu);
+    std::string siblings;
+    std::getline(
+        std::ifstream(facts.root / "sys/devices/system/cpu" / name / "topology/thread_siblings_list"),
+        siblings);
+    cores.insert(siblings.empty() ? name : siblings);
+  }
+  return static_cast<int>(cores.size());
+}
+
 std::string ThreadPlan::describe() const {
   return std::to_string(count) + (count == 1 ? " thread (" : " threads (") + source +
          "; waiting: " + waiting + ")";
@@ -87,11 +87,13 @@ ThreadPlan plan_threads(const ThreadFacts& facts) {
   return plan;
 }
 
-ThreadPlan plan_threads() {
-  return plan_threads({allowed_cpus(), "/", [](const char* name) -> std::optional<std::string> {
-                         const char* value = std::getenv(name);
-                         return value ? std::optional<std::string>(value) : std::nullopt;
-                       }});
+ThreadFacts process_facts() {
+  return {allowed_cpus(), "/", [](const char* name) -> std::optional<std::string> {
+            const char* value = std::getenv(name);
+            return value ? std::optional<std::string>(value) : std::nullopt;
+          }};
 }
+
+ThreadPlan plan_threads() { return plan_threads(process_facts()); }
 
 }  // namespace ddro

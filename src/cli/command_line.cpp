@@ -24,6 +24,7 @@ void add_commands(CLI::App& app) {
   add_loss_command(app);
   add_tokenize_command(app);
   add_config_command(app);
+  add_doctor_command(app);
   CLI::App* inspect = app.add_subcommand("inspect", "Show what is in a file or folder");
   inspect->require_subcommand(1);
   add_inspect_data_command(*inspect);

@@ -6,6 +6,7 @@
 namespace ddro::cli {
 
 void add_config_command(CLI::App& app);
+void add_doctor_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_generate_command(CLI::App& app);

@@ -54,6 +54,9 @@ std::vector<BadInput> command_cases() {
       usage("GenerateIntoNowhere",
             {"generate", "--model", "@/model", "--prompts", "@/train.jsonl", "--out", "@/nowhere/out.jsonl"},
             "[--out] the folder of @/nowhere/out.jsonl does not exist"),
+      usage("DoctorOfNoFolder", {"doctor", "--dir", "@/run.yaml"}, "[--dir] @/run.yaml is not a folder"),
+      usage("DoctorOfAnUnknownShape", {"doctor", "--speed", "3b"},
+            "[--speed] unknown value \"3b\"; known: 135m, 1.2b, 8b"),
       {"GenerateFromAnEmptyFile", 2, "[data] @/empty.jsonl: holds no prompts",
        [](Scene& s) {
          return s.write("empty.jsonl", "\n")

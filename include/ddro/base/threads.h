@@ -37,4 +37,9 @@ struct ThreadFacts {
 ThreadPlan plan_threads(const ThreadFacts& facts);
 ThreadPlan plan_threads();  // of this process
 
+// Cores, not hardware threads, among `cpus`.
+int num_cores(const ThreadFacts& facts);
+
+ThreadFacts process_facts();  // of this process
+
 }  // namespace ddro
