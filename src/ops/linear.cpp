@@ -19,19 +19,12 @@ std::optional<Tensor> if_defined(const Tensor& tensor) {
   return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
 }
 
-// The weight's gradient for autograd: undefined once it is added in place. A weight that is made from others
-// (a transposed one) has no place of its own.
-Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
-  if (!weight.is_leaf() || !weight.grad().defined()) return at::mm(d_y.t(), x);
-  add_product(weight.grad(), d_y.t(), x);
-  return {};
-}
-
 class Linear : public torch::autograd::Function<Linear> {
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight,
                         const std::optional<Tensor>& bias) {
-    ctx->save_for_backward({x, weight});
+    // x is of use for the weight's gradient alone.
+    ctx->save_for_backward({weight.requires_grad() ? x : Tensor(), weight});
     ctx->saved_data["biased"] = bias.has_value();
     return at::linear(x, weight, bias);
   }
@@ -111,6 +104,12 @@ void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
   } else {
     sum.add_(at::mm(a, b));
   }
+}
+
+Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
+  if (!weight.is_leaf() || !weight.grad().defined()) return at::mm(d_y.t(), x);
+  add_product(weight.grad(), d_y.t(), x);
+  return {};
 }
 
 Tensor linear(const Tensor& x_TD, const Tensor& weight_ED, const Tensor& bias_E) {
