@@ -6,6 +6,7 @@
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/models/model_folder.h"
+#include "ddro/models/model_options.h"
 
 namespace ddro::cli {
 namespace {
@@ -14,7 +15,19 @@ struct ExportArguments {
   std::string checkpoint;
   std::string out;
   std::string dtype = "keep";
+  std::string adapter = "separate";
 };
+
+// Weights in the type of the base's, unless another is asked for.
+void export_merged(const models::ModelFolder& folder, models::ExportOptions options, const std::string& out) {
+  const models::ModelFolder merged = models::merge_adapter(folder, at::kFloat);
+  const at::ScalarType base = folder.tensors.front().second.scalar_type();
+  if (options.dtype == models::ExportDType::kKeep && base == at::kBFloat16)
+    options.dtype = models::ExportDType::kBFloat16;
+  if (options.dtype == models::ExportDType::kKeep && base == at::kHalf)
+    options.dtype = models::ExportDType::kFloat16;
+  models::export_model_folder(folder.path, merged.tensors, options, out);
+}
 
 // A checkpoint's folder is checked against its manifest; any other folder has to be a whole model folder.
 void run_export(const ExportArguments& arguments) {
@@ -22,8 +35,17 @@ void run_export(const ExportArguments& arguments) {
   const std::filesystem::path source = arguments.checkpoint;
   std::error_code ignored;
   if (std::filesystem::exists(source / "manifest.json", ignored)) checkpoint::open_checkpoint(source);
+  const auto adapter = parse_enum<models::AdapterExport>("--adapter", arguments.adapter);
   const models::ModelFolder folder = models::open_model_folder(source);
-  models::export_model_folder(folder.path, folder.tensors, {.dtype = dtype}, arguments.out);
+  models::ExportOptions options{.dtype = dtype};
+  if (folder.adapter) options.text_folder = folder.adapter_path;
+  if (!folder.adapter) {
+    models::export_model_folder(folder.path, folder.tensors, options, arguments.out);
+  } else if (adapter == models::AdapterExport::kMerged) {
+    export_merged(folder, options, arguments.out);
+  } else {
+    models::export_adapter_folder(folder, *folder.adapter, folder.adapter->tensors, options, arguments.out);
+  }
   log_info("exported " + arguments.out);
 }
 
@@ -37,6 +59,10 @@ void add_export_command(CLI::App& app) {
       ->required();
   command->add_option("--out", arguments->out, "Folder to make")->required();
   command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")
+      ->capture_default_str();
+  command
+      ->add_option("--adapter", arguments->adapter,
+                   "Of an adapter: separate (a PEFT folder) or merged (a whole model)")
       ->capture_default_str();
   command->callback([arguments] { run_export(*arguments); });
 }

@@ -102,7 +102,7 @@ void run_generate(const GenerateArguments& arguments) {
   arguments.options.validate();
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
-  const text::ModelText text = text::load_model_text(
+  const text::ModelText text = run::load_text(
       path,
       arguments.chat_template.empty() ? std::nullopt : std::optional<std::string>(arguments.chat_template));
   const models::ModelFolder folder = models::open_model_folder(path);

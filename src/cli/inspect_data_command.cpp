@@ -93,7 +93,7 @@ void run_inspect_data(const InspectDataOptions& arguments) {
   options.parse_control_tokens = arguments.parse_control_tokens;
   options.chat_template = arguments.chat_template;
   const text::ModelText text =
-      text::load_model_text(models::resolve_model_path(arguments.model), options.chat_template);
+      run::load_text(models::resolve_model_path(arguments.model), options.chat_template);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const data::Dataset dataset = data::load_dataset(arguments.files, options, text, now);
   print_report(dataset, text);

@@ -67,7 +67,7 @@ void run_score(const ScoreArguments& arguments) {
   parse_enum<models::ComputeDType>("--dtype", arguments.dtype);
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
-  const text::ModelText text = text::load_model_text(path, std::nullopt);
+  const text::ModelText text = run::load_text(path);
   data::DataOptions options;
   options.max_length = arguments.max_length;
   options.parse_control_tokens = arguments.parse_control_tokens;

@@ -13,19 +13,12 @@
 #include "ddro/ops/repeatable.h"
 #include "ddro/ops/rotary.h"
 #include "models/layer_parts.h"
+#include "models/linear.h"
 #include "models/parameters.h"
 #include "models/recompute.h"
 
 namespace ddro::models {
 namespace {
-
-struct Linear {
-  Tensor weight;
-  Tensor bias;  // undefined without one
-  bool transposed = false;
-
-  Tensor operator()(const Tensor& x) const { return ops::linear(x, transposed ? weight.t() : weight, bias); }
-};
 
 // Norms that are not there are empty.
 using OptionalNorm = std::optional<Norm>;
@@ -74,13 +67,18 @@ struct Shared {
   PackedKeyValues* kept_kv = nullptr;
 };
 
-// Parameters by name, for the parts of a model that are made of them.
+// Parameters by name, for the parts of a model that are made of them: those of `adapter` (null: none) in
+// place of the base's, or beside them.
 class ParameterTable {
  public:
-  ParameterTable(const ModelSpec& spec, const NamedTensors& parameters)
-      : spec_(spec), by_name_(parameters.begin(), parameters.end()) {}
+  ParameterTable(const ModelSpec& spec, const NamedTensors& parameters, const Adapter* adapter)
+      : spec_(spec), by_name_(parameters.begin(), parameters.end()), adapter_(adapter) {}
 
-  const Tensor& operator[](const std::string& name) const { return by_name_.at(name); }
+  const Tensor& at(const std::string& name) const { return by_name_.at(name); }
+  const Tensor& operator[](const std::string& name) const {
+    const auto trained = by_name_.find(kAdapterPrefix + name);
+    return trained != by_name_.end() ? trained->second : at(name);
+  }
   Norm operator[](const NormSpec& norm) const {
     return {spec_.norm_kind, spec_.norm_eps, norm.name.empty() ? Tensor() : (*this)[norm.name + ".weight"],
             norm.bias ? (*this)[norm.name + ".bias"] : Tensor()};
@@ -90,22 +88,49 @@ class ParameterTable {
   }
   Linear operator[](const LinearSpec& linear) const {
     if (linear.name.empty()) return {};
-    return {(*this)[linear.name + ".weight"], linear.bias ? (*this)[linear.name + ".bias"] : Tensor(),
-            linear.transposed};
+    Linear result{.weight = (*this)[linear.name + ".weight"],
+                  .bias = linear.bias ? (*this)[linear.name + ".bias"] : Tensor(),
+                  .transposed = linear.transposed,
+                  .low_rank = {},
+                  .magnitude = {}};
+    const AdaptedLinear* adapted = adapter_ ? adapter_->spec.find(linear.name) : nullptr;
+    if (!adapted) return result;
+    result.low_rank = {at(adapted->a_name()), at(adapted->b_name()), adapted->scale};
+    if (adapter_->spec.dora)
+      result.magnitude = {at(adapted->magnitude_name()), row_norms(result.weight_ED())};
+    return result;
   }
 
  private:
   const ModelSpec& spec_;
   std::unordered_map<std::string, Tensor> by_name_;
+  const Adapter* adapter_;
 };
+
+Tensor make_parameter(const Tensor& tensor, const BuildOptions& options, at::ScalarType dtype,
+                      bool trainable) {
+  return tensor.detach()
+      .to(at::TensorOptions(options.device).dtype(dtype), /*non_blocking=*/false, /*copy=*/trainable)
+      .contiguous()
+      .set_requires_grad(trainable);
+}
+
+// DoRA's magnitudes scale a product of any size: they are as precise as the norms that they are divided by.
+at::ScalarType adapter_type(const std::string& name, at::ScalarType dtype) {
+  return name.ends_with(".lora_magnitude_vector") && dtype != at::kDouble ? at::kFloat : dtype;
+}
 
 NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
                              const BuildOptions& options) {
   NamedTensors parameters;
-  for (const auto& [name, tensor] : match_parameters(spec, tensors, "model", ErrorKind::kModel)) {
-    const Tensor parameter = tensor.detach().to(at::TensorOptions(options.device).dtype(options.dtype),
-                                                /*non_blocking=*/false, /*copy=*/options.trainable);
-    parameters.emplace_back(name, parameter.contiguous().set_requires_grad(options.trainable));
+  const bool is_base = options.adapter != nullptr;
+  for (const auto& [name, tensor] : match_parameters(spec, tensors, "model", ErrorKind::kModel))
+    parameters.emplace_back(name,
+                            make_parameter(tensor, options, options.dtype, options.trainable && !is_base));
+  if (!is_base) return parameters;
+  for (const auto& [name, tensor] : options.adapter->tensors) {
+    parameters.emplace_back(
+        name, make_parameter(tensor, options, adapter_type(name, options.dtype), options.trainable));
   }
   return parameters;
 }
@@ -131,18 +156,24 @@ Tensor turned(const RotarySpec& rotary, const Tensor& x_THK, const Angles& angle
   return rest == 0 ? part_THK : at::cat({part_THK, x_THK.narrow(2, width, rest)}, 2);
 }
 
+// The tensor of the head: of its own, one that an adapter has in its place, or the base's embedding.
+std::string name_of_head(const ModelSpec& spec, const Adapter* adapter) {
+  if (adapter && adapter->spec.saves(spec.head_name)) return kAdapterPrefix + spec.head_name;
+  return spec.tie_word_embeddings ? spec.embedding_name : spec.head_name;
+}
+
 class Decoder : public CausalLm {
  public:
   Decoder(const ModelSpec& spec, const NamedTensors& tensors, const BuildOptions& options)
       : spec_(spec),
         checkpointing_(options.gradient_checkpointing),
         parameters_(make_parameters(spec, tensors, options)),
-        head_name_(spec.tie_word_embeddings ? spec.embedding_name : spec.head_name) {
-    const ParameterTable table(spec_, parameters_);
+        head_name_(name_of_head(spec, options.adapter)) {
+    const ParameterTable table(spec_, parameters_, options.adapter);
     embedding_VD_ = table[spec.embedding_name];
     if (spec.positions) positions_PD_ = table[spec.positions->name];
     final_norm_ = table[spec.final_norm];
-    head_VD_ = table[head_name_];
+    head_VD_ = table.at(head_name_);
     if (!spec.head_bias_name.empty()) head_bias_V_ = table[spec.head_bias_name];
     for (const LayerSpec& layer : spec.layers) add_layer(layer, table);
   }
@@ -267,7 +298,7 @@ class Decoder : public CausalLm {
     if (!spec.gated()) return part.down(activate(spec.activation, part.up(x_TD)));
     const auto [gate_TF, up_TF] = gate_and_up(part, x_TD);
     if (spec.activation == Activation::kSilu && !part.down.transposed)
-      return ops::swiglu_linear(gate_TF, up_TF, part.down.weight, part.down.bias);
+      return part.down.of_swiglu(gate_TF, up_TF);
     return part.down(activate(spec.activation, gate_TF) * up_TF);
   }
 

@@ -135,6 +135,7 @@ void change(Json& json, const std::string& name, at::ScalarType type, const Expo
   const bool has_ids = name == kConfig || name == kGenerationConfig;
   const bool has_names = name == "tokenizer_config.json" || name == "special_tokens_map.json";
   if (name == kConfig) set_dtype(json, type);
+  if (name == kConfig && options.own_head) json["tie_word_embeddings"] = false;
   json.erase("auto_map");
   if (options.eos_token && has_ids) {
     const auto& ids = options.eos_token->ids;
@@ -167,11 +168,21 @@ void set_template(std::vector<FolderFile>& files, const std::string& text) {
   files.push_back({kTemplateFile, text});
 }
 
+// config.json stays that of the source.
+void stand_in(std::vector<FolderFile>& files, std::vector<FolderFile> others) {
+  for (FolderFile& other : others) {
+    if (other.name == kConfig) continue;
+    std::erase_if(files, [&](const FolderFile& file) { return file.name == other.name; });
+    files.push_back(std::move(other));
+  }
+}
+
 }  // namespace
 
 std::vector<FolderFile> inference_files(const fs::path& source_folder, const NamedTensors& tensors,
                                         const ExportOptions& options) {
   std::vector<FolderFile> files = Reader(source_folder).read();
+  if (options.text_folder) stand_in(files, Reader(*options.text_folder).read());
   if (!find(files, kConfig)) {
     throw model_error("[" + shown(source_folder) +
                       "] config.json is missing; expected a Hugging Face model folder");

@@ -165,23 +165,7 @@ void log_unused_settings(const ModelSpec& spec, const std::string& where) {
   if (!list.empty()) log_warning("[" + where + "] there is no dropout here; not used: " + list);
 }
 
-std::string hash_tensors(const NamedTensors& tensors) {
-  std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
-  Hasher hasher;
-  for (const auto& [name, tensor] : by_name) {
-    std::string head = name + '\0' + c10::toString(tensor.scalar_type());
-    for (const std::int64_t size : tensor.sizes()) head.append(",").append(std::to_string(size));
-    hasher.update(head + '\0');
-    hasher.update(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()));
-  }
-  return hasher.hex();
-}
-
-}  // namespace
-
-ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) throw model_error("[" + shown(path) + "] there is no such folder");
+ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
   const auto config_file = find_contained_file(path, "config.json");
   if (!config_file)
     throw model_error("[" + shown(path) + "] config.json is missing; expected a Hugging Face model folder");
@@ -196,8 +180,40 @@ ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
   drop_other_heads(folder.tensors, shown(path));
   drop_redundant(folder.spec, folder.tensors, shown(path));
   folder.tensors = match_parameters(folder.spec, folder.tensors, shown(path), ErrorKind::kModel);
-  folder.weights_hash = hash_tensors(folder.tensors);
+  folder.base_hash = hash_tensors(folder.tensors);
+  folder.weights_hash = folder.base_hash;
   return folder;
+}
+
+}  // namespace
+
+ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) throw model_error("[" + shown(path) + "] there is no such folder");
+  return is_adapter_folder(path) ? open_adapter_folder(path, adapter_base(path))
+                                 : open_base_folder(path, remarks);
+}
+
+ModelFolder open_adapter_folder(const fs::path& adapter_path, const fs::path& base_path) {
+  if (is_adapter_folder(base_path)) {
+    throw model_error("[" + shown(base_path) + "] is an adapter; expected the base model of " +
+                      shown(adapter_path));
+  }
+  ModelFolder folder = open_base_folder(base_path, Remarks::kLogged);
+  folder.adapter = read_adapter(adapter_path, folder.spec, folder.base_hash);
+  folder.adapter_path = adapter_path;
+  folder.weights_hash = hash_text(folder.base_hash + folder.adapter->hash);
+  return folder;
+}
+
+ModelFolder merge_adapter(const ModelFolder& folder, at::ScalarType type) {
+  ModelFolder result = folder;
+  const NamedTensors tensors =
+      merged_weights(folder.spec, folder.tensors, folder.adapter->spec, folder.adapter->tensors, type);
+  result.spec = with_own_head(folder.spec, tensors);
+  result.tensors = match_parameters(result.spec, tensors, shown(folder.adapter_path), ErrorKind::kModel);
+  result.adapter = std::nullopt;
+  return result;
 }
 
 void ModelFolder::release_pages() const {

@@ -6,11 +6,15 @@
 #include <optional>
 
 #include "ddro/base/files.h"
+#include "ddro/models/adapter_spec.h"
+#include "models/contained_file.h"
 
 namespace ddro::models {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 22;
 
 std::optional<fs::path> from_environment(const char* name) {
   const char* value = std::getenv(name);
@@ -82,6 +86,39 @@ fs::path resolve_model_path(const std::string& name_or_path) {
                       ", but its snapshot is missing; download it again with: hf download " + name_or_path);
   }
   return snapshot;
+}
+
+bool is_model_folder(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "config.json", ignored) || is_adapter_folder(folder);
+}
+
+bool is_adapter_folder(const fs::path& folder) {
+  std::error_code ignored;
+  const auto has = [&](const char* name) { return fs::exists(folder / name, ignored); };
+  if (!has("adapter_config.json")) return false;
+  return has("adapter_model.safetensors") || has("adapter_model.bin") || !has("config.json");
+}
+
+fs::path adapter_base(const fs::path& adapter_folder) {
+  const std::string where = printable((adapter_folder / "adapter_config.json").string(), 400);
+  const auto file = find_contained_file(adapter_folder, "adapter_config.json");
+  if (!file) throw model_error("[" + where + "] is missing");
+  const Json config =
+      parse_json(read_file(*file, ErrorKind::kModel, kMaxConfigBytes), where, ErrorKind::kModel);
+  const PeftConfig peft = parse_adapter_config(config, where);
+  const std::string& name = peft.base_model_name_or_path;
+  if (name.empty())
+    throw model_error("[" + where + "] base_model_name_or_path is missing; it names the base model");
+  std::error_code ignored;
+  if (!fs::is_directory(name, ignored) && fs::is_directory(adapter_folder / name, ignored))
+    return adapter_folder / name;
+  try {
+    return resolve_model_path(name);
+  } catch (const Error& error) {
+    throw model_error("[" + where +
+                      "] the base model that base_model_name_or_path names is not there: " + error.what());
+  }
 }
 
 }  // namespace ddro::models

@@ -180,6 +180,22 @@ void drop_prefix(ModelSpec& model, const std::string& prefix) {
   for (LayerSpec& layer : model.layers) for_each_name(layer, drop);
 }
 
+std::vector<LinearSpec> linears_of(const ModelSpec& model) {
+  std::vector<LinearSpec> all;
+  const auto add_those = [&](std::initializer_list<const LinearSpec*> linears) {
+    for (const LinearSpec* linear : linears) {
+      if (!linear->name.empty()) all.push_back(*linear);
+    }
+  };
+  for (const LayerSpec& layer : model.layers) {
+    const AttentionSpec& attention = layer.attention;
+    add_those({&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output});
+    const FeedForwardSpec& feed_forward = layer.feed_forward;
+    add_those({&feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down});
+  }
+  return all;
+}
+
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model) {
   std::int64_t count = 0;
   for (const LayerSpec& layer : model.layers) count += weights_of(layer);

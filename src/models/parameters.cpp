@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
+#include <span>
 #include <unordered_map>
 
 #include "ddro/base/error.h"
+#include "ddro/base/hash.h"
 
 namespace ddro::models {
 namespace {
@@ -22,37 +25,64 @@ bool is_float(at::ScalarType type) {
 
 }  // namespace
 
-NamedTensors match_parameters(const ModelSpec& spec, const NamedTensors& tensors, const std::string& where,
-                              ErrorKind kind) {
+NamedTensors match_tensors(const std::vector<ParameterSpec>& expected, const NamedTensors& tensors,
+                           const MatchErrors& errors) {
   const auto fail = [&](const std::string& name, const std::string& what) {
-    return Error(kind, "[" + where + "] tensor " + printable(name) + " " + what);
+    return Error(errors.kind, "[" + errors.where + "] tensor " + printable(name) + " " + what);
   };
   std::unordered_map<std::string, Tensor> by_name;
   for (const auto& [name, tensor] : tensors) {
     if (!by_name.emplace(name, tensor).second) throw fail(name, "occurs twice");
   }
   NamedTensors matched;
-  for (const auto& [expected, shape] : parameters_of(spec)) {
-    const auto found = by_name.find(expected);
+  for (const auto& [name, shape] : expected) {
+    const auto found = by_name.find(name);
     if (found == by_name.end())
-      throw fail(expected, "is missing; config.json calls for it with shape " + shape_text(shape));
+      throw fail(name, "is missing; " + errors.missing + " with shape " + shape_text(shape));
     if (found->second.sizes() != at::IntArrayRef(shape)) {
-      throw fail(expected, "has the wrong shape; got " + shape_text(found->second.sizes()) + ", expected " +
-                               shape_text(shape));
+      throw fail(name, "has the wrong shape; got " + shape_text(found->second.sizes()) + ", expected " +
+                           shape_text(shape));
     }
     if (!is_float(found->second.scalar_type())) {
-      throw fail(expected, std::string("is not a float tensor; got ") +
-                               c10::toString(found->second.scalar_type()) +
-                               ", expected float64, float32, float16 or bfloat16");
+      throw fail(name, std::string("is not a float tensor; got ") +
+                           c10::toString(found->second.scalar_type()) +
+                           ", expected float64, float32, float16 or bfloat16");
     }
-    matched.emplace_back(expected, found->second);
+    matched.emplace_back(name, found->second);
     by_name.erase(found);
   }
   for (const auto& [name, tensor] : tensors) {
-    if (by_name.contains(name))
-      throw fail(name, "is not a parameter of this " + spec.model_type + " configuration");
+    if (by_name.contains(name)) throw fail(name, errors.surplus);
   }
   return matched;
+}
+
+NamedTensors match_parameters(const ModelSpec& spec, const NamedTensors& tensors, const std::string& where,
+                              ErrorKind kind) {
+  return match_tensors(parameters_of(spec), tensors,
+                       {.where = where,
+                        .kind = kind,
+                        .missing = "config.json calls for it",
+                        .surplus = "is not a parameter of this " + spec.model_type + " configuration"});
+}
+
+ModelSpec with_own_head(ModelSpec spec, const NamedTensors& tensors) {
+  spec.tie_word_embeddings = spec.tie_word_embeddings &&
+                             std::none_of(tensors.begin(), tensors.end(),
+                                          [&](const auto& named) { return named.first == spec.head_name; });
+  return spec;
+}
+
+std::string hash_tensors(const NamedTensors& tensors) {
+  std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
+  Hasher hasher;
+  for (const auto& [name, tensor] : by_name) {
+    std::string head = name + '\0' + c10::toString(tensor.scalar_type());
+    for (const std::int64_t size : tensor.sizes()) head.append(",").append(std::to_string(size));
+    hasher.update(head + '\0');
+    hasher.update(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()));
+  }
+  return hasher.hex();
 }
 
 ModelSpec named_as(ModelSpec spec, const NamedTensors& tensors) {

@@ -144,6 +144,14 @@ void check_same_ids(const models::ModelFolder& reference, const models::ModelFol
   }
 }
 
+text::ModelText load_text(const std::filesystem::path& folder,
+                          const std::optional<std::string>& chat_template_file,
+                          const std::optional<std::string>& eos_token) {
+  std::optional<std::filesystem::path> base;
+  if (models::is_adapter_folder(folder)) base = models::adapter_base(folder);
+  return text::load_model_text(folder, chat_template_file, eos_token, base);
+}
+
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
                                               at::ScalarType dtype, bool trainable,
                                               bool gradient_checkpointing) {
@@ -152,6 +160,7 @@ std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder,
   options.dtype = dtype;
   options.trainable = trainable;
   options.gradient_checkpointing = gradient_checkpointing;
+  options.adapter = folder.adapter ? &*folder.adapter : nullptr;
   return models::make_causal_lm(folder.spec, folder.tensors, options);
 }
 

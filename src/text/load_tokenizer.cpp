@@ -7,6 +7,11 @@
 
 namespace ddro::text {
 
+bool has_tokenizer(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "tokenizer.json") ||
+         std::filesystem::exists(folder / "tokenizer.model");
+}
+
 LoadedTokenizer load_tokenizer_folder(const std::filesystem::path& model_folder) {
   const std::filesystem::path json_file = model_folder / "tokenizer.json";
   const std::filesystem::path model_file = model_folder / "tokenizer.model";

@@ -16,6 +16,8 @@ struct LoadedTokenizer {
   std::string hash;   // of everything that decides which ids a text gets, and of the named tokens
 };
 
+bool has_tokenizer(const std::filesystem::path& folder);
+
 // Errors as load_tokenizer's.
 LoadedTokenizer load_tokenizer_folder(const std::filesystem::path& model_folder);
 

@@ -28,6 +28,11 @@ void load_template(const std::filesystem::path& folder, const std::optional<std:
   result.template_hash = hasher.hex();
 }
 
+bool has_end_ids(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "generation_config.json") ||
+         std::filesystem::exists(folder / "config.json");
+}
+
 void set_end_token(const std::string& eos_token, ModelText& result) {
   const TokenId id = find_end_id(eos_token, *result.tokenizer);
   const Json old = result.template_variables.value("eos_token", Json());
@@ -42,14 +47,19 @@ void set_end_token(const std::string& eos_token, ModelText& result) {
 
 ModelText load_model_text(const std::filesystem::path& model_folder,
                           const std::optional<std::string>& chat_template_file,
-                          const std::optional<std::string>& eos_token) {
+                          const std::optional<std::string>& eos_token,
+                          const std::optional<std::filesystem::path>& base_folder) {
+  const auto folder_with = [&](bool (*is_there)(const std::filesystem::path&)) {
+    return is_there(model_folder) ? model_folder : base_folder.value_or(model_folder);
+  };
+  const std::filesystem::path text_folder = folder_with(has_tokenizer);
   ModelText result;
-  LoadedTokenizer loaded = load_tokenizer_folder(model_folder);
+  LoadedTokenizer loaded = load_tokenizer_folder(text_folder);
   result.tokenizer = std::move(loaded.tokenizer);
   result.tokenizer_hash = std::move(loaded.hash);
   result.template_variables = std::move(loaded.named_tokens);
-  load_template(model_folder, chat_template_file, result);
-  result.end_ids = read_end_ids(model_folder, *result.tokenizer, result.template_variables);
+  load_template(text_folder, chat_template_file, result);
+  result.end_ids = read_end_ids(folder_with(has_end_ids), *result.tokenizer, result.template_variables);
   if (eos_token) set_end_token(*eos_token, result);
   if (result.end_ids.empty()) {
     throw model_error("[" + printable(model_folder.string(), 400) +

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ddro/base/tensor_io.h"
+#include "ddro/models/adapter.h"
 #include "ddro/models/kv_cache.h"
 #include "ddro/models/model_spec.h"
 #include "ddro/ops/varlen_attention.h"
@@ -28,6 +29,8 @@ struct BuildOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  // compute dtype; norms and softmax work in float32 or better inside
   bool trainable = true;  // parameters require grad and own their memory; else they may alias `tensors`
+  // Trained in place of the weights, which then may alias `tensors` and require no grad. Read while building.
+  const Adapter* adapter = nullptr;
   bool gradient_checkpointing = false;  // recompute each layer in the backward
 };
 
@@ -38,9 +41,9 @@ class CausalLm {
   // logits by. Differentiable when trainable and grad mode is on.
   virtual Tensor hidden(const ModelInput& input) const = 0;
   // Unique parameters in a fixed order, named as in the model folder. A tied head appears once, as the
-  // embedding.
+  // embedding. Those of an adapter follow, named as in its folder.
   virtual const NamedTensors& parameters() const = 0;
-  // V x D: lm_head.weight, or the embedding when tied.
+  // V x D: lm_head.weight, or the embedding when tied; or what an adapter has in its place.
   virtual Tensor head_weight() const = 0;
   // The name under which head_weight() is listed in parameters().
   virtual const std::string& head_weight_name() const = 0;

@@ -10,19 +10,25 @@
 
 #include "ddro/base/enum_names.h"
 #include "ddro/base/tensor_io.h"
+#include "ddro/models/adapter.h"
 #include "ddro/models/model_path.h"
 #include "ddro/models/model_spec.h"
 
 namespace ddro::models {
 
 struct ModelFolder {
-  std::filesystem::path path;
+  std::filesystem::path path;  // of config.json and the weights; of a PEFT folder: that of its base
   ModelSpec spec;
   Json config_json;
   NamedTensors
       tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent
   std::vector<std::shared_ptr<MappedFile>> weight_files;
-  std::string weights_hash;  // of names, dtypes, shapes and bytes: equal for equal weights, however sharded
+  std::string base_hash;     // of names, dtypes, shapes and bytes: equal for equal weights, however sharded
+  std::string weights_hash;  // the same, or with an adapter of both
+
+  // Of a PEFT folder: the model is the base with this adapter.
+  std::optional<Adapter> adapter;
+  std::filesystem::path adapter_path;
 
   // Gives back the memory of the weights read so far; those that are used again are read again.
   void release_pages() const;
@@ -36,8 +42,16 @@ enum class Remarks { kLogged, kSilent };  // about what a folder has that is not
 // float32, float16 or bfloat16. Heads of other tasks (v_head, score) are left out and logged, stored tables
 // (rotary frequencies, causal masks) ignored, and other tensors refused; a tied head that is stored must
 // equal the embedding. Where every name lacks its first part ("model."), so do the names of `spec`. A folder
-// with pickle files only is refused with the way to convert it. Error(kModel).
+// with pickle files only is refused with the way to convert it. A PEFT folder is opened with its base (see
+// adapter_base). Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path, Remarks remarks = Remarks::kLogged);
+
+// The same of an adapter on the base in `base_path`, whatever base the adapter's folder names.
+ModelFolder open_adapter_folder(const std::filesystem::path& adapter_path,
+                                const std::filesystem::path& base_path);
+
+// `folder`, opened with an adapter, as a model without one: merged_weights.
+ModelFolder merge_adapter(const ModelFolder& folder, at::ScalarType type);
 
 enum class ExportDType { kKeep, kFloat32, kBFloat16, kFloat16 };
 
@@ -51,6 +65,9 @@ struct ExportOptions {
   ExportDType dtype = ExportDType::kKeep;                   // kKeep: as the given tensors are
   std::optional<std::string> chat_template = std::nullopt;  // Jinja source: then the folder's only template
   std::optional<EndToken> eos_token = std::nullopt;         // ends a turn, for every reader of the folder
+  bool own_head = false;  // the head, tied to the embedding in config.json, is a tensor of its own
+  // A folder whose files stand in for those of the same names: an adapter's with its tokenizer.
+  std::optional<std::filesystem::path> text_folder = std::nullopt;
   std::uint64_t max_shard_bytes = 5'000'000'000;  // Hugging Face's default; a larger tensor is a shard alone
 };
 
@@ -82,6 +99,16 @@ std::vector<FolderFile> inference_files(const std::filesystem::path& source_fold
 // when writing or the comparison fails.
 void export_model_folder(const std::filesystem::path& source_folder, const NamedTensors& tensors,
                          const ExportOptions& options, const std::filesystem::path& out);
+
+// The same of a PEFT folder: adapter_config.json in place of config.json, which transformers would take for
+// the model's.
+std::vector<FolderFile> adapter_files(const ModelFolder& base, const Adapter& adapter,
+                                      const ExportOptions& options);
+
+// As export_model_folder, a PEFT folder: adapter_model.safetensors and adapter_files. `tensors`: of
+// `adapter`, as they are now.
+void export_adapter_folder(const ModelFolder& base, const Adapter& adapter, const NamedTensors& tensors,
+                           const ExportOptions& options, const std::filesystem::path& out);
 
 }  // namespace ddro::models
 

@@ -33,8 +33,13 @@ struct ReferenceOptions {
 enum class ExportType { kAuto, kFloat32, kBFloat16, kFloat16 };
 
 // The `export` section: the model that a run leaves in final/.
+// What is left of a run with an adapter: a PEFT folder, or a whole model with the adapter added to its
+// weights.
+enum class AdapterExport { kSeparate, kMerged };
+
 struct ExportSettings {
   ExportType dtype = ExportType::kAuto;
+  AdapterExport adapter = AdapterExport::kSeparate;
 };
 
 }  // namespace ddro::models
@@ -46,6 +51,12 @@ struct EnumNames<models::ComputeDType> {
   using E = models::ComputeDType;
   static constexpr std::array<EnumName<E>, 4> kNames = {
       {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float64", E::kFloat64}}};
+};
+
+template <>
+struct EnumNames<models::AdapterExport> {
+  using E = models::AdapterExport;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"separate", E::kSeparate}, {"merged", E::kMerged}}};
 };
 
 template <>

@@ -145,6 +145,9 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model);
 // Removes `prefix` from the names of tensors that begin with it.
 void drop_prefix(ModelSpec& model, const std::string& prefix);
 
+// The products with weights of all layers, in their order; the head is none of them.
+std::vector<LinearSpec> linears_of(const ModelSpec& model);
+
 // Multiplications of one token's forward in linear layers, the head excluded.
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model);
 

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,12 @@ void check_fits_model(const std::vector<data::Prompt>& prompts, const models::Mo
 void check_same_ids(const models::ModelFolder& reference, const models::ModelFolder& policy,
                     const text::Tokenizer& policy_tokenizer);
 
+// text::load_model_text of a model folder, or of an adapter's and that of its base.
+text::ModelText load_text(const std::filesystem::path& folder,
+                          const std::optional<std::string>& chat_template_file = std::nullopt,
+                          const std::optional<std::string>& eos_token = std::nullopt);
+
+// With the adapter that the folder has, if any; all of it trainable or nothing.
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
                                               at::ScalarType dtype, bool trainable,
                                               bool gradient_checkpointing);

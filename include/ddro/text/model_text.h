@@ -34,9 +34,11 @@ struct ModelText {
 // overrides the end token of a turn; it becomes the first of end_ids, before the folder's, and the template's
 // eos_token. The folder's end tokens are eos_token_id of generation_config.json, else of config.json, else
 // the tokenizer's eos_token; where a later one names others, one warning. Error(kInput) for an eos_token that
-// is not one token; Error(kModel) if there is no end token at all.
+// is not one token; Error(kModel) if there is no end token at all. `base_folder`: of an adapter's folder,
+// stands in for it where it has no tokenizer, and where it does not say which ids end a turn.
 ModelText load_model_text(const std::filesystem::path& model_folder,
                           const std::optional<std::string>& chat_template_file,
-                          const std::optional<std::string>& eos_token = std::nullopt);
+                          const std::optional<std::string>& eos_token = std::nullopt,
+                          const std::optional<std::filesystem::path>& base_folder = std::nullopt);
 
 }  // namespace ddro::text

@@ -104,15 +104,16 @@ struct Expected {
   std::map<std::string, Tensor> values;
 };
 
-inline Expected read_expected(const std::string& name) {
+inline Expected read_expected(const std::filesystem::path& folder) {
   Expected expected;
-  const auto folder = fixture(name + ".expected");
   expected.sequences = read_json_file((folder / "expected.json").string(), ErrorKind::kInput)["sequences"];
   const SafetensorsFile file(folder / "values.safetensors");
   for (const auto& [key, view] : file.tensors())
     expected.values[key] = tensor_from_view(view, file.mapping());
   return expected;
 }
+
+inline Expected read_expected(const std::string& name) { return read_expected(fixture(name + ".expected")); }
 
 // A packed batch, and where each sequence's tokens are in it.
 struct Packed {

@@ -1,0 +1,197 @@
+// Adapters of PEFT's folders: forward and gradients against peft, and the folders that we write as peft and
+// transformers read them.
+#include "ddro/models/adapter.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gmock/gmock.h>
+
+#include "ddro/models/model_folder.h"
+#include "parity/models/fixture_models.h"
+#include "support/run_program.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kShared = 5;  // tokens that the first two sequences have in common
+
+fs::path adapter_fixture(const std::string& name) {
+  return environment_path("DDRO_FIXTURES") / "adapters" / name;
+}
+Expected expected_of(const std::string& name) { return read_expected(adapter_fixture(name + ".expected")); }
+
+struct Outcome {
+  std::vector<Tensor> logits;
+  std::map<std::string, Tensor> gradients;  // of what requires one
+};
+
+struct Trainable {
+  models::ModelFolder folder;
+  std::unique_ptr<models::CausalLm> model;
+};
+
+Trainable load(const std::string& name, at::ScalarType dtype, bool checkpointing = false) {
+  Trainable result;
+  result.folder = models::open_model_folder(adapter_fixture(name));
+  result.model = models::make_causal_lm(result.folder.spec, result.folder.tensors,
+                                        {.dtype = dtype,
+                                         .trainable = true,
+                                         .adapter = &*result.folder.adapter,
+                                         .gradient_checkpointing = checkpointing});
+  return result;
+}
+
+Outcome run(const models::CausalLm& model, const std::vector<Packed>& batches) {
+  Outcome result;
+  for (const Packed& batch : batches) {
+    Tensor loss;
+    for (const Tensor& logits : logits_of(model, batch)) {
+      const Tensor part = probe_loss(logits, static_cast<std::int64_t>(result.logits.size()));
+      loss = loss.defined() ? loss + part : part;
+      result.logits.push_back(logits.detach());
+    }
+    if (loss.requires_grad()) loss.backward();
+  }
+  for (const auto& [name, parameter] : model.parameters()) {
+    if (parameter.grad().defined()) result.gradients[name] = parameter.grad();
+  }
+  return result;
+}
+
+std::vector<Packed> one_by_one(const std::vector<Sequence>& sequences) {
+  std::vector<Packed> batches;
+  for (const Sequence& tokens : sequences) batches.emplace_back().add_whole(tokens);
+  return batches;
+}
+
+std::vector<Packed> sharing_prefix(const std::vector<Sequence>& sequences) {
+  std::vector<Packed> batches(1);
+  batches[0].add_sharing({sequences[0], sequences[1]}, kShared);
+  for (size_t i = 2; i < sequences.size(); ++i) batches[0].add_whole(sequences[i]);
+  return batches;
+}
+
+Outcome expected_run(const Expected& expected, const std::string& tag) {
+  Outcome result;
+  for (size_t i = 0; i < expected.sequences.size(); ++i)
+    result.logits.push_back(expected.values.at(tag + ".logits." + std::to_string(i)));
+  const std::string prefix = tag + ".grad.";
+  for (const auto& [key, value] : expected.values) {
+    if (key.starts_with(prefix)) result.gradients[key.substr(prefix.size())] = value;
+  }
+  return result;
+}
+
+void expect_near(const Outcome& got, const Outcome& expected, double tolerance) {
+  ASSERT_EQ(got.logits.size(), expected.logits.size());
+  for (size_t i = 0; i < got.logits.size(); ++i)
+    EXPECT_LE(relative_error(got.logits[i], expected.logits[i]), tolerance) << "logits of sequence " << i;
+  ASSERT_EQ(got.gradients.size(), expected.gradients.size());
+  for (const auto& [name, gradient] : expected.gradients)
+    EXPECT_LE(relative_error(got.gradients.at(name), gradient), tolerance) << "gradient of " << name;
+}
+
+class AdapterParity : public testing::TestWithParam<std::string> {
+ protected:
+  Expected expected_ = expected_of(GetParam());
+};
+
+// The gradients are those of the adapter's tensors alone: nothing is computed for a frozen weight.
+TEST_P(AdapterParity, EqualsPeftInFloat64) {
+  const Trainable trainable = load(GetParam(), at::kDouble);
+  expect_near(run(*trainable.model, one_by_one(expected_.sequences)), expected_run(expected_, "float64"),
+              1e-10);
+  EXPECT_EQ(run(*trainable.model, {}).gradients.size(), trainable.folder.adapter->tensors.size());
+}
+
+TEST_P(AdapterParity, EqualsPeftInFloat32) {
+  expect_near(run(*load(GetParam(), at::kFloat).model, one_by_one(expected_.sequences)),
+              expected_run(expected_, "float32"), 1e-5);
+}
+
+TEST_P(AdapterParity, PackingAndRecomputationChangeNothing) {
+  const Outcome alone = run(*load(GetParam(), at::kDouble).model, one_by_one(expected_.sequences));
+  const auto batches = sharing_prefix(expected_.sequences);
+  const Outcome packed = run(*load(GetParam(), at::kDouble).model, batches);
+  expect_near(packed, alone, 1e-12);
+  const Outcome recomputed = run(*load(GetParam(), at::kDouble, /*checkpointing=*/true).model, batches);
+  for (size_t i = 0; i < packed.logits.size(); ++i)
+    EXPECT_TRUE(at::equal(packed.logits[i], recomputed.logits[i]));
+  for (const auto& [name, gradient] : packed.gradients)
+    EXPECT_TRUE(at::equal(gradient, recomputed.gradients.at(name))) << name;
+}
+
+TEST_P(AdapterParity, MergedWeightsComputeTheSame) {
+  const models::ModelFolder folder = models::open_model_folder(adapter_fixture(GetParam()));
+  for (const auto& [dtype, tolerance] : {std::pair(at::kDouble, 1e-12), std::pair(at::kFloat, 1e-5)}) {
+    const models::ModelFolder merged = models::merge_adapter(folder, dtype);
+    const auto model =
+        models::make_causal_lm(merged.spec, merged.tensors, {.dtype = dtype, .trainable = false});
+    const Outcome got = run(*model, one_by_one(expected_.sequences));
+    const Outcome expected = expected_run(expected_, dtype == at::kDouble ? "float64" : "float32");
+    for (size_t i = 0; i < got.logits.size(); ++i)
+      EXPECT_LE(relative_error(got.logits[i], expected.logits[i]), tolerance) << "logits of sequence " << i;
+  }
+}
+
+ProgramResult check_with_python(const std::vector<std::string>& arguments) {
+  const fs::path root = environment_path("DDRO_SOURCE_DIR");
+  std::vector<std::string> command = {(root / ".venv/bin/python").string(),
+                                      (root / "tests/parity/models/check_adapter.py").string()};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_program(command);
+}
+
+// What we write, as peft reads it; and the merged model, as transformers does.
+TEST_P(AdapterParity, PeftAndTransformersReadWhatIsWritten) {
+  const TemporaryFolder scratch;
+  const Trainable trainable = load(GetParam(), at::kFloat);
+  const models::ModelFolder& folder = trainable.folder;
+  NamedTensors trained;
+  for (const auto& [name, tensor] : trainable.model->parameters()) {
+    if (tensor.requires_grad()) trained.emplace_back(name, tensor);
+  }
+  models::export_adapter_folder(folder, *folder.adapter, trained, {}, scratch / "separate");
+  models::export_model_folder(folder.path, models::merge_adapter(folder, at::kFloat).tensors, {},
+                              scratch / "merged");
+  const ProgramResult result =
+      check_with_python({folder.path.string(), adapter_fixture(GetParam()).string(),
+                         (scratch / "separate").string(), (scratch / "merged").string()});
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
+INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity,
+                         testing::Values("lora", "rslora", "dora", "patterns", "regular_expression",
+                                         "one_layer", "saved", "tied_head", "tied_embedding"),
+                         [](const auto& each) { return each.param; });
+
+class NewAdapter : public testing::TestWithParam<models::AdapterType> {};
+
+// Before its first step it computes what the base does, in every bit.
+TEST_P(NewAdapter, ChangesNothing) {
+  const models::ModelFolder base = models::open_model_folder(adapter_fixture("base"));
+  models::AdapterOptions options;
+  options.adapter_type = GetParam();
+  options.r = 4;
+  options.modules_to_save = {"lm_head"};
+  const Packed batch = sharing_prefix(expected_of("lora").sequences)[0];
+  const at::NoGradGuard no_grad;
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const models::Adapter adapter = models::make_adapter(options, base.spec, base.tensors, "base", 42, dtype);
+    const auto plain = models::make_causal_lm(base.spec, base.tensors, {.dtype = dtype, .trainable = false});
+    const auto adapted = models::make_causal_lm(base.spec, base.tensors,
+                                                {.dtype = dtype, .trainable = true, .adapter = &adapter});
+    const auto expected = logits_of(*plain, batch), got = logits_of(*adapted, batch);
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << dtype << " " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, NewAdapter,
+                         testing::Values(models::AdapterType::kLora, models::AdapterType::kDora),
+                         [](const auto& each) { return enum_name(each.param); });
+
+}  // namespace
+}  // namespace ddro::test

@@ -1,0 +1,37 @@
+"""Compares the logits of an adapter with those of what was written of it.
+
+usage: check_adapter.py BASE ADAPTER SEPARATE MERGED      exits 0 when peft computes the same with SEPARATE as with
+                                                          ADAPTER, and transformers with MERGED to rounding
+"""
+
+import sys
+import warnings
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base, adapter, separate, merged = sys.argv[1:]
+
+
+def load(folder):
+    model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    problems = {key: names for key, names in report.items() if names}
+    if problems:
+        sys.exit(f"{folder}: transformers reports {problems}")
+    return model
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.arange(1, 41)[None] % model.config.vocab_size).logits
+
+
+warnings.simplefilter("error")  # peft warns of tensors that it misses, and of keys that it does not know
+expected = logits(PeftModel.from_pretrained(load(base), adapter))
+for name, got, tolerance in (("separate", logits(PeftModel.from_pretrained(load(base), separate)), 0),
+                             ("merged", logits(load(merged)), 1e-4 * expected.abs().max().item())):
+    difference = (got - expected).abs().max().item()
+    print(f"{name}: largest difference {difference:.3g}, allowed {tolerance:.3g}")
+    if not difference <= tolerance:
+        sys.exit(1)
