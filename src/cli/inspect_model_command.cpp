@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "ddro/base/json.h"
 #include "ddro/models/model_folder.h"
+#include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/text/model_text.h"
 #include "ddro/train/memory_estimate.h"
@@ -22,16 +23,18 @@ struct TableRow {
   std::string dtype;
 };
 
-void print_parameters(const models::ModelFolder& folder) {
+void print_tensors(const NamedTensors& tensors) {
   std::vector<TableRow> rows;
   size_t name_width = 0;
   size_t shape_width = 0;
   double bytes = 0;
-  for (const auto& [name, tensor] : folder.tensors) {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : tensors) {
     std::string shape;
     for (const std::int64_t size : tensor.sizes())
       shape += (shape.empty() ? "" : " x ") + std::to_string(size);
     bytes += static_cast<double>(tensor.nbytes());
+    count += tensor.numel();
     name_width = std::max(name_width, name.size());
     shape_width = std::max(shape_width, shape.size());
     rows.push_back({name, shape, dtype_label(tensor.scalar_type())});
@@ -41,8 +44,8 @@ void print_parameters(const models::ModelFolder& folder) {
     row.shape.resize(shape_width, ' ');
     print_line("  " + row.name + "  " + row.shape + "  " + row.dtype);
   }
-  print_line("total       " + std::to_string(run::num_parameters(folder)) + " parameters in " +
-             std::to_string(rows.size()) + " tensors, " + run::gigabytes(bytes));
+  print_line("total       " + std::to_string(count) + " parameters in " + std::to_string(rows.size()) +
+             " tensors, " + run::gigabytes(bytes));
 }
 
 std::string named_token(const text::Tokenizer& tokenizer, text::TokenId id) {
@@ -80,24 +83,44 @@ void print_text(const std::filesystem::path& folder, const text::ModelText& text
                         text.template_hash + (text.chat_template->uses_date() ? ", shows the date" : "")));
 }
 
+bool has_tokenizer(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "tokenizer.json") ||
+         std::filesystem::exists(folder / "tokenizer.model");
+}
+
+void print_memory(const models::ModelFolder& folder) {
+  train::MemoryModel model;
+  model.num_parameters = run::num_parameters(folder);
+  if (folder.adapter) model.adapter = folder.adapter->spec;
+  const std::int64_t trained = folder.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
+  print_line("checkpoint  " +
+             run::gigabytes(train::checkpoint_bytes(trained, at::kFloat, model.moment_dtype)) + " on disk");
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    model.dtype = dtype;
+    model.live_reference = false;
+    const double alone = train::weight_bytes(model);
+    model.live_reference = !folder.adapter;
+    print_line("training    " + run::gigabytes(alone) + " in " + dtype_label(dtype) + ", " +
+               run::gigabytes(train::weight_bytes(model)) + " with a reference; activations on top");
+  }
+}
+
 // Everything is read and checked before the first line is printed.
 void run_inspect_model(const std::string& name) {
   const std::filesystem::path path = models::resolve_model_path(name);
   const models::ModelFolder folder = models::open_model_folder(path);
-  const text::ModelText text = text::load_model_text(path, std::nullopt);
-  const std::int64_t n = run::num_parameters(folder);
+  const text::ModelText text = run::load_text(path);
   print_line("model       " + printable(path.string(), 400));
   print_line("kind        " + models::summary(folder.spec));
   print_line("weights     hash " + folder.weights_hash);
-  print_parameters(folder);
-  print_text(path, text);
-  constexpr auto kMoments = train::MomentDType::kFloat32;
-  print_line("checkpoint  " + run::gigabytes(train::checkpoint_bytes(n, at::kFloat, kMoments)) + " on disk");
-  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    print_line("training    " + run::gigabytes(train::weight_bytes(n, dtype, kMoments, false)) + " in " +
-               dtype_label(dtype) + ", " + run::gigabytes(train::weight_bytes(n, dtype, kMoments, true)) +
-               " with a reference; activations on top");
+  print_tensors(folder.tensors);
+  if (folder.adapter) {
+    print_line("adapter     " + models::summary(folder.adapter->spec) + ", on the base in " +
+               printable(folder.path.string(), 400));
+    print_tensors(folder.adapter->tensors);
   }
+  print_text(has_tokenizer(path) ? path : folder.path, text);
+  print_memory(folder);
 }
 
 }  // namespace

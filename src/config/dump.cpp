@@ -85,6 +85,10 @@ std::string yaml_value(const losses::LossTypes& types) {
   return names.size() == 1 ? yaml_value(names.front()) : yaml_value(names);
 }
 
+std::string yaml_value(const models::TargetModules& targets) {
+  return targets.is_all_linear() ? "all-linear" : yaml_value(targets.names);
+}
+
 std::string yaml_value(const std::map<std::string, std::string>& values) {
   std::string out;
   for (const auto& [name, value] : values)
@@ -116,6 +120,18 @@ std::string yaml_value(Enum value) {
   return enum_name(value);
 }
 
+template <typename Enum>
+std::string yaml_value(const std::optional<Enum>& value) {
+  return value ? enum_name(*value) : "null";
+}
+
+// Options that the run's loss or its adapter has; setting others is refused or of no effect.
+bool is_read(const RunConfig& config, std::string_view section, const std::string& key) {
+  if (section == "objective") return losses::uses_option(config.objective, key);
+  if (section != "adapter" || key == "adapter_type" || key == "adapter_name_or_path") return true;
+  return config.adapter.adapter_type && !config.adapter.adapter_name_or_path;
+}
+
 class Dumper {
  public:
   Dumper(const RunConfig& config, bool with_help) : config_(config), with_help_(with_help) {}
@@ -138,7 +154,7 @@ class Dumper {
 
   template <typename T>
   void operator()(const char* key, const T& member, OnChange, const char* help) {
-    const bool shown = section_ != "objective" || losses::uses_option(config_.objective, key);
+    const bool shown = is_read(config_, section_, key);
     if (!shown && !with_help_) return;
     lines_.push_back({std::string(shown ? "  " : "  # ") + key + ": " + yaml_value(member), help});
   }
@@ -178,7 +194,7 @@ struct ObjectiveLine {
 };
 
 struct SettingList {
-  const losses::ObjectiveOptions& objective;
+  const RunConfig& config;
   std::string section_name;
   std::vector<Setting> settings;
 
@@ -189,7 +205,7 @@ struct SettingList {
   }
   template <typename T>
   void operator()(const char* key, const T& member, OnChange on_change, const char*) {
-    if (section_name == "objective" && !losses::uses_option(objective, key)) return;
+    if (!is_read(config, section_name, key)) return;
     settings.push_back({section_name + "." + key, yaml_value(member), on_change});
   }
 };
@@ -197,7 +213,7 @@ struct SettingList {
 }  // namespace
 
 std::vector<Setting> list_settings(const RunConfig& config) {
-  SettingList list{.objective = config.objective, .section_name = {}, .settings = {}};
+  SettingList list{.config = config, .section_name = {}, .settings = {}};
   visit_fields(config, list);
   return list.settings;
 }

@@ -21,9 +21,22 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("gradient_checkpointing", o.gradient_checkpointing, OnChange::kBits,
           "recompute activations in the backward: less memory, slower");
   });
+  visitor.section("adapter", config.adapter, [](auto& o, auto& field) {
+    field("adapter_type", o.adapter_type, OnChange::kResolved,
+          "lora | dora: trained in place of the weights; null: all weights are trained");
+    field("r", o.r, OnChange::kResolved, "rank of the factors");
+    field("lora_alpha", o.lora_alpha, OnChange::kResolved, "their product counts lora_alpha / r times");
+    field("target_modules", o.target_modules, OnChange::kResolved,
+          "all-linear, or a list of names of linear layers: [q_proj, v_proj]");
+    field("use_rslora", o.use_rslora, OnChange::kResolved, "true: lora_alpha / sqrt(r) times");
+    field("modules_to_save", o.modules_to_save, OnChange::kResolved,
+          "list of modules that are trained in full: embed_tokens, lm_head, ...");
+    field("adapter_name_or_path", o.adapter_name_or_path, OnChange::kResolved,
+          "a PEFT folder to go on from; the keys above are then its own");
+  });
   visitor.section("reference", config.reference, [](auto& o, auto& field) {
     field("model_name_or_path", o.model_name_or_path, OnChange::kResolved,
-          "null: the policy's starting weights");
+          "null: the policy's starting weights; with a new adapter that is the base without it");
     field("precompute_ref_log_probs", o.precompute_ref_log_probs, OnChange::kResolved,
           "true: its log-probabilities are computed once, before training; false: it stays in memory");
     field("ref_cache_dir", o.ref_cache_dir, OnChange::kNothing,
@@ -131,6 +144,8 @@ void visit_fields(Config& config, Visitor& visitor) {
         "dtype", o.dtype, OnChange::kNothing,
         "auto | float32 | bfloat16 | float16: of final/; auto: what the run computes in, the model that was "
         "evaluated");
+    field("adapter", o.adapter, OnChange::kNothing,
+          "separate | merged: final/ is a PEFT folder, or a whole model with the adapter in its weights");
   });
   visitor.section("checkpoint", config.checkpoint, [](auto& o, auto& field) {
     field("save_steps", o.save_steps, OnChange::kNothing, "optimizer steps between checkpoints");

@@ -151,6 +151,14 @@ void read_value(const Source& source, losses::LossTypes& out) {
   }
 }
 
+void read_value(const Source& source, models::TargetModules& out) {
+  out.names.clear();
+  if (source.node.kind == YamlNode::Kind::kScalar && source.node.text == "all-linear") return;
+  if (source.node.kind != YamlNode::Kind::kList || source.node.items.empty())
+    source.wrong_type("all-linear, or a list of names: [q_proj, v_proj]");
+  read_value(source, out.names);
+}
+
 void read_value(const Source& source, std::map<std::string, std::string>& out) {
   if (source.node.kind == YamlNode::Kind::kNull) {
     out.clear();

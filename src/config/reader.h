@@ -32,7 +32,8 @@ void read_value(const Source& source, std::optional<double>& out);       // `aut
 void read_value(const Source& source, std::optional<std::string>& out);  // null: nullopt
 void read_value(const Source& source, std::vector<std::string>& out);
 void read_value(const Source& source, std::vector<double>& out);
-void read_value(const Source& source, losses::LossTypes& out);  // one, or a list
+void read_value(const Source& source, losses::LossTypes& out);      // one, or a list
+void read_value(const Source& source, models::TargetModules& out);  // all-linear, or a list
 void read_value(const Source& source, std::map<std::string, std::string>& out);
 void read_value(const Source& source, std::vector<data::TrainFiles>& out);  // items: FILE or {FILE: WEIGHT}
 void read_value(const Source& source, Json& out);                           // a mapping of names to anything
@@ -45,6 +46,15 @@ void read_value(const Source& source, Enum& out) {
   std::vector<std::string> names;
   for (const auto& entry : EnumNames<Enum>::kNames) names.emplace_back(entry.name);
   out = EnumNames<Enum>::kNames[read_choice(source, names)].value;
+}
+
+template <typename Enum>
+void read_value(const Source& source, std::optional<Enum>& out) {  // null: nullopt
+  if (source.node.kind == YamlNode::Kind::kNull) {
+    out = std::nullopt;
+  } else {
+    read_value(source, out.emplace());
+  }
 }
 
 // All sections with their keys.

@@ -23,11 +23,32 @@ bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != EvalStrategy
 bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
 bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
 
+bool has_new_adapter(const RunConfig& c) {
+  return c.adapter.adapter_type.has_value() && !c.adapter.adapter_name_or_path;
+}
+
+constexpr const char* kNoAdapter =
+    "without adapter.adapter_type all weights are trained, and the adapter of adapter.adapter_name_or_path "
+    "has its "
+    "own";
 constexpr const char* kNoPrompts = "no answers are sampled without eval.prompts";
 constexpr const char* kGreedy = "temperature 0 takes the most probable token; or there are no eval.prompts";
 
 // A value that asks for what happens anyway is no mistake.
 constexpr Condition kConditions[] = {
+    {"adapter.adapter_type",
+     [](const RunConfig& c) { return !c.adapter.adapter_type || !c.adapter.adapter_name_or_path; },
+     "the adapter of adapter.adapter_name_or_path has its own"},
+    {"adapter.r", has_new_adapter, kNoAdapter},
+    {"adapter.lora_alpha", has_new_adapter, kNoAdapter},
+    {"adapter.target_modules", has_new_adapter, kNoAdapter},
+    {"adapter.use_rslora", has_new_adapter, kNoAdapter},
+    {"adapter.modules_to_save", has_new_adapter, kNoAdapter},
+    {"export.adapter",
+     [](const RunConfig& c) {
+       return c.adapter.is_used() || c.final_model.adapter == models::AdapterExport::kSeparate;
+     },
+     "there is no adapter"},
     {"reference.model_name_or_path", reads_reference, "the loss reads no reference"},
     {"reference.precompute_ref_log_probs", reads_reference, "the loss reads no reference"},
     {"reference.ref_cache_dir", caches_reference, "no log-probabilities of a reference are kept"},

@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 // The run's exported model, else its newest checkpoint.
 fs::path model_to_evaluate(const std::optional<std::string>& model, const fs::path& output_dir) {
   if (model) return models::resolve_model_path(*model);
-  std::error_code ignored;
-  if (fs::exists(output_dir / "final" / "config.json", ignored)) return output_dir / "final";
+  if (models::is_model_folder(output_dir / "final")) return output_dir / "final";
   const auto newest = checkpoint::newest_checkpoint(output_dir / "checkpoints");
   if (!newest) {
     throw input_error("[eval] " + output_dir.string() +

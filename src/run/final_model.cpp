@@ -12,6 +12,10 @@
 namespace ddro::run {
 namespace {
 
+bool is_merged(const LoadedRun& run) {
+  return run.adapter && run.config.final_model.adapter == models::AdapterExport::kMerged;
+}
+
 models::ExportDType export_dtype(const LoadedRun& run) {
   switch (run.config.final_model.dtype) {
     case models::ExportType::kFloat32:
@@ -23,8 +27,25 @@ models::ExportDType export_dtype(const LoadedRun& run) {
     case models::ExportType::kAuto:
       break;
   }
-  // A float64 run is one for tests; its masters are kept as they are.
-  return run.dtype == at::kBFloat16 ? models::ExportDType::kBFloat16 : models::ExportDType::kKeep;
+  // A float64 run is one for tests; its masters are kept as they are. So are an adapter's, as PEFT does: they
+  // are small, and become what was computed with when they are read.
+  const bool is_adapter = run.adapter && !is_merged(run);
+  return run.dtype == at::kBFloat16 && !is_adapter ? models::ExportDType::kBFloat16
+                                                   : models::ExportDType::kKeep;
+}
+
+NamedTensors merged_weights(const LoadedRun& run, const NamedTensors& weights) {
+  NamedTensors on_cpu;
+  for (const auto& [name, tensor] : weights) on_cpu.emplace_back(name, tensor.to(at::kCPU));
+  return models::merged_weights(run.base_model.spec, run.base_model.tensors, run.adapter->spec, on_cpu,
+                                run.dtype == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+// Whether what is stored says less than what was computed with: a narrower type, or low-rank factors that are
+// rounded into weights of two bytes.
+bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
+  const auto bytes = at::elementSize(stored);
+  return bytes < at::elementSize(run.dtype) || (is_merged(run) && bytes < at::elementSize(at::kFloat));
 }
 
 void remove_old(const std::filesystem::path& path) {
@@ -94,7 +115,9 @@ void warn_of_cost(const LoadedRun& run, at::ScalarType stored, const Distance& a
                      " nats a completion away from those that were trained";
   if (std::isfinite(loss_change))
     cost += ", the loss on " + run.eval_sets.front().name + " changes by " + printable(loss_change, "%+.3g");
-  log_warning(cost + "; export.dtype auto keeps what was measured");
+  log_warning(cost + (is_merged(run)
+                          ? "; export.dtype float32, or export.adapter separate, keeps what was measured"
+                          : "; export.dtype auto keeps what was measured"));
 }
 
 }  // namespace
@@ -105,7 +128,13 @@ void export_final(const LoadedRun& run, const NamedTensors& weights) {
   remove_old(fresh);
   models::ExportOptions options = run.export_options();
   options.dtype = export_dtype(run);
-  models::export_model_folder(run.base_model.path, weights, options, fresh);
+  if (!run.adapter) {
+    models::export_model_folder(run.base_model.path, weights, options, fresh);
+  } else if (is_merged(run)) {
+    models::export_model_folder(run.base_model.path, merged_weights(run, weights), options, fresh);
+  } else {
+    models::export_adapter_folder(run.base_model, *run.adapter, weights, options, fresh);
+  }
   remove_old(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());
@@ -114,13 +143,14 @@ void export_final(const LoadedRun& run, const NamedTensors& weights) {
 void verify_final(const LoadedRun& run, const models::CausalLm& policy,
                   const std::vector<train::Evaluation>& last, const StopFlag& stop) {
   const models::ModelFolder folder = models::open_model_folder(run.output("final"));
-  const at::ScalarType stored = folder.tensors.front().second.scalar_type();
+  const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
+  const at::ScalarType stored = tensors.front().second.scalar_type();
   const auto model =
       build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
   const Measured trained = last.empty() ? measure(run, policy, stop) : measured(last);
   const Measured exported = measure(run, *model, stop);
   const Distance apart = distance(trained.rows, exported.rows);
-  if (at::elementSize(stored) < at::elementSize(run.dtype)) {
+  if (is_rounded(run, stored)) {
     warn_of_cost(run, stored, apart, exported.loss - trained.loss);
     return;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ddro/base/hash.h"
 #include "ddro/base/log.h"
 #include "ddro/base/tensor_io.h"
 #include "ddro/run/train_run.h"
@@ -37,6 +38,13 @@ Json mixture_weights(const LoadedRun& run) {
   return weights;
 }
 
+// Which layers it has, and how; what it starts from stands in the hashes of base model and seed.
+Json resolved_adapter(const LoadedRun& run) {
+  if (!run.adapter) return nullptr;
+  const models::AdapterSpec& adapter = run.adapter->spec;
+  return models::summary(adapter) + ", " + hash_text(models::describe(adapter).dump());
+}
+
 const Resolved kResolved[] = {
     {"data", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.train.dataset.content_hash); }},
     {"mixture", OnChange::kOrder, mixture_weights},
@@ -45,6 +53,7 @@ const Resolved kResolved[] = {
     {"end_tokens", OnChange::kMeaning, [](const LoadedRun& run) { return Json(run.text.end_ids); }},
     {"base_model", OnChange::kMeaning,
      [](const LoadedRun& run) { return Json(run.base_model.weights_hash); }},
+    {"adapter", OnChange::kMeaning, resolved_adapter},
     {"loss", OnChange::kMeaning, resolved_objective},
     {"reference", OnChange::kMeaning, [](const LoadedRun& run) { return run.reference_hash(); }},
     {"total_steps", OnChange::kCourse, [](const LoadedRun& run) { return Json(run.total_steps); }},
@@ -127,9 +136,11 @@ void check_can_resume(const RunIdentity& stored, const RunIdentity& current,
     }
     const std::string part = part_of(change.name);
     if (change.on_change != OnChange::kMeaning || allowed.contains(part)) continue;
+    const bool allowable = allowable_changes().contains(part);
     throw input_error("[resume] the run's " + part + " has changed since the checkpoint (" + change.text +
-                      "); give --allow-change=" + part +
-                      " to go on with it, or use another train.output_dir");
+                      "); " +
+                      (allowable ? "give --allow-change=" + part + " to go on with it, or" : "keep it, or") +
+                      " use another train.output_dir");
   }
   for (const Change& change : changes) {
     switch (change.on_change) {

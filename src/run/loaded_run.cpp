@@ -6,10 +6,12 @@
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/data/mixture.h"
+#include "ddro/models/model_config.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
 #include "ddro/train/schedule.h"
+#include "run/start_model.h"
 
 namespace ddro::run {
 namespace {
@@ -23,6 +25,14 @@ std::time_t template_date(const std::filesystem::path& output_dir) {
     return record["template_date"].get<std::time_t>();
   }
   return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+}
+
+// An adapter that the run goes on from may have a tokenizer and a template of its own.
+text::ModelText load_run_text(const config::RunConfig& config, const std::filesystem::path& model_path) {
+  const auto& adapter = config.adapter.adapter_name_or_path;
+  if (!adapter) return load_text(model_path, config.data.chat_template, config.model.eos_token);
+  return text::load_model_text(models::resolve_model_path(*adapter), config.data.chat_template,
+                               config.model.eos_token, model_path);
 }
 
 RunSet load_set(const std::string& name, const std::vector<std::string>& files, const LoadedRun& run) {
@@ -83,7 +93,7 @@ void make_objective(LoadedRun& run) {
 
 void open_models(LoadedRun& run, const std::filesystem::path& model_path) {
   const config::RunConfig& config = run.config;
-  run.base_model = models::open_model_folder(model_path);
+  open_start_model(run, model_path);
   if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
     auto reference =
         models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));
@@ -141,10 +151,12 @@ bool LoadedRun::evaluates() const { return config.eval.eval_strategy != train::E
 
 models::ExportOptions LoadedRun::export_options() const {
   models::ExportOptions options;
+  if (!base_model.adapter_path.empty()) options.text_folder = base_model.adapter_path;
+  options.own_head = !base_model.spec.tie_word_embeddings &&
+                     models::parse_model_config(base_model.config_json, "config.json").tie_word_embeddings;
   options.chat_template = text.new_chat_template;
   if (text.new_eos_token)
-    options.eos_token =
-        models::EndToken{*text.new_eos_token, {text.end_ids.begin(), text.end_ids.end()}};
+    options.eos_token = models::EndToken{*text.new_eos_token, {text.end_ids.begin(), text.end_ids.end()}};
   return options;
 }
 
@@ -178,7 +190,7 @@ LoadedRun load_run(config::RunConfig config) {
   run.dtype = compute_dtype(run.config.model.dtype, run.device);
   check_moments(run);
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
-  run.text = text::load_model_text(model_path, run.config.data.chat_template, run.config.model.eos_token);
+  run.text = load_run_text(run.config, model_path);
   warn_of_unread_kwargs(run);
   run.train = load_set("train", data::patterns_of(run.config.data.train_files), run);
   data::set_mixture(run.config.data.train_files, run.train.dataset);

@@ -9,6 +9,7 @@
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/schedule.h"
 #include "run/reference.h"
+#include "run/start_model.h"
 
 namespace ddro::run {
 namespace {
@@ -78,7 +79,8 @@ std::string describe_memory(const LoadedRun& run) {
   model.dtype = run.dtype;
   model.moment_dtype = run.config.optimizer.moment_dtype;
   model.device = run.device;
-  model.live_reference = live_reference;
+  model.live_reference = live_reference && (!run.adapter || run.reference_model);
+  if (run.adapter) model.adapter = run.adapter->spec;
   model.gradient_checkpointing = run.config.model.gradient_checkpointing;
   for (const auto& [name, tensor] : run.base_model.tensors)
     model.mapped_bytes += static_cast<double>(tensor.nbytes());
@@ -103,20 +105,25 @@ std::string describe_samples(const LoadedRun& run) {
          " and at the end\n";
 }
 
+std::string describe_adapter(const LoadedRun& run) {
+  if (!run.adapter) return "";
+  const auto trained = static_cast<double>(models::num_parameters(run.adapter->spec));
+  return "adapter: " + models::summary(run.adapter->spec) + ", " + printable(trained / 1e6, "%.3g") +
+         "M parameters are trained, " +
+         printable(100 * trained / static_cast<double>(num_parameters(run.base_model)), "%.3g") +
+         " % of the model's\n";
+}
+
 }  // namespace
 
 std::string describe_plan(const LoadedRun& run) {
   const std::int64_t n = num_parameters(run.base_model);
-  const bool no_reference = !run.objective->reads_reference();
   std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.spec.model_type + ", " +
                      printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
   text += "threads: " + plan_threads().describe() + "\n";
-  text += "reference: " +
-          std::string(no_reference          ? "none"
-                      : run.reference_model ? run.reference_model->path.string()
-                                            : "the policy's starting weights") +
-          "\n" + describe_reference_cache(run);
+  text += describe_adapter(run);
+  text += "reference: " + describe_reference(run) + "\n" + describe_reference_cache(run);
   text += "data:\n" + describe_set(run.train) + describe_mixture(run);
   for (const RunSet& set : run.eval_sets) text += describe_set(set);
   text += describe_samples(run);
@@ -138,9 +145,11 @@ std::string describe_plan(const LoadedRun& run) {
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.num_tokens) +
           " of all sequences\n";
   text += describe_memory(run);
-  text += "disk: " + gigabytes(train::checkpoint_bytes(n, run.dtype, run.config.optimizer.moment_dtype)) +
-          " a checkpoint, at most " + std::to_string(run.config.checkpoint.save_total_limit + 1) +
-          " at a time, in " + run.config.train.output_dir + "\n";
+  const std::int64_t trained = run.adapter ? models::num_parameters(run.adapter->spec) : n;
+  text +=
+      "disk: " + gigabytes(train::checkpoint_bytes(trained, run.dtype, run.config.optimizer.moment_dtype)) +
+      " a checkpoint, at most " + std::to_string(run.config.checkpoint.save_total_limit + 1) +
+      " at a time, in " + run.config.train.output_dir + "\n";
   return text;
 }
 

@@ -2,14 +2,13 @@
 
 #include "ddro/base/files.h"
 #include "ddro/run/version.h"
+#include "run/start_model.h"
 
 namespace ddro::run {
 
 bool RunFolder::is_finished(std::int64_t newest_step) const {
-  std::error_code ignored;
   if (!record_.is_object() || record_.value("finished_step", Json()) != newest_step ||
-      !std::filesystem::exists(run_.output("final") / "config.json", ignored) ||
-      newest_step < run_.total_steps) {
+      !models::is_model_folder(run_.output("final")) || newest_step < run_.total_steps) {
     return false;
   }
   check_is_same_run(record_.value("run", Json::object()), identity_);
@@ -22,6 +21,7 @@ void RunFolder::write_start() {
   record_ = {{"version", version_text()},
              {"starts", starts.is_number_integer() ? starts.get<std::int64_t>() + 1 : 1},
              {"template_date", run_.now},
+             {"reference", describe_reference(run_)},
              {"run", identity_},
              {"finished_step", nullptr}};
   write_record();

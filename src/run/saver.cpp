@@ -2,6 +2,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "run/policy_files.h"
 
 namespace ddro::run {
 namespace {
@@ -43,7 +44,7 @@ void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& param
                     train::AdamW& optimizer, RunState& state) {
   const std::string where = from.path.string();
   state = read_state(from, run_.steps_per_epoch);
-  parameters.load_masters(read_tensors(from.path / "model.safetensors"), where);
+  parameters.load_masters(read_tensors(from.path / weights_file(run_)), where);
   optimizer.load(read_tensors(from.path / "optimizer.safetensors"), where);
   std::error_code ignored;
   const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), folder(), ignored);
@@ -69,13 +70,10 @@ void Saver::save(const train::Parameters& parameters, const train::AdamW& optimi
   }
   checkpoint::CheckpointWriter writer(folder(), state.step);
   const NamedTensors weights = parameters.masters();
-  writer.add_tensors("model.safetensors", weights);
+  writer.add_tensors(weights_file(run_), weights, weights_metadata(run_));
   writer.add_tensors("optimizer.safetensors", optimizer.state());
   writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
-  for (const models::FolderFile& file :
-       models::inference_files(run_.base_model.path, weights, run_.export_options())) {
-    writer.add_text(file.name, file.content);
-  }
+  for (const models::FolderFile& file : policy_files(run_, weights)) writer.add_text(file.name, file.content);
   const auto path = writer.commit({{"run", identity_}});
   saved_step_ = state.step;
   log_info("saved " + path.string());

@@ -30,7 +30,8 @@ void StepLog::write(const data::StepPlan& plan, const train::StepReport& report,
   losses::Metrics metrics =
       losses::preference_metrics(report.result.rows, *run_.objective, report.counts, report.result.loss);
   const bool live_reference = run_.train.reference != nullptr && run_.train.reference->is_live();
-  const double flops = train::step_flops(policy_.spec(), plan, live_reference);
+  const double flops =
+      train::step_flops(policy_.spec(), run_.adapter ? &run_.adapter->spec : nullptr, plan, live_reference);
   const auto epoch =
       static_cast<double>(state.sampler.epoch) +
       static_cast<double>(state.sampler.step_in_epoch) / static_cast<double>(run_.steps_per_epoch);

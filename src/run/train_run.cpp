@@ -7,9 +7,11 @@
 #include "ddro/run/plan.h"
 #include "ddro/run/setup.h"
 #include "run/final_model.h"
+#include "run/policy_files.h"
 #include "run/reference.h"
 #include "run/resume.h"
 #include "run/run_folder.h"
+#include "run/start_model.h"
 #include "run/training.h"
 
 namespace ddro::run {
@@ -25,12 +27,28 @@ void write_missing_tokens(const LoadedRun& run) {
   for (const RunSet& set : run.eval_sets) write_missing_tokens(set);
 }
 
+// The weights of a frozen base; a live reference that computes with the same ones lends its own.
+NamedTensors base_tensors(const LoadedRun& run, const models::CausalLm* reference) {
+  if (!run.adapter || !reference || run.reference_model) return run.base_model.tensors;
+  NamedTensors tensors = reference->parameters();
+  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with(models::kAdapterPrefix); });
+  return tensors;
+}
+
+std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const models::CausalLm* reference) {
+  return models::make_causal_lm(run.base_model.spec, base_tensors(run, reference),
+                                {.device = run.device,
+                                 .dtype = run.dtype,
+                                 .trainable = true,
+                                 .adapter = run.adapter ? &*run.adapter : nullptr,
+                                 .gradient_checkpointing = run.config.model.gradient_checkpointing});
+}
+
 // From the first step, or that of `resume_from`, to the exported model.
 void train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFlag& stop,
                       const std::optional<checkpoint::Checkpoint>& resume_from) {
   const auto reference = prepare_reference(run, stop);
-  const auto policy = build_model(run.base_model, run.device, run.dtype, /*trainable=*/true,
-                                  run.config.model.gradient_checkpointing);
+  const auto policy = build_policy(run, reference.get());
   failpoint("train.built");
   std::vector<train::Evaluation> last;
   {
@@ -50,7 +68,7 @@ std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
   LoadedRun run = load_run(std::move(config));
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
-  models::inference_files(run.base_model.path, run.base_model.tensors, run.export_options());
+  policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   failpoint("train.loaded");
   stop.leave_if_requested();
   if (request.dry_run) return describe_plan(run);
@@ -73,6 +91,7 @@ std::string train_run(config::RunConfig config, const TrainRequest& request) {
   folder.write_start();
   write_missing_tokens(run);
   log_info(describe_start(run));
+  log_info("reference: " + describe_reference(run));
   train_and_export(run, identity, stop, resume_from);
   folder.write_end(run.total_steps,
                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -29,7 +29,7 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
     : run_(run),
       policy_(policy),
       stop_(stop),
-      parameters_(policy, run.base_model.tensors),
+      parameters_(policy, run.adapter ? run.adapter->tensors : run.base_model.tensors),
       optimizer_(parameters_, run.config.optimizer),
       plans_(run.train.dataset, run.sampler(), run.pack_options()),
       stepper_({.policy = policy,

@@ -62,15 +62,39 @@ double kept_inner_numbers(const models::FeedForwardSpec& feed_forward) {
   return (composed ? 4 : 2) * static_cast<double>(feed_forward.up.out);
 }
 
+// Numbers a token that an adapter computes beside a product.
+double beside_numbers(const models::AdaptedLinear& adapted, bool dora) {
+  return static_cast<double>(adapted.rank + (dora ? adapted.linear.out : 0));
+}
+
+// Numbers a token that products with one input keep: that, where it takes part in a gradient of a weight, and
+// what adapters compute beside them. `kept`: whether it is kept at all, or computed again.
+double product_numbers(const MemoryModel& model, const std::vector<const models::LinearSpec*>& products,
+                       bool kept = true) {
+  double input = 0, beside = 0;
+  for (const models::LinearSpec* product : products) {
+    const models::AdaptedLinear* adapted = model.adapter ? model.adapter->find(product->name) : nullptr;
+    if (kept && (!model.adapter || adapted)) input = std::max(input, static_cast<double>(product->in));
+    if (adapted) beside += beside_numbers(*adapted, model.adapter->dora);
+  }
+  return input + beside;
+}
+
 // Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
 // keys and values as the attention takes them, its result twice (padded, packed), and the feed-forward's.
-double layer_numbers(const models::LayerSpec& layer, const BatchSize& size) {
+double layer_numbers(const models::LayerSpec& layer, const BatchSize& size, const MemoryModel& model) {
   const models::AttentionSpec& attention = layer.attention;
+  const models::FeedForwardSpec& feed_forward = layer.feed_forward;
   const auto width = static_cast<double>(attention.output.out);
   const auto queries = static_cast<double>(attention.query.out);
   const auto keys = static_cast<double>(attention.key.out);
   const auto heads = static_cast<double>(attention.num_heads);
-  double numbers = size.tokens * (4 * width + queries + kept_inner_numbers(layer.feed_forward)) +
+  const double products =
+      product_numbers(model, {&attention.query, &attention.key, &attention.value, &attention.fused}) +
+      product_numbers(model, {&attention.output}) +
+      product_numbers(model, {&feed_forward.gate, &feed_forward.up, &feed_forward.fused}) +
+      product_numbers(model, {&feed_forward.down}, /*kept=*/false);
+  double numbers = size.tokens * (2 * width + products + kept_inner_numbers(feed_forward)) +
                    size.queries * (2 * queries + heads) + size.keys * 2 * keys;
   if (attention.query_norm) numbers += size.tokens * queries;
   if (attention.key_norm) numbers += size.tokens * keys;
@@ -84,10 +108,11 @@ struct LayerSums {
   double backward = 0;
 };
 
-LayerSums sum_layers(const models::ModelSpec& spec, const BatchSize& size) {
+LayerSums sum_layers(const MemoryModel& model, const BatchSize& size) {
+  const models::ModelSpec& spec = model.spec;
   LayerSums sums;
   for (const models::LayerSpec& layer : spec.layers) {
-    const double numbers = layer_numbers(layer, size);
+    const double numbers = layer_numbers(layer, size, model);
     const double backward = size.tokens * (4 * static_cast<double>(layer.feed_forward.up.out) +
                                            3 * static_cast<double>(spec.hidden_size));
     sums.numbers += numbers;
@@ -101,7 +126,7 @@ double activation_bytes(const MemoryModel& model, const BatchSize& size) {
   const auto element = static_cast<double>(at::elementSize(model.dtype));
   const auto width = static_cast<double>(model.spec.hidden_size);
   const auto layers = static_cast<double>(model.spec.layers.size());
-  const LayerSums sums = sum_layers(model.spec, size);
+  const LayerSums sums = sum_layers(model, size);
   const double kept =
       model.gradient_checkpointing ? layers * size.tokens * width + sums.largest : sums.numbers;
   const double outputs = 3 * size.completion_tokens * width;
@@ -123,6 +148,15 @@ double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDTy
           (live_reference ? compute : 0));
 }
 
+double weight_bytes(const MemoryModel& model) {
+  if (!model.adapter)
+    return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference);
+  const double frozen = static_cast<double>(model.num_parameters) *
+                        static_cast<double>(at::elementSize(model.dtype)) * (model.live_reference ? 2 : 1);
+  return frozen +
+         weight_bytes(models::num_parameters(*model.adapter), model.dtype, model.moment_dtype, false);
+}
+
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype) {
   const double master = master_size(dtype);
   return static_cast<double>(num_parameters) * (master + 2 * moment_bytes(moment_dtype, master));
@@ -130,8 +164,7 @@ double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, Momen
 
 MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {
   MemoryEstimate estimate;
-  estimate.weights =
-      weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference);
+  estimate.weights = weight_bytes(model);
   for (const data::PackedBatch& batch : plan.micro_batches) {
     const BatchSize size = size_of(batch, model);
     estimate.activations = std::max(estimate.activations, activation_bytes(model, size));

@@ -13,6 +13,19 @@
 #include <vector>
 
 namespace ddro::train {
+namespace {
+
+// Of an adapter's own products in one forward.
+double adapter_flops(const models::AdapterSpec& adapter, const data::StepPlan& plan) {
+  double tokens = 0;
+  for (const data::PackedBatch& batch : plan.micro_batches) tokens += static_cast<double>(batch.ids_T.size());
+  double weights = 0;
+  for (const models::AdaptedLinear& each : adapter.linears)
+    weights += static_cast<double>(each.rank * (each.linear.in + each.linear.out));
+  return 2 * weights * tokens;
+}
+
+}  // namespace
 
 namespace {
 
@@ -63,8 +76,11 @@ double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) 
          2 * static_cast<double>(spec.hidden_size * spec.vocab_size) * completion_tokens;
 }
 
-double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, bool live_reference) {
-  return forward_flops(spec, plan) * (live_reference ? 4 : 3);
+double step_flops(const models::ModelSpec& spec, const models::AdapterSpec* adapter,
+                  const data::StepPlan& plan, bool live_reference) {
+  const double forward = forward_flops(spec, plan);
+  if (adapter == nullptr) return forward * (live_reference ? 4 : 3);
+  return forward * (live_reference ? 3 : 2) + 3 * adapter_flops(*adapter, plan);
 }
 
 double measure_matmul_rate(at::Device device, at::ScalarType dtype) {

@@ -41,7 +41,7 @@ std::vector<BadInput> cases() {
       appended("NameFromTrl", "per_device_train_batch_size: 4\n", "write train.train_batch_size"),
       appended("RatesAtTopLevel", "learning_rate: 1.0e-6\n",
                "learning_rate belongs to the section optimizer"),
-      appended("Adapters", "lora_r: 8\n", "LoRA, adapters and quantised weights are not built yet"),
+      appended("NameFromLlamaFactory", "lora_rank: 8\n", "write adapter.r"),
       appended("TextForNumber", "optimizer: {learning_rate: fast}\n",
                "run.yaml:7 optimizer.learning_rate] got the text \"fast\", expected a number"),
       appended("QuotedNumber", "eval: {eval_steps: '5'}\n",

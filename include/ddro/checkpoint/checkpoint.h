@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,8 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   // Names are plain and not manifest.json; a text's may be FOLDER/NAME.
-  void add_tensors(const std::string& file_name, const NamedTensors& tensors);
+  void add_tensors(const std::string& file_name, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata = {});
   void add_text(const std::string& file_name, const std::string& text);
   // Writes the manifest with the members of `description` merged in, syncs, renames; a checkpoint of this
   // step that is there already is replaced in one step. Returns its path.

@@ -8,6 +8,7 @@
 #include "ddro/config/on_change.h"
 #include "ddro/data/data_options.h"
 #include "ddro/losses/objective_options.h"
+#include "ddro/models/adapter_options.h"
 #include "ddro/models/model_options.h"
 #include "ddro/train/train_options.h"
 
@@ -15,6 +16,7 @@ namespace ddro::config {
 
 struct RunConfig {
   models::ModelOptions model;
+  models::AdapterOptions adapter;
   models::ReferenceOptions reference;
   data::DataOptions data;
   losses::ObjectiveOptions objective;

@@ -35,7 +35,8 @@ struct LoadedRun {
   std::time_t now = 0;  // what a template's date shows
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
-  models::ModelFolder base_model;
+  models::ModelFolder base_model;          // what the policy starts from
+  std::optional<models::Adapter> adapter;  // trained in place of its weights, as it is at the start
   std::optional<models::ModelFolder> reference_model;  // absent: the policy's starting weights
   text::ModelText text;
   RunSet train;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "ddro/data/packed_batch.h"
 #include "ddro/losses/objective.h"
@@ -20,14 +21,18 @@ double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, Momen
 
 struct MemoryModel {
   models::ModelSpec spec;
-  std::int64_t num_parameters = 0;
-  at::ScalarType dtype = at::kFloat;  // compute type
+  std::int64_t num_parameters = 0;             // of the model
+  std::optional<models::AdapterSpec> adapter;  // trained in their place
+  at::ScalarType dtype = at::kFloat;           // compute type
   MomentDType moment_dtype = MomentDType::kFloat32;
   at::Device device = at::kCPU;
-  bool live_reference = false;
+  bool live_reference = false;  // with weights of its own
   bool gradient_checkpointing = false;
   double mapped_bytes = 0;  // of weight files that this process has read
 };
+
+// weight_bytes of what is trained, and the weights of a frozen base.
+double weight_bytes(const MemoryModel& model);
 
 // Bytes.
 struct MemoryEstimate {

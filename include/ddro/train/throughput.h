@@ -5,6 +5,7 @@
 
 #include "ddro/base/tensor.h"
 #include "ddro/data/packed_batch.h"
+#include "ddro/models/adapter_spec.h"
 #include "ddro/models/model_spec.h"
 
 namespace ddro::train {
@@ -14,8 +15,10 @@ namespace ddro::train {
 double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan);
 
 // Useful operations of a training step: forward and twice that for the backward, plus the reference's forward
-// when it is live. Recomputation is not useful work.
-double step_flops(const models::ModelSpec& spec, const data::StepPlan& plan, bool live_reference);
+// when it is live. With an adapter (null: none) the frozen weights need no gradient: their backward is once
+// the forward, and its own products come on top. Recomputation is not useful work.
+double step_flops(const models::ModelSpec& spec, const models::AdapterSpec* adapter,
+                  const data::StepPlan& plan, bool live_reference);
 
 // Operations a second of a large matmul of normal numbers, measured here and now in `dtype` on `device`
 // (about 0.2 s of work): the median of a few.

@@ -47,8 +47,10 @@ INSTANTIATE_TEST_SUITE_P(
                   {"run.yaml:1 train.gradient_accumulation_steps]", "train.train_batch_size"}},
         BadConfig{"bf16: true\n", {"model.dtype"}},
         BadConfig{"model: {torch_dtype: bfloat16}\n", {"model.dtype"}},
-        BadConfig{"lora_r: 16\n", {"LoRA", "not built yet"}},
-        BadConfig{"use_peft: true\n", {"LoRA", "not built yet"}},
+        BadConfig{"lora_r: 16\n", {"write adapter.r"}},
+        BadConfig{"use_peft: true\n", {"write adapter: {adapter_type: lora"}},
+        BadConfig{"use_rslora: true\n", {"write adapter: {use_rslora: ...}"}},
+        BadConfig{"load_in_4bit: true\n", {"not built yet"}},
         BadConfig{"max_prompt_length: 512\n", {"data.max_length"}},
         BadConfig{"cutoff_len: 512\n", {"data.max_length"}},
         BadConfig{"optim: adamw_8bit\n", {"AdamW", "optimizer.moment_dtype: float8"}},
@@ -63,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"resume_from_checkpoint: x\n", {"--resume"}},
         BadConfig{"optimizer.learning_rate: 1e-6\n", {"optimizer: {learning_rate: ...}"}},
         BadConfig{"objectve: {alpha: 0.5}\n", {"did you mean objective?"}},
-        BadConfig{"zzz: 1\n", {"expected one of model, reference, data"}},
+        BadConfig{"zzz: 1\n", {"expected one of model, adapter, reference, data"}},
         BadConfig{"\"a\\nb\": 1\n", {"a\\nb]"}}));
 
 INSTANTIATE_TEST_SUITE_P(

@@ -200,6 +200,13 @@ class Randomiser {
       set(out["set_" + std::to_string(bits() % 100)]);
     }
   }
+  void set(models::TargetModules& out) {
+    if (bits() % 2 == 0) set(out.names);
+  }
+  template <typename Enum>
+  void set(std::optional<Enum>& out) {
+    if (bits() % 2 == 0) set(out.emplace());
+  }
   template <typename Enum>
   void set(Enum& out) {
     const auto& names = EnumNames<Enum>::kNames;
@@ -211,23 +218,33 @@ class Randomiser {
   const char* key_ = "";
 };
 
-// Gives the objective's options that its losses do not have their defaults: they cannot be set. Visits a
-// fresh configuration first.
+// Gives the options that the losses do not have, or that are of no new adapter, their defaults: they cannot
+// be set. Visits a fresh configuration first.
 struct Defaults {
-  const losses::ObjectiveOptions& objective;
+  const RunConfig& config;
   std::map<std::string, std::any> values;
   bool restoring;
+  bool in_objective = false;
 
   template <typename Options, typename Body>
   void section(const char*, Options& options, Body body) {
-    if constexpr (std::is_same_v<std::remove_const_t<Options>, losses::ObjectiveOptions>)
+    using Plain = std::remove_const_t<Options>;
+    in_objective = std::is_same_v<Plain, losses::ObjectiveOptions>;
+    if constexpr (std::is_same_v<Plain, losses::ObjectiveOptions> ||
+                  std::is_same_v<Plain, models::AdapterOptions>)
       body(options, *this);
+  }
+  bool is_read(const char* key) const {
+    if (in_objective) return losses::uses_option(config.objective, key);
+    const models::AdapterOptions& adapter = config.adapter;
+    return std::string_view(key).starts_with("adapter_") ||
+           (adapter.adapter_type && !adapter.adapter_name_or_path);
   }
   template <typename T>
   void operator()(const char* key, T& member, OnChange, const char*) {
     if constexpr (std::is_const_v<T>) {
       values[key] = member;
-    } else if (restoring && !losses::uses_option(objective, key)) {
+    } else if (restoring && !is_read(key)) {
       member = std::any_cast<T>(values.at(key));
     }
   }
@@ -252,6 +269,10 @@ class Flattener {
         text += std::string(key) + "=" + PrintToString(pattern) + " " + printable(weight) + "\n";
     } else if constexpr (std::is_same_v<T, losses::LossTypes>) {
       text += std::string(key) + "=" + losses::loss_name(member) + "\n";
+    } else if constexpr (std::is_same_v<T, models::TargetModules>) {
+      text += std::string(key) + "=" + PrintToString(member.names) + "\n";
+    } else if constexpr (std::is_same_v<T, std::optional<models::AdapterType>>) {
+      text += std::string(key) + "=" + (member ? enum_name(*member) : "null") + "\n";
     } else if constexpr (std::is_enum_v<T>) {
       text += std::string(key) + "=" + std::to_string(static_cast<int>(member)) + "\n";
     } else {
@@ -276,7 +297,9 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     visit_fields(config, randomiser);
     losses::ObjectiveOptions& objective = config.objective;
     if (seed % 2 == 0) objective.loss_weights.assign(objective.loss_type.all.size(), 0.25);
-    Defaults defaults{.objective = objective, .values = {}, .restoring = false};
+    config.adapter.r = 1 + config.adapter.r % 1000;  // below the largest rank
+    config.adapter.lora_alpha = 1 + config.adapter.lora_alpha % 1000;
+    Defaults defaults{.config = config, .values = {}, .restoring = false};
     const RunConfig fresh;
     visit_fields(fresh, defaults);
     defaults.restoring = true;

@@ -70,6 +70,25 @@ TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {
                    2 * (31 * 100.0 * 4096 + layer + backward + outputs));
 }
 
+// Low-rank factors on the query and the down projection of every layer: inputs of frozen products are not
+// kept, nor are gradients and moments of their weights.
+TEST(MemoryEstimate, CountsWhatAnAdapterTrains) {
+  MemoryModel model = recipe();
+  model.gradient_checkpointing = false;
+  model.adapter.emplace().dora = true;
+  for (const models::LayerSpec& layer : model.spec.layers) {
+    for (const models::LinearSpec* linear : {&layer.attention.query, &layer.feed_forward.down})
+      model.adapter->linears.push_back({*linear, 16, 2.0});
+  }
+  const data::StepPlan plan = plan_of(1, 100);
+  const double beside = 2 * (16 + 4096);
+  const double layer = 100.0 * (3 * 4096 + 2 * 14336 + beside) + 100.0 * (2 * 4096 + 32) + 100.0 * 2 * 1024;
+  const double backward = 100.0 * (4 * 14336 + 3 * 4096), outputs = 3 * 75.0 * 4096;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations, 2 * (32 * layer + backward + outputs));
+  const double trained = 32.0 * (16 * (4096 + 4096) + 4096 + 16 * (14336 + 4096) + 4096);
+  EXPECT_NEAR(estimate_memory(model, plan).weights, 2 * 8'030'261'248.0 + trained * (2 + 4 + 4 + 2), 1e6);
+}
+
 TEST(MemoryEstimate, LogitsStayBoundedWhileTokensAndVocabularyGrow) {
   MemoryModel model = recipe();
   const double logits = estimate_memory(model, plan_of(4, 4096)).head;

@@ -27,8 +27,18 @@ TEST(Flops, AreThoseOfProductsAttentionAndHead) {
   models::ModelSpec spec = test::tiny_spec();
   const double layer = 2 * kLayerWeights * 9 + 4 * kWidth * kVisibleKeys;
   EXPECT_DOUBLE_EQ(forward_flops(spec, plan()), 2 * layer + kHead);
-  EXPECT_DOUBLE_EQ(step_flops(spec, plan(), /*live_reference=*/false), 3 * (2 * layer + kHead));
-  EXPECT_DOUBLE_EQ(step_flops(spec, plan(), /*live_reference=*/true), 4 * (2 * layer + kHead));
+  EXPECT_DOUBLE_EQ(step_flops(spec, nullptr, plan(), /*live_reference=*/false), 3 * (2 * layer + kHead));
+  EXPECT_DOUBLE_EQ(step_flops(spec, nullptr, plan(), /*live_reference=*/true), 4 * (2 * layer + kHead));
+}
+
+// Behind frozen weights only the gradient of the input is computed; all of the adapter's own products are.
+TEST(Flops, LeaveOutTheGradientsOfFrozenWeights) {
+  const models::ModelSpec spec = test::tiny_spec();
+  models::AdapterSpec adapter;
+  adapter.linears = {{spec.layers[1].feed_forward.up, 4, 2.0}};
+  const double forward = forward_flops(spec, plan()), own = 2 * 4 * (kWidth + kInner) * 9;
+  EXPECT_DOUBLE_EQ(step_flops(spec, &adapter, plan(), /*live_reference=*/false), 2 * forward + 3 * own);
+  EXPECT_DOUBLE_EQ(step_flops(spec, &adapter, plan(), /*live_reference=*/true), 3 * forward + 3 * own);
 }
 
 TEST(Flops, CountEachLayerByItself) {

@@ -1,0 +1,71 @@
+#include "run/start_model.h"
+
+#include "ddro/base/log.h"
+
+namespace ddro::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The base as an adapter's folder names it: found from wherever that is read.
+std::string recorded_name(const std::string& name_or_path) {
+  std::error_code ignored;
+  if (!fs::is_directory(name_or_path, ignored)) return name_or_path;
+  fs::path path = fs::absolute(name_or_path).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path.string();
+}
+
+void go_on_from_adapter(LoadedRun& run, const fs::path& adapter_path, const fs::path& base_path) {
+  run.base_model = models::open_adapter_folder(adapter_path, base_path);
+  run.adapter = run.base_model.adapter;
+  Json& config = run.adapter->config;
+  config["base_model_name_or_path"] = recorded_name(run.config.model.model_name_or_path);
+  config["inference_mode"] = true;
+  const double dropout = models::parse_adapter_config(config, adapter_path.string()).lora_dropout;
+  if (dropout == 0) return;
+  log_warning("[" + printable(adapter_path.string(), 400) + "] was trained with lora_dropout " +
+              printable(dropout) + "; it goes on without");
+  config["lora_dropout"] = 0.0;
+}
+
+void make_new_adapter(LoadedRun& run, const fs::path& model_path) {
+  if (run.base_model.adapter) {
+    throw input_error(
+        "[model.model_name_or_path] " + printable(model_path.string(), 400) +
+        " is an adapter; give its base there, and it as adapter.adapter_name_or_path to go on from it");
+  }
+  run.adapter = models::make_adapter(run.config.adapter, run.base_model.spec, run.base_model.tensors,
+                                     recorded_name(run.config.model.model_name_or_path),
+                                     static_cast<std::uint64_t>(run.config.train.seed), run.dtype);
+}
+
+}  // namespace
+
+void open_start_model(LoadedRun& run, const fs::path& model_path) {
+  const models::AdapterOptions& adapter = run.config.adapter;
+  if (adapter.adapter_name_or_path) {
+    go_on_from_adapter(run, models::resolve_model_path(*adapter.adapter_name_or_path), model_path);
+    return;
+  }
+  run.base_model = models::open_model_folder(model_path);
+  if (adapter.adapter_type) {
+    make_new_adapter(run, model_path);
+  } else if (run.base_model.adapter) {
+    run.base_model =
+        models::merge_adapter(run.base_model, run.dtype == at::kDouble ? at::kDouble : at::kFloat);
+  }
+}
+
+std::string describe_reference(const LoadedRun& run) {
+  if (!run.objective->reads_reference()) return "none";
+  if (run.reference_model) {
+    const models::ModelFolder& folder = *run.reference_model;
+    return (folder.adapter ? folder.adapter_path : folder.path).string();
+  }
+  if (!run.adapter) return "the policy's starting weights";
+  return run.base_model.adapter ? "the base model with the adapter that the run starts from"
+                                : "the base model, with the adapter off";
+}
+
+}  // namespace ddro::run

@@ -1,0 +1,119 @@
+// Adapters that are refused.
+#include "bad_input.h"
+
+namespace ddro::test {
+namespace {
+
+constexpr const char* kLora = "adapter: {adapter_type: lora, r: 2}\n";
+
+BadInput section(const char* name, const char* lines, const char* phrase, int exit_code = 2) {
+  return {name, exit_code, phrase, [lines](Scene& scene) { return scene.append_config(lines).train(); }};
+}
+
+// An adapter that a run has left in @/checkpoint, changed and then scored with.
+BadInput folder(const char* name, const std::function<void(Scene&)>& change, const char* phrase) {
+  return {name, 3, phrase, [=](Scene& scene) {
+            scene.append_config(kLora).train_two_steps();
+            std::filesystem::rename(scene.path("run/checkpoints/step_000002"), scene.path("checkpoint"));
+            scene.remove("run");
+            scene.remove("checkpoint/manifest.json");
+            change(scene);
+            return scene.command({"score", "--model", "@/checkpoint", "--data", "@/eval.jsonl"});
+          }};
+}
+
+BadInput config(const char* name, const std::function<void(Json&)>& change, const char* phrase) {
+  return folder(
+      name, [=](Scene& scene) { scene.change_json("checkpoint/adapter_config.json", change); }, phrase);
+}
+
+BadInput header(const char* name, const std::function<void(Json&)>& change, const char* phrase) {
+  return folder(
+      name, [=](Scene& scene) { scene.change_header("checkpoint/adapter_model.safetensors", change); },
+      phrase);
+}
+
+constexpr const char* kA = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+
+std::vector<BadInput> section_cases() {
+  return {
+      section("RankOfZero", "adapter: {adapter_type: lora, r: 0}\n",
+              "run.yaml:7 adapter.r] is out of range; got 0"),
+      section("NegativeRank", "adapter: {adapter_type: lora, r: -4}\n", "adapter.r] is out of range; got -4"),
+      section("UnknownType", "adapter: {adapter_type: ia3}\n",
+              "run.yaml:7 adapter.adapter_type] got the text \"ia3\""),
+      section("TargetOfNothing", "adapter: {adapter_type: lora, target_modules: [c_attn]}\n",
+              "[adapter.target_modules] \"c_attn\" is no linear layer of the model; it has q_proj"),
+      section("TargetIsAText", "adapter: {adapter_type: lora, target_modules: q_proj}\n",
+              "adapter.target_modules] got the text \"q_proj\", expected all-linear, or a list"),
+      section("NoTarget", "adapter: {adapter_type: lora, target_modules: []}\n",
+              "adapter.target_modules] got"),
+      section("HeadAsTarget", "adapter: {adapter_type: lora, target_modules: [lm_head]}\n",
+              "embedding and head are trained in full by adapter.modules_to_save"),
+      section("SavedNothing", "adapter: {adapter_type: lora, modules_to_save: [lm_haed]}\n",
+              "[adapter.modules_to_save] \"lm_haed\" is no module of the model"),
+      section("Dropout", "adapter: {adapter_type: lora, lora_dropout: 0.05}\n",
+              "adapter.lora_dropout] unknown key; adapters are trained without dropout"),
+      section("NoSuchFolder", "adapter: {adapter_name_or_path: '@/nowhere'}\n",
+              "[@/nowhere] there is no such folder", 3),
+      section("FolderOfAModel", "adapter: {adapter_name_or_path: '@/model'}\n",
+              "[@/model] adapter_config.json is missing; expected a PEFT folder", 3),
+  };
+}
+
+std::vector<BadInput> folder_cases() {
+  return {
+      config(
+          "OtherKind", [](Json& c) { c["peft_type"] = "IA3"; },
+          "adapter_config.json] peft_type \"IA3\" is not supported; expected LORA"),
+      config(
+          "TrainedBiases", [](Json& c) { c["bias"] = "all"; }, "bias is not supported; got \"all\""),
+      config(
+          "ConfigRankOfZero", [](Json& c) { c["r"] = 0; }, "adapter_config.json] r is out of range; got 0"),
+      config(
+          "AnotherRank", [](Json& c) { c["r"] = 3; },
+          "lora_A.weight has the wrong shape; got [2, 32], expected [3, 32]"),
+      config(
+          "FewerTargets", [](Json& c) { c["target_modules"] = {"q_proj"}; },
+          "is not what adapter_config.json and the base model call for"),
+      config(
+          "BaseIsGone", [](Json& c) { c["base_model_name_or_path"] = "no-such-org/no-such-model"; },
+          "the base model that base_model_name_or_path names is not there"),
+      config(
+          "BaseIsItself", [](Json& c) { c["base_model_name_or_path"] = "../checkpoint"; },
+          "is an adapter; expected the base model of"),
+      header(
+          "TensorMissing",
+          [](Json& h) {
+            h["base_model.model.other"] = h[kA];
+            h.erase(kA);
+          },
+          "q_proj.lora_A.weight is missing; adapter_config.json and the base model call for it"),
+      header(
+          "AnotherBaseHash", [](Json& h) { h["__metadata__"]["base_model_hash"] = "0"; },
+          "was trained on another base model"),
+      folder(
+          "AnotherBase",
+          [](Scene& scene) {
+            scene.change_bytes("model/model.safetensors", [](std::string& bytes) { bytes.back() ^= 1; });
+          },
+          "was trained on another base model"),
+      folder(
+          "NoWeights", [](Scene& scene) { scene.remove("checkpoint/adapter_model.safetensors"); },
+          "adapter_model.safetensors is missing"),
+      folder(
+          "CutOffWeights",
+          [](Scene& scene) {
+            scene.change_bytes("checkpoint/adapter_model.safetensors",
+                               [](std::string& b) { b.resize(b.size() / 2); });
+          },
+          "adapter_model.safetensors"),
+  };
+}
+
+}  // namespace
+
+DDRO_BAD_INPUTS(AdapterSection, section_cases());
+DDRO_BAD_INPUTS(AdapterFolder, folder_cases());
+
+}  // namespace ddro::test
