@@ -21,6 +21,8 @@
 namespace ddro::doctor {
 namespace {
 
+constexpr double kSoftcap = 3;  // of logits: of their own size
+
 // One rounding of each result, and what float32 sums add to it.
 double rounding(at::ScalarType dtype) { return dtype == at::kBFloat16 ? 1.0 / 128 : 1e-5; }
 
@@ -82,7 +84,7 @@ KernelCase rotary(at::ScalarType dtype) {
 KernelCase target_logprobs(at::ScalarType dtype) {
   const auto both = [](const Tensors& x, auto function) {
     Tensor logits_CV = x[0].clone();
-    const Tensor logp_C = function(logits_CV, x[1], ops::Logits::kResidual);
+    const Tensor logp_C = function(logits_CV, x[1], ops::Logits::kResidual, kSoftcap);
     return Tensors{logp_C, logits_CV};
   };
   return {.name = "target_logprobs",
@@ -96,7 +98,12 @@ KernelCase logprob_head(at::ScalarType dtype) {
   const TensorFunction head = [](const Tensors& x) {
     const bool is_double = x[0].scalar_type() == at::kDouble;
     Tensor d_weight_VD = at::zeros(x[1].sizes(), x[1].options().dtype(is_double ? at::kDouble : at::kFloat));
-    const ops::HeadInput input = {x[0], x[1], x[2], {0, 10, 40}};
+    const ops::HeadInput input = {.hidden_CD = x[0],
+                                  .weight_VD = x[1],
+                                  .targets_C = x[2],
+                                  .row_offsets = {0, 10, 40},
+                                  .softcap = kSoftcap,
+                                  .bias_V = x[3]};
     const ops::HeadResult result = ops::fused_logprob_head(
         input, std::vector<std::int64_t>{0, 1, 2},
         [](std::int64_t, std::span<const double> logp, std::span<double> out) {
@@ -107,7 +114,7 @@ KernelCase logprob_head(at::ScalarType dtype) {
   };
   return {.name = "logprob_head",
           .inputs = {normal({40, 64}, dtype), normal({515, 64}, dtype).mul_(0.25),
-                     at::randint(515, {40}, at::kLong)},
+                     at::randint(515, {40}, at::kLong), normal({515}, dtype)},
           .kernel = head,
           .twin = head,
           .tolerance = 2 * rounding(dtype)};

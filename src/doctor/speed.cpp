@@ -155,8 +155,8 @@ class SpeedTrial {
     report.busy = (cpu_seconds() - cpu_before) / (total * at::get_num_threads());
     report.peak_memory_bytes = train::peak_memory_bytes(device_);
     report.matmul_rate = train::measure_matmul_rate(device_, policy_->head_weight().scalar_type());
-    report.mfu =
-        train::step_flops(spec_, plan_, /*live_reference=*/false) * steps_per_second / report.matmul_rate;
+    report.mfu = train::step_flops(spec_, /*adapter=*/nullptr, plan_, /*live_reference=*/false) *
+                 steps_per_second / report.matmul_rate;
   }
 
   void add_profile(SpeedReport& report) {
