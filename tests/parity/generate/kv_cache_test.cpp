@@ -14,7 +14,7 @@ namespace {
 
 std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
                                        at::Device device = at::kCPU) {
-  const models::ModelFolder folder = models::open_model_folder(fixture(name));
+  const models::ModelFolder folder = models::open_model_folder(model_fixture(name));
   return models::make_causal_lm(folder.spec, folder.tensors,
                                 {.device = device, .dtype = dtype, .trainable = false});
 }

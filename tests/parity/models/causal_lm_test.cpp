@@ -24,7 +24,7 @@ struct Outcome {
 
 std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
                                        bool checkpointing = false) {
-  const models::ModelFolder folder = models::open_model_folder(fixture(name));
+  const models::ModelFolder folder = models::open_model_folder(model_fixture(name));
   return models::make_causal_lm(folder.spec, folder.tensors,
                                 {.dtype = dtype, .trainable = true, .gradient_checkpointing = checkpointing});
 }
@@ -138,7 +138,7 @@ TEST_P(CausalLmParity, RecomputationIsExact) {
 TEST_P(CausalLmParity, EqualsItselfOnTheGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
   const Expected expected = read_expected(GetParam());
-  const models::ModelFolder folder = models::open_model_folder(fixture(GetParam()));
+  const models::ModelFolder folder = models::open_model_folder(model_fixture(GetParam()));
   const Packed batch = sharing_prefix(expected.sequences)[0];
   const auto reference = logits_of(*load(GetParam(), at::kDouble), batch);
   for (const auto& [dtype, tolerance] : {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 5e-2)}) {
@@ -156,13 +156,13 @@ TEST(CausalLmParityOfAll, EveryFamilyHasAFixture) {
   std::set<std::string> missing;
   for (const models::Family& family : models::kFamilies) missing.insert(family.model_type);
   for (const std::string& name : kModelFixtures)
-    missing.erase(models::open_model_folder(fixture(name)).spec.model_type);
+    missing.erase(models::open_model_folder(model_fixture(name)).spec.model_type);
   EXPECT_TRUE(missing.empty()) << "the first without: " << *missing.begin();
 }
 
 TEST(SmolLm2Parity, LogProbabilitiesOfCompletions) {
   const Json rows =
-      read_json_file((fixture("smollm2") / "expected.json").string(), ErrorKind::kInput)["rows"];
+      read_json_file((model_fixture("smollm2") / "expected.json").string(), ErrorKind::kInput)["rows"];
   const models::ModelFolder folder =
       models::open_model_folder(environment_path("DDRO_SOURCE_DIR") / "models" / "SmolLM2-135M-Instruct");
   const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.trainable = false});

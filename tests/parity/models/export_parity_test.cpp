@@ -28,7 +28,7 @@ void export_trained(const fs::path& source, const models::ExportOptions& options
 
 int export_and_compare(const std::string& name, const models::ExportOptions& options, double tolerance) {
   const TemporaryFolder scratch;
-  const fs::path source = fixture(name), out = scratch / name;
+  const fs::path source = model_fixture(name), out = scratch / name;
   export_trained(source, options, out);
   return run_python("check_export.py", {std::to_string(tolerance), source.string(), out.string()}).exit_code;
 }
@@ -39,8 +39,8 @@ TEST(ExportParity, TransformersReadsTheSameModels) {
   std::vector<std::string> arguments = {"0"};
   for (const std::string& name : kModelFixtures) {
     if (name.ends_with("_v5")) continue;  // not for the transformers at hand
-    export_trained(fixture(name), {}, scratch / name);
-    arguments.insert(arguments.end(), {fixture(name).string(), (scratch / name).string()});
+    export_trained(model_fixture(name), {}, scratch / name);
+    arguments.insert(arguments.end(), {model_fixture(name).string(), (scratch / name).string()});
   }
   const ProgramResult result = run_python("check_export.py", arguments);
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
@@ -77,7 +77,7 @@ Json as_transformers_loads(const fs::path& folder) {
 TEST(ExportParity, TransformersFindsTheTemplateAndTheEndTokenOfTheRun) {
   const TemporaryFolder scratch;
   const fs::path source = scratch / "source", out = scratch / "out";
-  fs::copy(fixture("llama"), source);
+  fs::copy(model_fixture("llama"), source);
   add_tokenizer(source);
   const models::ModelFolder folder = models::open_model_folder(source);
   const std::string text = "{{ messages[0].content }}\n  \u00e9 trained with\n";
@@ -97,7 +97,7 @@ TEST(ExportParity, TransformersFindsTheTemplateAndTheEndTokenOfTheRun) {
 TEST(ExportParity, TransformersFindsWhatTheSourceHas) {
   const TemporaryFolder scratch;
   const fs::path source = scratch / "source", out = scratch / "out";
-  fs::copy(fixture("llama"), source);
+  fs::copy(model_fixture("llama"), source);
   add_tokenizer(source);
   const models::ModelFolder folder = models::open_model_folder(source);
   models::export_model_folder(source, folder.tensors, {}, out);

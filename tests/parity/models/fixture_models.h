@@ -3,10 +3,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -14,6 +12,7 @@
 #include "ddro/base/tensor_io.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/models/model_folder.h"
+#include "support/fixtures.h"
 
 namespace ddro::test {
 
@@ -82,20 +81,7 @@ inline const std::string kModelFixtures[] = {"llama",
                                              "llama_sharded",
                                              "llama_bfloat16"};
 
-inline std::filesystem::path environment_path(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr)
-    throw std::runtime_error(std::string(name) + " is not set; run the test through ctest");
-  return value;
-}
-
-inline std::filesystem::path fixture(const std::string& name) {
-  const auto path = environment_path("DDRO_FIXTURES") / "models" / name;
-  if (!std::filesystem::exists(path)) {
-    throw std::runtime_error(path.string() + " is missing; make it with tests/fixtures/make_models.py");
-  }
-  return path;
-}
+inline std::filesystem::path model_fixture(const std::string& name) { return fixture("models/" + name); }
 
 using Sequence = std::vector<std::int64_t>;
 
@@ -113,7 +99,9 @@ inline Expected read_expected(const std::filesystem::path& folder) {
   return expected;
 }
 
-inline Expected read_expected(const std::string& name) { return read_expected(fixture(name + ".expected")); }
+inline Expected read_expected(const std::string& name) {
+  return read_expected(model_fixture(name + ".expected"));
+}
 
 // A packed batch, and where each sequence's tokens are in it.
 struct Packed {

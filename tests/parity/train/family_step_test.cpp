@@ -13,7 +13,7 @@ class FamilyStep : public testing::TestWithParam<std::string> {};
 
 TEST_P(FamilyStep, EqualsTransformersInFloat64) {
   const Expected expected = read_expected(GetParam());
-  const models::ModelFolder folder = models::open_model_folder(fixture(GetParam()));
+  const models::ModelFolder folder = models::open_model_folder(model_fixture(GetParam()));
   const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.dtype = at::kDouble});
   train::Parameters parameters(*model, folder.tensors);
   train::AdamW optimizer(parameters, {});
