@@ -125,7 +125,6 @@ TEST(AdapterRefusals, NameTheKey) {
   EXPECT_THAT(refusal({{"peft_type", nullptr}}), HasSubstr("peft_type is missing"));
   EXPECT_THAT(refusal({{"task_type", "SEQ_CLS"}}), HasSubstr("task_type \"SEQ_CLS\" is not supported"));
   EXPECT_THAT(refusal({{"bias", "all"}}), HasSubstr("bias is not supported; got \"all\", expected \"none\""));
-  EXPECT_THAT(refusal({{"fan_in_fan_out", true}}), HasSubstr("fan_in_fan_out is not supported; got true"));
   EXPECT_THAT(refusal({{"lora_bias", true}}), HasSubstr("lora_bias is not supported"));
   EXPECT_THAT(refusal({{"trainable_token_indices", {1, 2}}}),
               HasSubstr("trainable_token_indices is not supported"));
