@@ -4,6 +4,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdlib>
 #include <memory>
 
 namespace ddro {
@@ -27,8 +28,10 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 spdlog::logger& logger() {
   static const auto instance = [] {
-    auto created = std::make_shared<spdlog::logger>("ddro-train",
-                                                    std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    const auto colours =
+        std::getenv("NO_COLOR") == nullptr ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+    auto created = std::make_shared<spdlog::logger>(
+        "ddro-train", std::make_shared<spdlog::sinks::stderr_color_sink_mt>(colours));
     created->set_pattern("%H:%M:%S %^%l%$ %v");
     created->flush_on(spdlog::level::debug);
     return created;

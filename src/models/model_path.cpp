@@ -110,9 +110,7 @@ fs::path adapter_base(const fs::path& adapter_folder) {
   const std::string& name = peft.base_model_name_or_path;
   if (name.empty())
     throw model_error("[" + where + "] base_model_name_or_path is missing; it names the base model");
-  std::error_code ignored;
-  if (!fs::is_directory(name, ignored) && fs::is_directory(adapter_folder / name, ignored))
-    return adapter_folder / name;
+  if (!is_model_folder(name) && is_model_folder(adapter_folder / name)) return adapter_folder / name;
   try {
     return resolve_model_path(name);
   } catch (const Error& error) {
