@@ -91,7 +91,7 @@ std::string train_run(config::RunConfig config, const TrainRequest& request) {
   folder.write_start();
   write_missing_tokens(run);
   log_info(describe_start(run));
-  log_info("reference: " + describe_reference(run));
+  if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   train_and_export(run, identity, stop, resume_from);
   folder.write_end(run.total_steps,
                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

