@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "ddro/models/model_folder.h"
-#include "parity/models/fixture_models.h"
+#include "parity/models/outcome.h"
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
 
@@ -16,17 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kShared = 5;  // tokens that the first two sequences have in common
-
 fs::path adapter_fixture(const std::string& name) {
   return environment_path("DDRO_FIXTURES") / "adapters" / name;
 }
 Expected expected_of(const std::string& name) { return read_expected(adapter_fixture(name + ".expected")); }
-
-struct Outcome {
-  std::vector<Tensor> logits;
-  std::map<std::string, Tensor> gradients;  // of what requires one
-};
 
 struct Trainable {
   models::ModelFolder folder;
@@ -41,47 +34,6 @@ Trainable load(const std::string& name, at::ScalarType dtype, bool checkpointing
                                          .trainable = true,
                                          .adapter = &*result.folder.adapter,
                                          .gradient_checkpointing = checkpointing});
-  return result;
-}
-
-Outcome run(const models::CausalLm& model, const std::vector<Packed>& batches) {
-  Outcome result;
-  for (const Packed& batch : batches) {
-    Tensor loss;
-    for (const Tensor& logits : logits_of(model, batch)) {
-      const Tensor part = probe_loss(logits, static_cast<std::int64_t>(result.logits.size()));
-      loss = loss.defined() ? loss + part : part;
-      result.logits.push_back(logits.detach());
-    }
-    if (loss.requires_grad()) loss.backward();
-  }
-  for (const auto& [name, parameter] : model.parameters()) {
-    if (parameter.grad().defined()) result.gradients[name] = parameter.grad();
-  }
-  return result;
-}
-
-std::vector<Packed> one_by_one(const std::vector<Sequence>& sequences) {
-  std::vector<Packed> batches;
-  for (const Sequence& tokens : sequences) batches.emplace_back().add_whole(tokens);
-  return batches;
-}
-
-std::vector<Packed> sharing_prefix(const std::vector<Sequence>& sequences) {
-  std::vector<Packed> batches(1);
-  batches[0].add_sharing({sequences[0], sequences[1]}, kShared);
-  for (size_t i = 2; i < sequences.size(); ++i) batches[0].add_whole(sequences[i]);
-  return batches;
-}
-
-Outcome expected_run(const Expected& expected, const std::string& tag) {
-  Outcome result;
-  for (size_t i = 0; i < expected.sequences.size(); ++i)
-    result.logits.push_back(expected.values.at(tag + ".logits." + std::to_string(i)));
-  const std::string prefix = tag + ".grad.";
-  for (const auto& [key, value] : expected.values) {
-    if (key.starts_with(prefix)) result.gradients[key.substr(prefix.size())] = value;
-  }
   return result;
 }
 

@@ -10,17 +10,10 @@
 #include <set>
 
 #include "models/families/families.h"
-#include "parity/models/fixture_models.h"
+#include "parity/models/outcome.h"
 
 namespace ddro::test {
 namespace {
-
-constexpr std::int64_t kShared = 5;  // tokens that the first two sequences have in common
-
-struct Outcome {
-  std::vector<Tensor> logits;
-  std::map<std::string, Tensor> gradients;
-};
 
 std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType dtype,
                                        bool checkpointing = false) {
@@ -29,38 +22,9 @@ std::unique_ptr<models::CausalLm> load(const std::string& name, at::ScalarType d
                                 {.dtype = dtype, .trainable = true, .gradient_checkpointing = checkpointing});
 }
 
-// One forward and backward for each batch; gradients add up.
-Outcome run(const models::CausalLm& model, const std::vector<Packed>& batches) {
-  Outcome result;
-  for (const Packed& batch : batches) {
-    Tensor loss;
-    for (const Tensor& logits : logits_of(model, batch)) {
-      const Tensor part = probe_loss(logits, static_cast<std::int64_t>(result.logits.size()));
-      loss = loss.defined() ? loss + part : part;
-      result.logits.push_back(logits.detach());
-    }
-    loss.backward();
-  }
-  for (const auto& [name, parameter] : model.parameters()) result.gradients[name] = parameter.grad();
-  return result;
-}
-
-std::vector<Packed> one_by_one(const std::vector<Sequence>& sequences) {
-  std::vector<Packed> batches;
-  for (const Sequence& tokens : sequences) batches.emplace_back().add_whole(tokens);
-  return batches;
-}
-
 std::vector<Packed> all_packed(const std::vector<Sequence>& sequences) {
   std::vector<Packed> batches(1);
   for (const Sequence& tokens : sequences) batches[0].add_whole(tokens);
-  return batches;
-}
-
-std::vector<Packed> sharing_prefix(const std::vector<Sequence>& sequences) {
-  std::vector<Packed> batches(1);
-  batches[0].add_sharing({sequences[0], sequences[1]}, kShared);
-  for (size_t i = 2; i < sequences.size(); ++i) batches[0].add_whole(sequences[i]);
   return batches;
 }
 
@@ -86,18 +50,6 @@ void expect_near(const Outcome& got, const Outcome& expected, double tolerance) 
     const double error = (got.gradients.at(name) - gradient).norm().item<double>() / norm;
     EXPECT_LE(error, tolerance) << "gradient of " << name;
   }
-}
-
-Outcome expected_run(const Expected& expected, const std::string& tag) {
-  Outcome result;
-  for (size_t i = 0; i < expected.sequences.size(); ++i) {
-    result.logits.push_back(expected.values.at(tag + ".logits." + std::to_string(i)));
-  }
-  const std::string prefix = tag + ".grad.";
-  for (const auto& [key, value] : expected.values) {
-    if (key.starts_with(prefix)) result.gradients[key.substr(prefix.size())] = value;
-  }
-  return result;
 }
 
 class CausalLmParity : public testing::TestWithParam<std::string> {};
