@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "ddro/base/error.h"
+
 namespace ddro {
 
 Progress::Progress(std::string label, std::int64_t total, std::int64_t done)
@@ -60,5 +62,7 @@ std::string format_duration(double seconds) {
   }
   return text;
 }
+
+std::string gigabytes(double bytes) { return printable(bytes / 1e9, "%.2f GB"); }
 
 }  // namespace ddro

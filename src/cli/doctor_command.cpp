@@ -6,10 +6,10 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "ddro/base/error.h"
+#include "ddro/base/progress.h"
 #include "ddro/doctor/doctor.h"
 #include "ddro/doctor/speed.h"
 #include "ddro/run/setup.h"
-#include "ddro/run/summaries.h"
 
 namespace ddro::cli {
 namespace {
@@ -91,7 +91,7 @@ void print_report(const doctor::SpeedReport& report) {
   print_line("mfu        " + printable(report.mfu, "%.3f") + " of " + number(report.matmul_rate / 1e9) +
              " GFLOP/s, this run's matmul rate");
   print_line("busy       " + printable(report.busy, "%.3f"));
-  print_line("memory     " + run::gigabytes(static_cast<double>(report.peak_memory_bytes)) + " at most");
+  print_line("memory     " + gigabytes(static_cast<double>(report.peak_memory_bytes)) + " at most");
   print_kernels(report);
   print_line("Random weights show speed and memory, not quality.");
 }

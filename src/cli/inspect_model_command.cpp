@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "ddro/base/json.h"
+#include "ddro/base/progress.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
@@ -45,7 +46,7 @@ void print_tensors(const NamedTensors& tensors) {
     print_line("  " + row.name + "  " + row.shape + "  " + row.dtype);
   }
   print_line("total       " + std::to_string(count) + " parameters in " + std::to_string(rows.size()) +
-             " tensors, " + run::gigabytes(bytes));
+             " tensors, " + gigabytes(bytes));
 }
 
 std::string named_token(const text::Tokenizer& tokenizer, text::TokenId id) {
@@ -93,15 +94,15 @@ void print_memory(const models::ModelFolder& folder) {
   model.num_parameters = run::num_parameters(folder);
   if (folder.adapter) model.adapter = folder.adapter->spec;
   const std::int64_t trained = folder.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
-  print_line("checkpoint  " +
-             run::gigabytes(train::checkpoint_bytes(trained, at::kFloat, model.moment_dtype)) + " on disk");
+  print_line("checkpoint  " + gigabytes(train::checkpoint_bytes(trained, at::kFloat, model.moment_dtype)) +
+             " on disk");
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     model.dtype = dtype;
     model.live_reference = false;
     const double alone = train::weight_bytes(model);
     model.live_reference = !folder.adapter;
-    print_line("training    " + run::gigabytes(alone) + " in " + dtype_label(dtype) + ", " +
-               run::gigabytes(train::weight_bytes(model)) + " with a reference; activations on top");
+    print_line("training    " + gigabytes(alone) + " in " + dtype_label(dtype) + ", " +
+               gigabytes(train::weight_bytes(model)) + " with a reference; activations on top");
   }
 }
 

@@ -5,8 +5,8 @@
 #include <torch/cuda.h>
 
 #include "ddro/base/error.h"
+#include "ddro/base/progress.h"
 #include "ddro/run/setup.h"
-#include "ddro/run/summaries.h"
 #include "doctor/checks.h"
 
 namespace ddro::doctor {
@@ -35,8 +35,8 @@ Finding describe(int index) {
   return {"device " + std::to_string(index),
           Status::kOk,
           std::string(properties->name) + ", capability " + capability + ", " +
-              run::gigabytes(static_cast<double>(free_bytes)) + " of " +
-              run::gigabytes(static_cast<double>(total_bytes)) + " free",
+              gigabytes(static_cast<double>(free_bytes)) + " of " +
+              gigabytes(static_cast<double>(total_bytes)) + " free",
           {{"name", std::string(properties->name)},
            {"capability", capability},
            {"total_bytes", total_bytes},

@@ -7,7 +7,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
-#include "ddro/run/summaries.h"
+#include "ddro/base/progress.h"
 #include "doctor/checks.h"
 
 namespace ddro::doctor {
@@ -71,7 +71,7 @@ Finding free_space(const fs::path& folder) {
   const fs::space_info info = fs::space(folder, failed);
   if (failed) return {"disk_space", Status::kWarning, "not known: " + failed.message()};
   return {"disk_space", Status::kOk,
-          run::gigabytes(static_cast<double>(info.available)) + " free in " + printable(folder.string(), 400),
+          gigabytes(static_cast<double>(info.available)) + " free in " + printable(folder.string(), 400),
           info.available};
 }
 

@@ -13,7 +13,7 @@
 #include <numeric>
 
 #include "ddro/base/error.h"
-#include "ddro/run/summaries.h"
+#include "ddro/base/progress.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/score.h"
 #include "ddro/train/stepper.h"
@@ -120,8 +120,8 @@ class SpeedTrial {
     const double needed = train::estimate_memory(model, plan_).peak();
     const double there = free_memory();
     if (needed <= there) return;
-    throw model_error("[--speed] this model needs more memory than there is; got " + run::gigabytes(there) +
-                      ", expected " + run::gigabytes(needed));
+    throw model_error("[--speed] this model needs more memory than there is; got " + gigabytes(there) +
+                      ", expected " + gigabytes(needed));
   }
 
   void step() {

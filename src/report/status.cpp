@@ -103,10 +103,6 @@ void remark_on_silence(RunStatus& status) {
                            " s: it evaluates, saves, exports, or hangs");
 }
 
-std::string gigabytes(std::uint64_t bytes) {
-  return printable(static_cast<double>(bytes) / 1e9, "%.2f") + " GB";
-}
-
 std::string first_line(const RunStatus& status) {
   std::string line = status.name + ": " + enum_name(status.state);
   if (!status.holder.empty()) line += ", " + status.holder;
@@ -126,7 +122,8 @@ std::string storage_line(const RunStatus& status) {
   std::string line = status.newest_checkpoint
                          ? "newest checkpoint: step " + std::to_string(*status.newest_checkpoint)
                          : "no checkpoint";
-  line += ", folder " + gigabytes(status.folder_bytes) + ", " + gigabytes(status.free_bytes) + " free";
+  line += ", folder " + gigabytes(static_cast<double>(status.folder_bytes)) + ", " +
+          gigabytes(static_cast<double>(status.free_bytes)) + " free";
   if (status.starts)
     line += ", started " + std::to_string(*status.starts) + (*status.starts == 1 ? " time" : " times");
   return line;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "ddro/base/progress.h"
 #include "ddro/base/threads.h"
 #include "ddro/run/summaries.h"
 #include "ddro/train/memory_estimate.h"

@@ -8,8 +8,6 @@
 
 namespace ddro::run {
 
-std::string gigabytes(double bytes) { return printable(bytes / 1e9, "%.2f GB"); }
-
 std::string percentiles(std::vector<std::int64_t> values) {
   if (values.empty()) return "none";
   std::sort(values.begin(), values.end());

@@ -30,4 +30,7 @@ class Progress {
 // "1:02:03" or "4:05".
 std::string format_duration(double seconds);
 
+// "1.23 GB"; 10^9 bytes.
+std::string gigabytes(double bytes);
+
 }  // namespace ddro

@@ -11,9 +11,6 @@
 
 namespace ddro::run {
 
-// "1.23 GB"; 10^9 bytes.
-std::string gigabytes(double bytes);
-
 // "p50 12, p90 30, p99 44, max 60" by nearest rank; "none" of no values.
 std::string percentiles(std::vector<std::int64_t> values);
 
