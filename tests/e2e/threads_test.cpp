@@ -86,7 +86,7 @@ TEST(Threads, WaitAsThePlanSays) {
     all.insert(all.end(), words.begin(), words.end());
     return run_program(with_environment(all, {environment_path("DDRO_TRAIN").string(), "config"})).err;
   };
-  EXPECT_THAT(report({}), HasSubstr("GOMP_SPINCOUNT = '1000'"));
+  EXPECT_THAT(report({}), HasSubstr("GOMP_SPINCOUNT = '300'"));
   EXPECT_THAT(report({"GOMP_SPINCOUNT=77"}), HasSubstr("GOMP_SPINCOUNT = '77'"));
   EXPECT_THAT(report({"OMP_WAIT_POLICY=passive"}), HasSubstr("GOMP_SPINCOUNT = '0'"));
 }

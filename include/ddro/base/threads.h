@@ -21,7 +21,7 @@ struct ThreadPlan {
   std::string waiting;  // OpenMP's variable that says how: the user's, or the program's own setting of it
                         // (src/ops/cpu/openmp_waiting.cpp)
 
-  std::string describe() const;  // "2 threads (cores; waiting: GOMP_SPINCOUNT=1000)"
+  std::string describe() const;  // "2 threads (cores; waiting: GOMP_SPINCOUNT=300)"
 };
 
 // What a plan is made from.

@@ -10,8 +10,8 @@
 
 namespace {
 
-// Some tens of microseconds, what a wake-up costs; the runtime's own default is three hundred times as long.
-char spin_count[] = "1000";
+// Some ten microseconds, what a wake-up costs; the runtime's own default is a thousand times as long.
+char spin_count[] = "300";
 
 char* find(const char* name) {
   const size_t length = std::strlen(name);
