@@ -149,12 +149,13 @@ Arguments Interpreter::evaluate_arguments(const ArgumentExprs* exprs, const Scop
     if (more.dict() == nullptr) fail("argument after ** must be a mapping, not " + type_name(more));
     for (const auto& [key, value] : more.dict()->entries()) {
       if (key.text() == nullptr) fail("keywords must be strings");
-      const auto same = [&](const auto& named) { return named.first == key.text()->text; };
+      const std::string& name = key.text()->text;
+      const auto same = [&](const auto& named) { return named.first == name; };
       charge(1 + arguments.named.size());
       if (std::any_of(arguments.named.begin(), arguments.named.end(), same)) {
         fail("got multiple values for a keyword argument");
       }
-      arguments.named.emplace_back(key.text()->text, value);
+      arguments.named.emplace_back(name, value);
     }
   }
   return arguments;

@@ -16,7 +16,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 DdroTerms::DdroTerms(const ObjectiveOptions& options, double alpha, double max_weight)
     : generator_(options.generator),
       power_(options.basu_power),
-      alpha_(alpha),
       log_alpha_(std::log(alpha)),
       log_beta_(std::log1p(-alpha)),
       k_(1 - 2 * alpha) {

@@ -31,8 +31,8 @@ class DdroTerms {
 
   Generator generator_;
   double power_;
-  double alpha_, log_alpha_, log_beta_;  // log_beta_: log(1 - alpha)
-  double k_;                             // 1 - 2 alpha
+  double log_alpha_, log_beta_;  // log_beta_: log(1 - alpha)
+  double k_;                     // 1 - 2 alpha
   double cap_, cap_x_;
   double preferred_pole_;
 };

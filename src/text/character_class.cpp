@@ -99,7 +99,7 @@ std::vector<std::uint8_t> make_table() {
   mark("N", kNumber);
   mark("Space", kSpace);
   mark("Word", kWord);
-  for (const char32_t joiner : {0x200C, 0x200D}) table[joiner] |= kWord;
+  for (const char32_t joiner : {U'\u200C', U'\u200D'}) table[joiner] |= kWord;
   for (const NewCharacters& range : kNewCharacters) {
     for (char32_t c = range.first; c <= range.last; ++c) table[c] = table[range.stand_in];
   }

@@ -55,8 +55,8 @@ void Component::refuse(const std::string& what) const { throw model_error("[" + 
 
 void Component::expect_only(std::initializer_list<const char*> fields) const {
   for (const auto& [key, unused] : value_.items()) {
-    const auto known = [&](const char* field) { return key == field; };
-    if (key != "type" && std::none_of(fields.begin(), fields.end(), known)) {
+    const auto is_known = std::find(fields.begin(), fields.end(), key) != fields.end();
+    if (key != "type" && !is_known) {
       refuse("unknown field \"" + printable(key) + "\"");
     }
   }

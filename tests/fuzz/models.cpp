@@ -1,0 +1,48 @@
+#include "ddro/base/json.h"
+#include "ddro/base/safetensors.h"
+#include "ddro/models/adapter_spec.h"
+#include "ddro/models/model_config.h"
+#include "fuzz/targets.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::test {
+
+void read_safetensors(std::string_view input) {
+  static const TemporaryFolder folder;
+  const auto path = folder.write("model.safetensors", input);
+  expect_input_errors([&] {
+    const SafetensorsFile file(path);
+    unsigned sum = 0;
+    for (const auto& [name, tensor] : file.tensors()) {
+      for (const std::byte byte : tensor.bytes) sum += static_cast<unsigned>(byte);
+    }
+    [[maybe_unused]] static volatile unsigned sink;
+    sink = sum;
+  });
+}
+
+void read_model_config(std::string_view input) {
+  expect_input_errors([&] {
+    models::parse_model_config(parse_json(input, "config.json", ErrorKind::kModel), "config.json");
+  });
+}
+
+// config.json of the base, adapter_config.json, and a name of a tensor a line.
+void read_adapter_config(std::string_view input) {
+  const auto files = cut_into(3, input);
+  std::vector<std::string> tensors;
+  for (std::string_view rest = files[2]; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    tensors.emplace_back(rest.substr(0, end));
+    rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+  }
+  expect_input_errors([&] {
+    const auto model =
+        models::parse_model_config(parse_json(files[0], "config.json", ErrorKind::kModel), "config.json");
+    const std::string where = "adapter_config.json";
+    const auto adapter = models::parse_adapter_config(parse_json(files[1], where, ErrorKind::kModel), where);
+    models::parameters_of(models::plan_adapter(adapter, model, tensors, where));
+  });
+}
+
+}  // namespace ddro::test
