@@ -1,0 +1,33 @@
+#include "models/parameter_table.h"
+
+namespace ddro::models {
+
+const Tensor& ParameterTable::operator[](const std::string& name) const {
+  const auto trained = by_name_.find(kAdapterPrefix + name);
+  return trained != by_name_.end() ? trained->second : at(name);
+}
+
+Norm ParameterTable::operator[](const NormSpec& norm) const {
+  return {spec_.norm_kind, spec_.norm_eps, norm.name.empty() ? Tensor() : (*this)[norm.name + ".weight"],
+          norm.bias ? (*this)[norm.name + ".bias"] : Tensor()};
+}
+
+OptionalNorm ParameterTable::operator[](const std::optional<NormSpec>& norm) const {
+  return norm ? OptionalNorm((*this)[*norm]) : std::nullopt;
+}
+
+Linear ParameterTable::operator[](const LinearSpec& linear) const {
+  if (linear.name.empty()) return {};
+  Linear result{.weight = (*this)[linear.name + ".weight"],
+                .bias = linear.bias ? (*this)[linear.name + ".bias"] : Tensor(),
+                .transposed = linear.transposed,
+                .low_rank = {},
+                .magnitude = {}};
+  const AdaptedLinear* adapted = adapter_ ? adapter_->spec.find(linear.name) : nullptr;
+  if (!adapted) return result;
+  result.low_rank = {at(adapted->a_name()), at(adapted->b_name()), adapted->scale};
+  if (adapter_->spec.dora) result.magnitude = {at(adapted->magnitude_name()), row_norms(result.weight_ED())};
+  return result;
+}
+
+}  // namespace ddro::models
