@@ -59,11 +59,11 @@ Attention::Heads Attention::project(const Tensor& x_TD) const {
 
 Attention::Heads Attention::heads_of(const Tensor& x_TD, const Shared& shared) const {
   Heads heads = project(x_TD);
+  heads.q_THK = normed_heads(q_norm_, spec_.query_norm, heads.q_THK);
+  heads.k_TGK = normed_heads(k_norm_, spec_.key_norm, heads.k_TGK);
   if (spec_.clip) {
     for (Tensor* x : {&heads.q_THK, &heads.k_TGK, &heads.v_TGK}) *x = x->clamp(-*spec_.clip, *spec_.clip);
   }
-  heads.q_THK = normed_heads(q_norm_, spec_.query_norm, heads.q_THK);
-  heads.k_TGK = normed_heads(k_norm_, spec_.key_norm, heads.k_TGK);
   if (spec_.rotary.width > 0) {
     const Angles& angles = shared.angles[angles_];
     heads.q_THK = turned(spec_.rotary, heads.q_THK, angles);

@@ -9,6 +9,7 @@
 #include "ddro/ops/linear.h"
 #include "ddro/ops/repeatable.h"
 #include "models/attention.h"
+#include "models/experts.h"
 #include "models/feed_forward.h"
 #include "models/parameter_table.h"
 #include "models/parameters.h"
@@ -21,6 +22,7 @@ struct Layer {
   OptionalNorm attention_norm, post_attention_norm, feed_forward_norm, post_feed_forward_norm;
   Attention attention;
   FeedForward feed_forward;
+  std::optional<Experts> experts;  // in its place
 };
 
 // A rotary embedding that layers share.
@@ -110,12 +112,14 @@ class Decoder : public CausalLm {
  private:
   void add_layer(const LayerSpec& layer, const ParameterTable& table) {
     const AttentionSpec& attention = layer.attention;
-    layers_.push_back({.attention_norm = table[layer.attention_norm],
-                       .post_attention_norm = table[layer.post_attention_norm],
-                       .feed_forward_norm = table[layer.feed_forward_norm],
-                       .post_feed_forward_norm = table[layer.post_feed_forward_norm],
-                       .attention = {attention, table, layers_.size(), find_angles(attention.rotary)},
-                       .feed_forward = {layer.feed_forward, table}});
+    layers_.push_back(
+        {.attention_norm = table[layer.attention_norm],
+         .post_attention_norm = table[layer.post_attention_norm],
+         .feed_forward_norm = table[layer.feed_forward_norm],
+         .post_feed_forward_norm = table[layer.post_feed_forward_norm],
+         .attention = {attention, table, layers_.size(), find_angles(attention.rotary)},
+         .feed_forward = {layer.feed_forward, table},
+         .experts = layer.experts ? std::optional<Experts>({*layer.experts, table}) : std::nullopt});
   }
 
   // Layers of equal rotary embeddings share their angles.
@@ -162,14 +166,18 @@ class Decoder : public CausalLm {
     const Tensor y_TD =
         x_TD + added(layer.post_attention_norm, layer.attention(normed(layer.attention_norm, x_TD), shared));
     return y_TD +
-           added(layer.post_feed_forward_norm, layer.feed_forward(normed(layer.feed_forward_norm, y_TD)));
+           added(layer.post_feed_forward_norm, feed_forward(layer, normed(layer.feed_forward_norm, y_TD)));
   }
 
   Tensor run_parallel(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {
     const Tensor normed_TD = normed(layer.attention_norm, x_TD);
     const Tensor attended_TD = added(layer.post_attention_norm, layer.attention(normed_TD, shared));
     const Tensor input_TD = layer.feed_forward_norm ? normed(layer.feed_forward_norm, x_TD) : normed_TD;
-    return x_TD + attended_TD + added(layer.post_feed_forward_norm, layer.feed_forward(input_TD));
+    return x_TD + attended_TD + added(layer.post_feed_forward_norm, feed_forward(layer, input_TD));
+  }
+
+  static Tensor feed_forward(const Layer& layer, const Tensor& x_TD) {
+    return layer.experts ? (*layer.experts)(x_TD) : layer.feed_forward(x_TD);
   }
 
   // What a part of a layer adds to its input.

@@ -4,13 +4,16 @@
 
 namespace ddro::models {
 
-FeedForward::FeedForward(const FeedForwardSpec& spec, const ParameterTable& table)
+FeedForward::FeedForward(const FeedForwardSpec& spec, const ParameterTable& table,
+                         std::optional<std::int64_t> expert)
     : gated_(spec.gated()),
       activation_(spec.activation),
       gate_(table[spec.gate]),
       up_(table[spec.up]),
       fused_(table[spec.fused]),
-      down_(table[spec.down]) {}
+      down_(table[spec.down]) {
+  fused_.expert = down_.expert = expert;
+}
 
 // silu has a fast form that keeps less; the others are composed.
 Tensor FeedForward::operator()(const Tensor& x_TD) const {

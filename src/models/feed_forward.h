@@ -3,6 +3,8 @@
 // Legend: T tokens, D width, F feed-forward width.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "models/parameter_table.h"
@@ -11,7 +13,9 @@ namespace ddro::models {
 
 class FeedForward {
  public:
-  FeedForward(const FeedForwardSpec& spec, const ParameterTable& table);
+  // `expert`: which of those whose tensors are stacked.
+  FeedForward(const FeedForwardSpec& spec, const ParameterTable& table,
+              std::optional<std::int64_t> expert = std::nullopt);
   Tensor operator()(const Tensor& x_TD) const;
 
  private:

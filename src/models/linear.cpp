@@ -36,6 +36,11 @@ Tensor rescaled(const Linear& linear, const Tensor& y_TE) {
 
 }  // namespace
 
+Tensor Linear::weight_ED() const {
+  if (expert) return weight.select(0, *expert);
+  return transposed ? weight.t() : weight;
+}
+
 Tensor Linear::operator()(const Tensor& x_TD) const {
   if (!low_rank) return ops::linear(x_TD, weight_ED(), bias);
   if (!magnitude) return ops::low_rank_linear(x_TD, weight_ED(), bias, *low_rank);

@@ -22,10 +22,39 @@ void add(Parameters& all, const std::optional<NormSpec>& norm) {
 
 void add(Parameters& all, const LinearSpec& linear) {
   if (linear.name.empty()) return;
-  const auto [rows, columns] =
-      linear.transposed ? std::pair(linear.in, linear.out) : std::pair(linear.out, linear.in);
-  all.push_back({linear.name + ".weight", {rows, columns}});
+  std::vector<std::int64_t> shape{linear.out, linear.in};
+  if (linear.transposed) std::swap(shape[0], shape[1]);
+  if (linear.stacked > 0) shape.insert(shape.begin(), linear.stacked);
+  all.push_back({linear.name + ".weight", shape});
   if (linear.bias) all.push_back({linear.name + ".bias", {linear.out}});
+}
+
+// Calls visit(linear) for the products of a layer's part; specifications as they are, const or not.
+template <typename Spec, typename Visit>
+void visit_attention(Spec& attention, const Visit& visit) {
+  for (auto* linear :
+       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output})
+    visit(*linear);
+}
+
+template <typename Spec, typename Visit>
+void visit_feed_forward(Spec& part, const Visit& visit) {
+  for (auto* linear : {&part.gate, &part.up, &part.fused, &part.down}) visit(*linear);
+}
+
+template <typename Spec, typename Visit>
+void visit_experts(Spec& part, const Visit& visit) {
+  visit(part.router);
+  for (auto& expert : part.experts) visit_feed_forward(expert, visit);
+  if (part.shared) visit_feed_forward(*part.shared, visit);
+  visit(part.shared_gate);
+}
+
+// Of whichever a layer has.
+template <typename Spec, typename Visit>
+void visit_inner(Spec& layer, const Visit& visit) {
+  visit_feed_forward(layer.feed_forward, visit);
+  if (layer.experts) visit_experts(*layer.experts, visit);
 }
 
 void add(Parameters& all, const AttentionSpec& attention) {
@@ -36,31 +65,35 @@ void add(Parameters& all, const AttentionSpec& attention) {
   add(all, attention.output);
 }
 
-void add(Parameters& all, const FeedForwardSpec& feed_forward) {
-  for (const LinearSpec* linear :
-       {&feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down})
-    add(all, *linear);
-}
-
 void add(Parameters& all, const LayerSpec& layer) {
   add(all, layer.attention_norm);
   add(all, layer.attention);
   add(all, layer.post_attention_norm);
   add(all, layer.feed_forward_norm);
-  add(all, layer.feed_forward);
+  visit_inner(layer, [&](const LinearSpec& linear) { add(all, linear); });
   add(all, layer.post_feed_forward_norm);
 }
 
-std::int64_t weights_of(const LayerSpec& layer) {
-  const AttentionSpec& attention = layer.attention;
-  const FeedForwardSpec& feed_forward = layer.feed_forward;
-  std::int64_t count = 0;
-  for (const LinearSpec* linear :
-       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output,
-        &feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down}) {
-    if (!linear->name.empty()) count += linear->in * linear->out;
-  }
-  return count;
+// Of one token.
+std::int64_t multiplications(const LinearSpec& linear) {
+  return linear.name.empty() ? 0 : linear.in * linear.out;
+}
+
+std::int64_t multiplications(const FeedForwardSpec& part) {
+  std::int64_t sum = 0;
+  visit_feed_forward(part, [&](const LinearSpec& linear) { sum += multiplications(linear); });
+  return sum;
+}
+
+std::int64_t multiplications(const ExpertsSpec& experts) {
+  return multiplications(experts.router) + experts.top_k * multiplications(experts.expert(0)) +
+         multiplications(experts.shared_gate) + (experts.shared ? multiplications(*experts.shared) : 0);
+}
+
+std::int64_t multiplications(const LayerSpec& layer) {
+  std::int64_t sum = multiplications(layer.feed_forward);
+  visit_attention(layer.attention, [&](const LinearSpec& linear) { sum += multiplications(linear); });
+  return sum + (layer.experts ? multiplications(*layer.experts) : 0);
 }
 
 Json describe(const RopeScaling& scaling) {
@@ -98,12 +131,26 @@ Json describe(const AttentionSpec& attention) {
   return all;
 }
 
+// The first layer's with experts; those of a model are alike.
+const ExpertsSpec* experts_of(const ModelSpec& model) {
+  for (const LayerSpec& layer : model.layers) {
+    if (layer.experts) return &*layer.experts;
+  }
+  return nullptr;
+}
+
+Json describe(const ExpertsSpec& experts) {
+  return {experts.num_experts(), experts.top_k, experts.normalized, enum_name(experts.expert(0).activation),
+          experts.shared.has_value()};
+}
+
 // What only some families have, as far as it is there.
 void add_special_parts(Json& all, const ModelSpec& model) {
   const LayerSpec& layer = model.layers.front();
   if (const Json special = special_parts(layer.attention); !special.empty()) all["attention"] = special;
   if (layer.feed_forward.activation != Activation::kSilu)
     all["activation"] = enum_name(layer.feed_forward.activation);
+  if (const ExpertsSpec* experts = experts_of(model)) all["experts"] = describe(*experts);
   if (model.norm_kind != NormKind::kRms) all["norm_kind"] = static_cast<int>(model.norm_kind);
   if (model.parallel_residual) all["parallel_residual"] = true;
   if (model.embedding_scale != 1) all["embedding_scale"] = model.embedding_scale;
@@ -138,15 +185,24 @@ bool layers_are_alike(const std::vector<LayerSpec>& layers, const Windows& windo
 template <typename Visit>
 void for_each_name(LayerSpec& layer, const Visit& visit) {
   AttentionSpec& attention = layer.attention;
-  FeedForwardSpec& feed_forward = layer.feed_forward;
-  for (LinearSpec* linear :
-       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output,
-        &feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down})
-    visit(linear->name);
+  const auto visit_linear = [&](LinearSpec& linear) { visit(linear.name); };
+  visit_attention(attention, visit_linear);
+  visit_inner(layer, visit_linear);
   for (auto* norm : {&layer.attention_norm, &layer.post_attention_norm, &layer.feed_forward_norm,
                      &layer.post_feed_forward_norm, &attention.query_norm, &attention.key_norm}) {
     if (*norm) visit((*norm)->name);
   }
+}
+
+// "MLP 1536", "60 experts of 1408 (4 a token) beside one of 5632".
+std::string inner_summary(const ModelSpec& model) {
+  const auto number = [](auto value) { return std::to_string(value); };
+  const ExpertsSpec* experts = experts_of(model);
+  if (experts == nullptr) return "MLP " + number(model.layers.front().feed_forward.up.out);
+  std::string text = number(experts->num_experts()) + " experts of " + number(experts->expert(0).up.out) +
+                     " (" + number(experts->top_k) + " a token)";
+  if (experts->shared) text += " beside one of " + number(experts->shared->up.out);
+  return text;
 }
 
 // Each layer's, in little space: the description is a part of the name of caches.
@@ -182,23 +238,19 @@ void drop_prefix(ModelSpec& model, const std::string& prefix) {
 
 std::vector<LinearSpec> linears_of(const ModelSpec& model) {
   std::vector<LinearSpec> all;
-  const auto add_those = [&](std::initializer_list<const LinearSpec*> linears) {
-    for (const LinearSpec* linear : linears) {
-      if (!linear->name.empty()) all.push_back(*linear);
-    }
+  const auto add_one = [&](const LinearSpec& linear) {
+    if (!linear.name.empty() && linear.stacked == 0) all.push_back(linear);
   };
   for (const LayerSpec& layer : model.layers) {
-    const AttentionSpec& attention = layer.attention;
-    add_those({&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output});
-    const FeedForwardSpec& feed_forward = layer.feed_forward;
-    add_those({&feed_forward.gate, &feed_forward.up, &feed_forward.fused, &feed_forward.down});
+    visit_attention(layer.attention, add_one);
+    visit_inner(layer, add_one);
   }
   return all;
 }
 
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model) {
   std::int64_t count = 0;
-  for (const LayerSpec& layer : model.layers) count += weights_of(layer);
+  for (const LayerSpec& layer : model.layers) count += multiplications(layer);
   return count;
 }
 
@@ -231,15 +283,13 @@ Json describe(const ModelSpec& model) {
 }
 
 std::string summary(const ModelSpec& model) {
-  const LayerSpec& layer = model.layers.front();
-  const AttentionSpec& attention = layer.attention;
+  const AttentionSpec& attention = model.layers.front().attention;
   const auto number = [](auto value) { return std::to_string(value); };
   std::string text = model.model_type + ", " + number(model.layers.size()) + " layers of width " +
                      number(model.hidden_size) + ", " + number(attention.num_heads) + " heads of " +
                      number(attention.head_dim) + " (" + number(attention.num_key_value_heads) +
-                     " for keys and values), MLP " + number(layer.feed_forward.up.out) + ", " +
-                     number(model.vocab_size) + " ids, " + number(model.max_position_embeddings) +
-                     " positions";
+                     " for keys and values), " + inner_summary(model) + ", " + number(model.vocab_size) +
+                     " ids, " + number(model.max_position_embeddings) + " positions";
   if (const auto window = usual_windows(model.layers).size) text += ", window of " + number(*window);
   if (model.tie_word_embeddings) text += ", head tied to the embedding";
   return text;

@@ -21,6 +21,7 @@ Linear ParameterTable::operator[](const LinearSpec& linear) const {
   Linear result{.weight = (*this)[linear.name + ".weight"],
                 .bias = linear.bias ? (*this)[linear.name + ".bias"] : Tensor(),
                 .transposed = linear.transposed,
+                .expert = std::nullopt,
                 .low_rank = {},
                 .magnitude = {}};
   const AdaptedLinear* adapted = adapter_ ? adapter_->spec.find(linear.name) : nullptr;

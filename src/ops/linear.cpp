@@ -106,9 +106,25 @@ void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
   }
 }
 
+namespace {
+
+// Where the gradient of a leaf, or of one of the matrices stacked in a leaf, adds up; undefined where it does
+// not.
+Tensor sum_of_gradients(const Tensor& weight) {
+  if (weight.is_leaf()) return weight.grad();
+  if (!weight.is_view()) return {};
+  const Tensor stacked(weight._base());
+  const bool is_slice = stacked.is_leaf() && stacked.dim() == 3 && weight.is_contiguous();
+  if (!is_slice || !stacked.grad().defined()) return {};
+  return stacked.grad().select(0, (weight.storage_offset() - stacked.storage_offset()) / weight.numel());
+}
+
+}  // namespace
+
 Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
-  if (!weight.is_leaf() || !weight.grad().defined()) return at::mm(d_y.t(), x);
-  add_product(weight.grad(), d_y.t(), x);
+  const Tensor sum = sum_of_gradients(weight);
+  if (!sum.defined()) return at::mm(d_y.t(), x);
+  add_product(sum, d_y.t(), x);
   return {};
 }
 

@@ -80,21 +80,48 @@ double product_numbers(const MemoryModel& model, const std::vector<const models:
   return input + beside;
 }
 
+double feed_forward_numbers(const models::FeedForwardSpec& feed_forward, const MemoryModel& model) {
+  return product_numbers(model, {&feed_forward.gate, &feed_forward.up, &feed_forward.fused}) +
+         product_numbers(model, {&feed_forward.down}, /*kept=*/false) + kept_inner_numbers(feed_forward);
+}
+
+// For each chosen expert what a feed-forward keeps, and its result; the router's logits and their softmax;
+// the shared expert with its result.
+double experts_numbers(const models::ExpertsSpec& experts, const MemoryModel& model) {
+  const auto width = static_cast<double>(experts.router.in);
+  double numbers =
+      product_numbers(model, {&experts.router, &experts.shared_gate}) +
+      2 * static_cast<double>(experts.num_experts()) +
+      static_cast<double>(experts.top_k) * (feed_forward_numbers(experts.expert(0), model) + width);
+  if (experts.shared) numbers += feed_forward_numbers(*experts.shared, model) + width;
+  return numbers;
+}
+
+double inner_numbers(const models::LayerSpec& layer, const MemoryModel& model) {
+  return layer.experts ? experts_numbers(*layer.experts, model)
+                       : feed_forward_numbers(layer.feed_forward, model);
+}
+
+// Width of all that a token goes through between its norm and what is added to it.
+double inner_width(const models::LayerSpec& layer) {
+  if (!layer.experts) return static_cast<double>(layer.feed_forward.up.out);
+  const models::ExpertsSpec& experts = *layer.experts;
+  return static_cast<double>(experts.top_k * experts.expert(0).up.out +
+                             (experts.shared ? experts.shared->up.out : 0));
+}
+
 // Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
 // keys and values as the attention takes them, its result twice (padded, packed), and the feed-forward's.
 double layer_numbers(const models::LayerSpec& layer, const BatchSize& size, const MemoryModel& model) {
   const models::AttentionSpec& attention = layer.attention;
-  const models::FeedForwardSpec& feed_forward = layer.feed_forward;
   const auto width = static_cast<double>(attention.output.out);
   const auto queries = static_cast<double>(attention.query.out);
   const auto keys = static_cast<double>(attention.key.out);
   const auto heads = static_cast<double>(attention.num_heads);
   const double products =
       product_numbers(model, {&attention.query, &attention.key, &attention.value, &attention.fused}) +
-      product_numbers(model, {&attention.output}) +
-      product_numbers(model, {&feed_forward.gate, &feed_forward.up, &feed_forward.fused}) +
-      product_numbers(model, {&feed_forward.down}, /*kept=*/false);
-  double numbers = size.tokens * (2 * width + products + kept_inner_numbers(feed_forward)) +
+      product_numbers(model, {&attention.output});
+  double numbers = size.tokens * (2 * width + products + inner_numbers(layer, model)) +
                    size.queries * (2 * queries + heads) + size.keys * 2 * keys;
   if (attention.query_norm) numbers += size.tokens * queries;
   if (attention.key_norm) numbers += size.tokens * keys;
@@ -113,8 +140,8 @@ LayerSums sum_layers(const MemoryModel& model, const BatchSize& size) {
   LayerSums sums;
   for (const models::LayerSpec& layer : spec.layers) {
     const double numbers = layer_numbers(layer, size, model);
-    const double backward = size.tokens * (4 * static_cast<double>(layer.feed_forward.up.out) +
-                                           3 * static_cast<double>(spec.hidden_size));
+    const double backward =
+        size.tokens * (4 * inner_width(layer) + 3 * static_cast<double>(spec.hidden_size));
     sums.numbers += numbers;
     sums.largest = std::max(sums.largest, numbers);
     sums.backward = std::max(sums.backward, backward);

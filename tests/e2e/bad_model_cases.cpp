@@ -67,7 +67,7 @@ std::vector<BadInput> config_cases() {
       config("UnknownRope", "rope_scaling", Json{{"rope_type", "mrope"}, {"factor", 2.0}},
              "rope_scaling.rope_type \"mrope\" is not supported"),
       config("Experts", "num_local_experts", 8,
-             "num_local_experts is set; mixtures of experts are not supported"),
+             "num_local_experts is set, but models of this model_type have no experts"),
       config("Quantized", "quantization_config", Json{{"bits", 4}}, "quantization_config is set"),
       config("OneMoreLayer", "num_hidden_layers", 3,
              "tensor model.layers.2.input_layernorm.weight is missing"),

@@ -140,8 +140,9 @@ TEST_P(Repeatable, Moments) {
   }
 }
 
-models::ModelSpec ordinary_spec() {
-  return models::parse_model_config({{"model_type", "llama"},
+// `model_type` decides whether there are experts.
+models::ModelSpec ordinary_spec(const char* model_type = "llama") {
+  return models::parse_model_config({{"model_type", model_type},
                                      {"vocab_size", kVocabulary},
                                      {"hidden_size", kWidth},
                                      {"intermediate_size", 640},
@@ -154,23 +155,24 @@ models::ModelSpec ordinary_spec() {
 }
 
 // tiny_weights are of a size for a width of 32.
-NamedTensors ordinary_weights(std::uint64_t seed) {
-  NamedTensors weights = tiny_weights(ordinary_spec(), seed);
+NamedTensors ordinary_weights(std::uint64_t seed, const models::ModelSpec& spec = ordinary_spec()) {
+  NamedTensors weights = tiny_weights(spec, seed);
   for (auto& [name, tensor] : weights) {
-    if (tensor.dim() == 2) tensor.mul_(0.3);
+    if (tensor.dim() >= 2) tensor.mul_(0.3);
     tensor = tensor.to(at::kFloat);
   }
   return weights;
 }
 
 struct OrdinaryStep {
-  NamedTensors initial = ordinary_weights(1);
+  models::ModelSpec spec;
+  NamedTensors initial = ordinary_weights(1, spec);
   std::unique_ptr<models::CausalLm> reference =
-      models::make_causal_lm(ordinary_spec(), ordinary_weights(2), {.trainable = false});
+      models::make_causal_lm(spec, ordinary_weights(2, spec), {.trainable = false});
   data::Dataset dataset = random_dataset(48, /*paired=*/true, 3);
   data::StepPlan plan;
 
-  OrdinaryStep() {
+  explicit OrdinaryStep(const char* model_type = "llama") : spec(ordinary_spec(model_type)) {
     std::vector<std::int64_t> all(dataset.examples.size());
     std::iota(all.begin(), all.end(), 0);
     plan = data::plan_step(dataset, all, {.micro_batch_tokens = 1500});
@@ -178,7 +180,7 @@ struct OrdinaryStep {
 
   // Gradients, weights, moments and what is reported.
   Tensors train(const models::BuildOptions& build, const train::OptimizerOptions& options) const {
-    const auto policy = models::make_causal_lm(ordinary_spec(), initial, build);
+    const auto policy = models::make_causal_lm(spec, initial, build);
     train::Parameters parameters(*policy, initial);
     train::AdamW optimizer(parameters, options);
     const train::ModelLogProbs live(*reference);
@@ -208,6 +210,13 @@ TEST_P(Repeatable, WholeStepsInShortTypes) {
   const models::BuildOptions build = {.dtype = at::kBFloat16, .gradient_checkpointing = true};
   expect_same_bits("step in bfloat16",
                    [&] { return step.train(build, {.moment_dtype = train::MomentDType::kFloat8}); });
+}
+
+TEST_P(Repeatable, WholeStepsOfExperts) {
+  for (const char* model_type : {"mixtral", "granitemoe"}) {
+    const OrdinaryStep step(model_type);
+    expect_same_bits(model_type, [&] { return step.train({}, {}); });
+  }
 }
 
 TEST_P(Repeatable, Evaluation) {

@@ -23,7 +23,8 @@ struct LinearSpec {
   std::int64_t in = 0;
   std::int64_t out = 0;
   bool bias = false;
-  bool transposed = false;  // NAME.weight is in x out
+  bool transposed = false;   // NAME.weight is in x out
+  std::int64_t stacked = 0;  // above 0: so many of them are in one, NAME.weight is stacked x out x in
 };
 
 enum class NormKind {
@@ -76,8 +77,8 @@ struct AttentionSpec {
   // and the value heads that belong to them.
   LinearSpec fused;
   std::int64_t fused_groups = 1;
-  std::optional<double> clip;                    // queries, keys and values are cut to [-clip, clip]
   std::optional<NormSpec> query_norm, key_norm;  // of each head or of all, before the rotary embedding
+  std::optional<double> clip;  // queries, keys and values are cut to [-clip, clip], behind the norms
   RotarySpec rotary;
   std::optional<double> scale;         // of the scores; none: 1 / sqrt(head_dim)
   std::optional<double> softcap;       // scores become softcap * tanh(score / softcap)
@@ -95,12 +96,31 @@ struct FeedForwardSpec {
   bool gated() const { return gate.out > 0; }
 };
 
+// Feed-forwards of one shape, of which a router chooses `top_k` for each token; their results add up,
+// weighted by softmax(router(x)).
+struct ExpertsSpec {
+  LinearSpec router;  // its outputs are the experts
+  std::int64_t top_k = 0;
+  bool normalized = false;               // the softmax is over the chosen alone: their weights add up to 1
+  std::vector<FeedForwardSpec> experts;  // one each; or one for all, whose tensors are stacked
+  // Of every token, added to that: sigmoid(shared_gate(x)) * shared(x), or without a gate shared(x).
+  std::optional<FeedForwardSpec> shared;
+  LinearSpec shared_gate;
+
+  std::int64_t num_experts() const { return router.out; }
+  bool is_stacked() const { return experts.front().down.stacked > 0; }
+  const FeedForwardSpec& expert(std::int64_t index) const {
+    return is_stacked() ? experts.front() : experts[static_cast<size_t>(index)];
+  }
+};
+
 struct LayerSpec {
   std::optional<NormSpec> attention_norm;
   AttentionSpec attention;
   std::optional<NormSpec> post_attention_norm;  // of the result, before it is added to x
   std::optional<NormSpec> feed_forward_norm;
   FeedForwardSpec feed_forward;
+  std::optional<ExpertsSpec> experts;  // in the place of a feed-forward
   std::optional<NormSpec> post_feed_forward_norm;
 };
 
@@ -145,10 +165,10 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model);
 // Removes `prefix` from the names of tensors that begin with it.
 void drop_prefix(ModelSpec& model, const std::string& prefix);
 
-// The products with weights of all layers, in their order; the head is none of them.
+// The products with weights of all layers, in their order; the head is none of them, nor are stacked ones.
 std::vector<LinearSpec> linears_of(const ModelSpec& model);
 
-// Multiplications of one token's forward in linear layers, the head excluded.
+// Multiplications of one token's forward in linear layers, the head excluded: of the experts, those chosen.
 std::int64_t num_trunk_matmul_parameters(const ModelSpec& model);
 
 // Models of equal weights (names and shapes are theirs) and equal descriptions compute the same.

@@ -23,17 +23,23 @@ namespace ddro::models {
   FAMILY(gpt2, "GPT-2, DistilGPT2")                                                        \
   FAMILY(gpt_neox, "Pythia, GPT-NeoX, RedPajama-INCITE")                                   \
   FAMILY(granite, "Granite 3")                                                             \
+  FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
+  FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
   FAMILY(llama, "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama") \
   FAMILY(ministral, "Ministral")                                                           \
   FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \
+  FAMILY(mixtral, "Mixtral 8x7B and 8x22B")                                                \
   FAMILY(olmo, "OLMo 1")                                                                   \
   FAMILY(olmo2, "OLMo 2")                                                                  \
   FAMILY(olmo3, "OLMo 3")                                                                  \
+  FAMILY(olmoe, "OLMoE")                                                                   \
   FAMILY(opt, "OPT but 350M")                                                              \
   FAMILY(phi, "Phi 1, 1.5, 2")                                                             \
   FAMILY(phi3, "Phi 3, 3.5, 4, 4-mini")                                                    \
   FAMILY(qwen2, "Qwen 2 and 2.5, QwQ, DeepSeek-R1-Distill-Qwen")                           \
+  FAMILY(qwen2_moe, "Qwen 1.5 A2.7B, Qwen 2 57B-A14B")                                     \
   FAMILY(qwen3, "Qwen 3")                                                                  \
+  FAMILY(qwen3_moe, "Qwen 3 30B-A3B and 235B-A22B")                                        \
   FAMILY(seed_oss, "Seed-OSS")                                                             \
   FAMILY(smollm3, "SmolLM 3")                                                              \
   FAMILY(stablelm, "StableLM 3B, Zephyr 3B, StableLM 2 1.6B")                              \

@@ -9,11 +9,7 @@ ModelSpec read_granite(const ConfigReader& config) {
   ModelSpec model = read_llama_like(
       config, {.vocab_size = 32000, .intermediate_size = 11008, .max_position_embeddings = 2048},
       {.qkv_bias = bias, .output_bias = bias, .mlp_bias = config.boolean("mlp_bias", false)});
-  model.embedding_scale = config.positive("embedding_multiplier").value_or(1);
-  model.residual_scale = config.positive("residual_multiplier").value_or(1);
-  model.logit_scale = 1 / config.positive("logits_scaling").value_or(1);
-  for (LayerSpec& layer : model.layers)
-    layer.attention.scale = config.positive("attention_multiplier").value_or(1);
+  read_multipliers(config, model);
   return model;
 }
 

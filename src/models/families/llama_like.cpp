@@ -122,7 +122,7 @@ ModelSpec read_sizes(const ConfigReader& config, const LlamaLikeDefaults& defaul
 
 void refuse_experts(const ConfigReader& config) {
   for (const char* key : {"num_experts", "num_local_experts", "n_routed_experts"}) {
-    if (config.find(key)) config.fail(key, "is set; mixtures of experts are not supported");
+    if (config.find(key)) config.fail(key, "is set, but models of this model_type have no experts");
   }
 }
 
@@ -151,6 +151,14 @@ std::int64_t divide_heads(const ConfigReader& config, std::int64_t hidden_size, 
                                std::to_string(num_heads) + " and " + std::to_string(hidden_size));
   }
   return hidden_size / num_heads;
+}
+
+void read_multipliers(const ConfigReader& config, ModelSpec& model) {
+  model.embedding_scale = config.positive("embedding_multiplier").value_or(1);
+  model.residual_scale = config.positive("residual_multiplier").value_or(1);
+  model.logit_scale = 1 / config.positive("logits_scaling").value_or(1);
+  for (LayerSpec& layer : model.layers)
+    layer.attention.scale = config.positive("attention_multiplier").value_or(1);
 }
 
 std::optional<double> read_optional(const ConfigReader& config, const char* key,
@@ -184,7 +192,7 @@ LayerWindows read_late_windows(const ConfigReader& config) {
 
 ModelSpec read_llama_like(const ConfigReader& config, const LlamaLikeDefaults& defaults,
                           const LlamaLikeParts& parts) {
-  refuse_experts(config);
+  if (!parts.mixture) refuse_experts(config);
   const Activation activation = read_activation(config, defaults.activation_key, defaults.activation);
   ModelSpec model = read_sizes(config, defaults, parts);
   if (defaults.drops_out) {
@@ -207,6 +215,7 @@ ModelSpec read_llama_like(const ConfigReader& config, const LlamaLikeDefaults& d
                     .post_attention_norm = {},
                     .feed_forward_norm = norm(name + "post_attention_layernorm"),
                     .feed_forward = feed_forward_at(name + "mlp", width, inner, parts.mlp_bias, activation),
+                    .experts = {},
                     .post_feed_forward_norm = {}};
     const bool sliding = slides[i];
     if (sliding) layer.attention.window = parts.windows.size;

@@ -52,6 +52,7 @@ struct LlamaLikeParts {
   NormKind norm_kind = NormKind::kRms;
   QkNorm qk_norm = QkNorm::kNone;
   LayerWindows windows = {};
+  bool mixture = false;  // of experts: the family's file puts them in the place of feed-forwards
 };
 
 // sliding_window; null switches it off, absent it is `otherwise`.
@@ -65,8 +66,10 @@ void note_dropout(const ConfigReader& config, std::initializer_list<const char*>
 // Width of a head of a family whose heads are parts of the hidden state; even.
 std::int64_t divide_heads(const ConfigReader& config, std::int64_t hidden_size, const char* heads_key,
                           std::int64_t num_heads);
-// Mixtures of experts are refused.
+// Experts are refused: for families that have none.
 void refuse_experts(const ConfigReader& config);
+// embedding_multiplier, residual_multiplier, attention_multiplier and logits_scaling, as Granite has them.
+void read_multipliers(const ConfigReader& config, ModelSpec& model);
 // A number above 0 that null switches off.
 std::optional<double> read_optional(const ConfigReader& config, const char* key,
                                     std::optional<double> otherwise);

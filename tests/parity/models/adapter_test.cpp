@@ -118,7 +118,8 @@ TEST_P(AdapterParity, PeftAndTransformersReadWhatIsWritten) {
 INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity,
                          testing::Values("lora", "rslora", "dora", "patterns", "regular_expression",
                                          "one_layer", "saved", "tied_head", "tied_embedding", "fused_lora",
-                                         "transposed_lora", "transposed_dora"),
+                                         "transposed_lora", "transposed_dora", "mixture_lora", "mixture_dora",
+                                         "stacked_lora"),
                          [](const auto& each) { return each.param; });
 
 class NewAdapter : public testing::TestWithParam<models::AdapterType> {};

@@ -57,6 +57,48 @@ TEST(ModelSpecParameters, OfATiedHeadAreTheEmbeddingsAlone) {
   EXPECT_EQ(parameters.back().name, "model.norm.weight");
 }
 
+Json mixture(const char* model_type) {
+  return {
+      {"model_type", model_type},      {"num_local_experts", 6},      {"num_experts", 6},
+      {"num_experts_per_tok", 2},      {"moe_intermediate_size", 24}, {"shared_expert_intermediate_size", 40},
+      {"shared_intermediate_size", 40}};
+}
+
+TEST(ModelSpecParameters, OfExpertsAreHuggingFaces) {
+  const std::string layer = "model.layers.0.mlp.";
+  const ModelSpec qwen = spec_of(mixture("qwen2_moe"));
+  EXPECT_EQ(parameters_of(qwen).size(), 1u + 3 * (9 + 1 + 6 * 3 + 3 + 1) + 2);
+  EXPECT_EQ(names_and_shapes(qwen, 10, 4),
+            (std::vector<std::string>{layer + "gate.weight 6 48", layer + "experts.0.gate_proj.weight 24 48",
+                                      layer + "experts.0.up_proj.weight 24 48",
+                                      layer + "experts.0.down_proj.weight 48 24"}));
+  EXPECT_EQ(names_and_shapes(qwen, 29, 4),
+            (std::vector<std::string>{
+                layer + "shared_expert.gate_proj.weight 40 48", layer + "shared_expert.up_proj.weight 40 48",
+                layer + "shared_expert.down_proj.weight 48 40", layer + "shared_expert_gate.weight 1 48"}));
+  const std::string block = "model.layers.0.block_sparse_moe.";
+  EXPECT_EQ(
+      names_and_shapes(spec_of(mixture("granitemoe")), 7, 3),
+      (std::vector<std::string>{block + "router.layer.weight 6 48", block + "input_linear.weight 6 160 48",
+                                block + "output_linear.weight 6 48 80"}));
+}
+
+// What an adapter can be on: each expert where it has tensors of its own, and routers.
+TEST(ModelSpecLinears, AreThoseThatAreModulesOfTheirOwn) {
+  EXPECT_EQ(linears_of(spec_of(mixture("mixtral"))).size(), 3u * (4 + 1 + 6 * 3));
+  EXPECT_EQ(linears_of(spec_of(mixture("granitemoe"))).size(), 3u * (4 + 1));
+}
+
+TEST(ModelSpecFlops, CountTheExpertsOfAToken) {
+  const std::int64_t attention = 2 * 48 * 48 + 2 * 48 * 24, router = 6 * 48;
+  EXPECT_EQ(num_trunk_matmul_parameters(spec_of(mixture("mixtral"))),
+            3 * (attention + router + 2 * 3 * 48 * 80));
+  EXPECT_EQ(num_trunk_matmul_parameters(spec_of(mixture("granitemoeshared"))),
+            3 * (attention + router + 2 * 3 * 48 * 80 + 3 * 48 * 40));
+  EXPECT_EQ(num_trunk_matmul_parameters(spec_of(mixture("qwen2_moe"))),
+            3 * (attention + router + 2 * 3 * 48 * 24 + 3 * 48 * 40 + 48));
+}
+
 TEST(ModelSpecFlops, CountsMatmulParametersOfTheTrunk) {
   const ModelSpec spec = spec_of({{"model_type", "llama"},
                                   {"hidden_size", 576},
@@ -143,6 +185,28 @@ TEST(DescribeModel, TellsModelsApart) {
     descriptions.insert(describe(model).dump());
   }
   EXPECT_EQ(descriptions.size(), changes.size() + 1);
+}
+
+TEST(DescribeModel, TellsMixturesApart) {
+  const ModelSpec base = spec_of(mixture("qwen2_moe"));
+  const std::vector<std::function<void(ExpertsSpec&)>> changes = {
+      [](ExpertsSpec& e) { ++e.router.out; }, [](ExpertsSpec& e) { ++e.top_k; },
+      [](ExpertsSpec& e) { e.normalized = true; },
+      [](ExpertsSpec& e) { e.experts[0].activation = Activation::kGelu; },
+      [](ExpertsSpec& e) { e.shared.reset(); }};
+  std::set<std::string> descriptions = {describe(base).dump()};
+  for (const auto& change : changes) {
+    ModelSpec model = base;
+    for (LayerSpec& layer : model.layers) change(*layer.experts);
+    descriptions.insert(describe(model).dump());
+  }
+  EXPECT_EQ(descriptions.size(), changes.size() + 1);
+}
+
+TEST(SummaryOfAModel, CountsExperts) {
+  EXPECT_EQ(summary(spec_of(mixture("qwen2_moe"))),
+            "qwen2_moe, 3 layers of width 48, 4 heads of 12 (2 for keys and values), 6 experts of 24 (2 a "
+            "token) beside one of 40, 97 ids, 256 positions");
 }
 
 TEST(SummaryOfAModel, SaysWhatPeopleAskFor) {

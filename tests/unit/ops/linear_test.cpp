@@ -105,6 +105,26 @@ TEST(LinearAccumulation, AddsUpInFloat32BehindBfloat16) {
   expect_accumulation(at::kBFloat16, at::kFloat, 2e-2);
 }
 
+// One of several weights in one tensor: its part of the gradient adds up in place, the others' stay.
+TEST(LinearAccumulation, AddsUpInPlaceInAPartOfStackedWeights) {
+  at::manual_seed(7);
+  const Tensor stacked = random({3, 5, 4}).requires_grad_(), x = random({6, 4});
+  const Tensor buffer = at::ones_like(stacked);
+  stacked.mutable_grad() = buffer;
+  const Tensor d_y = random({6, 5});
+  for (int time = 0; time < 2; ++time) ops::linear(x, stacked.select(0, 1), {}).backward(d_y);
+  EXPECT_TRUE(stacked.grad().is_same(buffer));
+  Tensor expected = at::ones({3, 5, 4}, at::kDouble);
+  expected.select(0, 1).add_(at::mm(d_y.t(), x), 2);
+  EXPECT_LT(relative_error(buffer, expected), 1e-14);
+}
+
+TEST(LinearGradients, OfStackedWeightsEqualCentralDifferences) {
+  at::manual_seed(8);
+  test::expect_gradients([](const auto& x) { return ops::linear(x[0], x[1].select(0, 1), {}); },
+                         {random({3, 4}).requires_grad_(), random({2, 5, 4}).requires_grad_()});
+}
+
 TEST(LinearFrozen, GivesNoGradientToAFrozenWeight) {
   const Tensor x = random({2, 3}).requires_grad_(), weight = random({4, 3});
   ops::linear(x, weight, {}).sum().backward();

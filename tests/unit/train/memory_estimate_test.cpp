@@ -89,6 +89,29 @@ TEST(MemoryEstimate, CountsWhatAnAdapterTrains) {
   EXPECT_NEAR(estimate_memory(model, plan).weights, 2 * 8'030'261'248.0 + trained * (2 + 4 + 4 + 2), 1e6);
 }
 
+// The router's input and logits; of two experts a token the inputs, gate, up and results; the shared expert
+// likewise, behind a gate of one number.
+TEST(MemoryEstimate, CountsTheExpertsOfAToken) {
+  MemoryModel model;
+  model.spec = models::parse_model_config({{"model_type", "qwen2_moe"},
+                                           {"vocab_size", 1000},
+                                           {"hidden_size", 64},
+                                           {"num_hidden_layers", 1},
+                                           {"num_attention_heads", 4},
+                                           {"num_key_value_heads", 4},
+                                           {"num_experts", 8},
+                                           {"num_experts_per_tok", 2},
+                                           {"moe_intermediate_size", 24},
+                                           {"shared_expert_intermediate_size", 40}},
+                                          "mixture");
+  model.device = at::kCUDA;
+  const double mixture = 64 + 2 * 8 + 2 * (64 + 2 * 24 + 64) + (64 + 2 * 40 + 64);
+  const double attention = 2 * 64 + 64 + 64 + (2 * 64 + 4) + 2 * 64;
+  const double backward = 4 * (2 * 24 + 40) + 3 * 64;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(1, 100)).activations,
+                   4 * (100 * (mixture + attention + backward) + 3 * 75.0 * 64));
+}
+
 TEST(MemoryEstimate, LogitsStayBoundedWhileTokensAndVocabularyGrow) {
   MemoryModel model = recipe();
   const double logits = estimate_memory(model, plan_of(4, 4096)).head;

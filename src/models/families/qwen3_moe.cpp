@@ -1,0 +1,30 @@
+// Qwen 3 with experts; where there is a window, every layer has it.
+#include "models/families/experts_config.h"
+#include "models/families/families.h"
+#include "models/families/llama_like.h"
+
+namespace ddro::models {
+
+ModelSpec read_qwen3_moe(const ConfigReader& config) {
+  const bool bias = config.boolean("attention_bias", false);
+  LayerWindows windows;
+  if (config.boolean("use_sliding_window", false)) windows.size = read_window(config);
+  ModelSpec model = read_llama_like(
+      config,
+      {.vocab_size = 151936,
+       .intermediate_size = 6144,
+       .max_position_embeddings = 32768,
+       .num_key_value_heads = 4,
+       .hidden_size = 2048,
+       .num_hidden_layers = 24},
+      {.qkv_bias = bias, .output_bias = bias, .qk_norm = QkNorm::kHead, .windows = windows, .mixture = true});
+  mix_experts(config, model,
+              {.num_experts = 128,
+               .num_experts_per_tok = 8,
+               .width = config.size("moe_intermediate_size", 768),
+               .normalized = config.boolean("norm_topk_prob", false)},
+              read_sparse_layers(config, model.layers.size()));
+  return model;
+}
+
+}  // namespace ddro::models
