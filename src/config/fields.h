@@ -20,6 +20,9 @@ void visit_fields(Config& config, Visitor& visitor) {
           "auto | float32 | bfloat16 | float64; auto: bfloat16 where it is native, with float32 masters");
     field("gradient_checkpointing", o.gradient_checkpointing, OnChange::kBits,
           "recompute activations in the backward: less memory, slower");
+    field(
+        "router_aux_loss_coef", o.router_aux_loss_coef, OnChange::kCourse,
+        "of the loss that balances experts; auto: config.json's if its output_router_logits is true, else 0");
   });
   visitor.section("adapter", config.adapter, [](auto& o, auto& field) {
     field("adapter_type", o.adapter_type, OnChange::kResolved,

@@ -54,9 +54,11 @@ class Packer {
     for (const BatchRow& row : batch.rows) sequences.push_back(&sequence_of(row).ids);
     PrefixTree tree(std::move(sequences), options_.min_shared_tokens);
     batch.row_offsets.push_back(0);
+    batch.num_rows_T.resize(tree.ids_T.size());
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const EncodedSequence& sequence = sequence_of(batch.rows[i]);
       const std::vector<std::int64_t> packed = tree.packed_indices(i);
+      for (const std::int64_t place : packed) ++batch.num_rows_T[static_cast<size_t>(place)];
       for (std::int64_t token = sequence.completion_start; token < length(sequence); ++token) {
         batch.logit_positions_C.push_back(packed[static_cast<size_t>(token - 1)]);
         batch.targets_C.push_back(sequence.ids[static_cast<size_t>(token)]);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddro/models/kv_cache.h"
+#include "ddro/models/router_balance.h"
 #include "ddro/ops/varlen_attention.h"
 #include "models/parameter_table.h"
 
@@ -23,6 +24,7 @@ struct Shared {
   std::shared_ptr<const ops::AttentionLayout> layout;  // a copy: recomputation needs it after the forward
   KvCache* cache = nullptr;                            // instead of a layout
   PackedKeyValues* kept_kv = nullptr;
+  RouterBalance* balance = nullptr;
 };
 
 class Attention {

@@ -149,6 +149,7 @@ class Decoder : public CausalLm {
     if (input.layout) shared.layout = std::make_shared<const ops::AttentionLayout>(*input.layout);
     shared.cache = input.cache;
     shared.kept_kv = input.kept_kv;
+    shared.balance = input.balance;
     return shared;
   }
 
@@ -165,19 +166,19 @@ class Decoder : public CausalLm {
     if (spec_.parallel_residual) return run_parallel(layer, x_TD, shared);
     const Tensor y_TD =
         x_TD + added(layer.post_attention_norm, layer.attention(normed(layer.attention_norm, x_TD), shared));
-    return y_TD +
-           added(layer.post_feed_forward_norm, feed_forward(layer, normed(layer.feed_forward_norm, y_TD)));
+    return y_TD + added(layer.post_feed_forward_norm,
+                        feed_forward(layer, normed(layer.feed_forward_norm, y_TD), shared));
   }
 
   Tensor run_parallel(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {
     const Tensor normed_TD = normed(layer.attention_norm, x_TD);
     const Tensor attended_TD = added(layer.post_attention_norm, layer.attention(normed_TD, shared));
     const Tensor input_TD = layer.feed_forward_norm ? normed(layer.feed_forward_norm, x_TD) : normed_TD;
-    return x_TD + attended_TD + added(layer.post_feed_forward_norm, feed_forward(layer, input_TD));
+    return x_TD + attended_TD + added(layer.post_feed_forward_norm, feed_forward(layer, input_TD, shared));
   }
 
-  static Tensor feed_forward(const Layer& layer, const Tensor& x_TD) {
-    return layer.experts ? (*layer.experts)(x_TD) : layer.feed_forward(x_TD);
+  static Tensor feed_forward(const Layer& layer, const Tensor& x_TD, const Shared& shared) {
+    return layer.experts ? (*layer.experts)(x_TD, shared.balance) : layer.feed_forward(x_TD);
   }
 
   // What a part of a layer adds to its input.

@@ -32,8 +32,8 @@ Experts::Experts(const ExpertsSpec& spec, const ParameterTable& table)
   if (spec.shared) shared_.emplace(*spec.shared, table);
 }
 
-Tensor Experts::operator()(const Tensor& x_TD) const {
-  const Routes routes = route(x_TD);
+Tensor Experts::operator()(const Tensor& x_TD, RouterBalance* balance) const {
+  const Routes routes = route(x_TD, balance);
   const Tensor rows_RD = ops::take_rows(x_TD, routes.by_expert, top_k_);
   const Tensor results_RD = compute(rows_RD, routes.counts_N);
   const Tensor results_TCD =
@@ -43,12 +43,13 @@ Tensor Experts::operator()(const Tensor& x_TD) const {
 }
 
 // The softmax is in float32 or better; over the chosen alone it is that over all, scaled to the sum of 1.
-Experts::Routes Experts::route(const Tensor& x_TD) const {
+Experts::Routes Experts::route(const Tensor& x_TD, RouterBalance* balance) const {
   const Tensor logits_TN = router_(x_TD);
-  const Tensor wide_TN = logits_TN.to(at::toOpMathType(logits_TN.scalar_type()));
-  const auto [best_TC, chosen_TC] = wide_TN.topk(top_k_, 1);
-  const Tensor weights_TC =
-      normalized_ ? at::softmax(best_TC, 1) : at::softmax(wide_TN, 1).gather(1, chosen_TC);
+  Tensor wide_TN = logits_TN.to(at::toOpMathType(logits_TN.scalar_type()));
+  const Tensor chosen_TC = std::get<1>(wide_TN.topk(top_k_, 1));
+  if (balance != nullptr) wide_TN = (*balance)(wide_TN, chosen_TC);
+  const Tensor weights_TC = normalized_ ? at::softmax(wide_TN.gather(1, chosen_TC), 1)
+                                        : at::softmax(wide_TN, 1).gather(1, chosen_TC);
   const Tensor chosen_R = chosen_TC.flatten();
   return {weights_TC.to(x_TD.scalar_type()), ops::sort_rows(chosen_R),
           count_each(chosen_R, static_cast<std::int64_t>(experts_.size()))};

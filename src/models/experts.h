@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "ddro/models/router_balance.h"
 #include "ddro/ops/rows.h"
 #include "models/feed_forward.h"
 
@@ -15,7 +16,8 @@ namespace ddro::models {
 class Experts {
  public:
   Experts(const ExpertsSpec& spec, const ParameterTable& table);
-  Tensor operator()(const Tensor& x_TD) const;
+  // `balance`: of the routers; null: none.
+  Tensor operator()(const Tensor& x_TD, RouterBalance* balance) const;
 
  private:
   // Which experts compute which tokens: a row for each token and chosen expert, sorted by expert.
@@ -25,7 +27,7 @@ class Experts {
     std::vector<std::int64_t> counts_N;  // rows of each expert
   };
 
-  Routes route(const Tensor& x_TD) const;
+  Routes route(const Tensor& x_TD, RouterBalance* balance) const;
   Tensor compute(const Tensor& rows_RD, const std::vector<std::int64_t>& counts_N) const;
   Tensor shared(const Tensor& x_TD) const;
 

@@ -1,5 +1,7 @@
 #include "ddro/models/model_options.h"
 
+#include <cmath>
+
 #include "ddro/base/error.h"
 
 namespace ddro::models {
@@ -19,6 +21,10 @@ void ModelOptions::validate() const {
   check_name(model_name_or_path, "model.model_name_or_path");
   if (eos_token && eos_token->empty())
     throw option_error("model.eos_token", "an empty text", "the text of a token, or null");
+  if (router_aux_loss_coef && !(std::isfinite(*router_aux_loss_coef) && *router_aux_loss_coef >= 0)) {
+    throw option_error("model.router_aux_loss_coef", printable(*router_aux_loss_coef),
+                       "a number of at least 0, or auto");
+  }
 }
 
 void ReferenceOptions::validate() const {

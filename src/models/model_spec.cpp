@@ -225,6 +225,11 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model) {
   return all;
 }
 
+std::int64_t num_experts(const ModelSpec& model) {
+  const ExpertsSpec* experts = experts_of(model);
+  return experts == nullptr ? 0 : experts->num_experts();
+}
+
 void drop_prefix(ModelSpec& model, const std::string& prefix) {
   const auto drop = [&](std::string& name) {
     if (name.starts_with(prefix)) name.erase(0, prefix.size());

@@ -105,6 +105,16 @@ void open_models(LoadedRun& run, const std::filesystem::path& model_path) {
   check_fits_model(run.prompts, run.base_model.spec);
 }
 
+void set_router_loss(LoadedRun& run) {
+  const models::ModelSpec& spec = run.base_model.spec;
+  const std::optional<double>& asked = run.config.model.router_aux_loss_coef;
+  if (asked && models::num_experts(spec) == 0) {
+    throw input_error("[model.router_aux_loss_coef] " + spec.model_type +
+                      " has no experts to balance; expected auto");
+  }
+  run.router_aux_loss_coef = asked.value_or(spec.router_aux_loss_coef.value_or(0));
+}
+
 void check_one_class_steps(const LoadedRun& run) {
   if (run.one_class_steps == 0) return;
   const std::string steps =
@@ -200,6 +210,7 @@ LoadedRun load_run(config::RunConfig config) {
   check_rows_suit_loss(run);
   make_objective(run);
   open_models(run, model_path);
+  set_router_loss(run);
   plan_steps(run);
   return run;
 }

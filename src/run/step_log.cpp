@@ -48,6 +48,7 @@ void StepLog::write(const data::StepPlan& plan, const train::StepReport& report,
                      {"mfu", flops / times.seconds / matmul_rate_},
                      {"peak_memory_bytes", static_cast<double>(train::peak_memory_bytes(run_.device))},
                  });
+  if (report.result.aux_loss) metrics.emplace_back("aux_loss", *report.result.aux_loss);
   metrics_.write("train", state.step, metrics);
   log_info("step " + std::to_string(state.step) + "/" + std::to_string(run_.total_steps) +
            metrics_line(metrics, {{"loss", "loss", "%.4g"},

@@ -27,6 +27,7 @@ ModelBatch::ModelBatch(const data::PackedBatch& batch, at::Device device)
     : layout_(attention_segments(batch.segments), device),
       ids_T_(to_device(batch.ids_T, device)),
       positions_T_(to_device(batch.positions_T, device)),
+      num_rows_T_(to_device(batch.num_rows_T, device)),
       output_positions_C_(to_device(batch.logit_positions_C, device)),
       targets_C_(to_device(batch.targets_C, device)),
       row_offsets_(batch.row_offsets) {}

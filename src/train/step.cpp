@@ -1,6 +1,7 @@
 #include "ddro/train/step.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <numeric>
@@ -32,18 +33,21 @@ bool pairs_are_whole(const data::StepPlan& plan) {
 class StepComputation {
  public:
   StepComputation(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
-                  const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters)
+                  const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
+                  double router_aux_loss_coef)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
         objective_(objective),
         parameters_(parameters),
         counts_(counts),
+        router_aux_loss_coef_(router_aux_loss_coef),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
         row_loss_(static_cast<size_t>(plan.num_completions())),
         derivative_(static_cast<size_t>(plan.num_completions())) {
     result_.rows.resize(static_cast<size_t>(plan.num_completions()));
     for (const data::PackedBatch& batch : plan.micro_batches) fill_rows(batch, result_.rows);
+    if (router_aux_loss_coef > 0) balance_.emplace(models::num_experts(policy.spec()), device());
   }
 
   StepResult run() {
@@ -53,8 +57,10 @@ class StepComputation {
       score_all();
       objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
     }
+    if (balance_ && plan_.micro_batches.size() > 1) measure_balance();
     for (const data::PackedBatch& batch : plan_.micro_batches) add_gradients(batch, one_pass);
-    result_.loss = std::accumulate(row_loss_.begin(), row_loss_.end(), 0.0);
+    result_.loss = std::accumulate(row_loss_.begin(), row_loss_.end(), 0.0) +
+                   router_aux_loss_coef_ * result_.aux_loss.value_or(0);
     return std::move(result_);
   }
 
@@ -80,10 +86,25 @@ class StepComputation {
     for (size_t i = 0; i < ref_logp.size(); ++i) result_.rows[i].ref_logp = ref_logp[i];
   }
 
+  Tensor hidden(const ModelBatch& on_device) {
+    models::ModelInput input = on_device.input();
+    if (!balance_) return policy_.hidden(input);
+    input.balance = &*balance_;
+    balance_->set_tokens(on_device.num_rows_T());
+    return policy_.hidden(input);
+  }
+
+  void measure_balance() {
+    const at::NoGradGuard no_grad;
+    for (const data::PackedBatch& batch : plan_.micro_batches) hidden(ModelBatch(batch, device()));
+    result_.aux_loss = balance_->finish(router_aux_loss_coef_);
+  }
+
   void add_gradients(const data::PackedBatch& batch, bool one_pass) {
     const ModelBatch on_device(batch, device());
     if (one_pass) score_reference(batch, on_device);
-    const Tensor hidden_CD = policy_.hidden(on_device.input());
+    const Tensor hidden_CD = hidden(on_device);
+    if (balance_ && balance_->is_measuring()) result_.aux_loss = balance_->finish(router_aux_loss_coef_);
     const auto gradient = [&](std::int64_t first, std::span<const double> logp, std::span<double> out) {
       const std::span<const data::BatchRow> rows(batch.rows.data() + first, logp.size());
       if (one_pass) evaluate_rows(rows, logp);
@@ -132,6 +153,8 @@ class StepComputation {
   const losses::Objective& objective_;
   Parameters& parameters_;
   const BatchCounts& counts_;
+  double router_aux_loss_coef_;
+  std::optional<models::RouterBalance> balance_;
   bool keep_pairs_;
   std::vector<double> row_loss_;
   std::vector<double> derivative_;
@@ -141,11 +164,11 @@ class StepComputation {
 }  // namespace
 
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
-                        const BatchCounts& counts, const losses::Objective& objective,
-                        Parameters& parameters) {
+                        const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
+                        double router_aux_loss_coef) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
   return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
-                         parameters)
+                         parameters, router_aux_loss_coef)
       .run();
 }
 

@@ -64,7 +64,8 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
 
 StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done) {
   try {
-    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, parameters_);
+    return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, parameters_,
+                        parts_.router_aux_loss_coef);
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(steps_done + 1) + ", " +

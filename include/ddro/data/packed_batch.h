@@ -35,6 +35,7 @@ struct BatchRow {
 struct PackedBatch {
   std::vector<std::int64_t> ids_T;
   std::vector<std::int64_t> positions_T;  // of each token in its sequence, from 0
+  std::vector<std::int64_t> num_rows_T;   // that have the token: several where it is shared
   std::vector<Segment> segments;          // tile [0, T) in order
   // Completion tokens, row by row: the hidden state at logit_positions_C[c] predicts targets_C[c].
   std::vector<std::int64_t> logit_positions_C;

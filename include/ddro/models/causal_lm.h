@@ -10,6 +10,7 @@
 #include "ddro/models/adapter.h"
 #include "ddro/models/kv_cache.h"
 #include "ddro/models/model_spec.h"
+#include "ddro/models/router_balance.h"
 #include "ddro/ops/varlen_attention.h"
 
 namespace ddro::models {
@@ -23,6 +24,7 @@ struct ModelInput {
   Tensor output_positions_C;           // int64 indices into T (repeats allowed)
   KvCache* cache = nullptr;            // no graph is built through it
   PackedKeyValues* kept_kv = nullptr;  // with a layout: gets what a cache needs of these tokens, no graph
+  RouterBalance* balance = nullptr;    // of the routers: outlives the backward
 };
 
 struct BuildOptions {

@@ -17,6 +17,8 @@ struct ModelOptions {
       ComputeDType::kAuto;  // float32 on a CPU without native bf16, else bfloat16 with float32 masters
   bool gradient_checkpointing = false;
   std::optional<std::string> eos_token;  // text of the token that ends a turn; null: the folder's
+  // Of the loss that balances experts; nullopt: config.json's, where its output_router_logits is true.
+  std::optional<double> router_aux_loss_coef;
 
   void validate() const;  // Error(kInput) naming the dotted key
 };

@@ -151,6 +151,7 @@ struct ModelSpec {
   std::string head_bias_name;  // of the tensor of V numbers; empty: none
   NormSpec final_norm;
   std::vector<LayerSpec> layers;
+  std::optional<double> router_aux_loss_coef;  // where the configuration asks for that loss
   std::vector<std::string> unused_settings;  // dropout in the configuration, for the log: there is none here
 };
 
@@ -161,6 +162,9 @@ struct ParameterSpec {
 
 // In the fixed order of CausalLm::parameters(); a tied head is absent.
 std::vector<ParameterSpec> parameters_of(const ModelSpec& model);
+
+// Of the layers that have experts: how many each has. 0: none has.
+std::int64_t num_experts(const ModelSpec& model);
 
 // Removes `prefix` from the names of tensors that begin with it.
 void drop_prefix(ModelSpec& model, const std::string& prefix);

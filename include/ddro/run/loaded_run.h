@@ -43,6 +43,7 @@ struct LoadedRun {
   std::vector<RunSet> eval_sets;
   std::vector<data::Prompt> prompts;  // sampled at evaluations
   std::unique_ptr<losses::Objective> objective;
+  double router_aux_loss_coef = 0;
   std::int64_t steps_per_epoch = 0;
   std::int64_t one_class_steps = 0;
   std::int64_t total_steps = 0;

@@ -1,6 +1,7 @@
 // Loss and gradients of one optimizer step, however it was cut into micro-batches.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "ddro/data/packed_batch.h"
@@ -12,17 +13,24 @@
 namespace ddro::train {
 
 struct StepResult {
-  double loss = 0;
+  double loss = 0;  // of the objective, and router_aux_loss_coef * aux_loss
+  std::optional<double>
+      aux_loss;  // of the routers (ddro/models/router_balance.h), where it has a coefficient
   std::vector<losses::LossRow> rows;  // by step_row
 };
 
 // Adds the step's gradients to the parameters' accumulators (zeroed by the caller). `reference` may be null
 // when the objective reads none. `counts` are of the whole step. One pass over the vocabulary where a row's
 // gradient needs no more than the rows of its chunk; otherwise log-probabilities of all micro-batches first.
+//
+// `router_aux_loss_coef`: above 0 the loss that balances experts is added, over all tokens of the step, each
+// as often as rows have it: as if nothing were shared or cut. With several micro-batches that takes a forward
+// of each in advance.
+//
 // losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of
 // the step.
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
-                        const BatchCounts& counts, const losses::Objective& objective,
-                        Parameters& parameters);
+                        const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
+                        double router_aux_loss_coef = 0);
 
 }  // namespace ddro::train

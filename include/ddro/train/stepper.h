@@ -35,6 +35,7 @@ struct StepperParts {
   data::PackOptions pack_options;
   std::int64_t steps_per_epoch;
   std::int64_t total_steps;
+  double router_aux_loss_coef = 0;
 };
 
 class Stepper {

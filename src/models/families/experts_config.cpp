@@ -24,6 +24,14 @@ ExpertsSpec read_router(const ConfigReader& config, const MixtureParts& parts, s
   return experts;
 }
 
+// transformers computes the loss where output_router_logits says so.
+void read_router_loss(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts) {
+  if (!config.boolean("output_router_logits", false)) return;
+  const Json* given = config.find("router_aux_loss_coef");
+  if (given && given->is_number() && *given == 0) return;
+  model.router_aux_loss_coef = config.positive("router_aux_loss_coef").value_or(parts.router_aux_loss_coef);
+}
+
 std::string module_prefix(size_t layer, const MixtureParts& parts) {
   return layer_prefix(layer) + parts.module + ".";
 }
@@ -32,6 +40,7 @@ std::string module_prefix(size_t layer, const MixtureParts& parts) {
 
 void mix_experts(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts,
                  const std::vector<bool>& sparse) {
+  read_router_loss(config, model, parts);
   const std::int64_t width = model.hidden_size;
   for (size_t i = 0; i < model.layers.size(); ++i) {
     if (!sparse.empty() && !sparse[i]) continue;
@@ -52,6 +61,7 @@ void mix_experts(const ConfigReader& config, ModelSpec& model, const MixturePart
 }
 
 void mix_stacked_experts(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts) {
+  read_router_loss(config, model, parts);
   const std::int64_t width = model.hidden_size;
   for (size_t i = 0; i < model.layers.size(); ++i) {
     LayerSpec& layer = model.layers[i];

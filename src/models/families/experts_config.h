@@ -14,6 +14,7 @@ struct MixtureParts {
   std::int64_t num_experts = 0;
   std::int64_t num_experts_per_tok = 0;
   std::int64_t width = 0;  // of an expert
+  double router_aux_loss_coef = 0.001;
   const char* num_experts_key = "num_experts";
   bool normalized = false;     // the weights of the chosen experts add up to 1
   const char* module = "mlp";  // of a layer

@@ -22,6 +22,7 @@ ModelSpec read_olmoe(const ConfigReader& config) {
               {.num_experts = 64,
                .num_experts_per_tok = 8,
                .width = config.size("intermediate_size", 2048),
+               .router_aux_loss_coef = 0.01,
                .normalized = config.boolean("norm_topk_prob", false)});
   return model;
 }

@@ -194,10 +194,12 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
   EXPECT_EQ(plan.counts().pairs, whole.counts.pairs);
   EXPECT_EQ(plan.counts().chosen_tokens, whole.counts.chosen_tokens);
   std::vector<int> seen(80);
+  std::int64_t tokens = 0;  // a shared one for each row that has it
   for (std::int64_t i = 0; i < plan.num_micro_batches(); ++i) {
     const PackedBatch batch = plan.micro_batch(i);
     EXPECT_LE(batch.ids_T.size(), 40u);
     EXPECT_EQ(step_rows_of(batch), step_rows_of(plan, i));
+    tokens += std::accumulate(batch.num_rows_T.begin(), batch.num_rows_T.end(), std::int64_t{0});
     std::vector<std::int64_t> examples;
     for (const BatchRow& row : batch.rows) {
       ++seen.at(static_cast<size_t>(row.step_row));
@@ -213,6 +215,7 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
     EXPECT_EQ(segments_of(same.micro_batches[0]), segments_of(batch));
   }
   EXPECT_THAT(seen, testing::Each(1));
+  EXPECT_EQ(tokens, plan.num_tokens());
 }
 
 TEST(SetPlan, OfNoExamplesHasNoMicroBatches) {

@@ -51,6 +51,8 @@ const BadConfig kBadConfigs[] = {
      "router_jitter_noise is not supported; got 0.1, expected 0"},
     {"DenseLayers", R"({"model_type": "qwen3_moe", "mlp_only_layers": [-1]})",
      "mlp_only_layers is not a list of layers' numbers; got [-1]"},
+    {"RouterLoss", R"({"model_type": "mixtral", "output_router_logits": true, "router_aux_loss_coef": -1})",
+     "router_aux_loss_coef is out of range; got -1, expected a number above 0"},
     {"WindowOfQwen2Moe", R"({"model_type": "qwen2_moe", "use_sliding_window": true})",
      "use_sliding_window is not supported; got true, expected false"},
     {"Quantized", llama(R"("quantization_config": {"bits": 4})"),
