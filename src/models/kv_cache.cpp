@@ -113,7 +113,7 @@ Tensor KvCache::mask(std::int64_t window) {
 }
 
 Tensor KvCache::attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK,
-                       double scale, std::int64_t window, double softcap) {
+                       double scale, std::int64_t window, double softcap, const Tensor& sinks_H) {
   DDRO_CHECK(k_NGK.size(0) == size() && rows_N_.size(0) == size(), "one new token for each sequence");
   const Layer& layer = layers_[index];
   const auto add = [&](const Tensor& held_NSGK, const Tensor& new_NGK) {
@@ -122,8 +122,8 @@ Tensor KvCache::attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, c
   };
   const Tensor k_NGSK = add(layer.k_NSGK, k_NGK);
   const Tensor v_NGSK = add(layer.v_NSGK, v_NGK);
-  if (softcap > 0) {
-    return ops::softcapped_attention(q_NHK.unsqueeze(2), k_NGSK, v_NGSK, mask(window), scale, softcap)
+  if (softcap > 0 || sinks_H.defined()) {
+    return ops::composed_attention(q_NHK.unsqueeze(2), k_NGSK, v_NGSK, mask(window), scale, softcap, sinks_H)
         .squeeze(2);
   }
   // The query heads that share a key head stand where the queries of a sequence usually do: keys are read

@@ -127,7 +127,8 @@ AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members, a
 }
 
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-                        const AttentionLayout& layout, double scale, std::int64_t window, double softcap) {
+                        const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
+                        const Tensor& sinks_H) {
   DDRO_CHECK(q_THK.dim() == 3 && k_TGK.dim() == 3 && k_TGK.sizes() == v_TGK.sizes(),
              "q, k and v must be T x heads x K");
   DDRO_CHECK(q_THK.size(0) == layout.num_tokens() && k_TGK.size(0) == layout.num_tokens(),
@@ -135,9 +136,9 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   DDRO_CHECK(q_THK.size(2) == k_TGK.size(2) && q_THK.size(1) % k_TGK.size(1) == 0,
              "head counts or widths do not fit");
   DDRO_CHECK(window > 0, "an attention window must be positive");
-  if (softcap == 0 && flash_attention_supports(q_THK))
+  if (softcap == 0 && !sinks_H.defined() && flash_attention_supports(q_THK))
     return flash_attention(q_THK, k_TGK, v_TGK, layout, scale, window);
-  return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap);
+  return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap, sinks_H);
 }
 
 }  // namespace ddro::ops

@@ -17,8 +17,8 @@ struct SegmentShape {
 std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<SegmentShape>& shapes);
 
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-                         const AttentionLayout& layout, double scale, std::int64_t window,
-                         double softcap = 0);
+                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap = 0,
+                         const Tensor& sinks_H = {});
 
 bool flash_attention_supports(const Tensor& q_THK);
 Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,

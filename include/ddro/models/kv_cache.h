@@ -35,10 +35,10 @@ class KvCache {
 
   // For the model's forward. Makes room for one more token of each sequence; then, layer by layer, adds its
   // key and value and attends: softmax(scale q k^T) v over a sequence's tokens, the last `window` of them,
-  // with the scores' `softcap` where it is above 0.
+  // with the scores' `softcap` where it is above 0, and `sinks_H` where they are defined.
   void advance();
   Tensor attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK, double scale,
-                std::int64_t window, double softcap);
+                std::int64_t window, double softcap, const Tensor& sinks_H = {});
 
  private:
   struct Layer {

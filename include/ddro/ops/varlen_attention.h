@@ -72,16 +72,17 @@ inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max
 // H x K. `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA
 // with bfloat16 or float16 and a head width that is a multiple of 8 up to 256: variable-length flash
 // attention; otherwise scaled-dot-product attention over groups of segments (flash on the CPU, no key or
-// value expanded). With a `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap), for which
-// there is the grouped form only, composed.
+// value expanded). With a `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With
+// `sinks_H` (of q's dtype) each head's softmax has one more score, that of a key without a value. For these
+// two there is the grouped form only, composed.
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window = kNoWindow,
-                        double softcap = 0);
+                        double softcap = 0, const Tensor& sinks_H = {});
 
-// softmax(softcap tanh(scale q k^T / softcap) + mask) v, composed, the softmax in float32 or better. Leading
-// dimensions B; Q queries with H heads, S keys with G. mask_B1QS as scaled_dot_product_attention takes it:
-// true where a key is seen, or what is added to the scores; undefined where all are seen.
-Tensor softcapped_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tensor& v_BGSK,
-                            const Tensor& mask_B1QS, double scale, double softcap);
+// The same with a soft cap, sinks or both, composed, the softmax in float32 or better. Leading dimensions B;
+// Q queries with H heads, S keys with G. mask_B1QS as scaled_dot_product_attention takes it: true where a key
+// is seen, or what is added to the scores; undefined where all are seen.
+Tensor composed_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tensor& v_BGSK,
+                          const Tensor& mask_B1QS, double scale, double softcap, const Tensor& sinks_H);
 
 }  // namespace ddro::ops

@@ -55,12 +55,13 @@ Tensor gather(const Tensor& x_THK, const Tensor& indices, std::int64_t num_segme
 }
 
 Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-              double scale, std::int64_t window, double softcap) {
+              double scale, std::int64_t window, double softcap, const Tensor& sinks_H) {
   const Tensor q_BHQK = gather(q_THK, group.query_indices, group.num_segments);
   const Tensor k_BGSK = gather(k_TGK, group.key_indices, group.num_segments);
   const Tensor v_BGSK = gather(v_TGK, group.key_indices, group.num_segments);
   // Without a prefix the padded keys come after every real query, so plain causality hides them.
-  const bool plain = softcap == 0 && !group.has_prefix && window >= group.key_length;
+  const bool composed = softcap > 0 || sinks_H.defined();
+  const bool plain = !composed && !group.has_prefix && window >= group.key_length;
   Tensor mask_B1QS;
   if (!plain) {
     mask_B1QS = group.key_positions_B11S <= group.query_positions_B1Q1;
@@ -68,8 +69,8 @@ Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_
       mask_B1QS.logical_and_(group.key_positions_B11S > group.query_positions_B1Q1 - window);
     }
   }
-  if (softcap > 0) {
-    return softcapped_attention(q_BHQK, k_BGSK, v_BGSK, mask_B1QS, scale, softcap)
+  if (composed) {
+    return composed_attention(q_BHQK, k_BGSK, v_BGSK, mask_B1QS, scale, softcap, sinks_H)
         .transpose(1, 2)
         .reshape({-1, q_THK.size(1), q_THK.size(2)});
   }
@@ -78,6 +79,15 @@ Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_
       q_BHQK, k_BGSK, v_BGSK, plain ? std::nullopt : std::optional<Tensor>(mask_B1QS), /*dropout_p=*/0.0,
       /*is_causal=*/plain, scale, grouped_heads);
   return out_BHQK.transpose(1, 2).reshape({-1, q_THK.size(1), q_THK.size(2)});
+}
+
+// The scores of one more key, each head's own, behind the others.
+Tensor with_sinks(const Tensor& scores_BGRQS, const Tensor& sinks_H) {
+  const auto sizes = scores_BGRQS.sizes();
+  const Tensor sinks_BGRQ1 = sinks_H.view({1, sizes[1], sizes[2], 1, 1})
+                                 .expand({sizes[0], sizes[1], sizes[2], sizes[3], 1})
+                                 .to(scores_BGRQS.scalar_type());
+  return at::cat({scores_BGRQS, sinks_BGRQ1}, -1);
 }
 
 }  // namespace
@@ -98,29 +108,31 @@ std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<Segment
   return groups;
 }
 
-Tensor softcapped_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tensor& v_BGSK,
-                            const Tensor& mask_B1QS, double scale, double softcap) {
+Tensor composed_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tensor& v_BGSK,
+                          const Tensor& mask_B1QS, double scale, double softcap, const Tensor& sinks_H) {
   const std::int64_t groups = k_BGSK.size(1);
   const Tensor q_BGRQK = q_BHQK.unflatten(1, {groups, -1});
-  const Tensor scores_BGRQS = at::matmul(q_BGRQK, k_BGSK.unsqueeze(2).transpose(3, 4)) * scale;
-  Tensor capped_BGRQS = at::tanh(scores_BGRQS / softcap) * softcap;
+  Tensor scores_BGRQS = at::matmul(q_BGRQK, k_BGSK.unsqueeze(2).transpose(3, 4)) * scale;
+  if (softcap > 0) scores_BGRQS = at::tanh(scores_BGRQS / softcap) * softcap;
   if (mask_B1QS.defined()) {
     const Tensor mask_B11QS = mask_B1QS.unsqueeze(2);
-    capped_BGRQS =
+    scores_BGRQS =
         mask_B11QS.scalar_type() == at::kBool
-            ? capped_BGRQS.masked_fill(mask_B11QS.logical_not(), -std::numeric_limits<double>::infinity())
-            : capped_BGRQS + mask_B11QS;
+            ? scores_BGRQS.masked_fill(mask_B11QS.logical_not(), -std::numeric_limits<double>::infinity())
+            : scores_BGRQS + mask_B11QS;
   }
+  if (sinks_H.defined()) scores_BGRQS = with_sinks(scores_BGRQS, sinks_H);
   const Tensor weights_BGRQS =
-      at::softmax(capped_BGRQS, -1, at::toOpMathType(capped_BGRQS.scalar_type())).to(v_BGSK.scalar_type());
-  return at::matmul(weights_BGRQS, v_BGSK.unsqueeze(2)).flatten(1, 2);
+      at::softmax(scores_BGRQS, -1, at::toOpMathType(scores_BGRQS.scalar_type())).to(v_BGSK.scalar_type());
+  return at::matmul(weights_BGRQS.narrow(-1, 0, k_BGSK.size(2)), v_BGSK.unsqueeze(2)).flatten(1, 2);
 }
 
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap) {
+                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
+                         const Tensor& sinks_H) {
   std::vector<Tensor> outputs;
   for (const AttentionGroup& group : layout.groups) {
-    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap));
+    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap, sinks_H));
   }
   if (outputs.empty()) return at::empty_like(q_THK);
   return at::cat(outputs).index_select(0, layout.output_indices_T);

@@ -39,7 +39,7 @@ std::int64_t count_tokens(const Segments& segments) { return segments.back().beg
 
 // The definition, token by token, in double.
 Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
-                        double scale, std::int64_t window, double softcap = 0) {
+                        double scale, std::int64_t window, double softcap = 0, const Tensor& sinks = {}) {
   const Tensor out = at::zeros_like(q);
   const auto Q = q.accessor<double, 3>(), K = k.accessor<double, 3>(), V = v.accessor<double, 3>();
   auto O = out.accessor<double, 3>();
@@ -51,7 +51,7 @@ Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
       const std::int64_t query = prefix_length + i;
       for (std::int64_t head = 0; head < q.size(1); ++head) {
         const std::int64_t group = head / heads_per_group;
-        double total = 0;
+        double total = sinks.defined() ? std::exp(sinks[head].item<double>()) : 0;
         for (std::int64_t key = std::max<std::int64_t>(0, window > query ? 0 : query - window + 1);
              key <= query; ++key) {
           const std::int64_t at = seen[static_cast<size_t>(key)];
@@ -109,6 +109,18 @@ TEST_P(VarlenAttention, EqualsTheDefinitionWithASoftCap) {
   EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
 }
 
+TEST_P(VarlenAttention, EqualsTheDefinitionWithSinks) {
+  const auto [groups, window] = GetParam();
+  const Inputs in = make_inputs(count_tokens(kMixed), 6, groups, 8);
+  const Tensor sinks = at::tensor({-2.0, -0.5, 0.0, 0.7, 1.5, 3.0}, at::kDouble);
+  const AttentionLayout layout(kMixed, at::kCPU);
+  for (const double softcap : {0.0, 1.5}) {
+    const Tensor expected = scalar_attention(in.q, in.k, in.v, kMixed, 0.3, window, softcap, sinks);
+    const Tensor exact = varlen_attention(in.q, in.k, in.v, layout, 0.3, window, softcap, sinks);
+    EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(HeadsAndWindows, VarlenAttention,
                          testing::Combine(testing::Values(1, 3, 6),
                                           testing::Values(kNoWindow, 1, 5, 31, 32, 33, 64)));
@@ -137,6 +149,18 @@ TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
           {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
     }
   }
+}
+
+TEST(VarlenAttentionGradient, OfSinksEqualsCentralDifferences) {
+  const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}});
+  const AttentionLayout layout(segments, at::kCPU);
+  Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
+  const Tensor sinks = at::randn({4}, at::TensorOptions(at::kDouble));
+  test::expect_gradients(
+      [&](const std::vector<Tensor>& x) {
+        return varlen_attention(x[0], x[1], x[2], layout, 0.6, /*window=*/3, /*softcap=*/0, x[3]);
+      },
+      {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_(), sinks.requires_grad_()});
 }
 
 TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
