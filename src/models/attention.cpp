@@ -37,6 +37,7 @@ Attention::Attention(const AttentionSpec& spec, const ParameterTable& table, siz
       o_(table[spec.output]),
       q_norm_(table[spec.query_norm]),
       k_norm_(table[spec.key_norm]),
+      sinks_H_(spec.sinks_name.empty() ? Tensor() : table[spec.sinks_name]),
       scale_(spec.scale.value_or(1 / std::sqrt(static_cast<double>(spec.head_dim)))),
       layer_(layer),
       angles_(angles) {}
@@ -81,8 +82,9 @@ Tensor Attention::operator()(const Tensor& x_TD, const Shared& shared) const {
     shared.kept_kv->v_TGK.push_back(v_TGK);
   }
   const Tensor out_THK =
-      shared.cache ? shared.cache->attend(layer_, q_THK, k_TGK, v_TGK, scale_, window, softcap)
-                   : ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale_, window, softcap);
+      shared.cache
+          ? shared.cache->attend(layer_, q_THK, k_TGK, v_TGK, scale_, window, softcap, sinks_H_)
+          : ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale_, window, softcap, sinks_H_);
   return o_(out_THK.reshape({x_TD.size(0), -1}));
 }
 

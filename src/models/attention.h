@@ -44,6 +44,7 @@ class Attention {
   AttentionSpec spec_;
   Linear q_, k_, v_, fused_, o_;
   OptionalNorm q_norm_, k_norm_;
+  Tensor sinks_H_;  // undefined without them
   double scale_;
   size_t layer_, angles_;
 };

@@ -21,8 +21,9 @@ class FeedForward {
  private:
   std::pair<Tensor, Tensor> gate_and_up(const Tensor& x_TD) const;
 
-  bool gated_;
+  bool gated_, interleaved_;
   Activation activation_;
+  std::optional<double> limit_;
   Linear gate_, up_, fused_, down_;
 };
 

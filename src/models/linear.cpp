@@ -37,20 +37,20 @@ Tensor rescaled(const Linear& linear, const Tensor& y_TE) {
 }  // namespace
 
 Tensor Linear::weight_ED() const {
-  if (expert) return weight.select(0, *expert);
-  return transposed ? weight.t() : weight;
+  const Tensor own = expert ? weight.select(0, *expert) : weight;
+  return transposed ? own.t() : own;
 }
 
 Tensor Linear::operator()(const Tensor& x_TD) const {
-  if (!low_rank) return ops::linear(x_TD, weight_ED(), bias);
-  if (!magnitude) return ops::low_rank_linear(x_TD, weight_ED(), bias, *low_rank);
-  return rescaled(*this, ops::low_rank_linear(x_TD, weight_ED(), bias, *low_rank));
+  if (!low_rank) return ops::linear(x_TD, weight_ED(), bias_E());
+  if (!magnitude) return ops::low_rank_linear(x_TD, weight_ED(), bias_E(), *low_rank);
+  return rescaled(*this, ops::low_rank_linear(x_TD, weight_ED(), bias_E(), *low_rank));
 }
 
 Tensor Linear::of_swiglu(const Tensor& gate_TF, const Tensor& up_TF) const {
-  if (!low_rank) return ops::swiglu_linear(gate_TF, up_TF, weight_ED(), bias);
-  if (!magnitude) return ops::low_rank_swiglu_linear(gate_TF, up_TF, weight_ED(), bias, *low_rank);
-  return rescaled(*this, ops::low_rank_swiglu_linear(gate_TF, up_TF, weight_ED(), bias, *low_rank));
+  if (!low_rank) return ops::swiglu_linear(gate_TF, up_TF, weight_ED(), bias_E());
+  if (!magnitude) return ops::low_rank_swiglu_linear(gate_TF, up_TF, weight_ED(), bias_E(), *low_rank);
+  return rescaled(*this, ops::low_rank_swiglu_linear(gate_TF, up_TF, weight_ED(), bias_E(), *low_rank));
 }
 
 }  // namespace ddro::models

@@ -18,13 +18,14 @@ struct Magnitude {
 
 struct Linear {
   Tensor weight;  // E x D, or D x E where it is stored transposed; of all experts, where it is one of theirs
-  Tensor bias;    // undefined without one
+  Tensor bias;    // likewise; undefined without one
   bool transposed = false;
   std::optional<std::int64_t> expert = std::nullopt;
   std::optional<ops::LowRank> low_rank;
   std::optional<Magnitude> magnitude;
 
   Tensor weight_ED() const;
+  Tensor bias_E() const { return expert && bias.defined() ? bias.select(0, *expert) : bias; }
   // x W^T + b, W with the adapter.
   Tensor operator()(const Tensor& x_TD) const;
   // The same of silu(gate) * up.

@@ -25,8 +25,10 @@ void add(Parameters& all, const LinearSpec& linear) {
   std::vector<std::int64_t> shape{linear.out, linear.in};
   if (linear.transposed) std::swap(shape[0], shape[1]);
   if (linear.stacked > 0) shape.insert(shape.begin(), linear.stacked);
-  all.push_back({linear.name + ".weight", shape});
-  if (linear.bias) all.push_back({linear.name + ".bias", {linear.out}});
+  all.push_back({linear.weight_name(), shape});
+  if (!linear.bias) return;
+  all.push_back({linear.bias_name(), {linear.out}});
+  if (linear.stacked > 0) all.back().shape.insert(all.back().shape.begin(), linear.stacked);
 }
 
 // Calls visit(linear) for the products of a layer's part; specifications as they are, const or not.
@@ -62,6 +64,7 @@ void add(Parameters& all, const AttentionSpec& attention) {
     add(all, *linear);
   add(all, attention.query_norm);
   add(all, attention.key_norm);
+  if (!attention.sinks_name.empty()) all.push_back({attention.sinks_name, {attention.num_heads}});
   add(all, attention.output);
 }
 
@@ -187,6 +190,7 @@ void for_each_name(LayerSpec& layer, const Visit& visit) {
   AttentionSpec& attention = layer.attention;
   const auto visit_linear = [&](LinearSpec& linear) { visit(linear.name); };
   visit_attention(attention, visit_linear);
+  visit(attention.sinks_name);
   visit_inner(layer, visit_linear);
   for (auto* norm : {&layer.attention_norm, &layer.post_attention_norm, &layer.feed_forward_norm,
                      &layer.post_feed_forward_norm, &attention.query_norm, &attention.key_norm}) {
@@ -244,7 +248,7 @@ void drop_prefix(ModelSpec& model, const std::string& prefix) {
 std::vector<LinearSpec> linears_of(const ModelSpec& model) {
   std::vector<LinearSpec> all;
   const auto add_one = [&](const LinearSpec& linear) {
-    if (!linear.name.empty() && linear.stacked == 0) all.push_back(linear);
+    if (!linear.name.empty() && linear.adaptable) all.push_back(linear);
   };
   for (const LayerSpec& layer : model.layers) {
     visit_attention(layer.attention, add_one);

@@ -18,8 +18,8 @@ OptionalNorm ParameterTable::operator[](const std::optional<NormSpec>& norm) con
 
 Linear ParameterTable::operator[](const LinearSpec& linear) const {
   if (linear.name.empty()) return {};
-  Linear result{.weight = (*this)[linear.name + ".weight"],
-                .bias = linear.bias ? (*this)[linear.name + ".bias"] : Tensor(),
+  Linear result{.weight = (*this)[linear.weight_name()],
+                .bias = linear.bias ? (*this)[linear.bias_name()] : Tensor(),
                 .transposed = linear.transposed,
                 .expert = std::nullopt,
                 .low_rank = {},

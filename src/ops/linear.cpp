@@ -108,23 +108,25 @@ void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
 
 namespace {
 
-// Where the gradient of a leaf, or of one of the matrices stacked in a leaf, adds up; undefined where it does
-// not.
-Tensor sum_of_gradients(const Tensor& weight) {
-  if (weight.is_leaf()) return weight.grad();
+// Of a weight that is one of the matrices stacked in a leaf, or its transpose: where its gradient adds up, as
+// it is stored. Undefined for others.
+Tensor sum_of_slice(const Tensor& weight) {
   if (!weight.is_view()) return {};
   const Tensor stacked(weight._base());
-  const bool is_slice = stacked.is_leaf() && stacked.dim() == 3 && weight.is_contiguous();
-  if (!is_slice || !stacked.grad().defined()) return {};
+  if (!stacked.is_leaf() || stacked.dim() != 3 || !stacked.grad().defined()) return {};
   return stacked.grad().select(0, (weight.storage_offset() - stacked.storage_offset()) / weight.numel());
 }
 
 }  // namespace
 
 Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
-  const Tensor sum = sum_of_gradients(weight);
+  const Tensor sum = weight.is_leaf() ? weight.grad() : sum_of_slice(weight);
   if (!sum.defined()) return at::mm(d_y.t(), x);
-  add_product(sum, d_y.t(), x);
+  if (weight.is_contiguous()) {
+    add_product(sum, d_y.t(), x);
+  } else {
+    add_product(sum, x.t(), d_y);
+  }
   return {};
 }
 

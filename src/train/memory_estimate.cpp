@@ -56,8 +56,10 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
 }
 
 // Between the products of a feed-forward: gate and up; behind other activations than silu also theirs and the
-// product; without a gate the activation's argument and value.
+// product; behind a limit also what is cut, its sigmoid and both factors; without a gate the activation's
+// argument and value.
 double kept_inner_numbers(const models::FeedForwardSpec& feed_forward) {
+  if (feed_forward.limit) return 7 * static_cast<double>(feed_forward.up.out);
   const bool composed = feed_forward.gated() && feed_forward.activation != models::Activation::kSilu;
   return (composed ? 4 : 2) * static_cast<double>(feed_forward.up.out);
 }

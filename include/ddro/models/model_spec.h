@@ -24,7 +24,12 @@ struct LinearSpec {
   std::int64_t out = 0;
   bool bias = false;
   bool transposed = false;   // NAME.weight is in x out
-  std::int64_t stacked = 0;  // above 0: so many of them are in one, NAME.weight is stacked x out x in
+  std::int64_t stacked = 0;  // above 0: so many of them are in one, whose shapes begin with that number
+  bool bare = false;         // the tensors are NAME and NAME_bias
+  bool adaptable = true;     // a module of its own in Hugging Face's model: what an adapter may be on
+
+  std::string weight_name() const { return bare ? name : name + ".weight"; }
+  std::string bias_name() const { return name + (bare ? "_bias" : ".bias"); }
 };
 
 enum class NormKind {
@@ -80,6 +85,7 @@ struct AttentionSpec {
   std::optional<NormSpec> query_norm, key_norm;  // of each head or of all, before the rotary embedding
   std::optional<double> clip;  // queries, keys and values are cut to [-clip, clip], behind the norms
   RotarySpec rotary;
+  std::string sinks_name;              // of a tensor of num_heads scores; empty: none
   std::optional<double> scale;         // of the scores; none: 1 / sqrt(head_dim)
   std::optional<double> softcap;       // scores become softcap * tanh(score / softcap)
   std::optional<std::int64_t> window;  // a token sees the last `window` tokens, itself included
@@ -87,10 +93,13 @@ struct AttentionSpec {
 
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
-// down(activation(gate(x)) * up(x)); without a gate down(activation(up(x))).
+// down(activation(gate(x)) * up(x)); without a gate down(activation(up(x))). With a limit
+// down(g sigmoid(1.702 g) * (u + 1)), g = min(gate(x), limit), u = up(x) cut to [-limit, limit].
 struct FeedForwardSpec {
   LinearSpec gate, up, down;
-  LinearSpec fused;  // gate, then up, at once
+  LinearSpec fused;          // gate, then up, at once
+  bool interleaved = false;  // in the fused product they take turns, number by number
+  std::optional<double> limit = std::nullopt;
   Activation activation = Activation::kSilu;
 
   bool gated() const { return gate.out > 0; }
@@ -169,7 +178,8 @@ std::int64_t num_experts(const ModelSpec& model);
 // Removes `prefix` from the names of tensors that begin with it.
 void drop_prefix(ModelSpec& model, const std::string& prefix);
 
-// The products with weights of all layers, in their order; the head is none of them, nor are stacked ones.
+// The products with weights of all layers that an adapter may be on, in their order; the head is none of
+// them.
 std::vector<LinearSpec> linears_of(const ModelSpec& model);
 
 // Multiplications of one token's forward in linear layers, the head excluded: of the experts, those chosen.

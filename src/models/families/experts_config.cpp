@@ -9,6 +9,12 @@ namespace {
 
 constexpr std::int64_t kMaxExperts = std::int64_t{1} << 12;
 
+std::string module_prefix(size_t layer, const MixtureParts& parts) {
+  return layer_prefix(layer) + parts.module + ".";
+}
+
+}  // namespace
+
 ExpertsSpec read_router(const ConfigReader& config, const MixtureParts& parts, std::int64_t width,
                         const std::string& name) {
   const std::int64_t count =
@@ -24,19 +30,12 @@ ExpertsSpec read_router(const ConfigReader& config, const MixtureParts& parts, s
   return experts;
 }
 
-// transformers computes the loss where output_router_logits says so.
 void read_router_loss(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts) {
   if (!config.boolean("output_router_logits", false)) return;
   const Json* given = config.find("router_aux_loss_coef");
   if (given && given->is_number() && *given == 0) return;
   model.router_aux_loss_coef = config.positive("router_aux_loss_coef").value_or(parts.router_aux_loss_coef);
 }
-
-std::string module_prefix(size_t layer, const MixtureParts& parts) {
-  return layer_prefix(layer) + parts.module + ".";
-}
-
-}  // namespace
 
 void mix_experts(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts,
                  const std::vector<bool>& sparse) {
@@ -68,12 +67,19 @@ void mix_stacked_experts(const ConfigReader& config, ModelSpec& model, const Mix
     const std::string module = module_prefix(i, parts);
     ExpertsSpec experts = read_router(config, parts, width, module);
     const std::int64_t count = experts.num_experts();
-    experts.experts.push_back(
-        {.gate = {"", width, parts.width},
-         .up = {"", width, parts.width},
-         .down = {.name = module + "output_linear", .in = parts.width, .out = width, .stacked = count},
-         .fused = {.name = module + "input_linear", .in = width, .out = 2 * parts.width, .stacked = count},
-         .activation = layer.feed_forward.activation});
+    experts.experts.push_back({.gate = {"", width, parts.width},
+                               .up = {"", width, parts.width},
+                               .down = {.name = module + "output_linear",
+                                        .in = parts.width,
+                                        .out = width,
+                                        .stacked = count,
+                                        .adaptable = false},
+                               .fused = {.name = module + "input_linear",
+                                         .in = width,
+                                         .out = 2 * parts.width,
+                                         .stacked = count,
+                                         .adaptable = false},
+                               .activation = layer.feed_forward.activation});
     layer.experts = std::move(experts);
     layer.feed_forward = {};
   }

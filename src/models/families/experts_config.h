@@ -33,6 +33,12 @@ void mix_experts(const ConfigReader& config, ModelSpec& model, const MixturePart
 // MODULE.output_linear, as Granite has them.
 void mix_stacked_experts(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts);
 
+// What a mixture has but its experts: the router NAME, how many experts it chooses from, how many it chooses.
+ExpertsSpec read_router(const ConfigReader& config, const MixtureParts& parts, std::int64_t width,
+                        const std::string& name);
+// The loss of the routers, where output_router_logits asks for it.
+void read_router_loss(const ConfigReader& config, ModelSpec& model, const MixtureParts& parts);
+
 // decoder_sparse_step and mlp_only_layers, as Qwen has them: one a layer.
 std::vector<bool> read_sparse_layers(const ConfigReader& config, size_t num_layers);
 

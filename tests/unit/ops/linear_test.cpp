@@ -119,6 +119,16 @@ TEST(LinearAccumulation, AddsUpInPlaceInAPartOfStackedWeights) {
   EXPECT_LT(relative_error(buffer, expected), 1e-14);
 }
 
+TEST(LinearAccumulation, AddsUpInPlaceInAPartThatIsTransposed) {
+  at::manual_seed(9);
+  const Tensor stacked = random({3, 4, 5}).requires_grad_(), x = random({6, 4}), d_y = random({6, 5});
+  stacked.mutable_grad() = at::ones_like(stacked);
+  ops::linear(x, stacked.select(0, 2).t(), {}).backward(d_y);
+  Tensor expected = at::ones({3, 4, 5}, at::kDouble);
+  expected.select(0, 2).add_(at::mm(x.t(), d_y));
+  EXPECT_LT(relative_error(stacked.grad(), expected), 1e-14);
+}
+
 TEST(LinearGradients, OfStackedWeightsEqualCentralDifferences) {
   at::manual_seed(8);
   test::expect_gradients([](const auto& x) { return ops::linear(x[0], x[1].select(0, 1), {}); },
