@@ -135,6 +135,7 @@ void change(Json& json, const std::string& name, at::ScalarType type, const Expo
   const bool has_ids = name == kConfig || name == kGenerationConfig;
   const bool has_names = name == "tokenizer_config.json" || name == "special_tokens_map.json";
   if (name == kConfig) set_dtype(json, type);
+  if (name == kConfig) json.erase("quantization_config");  // what is written is unpacked
   if (name == kConfig && options.own_head) json["tie_word_embeddings"] = false;
   json.erase("auto_map");
   if (options.eos_token && has_ids) {

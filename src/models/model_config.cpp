@@ -40,11 +40,16 @@ std::vector<KnownFamily> known_families() {
   return all;
 }
 
+bool has_mxfp4_weights(const Json& config) {
+  const auto found = config.find("quantization_config");
+  return found != config.end() && found->is_object() && found->value("quant_method", Json()) == "mxfp4";
+}
+
 ModelSpec parse_model_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw model_error("[" + where + "] is not a JSON object");
   const ConfigReader config(json, where);
   const Family& family = find_family(config);
-  if (config.find("quantization_config")) {
+  if (config.find("quantization_config") && !has_mxfp4_weights(json)) {
     config.fail("quantization_config", "is set; quantized weights are not supported, expected a float model");
   }
   ModelSpec model = family.read(config);

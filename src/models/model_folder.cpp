@@ -13,6 +13,7 @@
 #include "ddro/base/log.h"
 #include "ddro/models/model_config.h"
 #include "models/contained_file.h"
+#include "models/mxfp4.h"
 #include "models/parameters.h"
 
 namespace ddro::models {
@@ -176,6 +177,7 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
   folder.spec = parse_model_config(folder.config_json, where);
   if (remarks == Remarks::kLogged) log_unused_settings(folder.spec, where);
   read_weights(folder);
+  if (has_mxfp4_weights(folder.config_json)) unpack_mxfp4(folder.tensors, shown(path));
   folder.spec = named_as(std::move(folder.spec), folder.tensors);
   drop_other_heads(folder.tensors, shown(path));
   drop_redundant(folder.spec, folder.tensors, shown(path));

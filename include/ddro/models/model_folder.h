@@ -21,7 +21,7 @@ struct ModelFolder {
   ModelSpec spec;
   Json config_json;
   NamedTensors
-      tensors;  // over the mapped files; in the order of CausalLm::parameters(); a tied head is absent
+      tensors;  // over the mapped files, or unpacked; as CausalLm::parameters(): a tied head is absent
   std::vector<std::shared_ptr<MappedFile>> weight_files;
   std::string base_hash;     // of names, dtypes, shapes and bytes: equal for equal weights, however sharded
   std::string weights_hash;  // the same, or with an adapter of both

@@ -22,7 +22,7 @@ namespace ddro::models {
   FAMILY(glm4, "GLM-4 and GLM-Z1 of 2025")                                                 \
   FAMILY(gpt2, "GPT-2, DistilGPT2")                                                        \
   FAMILY(gpt_neox, "Pythia, GPT-NeoX, RedPajama-INCITE")                                   \
-  FAMILY(gpt_oss, "gpt-oss 20B and 120B, their weights unpacked to bfloat16")              \
+  FAMILY(gpt_oss, "gpt-oss 20B and 120B")                                                  \
   FAMILY(granite, "Granite 3")                                                             \
   FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
   FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
