@@ -21,7 +21,7 @@ Parameter make_parameter(const std::string& name, const Tensor& compute, const T
                   .master = {},
                   .gradient = {},
                   .trainable = compute.requires_grad(),
-                  .decays = compute.dim() >= 2};
+                  .decays = compute.dim() >= 2 && !name.ends_with("_bias")};
   if (!entry.trainable) return entry;
   entry.master = make_master(name, compute, initial);
   entry.gradient = at::zeros_like(entry.master, at::MemoryFormat::Contiguous);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "support/expect_error.h"
+#include "support/tiny_model.h"
 #include "unit/train/two_parameters.h"
 
 namespace ddro::train {
@@ -46,6 +47,29 @@ TEST(Parameters, MatricesDecay) {
   const Parameters parameters(model, model.initial());
   EXPECT_TRUE(parameters.entries()[0].decays);
   EXPECT_FALSE(parameters.entries()[1].decays);
+}
+
+TEST(Parameters, MatricesOfExpertsDecayAndTheirBiasesDoNot) {
+  const models::ModelSpec spec = models::parse_model_config({{"model_type", "gpt_oss"},
+                                                             {"vocab_size", 9},
+                                                             {"hidden_size", 8},
+                                                             {"intermediate_size", 4},
+                                                             {"num_hidden_layers", 1},
+                                                             {"num_attention_heads", 2},
+                                                             {"num_key_value_heads", 1},
+                                                             {"head_dim", 4},
+                                                             {"num_local_experts", 2},
+                                                             {"num_experts_per_tok", 1},
+                                                             {"rope_parameters", {{"rope_theta", 1e4}}}},
+                                                            "tiny");
+  const auto model = test::tiny_model(spec, 1, at::kFloat, /*trainable=*/true);
+  const Parameters parameters(*model, model->parameters());
+  std::vector<std::string> decaying;
+  for (const Parameter& entry : parameters.entries()) {
+    if (entry.decays && entry.name.find("experts") != std::string::npos) decaying.push_back(entry.name);
+  }
+  EXPECT_THAT(decaying, testing::UnorderedElementsAre("model.layers.0.mlp.experts.gate_up_proj",
+                                                      "model.layers.0.mlp.experts.down_proj"));
 }
 
 TEST(Parameters, AddUpBfloat16GradientsOfSeveralBackwards) {
