@@ -29,7 +29,7 @@ endforeach()
 # nvcc looks for its libraries here before the host compiler's default folders.
 set(CMAKE_CUDA_FLAGS_INIT "-L${cuda_root}/lib")
 set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the one that torch uses
-set(TORCH_CUDA_ARCH_LIST "8.0;9.0;10.0" CACHE STRING "GPU architectures to compile kernels for")
+set(TORCH_CUDA_ARCH_LIST "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX" CACHE STRING "GPU architectures to compile kernels for")
 # CMake 3.25 knows no C++20 dialect for nvcc; torch would copy CMAKE_CXX_STANDARD here if it were empty.
 set(CMAKE_CUDA_STANDARD 17)
 

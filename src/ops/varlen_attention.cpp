@@ -126,6 +126,11 @@ AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members, a
   return group;
 }
 
+bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double softcap) {
+  return (dtype == at::kBFloat16 || dtype == at::kHalf) && head_dim % 8 == 0 && head_dim <= 256 &&
+         softcap == 0;
+}
+
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
                         const Tensor& sinks_H) {
@@ -136,7 +141,8 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   DDRO_CHECK(q_THK.size(2) == k_TGK.size(2) && q_THK.size(1) % k_TGK.size(1) == 0,
              "head counts or widths do not fit");
   DDRO_CHECK(window > 0, "an attention window must be positive");
-  if (softcap == 0 && !sinks_H.defined() && flash_attention_supports(q_THK))
+  if (!sinks_H.defined() && flash_attention_takes(q_THK.scalar_type(), q_THK.size(2), softcap) &&
+      has_flash_attention(q_THK.device()))
     return flash_attention(q_THK, k_TGK, v_TGK, layout, scale, window);
   return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap, sinks_H);
 }

@@ -20,7 +20,7 @@ Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor&
                          const AttentionLayout& layout, double scale, std::int64_t window, double softcap = 0,
                          const Tensor& sinks_H = {});
 
-bool flash_attention_supports(const Tensor& q_THK);
+bool has_flash_attention(at::Device device);
 Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                        const AttentionLayout& layout, double scale, std::int64_t window);
 

@@ -11,6 +11,7 @@
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
 #include "ddro/train/schedule.h"
+#include "run/gpu.h"
 #include "run/start_model.h"
 
 namespace ddro::run {
@@ -115,6 +116,11 @@ void set_router_loss(LoadedRun& run) {
   run.router_aux_loss_coef = asked.value_or(spec.router_aux_loss_coef.value_or(0));
 }
 
+void warn_of_slow_paths(const LoadedRun& run) {
+  if (!run.device.is_cuda()) return;
+  for (const std::string& remark : gpu_remarks(run.base_model.spec, run.dtype)) log_warning(remark);
+}
+
 void check_one_class_steps(const LoadedRun& run) {
   if (run.one_class_steps == 0) return;
   const std::string steps =
@@ -211,6 +217,7 @@ LoadedRun load_run(config::RunConfig config) {
   make_objective(run);
   open_models(run, model_path);
   set_router_loss(run);
+  warn_of_slow_paths(run);
   plan_steps(run);
   return run;
 }

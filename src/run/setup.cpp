@@ -1,7 +1,7 @@
 #include "ddro/run/setup.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/AllocatorConfig.h>
+#include <ATen/cuda/CUDAContextLight.h>
 #include <cuda_runtime_api.h>
 #include <torch/cuda.h>
 
@@ -10,6 +10,7 @@
 
 #include "ddro/base/log.h"
 #include "ddro/run/summaries.h"
+#include "run/gpu.h"
 
 namespace ddro::run {
 namespace {
@@ -20,6 +21,10 @@ bool cpu_has_native_bfloat16() {
 #else
   return false;
 #endif
+}
+
+bool has_native_bfloat16(at::Device device) {
+  return device.is_cuda() ? capability_of(device) >= kBFloat16Capability : cpu_has_native_bfloat16();
 }
 
 bool asks_for_gpu() {
@@ -59,18 +64,18 @@ at::Device default_device() {
     }
     return at::kCPU;
   }
-  // Micro-batches differ in size; in segments of fixed sizes their tensors would leave gaps that nothing
-  // fits.
+  const at::Device device(at::kCUDA, 0);
+  check_capability(at::cuda::getDeviceProperties(device.index())->name, capability_of(device));
   const bool user_decides =
       std::getenv("PYTORCH_ALLOC_CONF") != nullptr || std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr;
-  if (!user_decides) c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
-  return {at::kCUDA, 0};
+  if (!user_decides) choose_segments([device] { at::empty({1 << 20}, at::TensorOptions(device)); });
+  return device;
 }
 
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
   switch (dtype) {
     case models::ComputeDType::kAuto:
-      return device.is_cuda() || cpu_has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
+      return has_native_bfloat16(device) ? at::kBFloat16 : at::kFloat;
     case models::ComputeDType::kFloat32:
       return at::kFloat;
     case models::ComputeDType::kBFloat16:

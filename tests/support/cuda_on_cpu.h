@@ -129,8 +129,3 @@ T __shfl_xor_sync(unsigned mask, T mine, int lane_mask) {
   const auto other = (threadIdx.x % ddro::test::kLanes) ^ static_cast<unsigned>(lane_mask);
   return ddro::test::values_of_warp(mask, mine)[other];
 }
-
-inline unsigned __reduce_max_sync(unsigned mask, unsigned mine) {
-  const auto values = ddro::test::values_of_warp(mask, mine);
-  return *std::max_element(values.begin(), values.end());
-}

@@ -68,13 +68,17 @@ class AttentionLayout {
 
 inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();
 
+// Whether attention on a GPU takes the variable-length kernel: half types, head widths that are multiples of
+// 8 up to 256, no soft cap.
+bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double softcap);
+
 // softmax(scale q k^T) v per segment; differentiable. q_THK, k_TGK, v_TGK with H a multiple of G; result T x
 // H x K. `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA
-// with bfloat16 or float16 and a head width that is a multiple of 8 up to 256: variable-length flash
-// attention; otherwise scaled-dot-product attention over groups of segments (flash on the CPU, no key or
-// value expanded). With a `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With
-// `sinks_H` (of q's dtype) each head's softmax has one more score, that of a key without a value. For these
-// two there is the grouped form only, composed.
+// from compute capability 8.0 on, where flash_attention_takes: variable-length flash attention; otherwise
+// scaled-dot-product attention over groups of segments (flash on the CPU, no key or value expanded). With a
+// `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With `sinks_H` (of q's dtype) each
+// head's softmax has one more score, that of a key without a value. For these two there is the grouped form
+// only, composed.
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window = kNoWindow,
                         double softcap = 0, const Tensor& sinks_H = {});

@@ -20,13 +20,14 @@
 namespace ddro::run {
 
 // The device that training and scoring use: the first CUDA device, or the CPU. Error(kModel) where
-// CUDA_VISIBLE_DEVICES names a device and none can be used: the CPU is not what was asked for.
+// CUDA_VISIBLE_DEVICES names a device and none can be used: the CPU is not what was asked for; and where the
+// device is too old.
 at::Device default_device();
 
 // Why there is no CUDA device, for people.
 std::string why_no_gpu();
 
-// `auto`: bfloat16 on CUDA and on a CPU with native bfloat16, float32 elsewhere.
+// `auto`: bfloat16 on devices that have it in hardware, float32 elsewhere.
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 
 // Class weight n+/(n+ + n-) of a set, a pair counting once in each class.

@@ -17,8 +17,9 @@ __device__ std::int64_t place_of_thread() {
 // Every thread gets the largest `mine` of the block.
 __device__ std::uint32_t largest_of_block(std::uint32_t mine) {
   __shared__ std::uint32_t of_warp[kThreads / kWarpSize];
-  const std::uint32_t of_mine = __reduce_max_sync(0xFFFFFFFFu, mine);
-  if (threadIdx.x % kWarpSize == 0) of_warp[threadIdx.x / kWarpSize] = of_mine;
+  for (int offset = kWarpSize / 2; offset > 0; offset /= 2)
+    mine = max(mine, __shfl_xor_sync(0xFFFFFFFFu, mine, offset));
+  if (threadIdx.x % kWarpSize == 0) of_warp[threadIdx.x / kWarpSize] = mine;
   __syncthreads();
   std::uint32_t largest = 0;
   for (const std::uint32_t other : of_warp) largest = max(largest, other);

@@ -1,13 +1,13 @@
 // Adapter to LibTorch's variable-length flash attention. Compiled in every build; reached only with a device.
 #include <ATen/ATen.h>
+#include <ATen/cuda/CUDAContextLight.h>
 
 #include "ops/varlen_attention_kernels.h"
 
 namespace ddro::ops {
 
-bool flash_attention_supports(const Tensor& q_THK) {
-  const bool half = q_THK.scalar_type() == at::kBFloat16 || q_THK.scalar_type() == at::kHalf;
-  return q_THK.is_cuda() && half && q_THK.size(2) % 8 == 0 && q_THK.size(2) <= 256;
+bool has_flash_attention(at::Device device) {
+  return device.is_cuda() && at::cuda::getDeviceProperties(device.index())->major >= 8;
 }
 
 // With causality and unequal lengths the kernel aligns the last query with the last key, which is what a
