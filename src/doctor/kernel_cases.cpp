@@ -82,15 +82,15 @@ KernelCase rotary(at::ScalarType dtype) {
 }
 
 KernelCase target_logprobs(at::ScalarType dtype) {
-  const auto both = [](const Tensors& x, auto function) {
-    Tensor logits_CV = x[0].clone();
-    const Tensor logp_C = function(logits_CV, x[1], ops::Logits::kResidual, kSoftcap);
-    return Tensors{logp_C, logits_CV};
+  const auto both = [](const Tensors& x, at::ScalarType type, auto function) {
+    const Tensor residual_CV = at::empty(x[0].sizes(), x[0].options().dtype(type));
+    const Tensor logp_C = function(x[0].clone(), x[1], residual_CV, kSoftcap);
+    return Tensors{logp_C, residual_CV};
   };
   return {.name = "target_logprobs",
-          .inputs = {normal({19, 4099}, dtype), at::randint(4099, {19}, at::kLong)},
-          .kernel = [both](const Tensors& x) { return both(x, ops::cuda::target_logprobs); },
-          .twin = [both](const Tensors& x) { return both(x, ops::cpu::target_logprobs); },
+          .inputs = {normal({19, 4099}, at::kFloat), at::randint(4099, {19}, at::kLong)},
+          .kernel = [both, dtype](const Tensors& x) { return both(x, dtype, ops::cuda::target_logprobs); },
+          .twin = [both](const Tensors& x) { return both(x, at::kDouble, ops::cpu::target_logprobs); },
           .tolerance = rounding(dtype)};
 }
 

@@ -62,7 +62,15 @@ std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& op
                                   : default_chunk_tokens(input.weight_VD.size(0), input.weight_VD.device());
 }
 
-// One call's tensors and the buffer that every chunk's logits pass through.
+// What the logits of these hidden states are computed in: CUDA alone has products of half types with a
+// float32 result, where a logit of 16 to 32 in bfloat16 would be off by up to 0.06.
+at::ScalarType logits_type(at::ScalarType hidden, at::Device device) {
+  return device.is_cuda() ? at::toOpMathType(hidden) : hidden;
+}
+
+enum class Keep { kNothing, kResidual };
+
+// One call's tensors and the buffers that every chunk's logits pass through.
 class HeadPass {
  public:
   HeadPass(const HeadInput& input, std::int64_t chunk_tokens)
@@ -75,8 +83,9 @@ class HeadPass {
         chunk_tokens_(chunk_tokens),
         logp_(offsets_.size() - 1, 0.0),
         dloss_dlogp_(logp_.size(), 0.0) {
-    buffer_CV_ =
-        at::empty({std::min(chunk_tokens_, hidden_CD_.size(0)), weight_VD_.size(0)}, hidden_CD_.options());
+    logits_CV_ =
+        at::empty({std::min(chunk_tokens_, hidden_CD_.size(0)), weight_VD_.size(0)},
+                  hidden_CD_.options().dtype(logits_type(hidden_CD_.scalar_type(), hidden_CD_.device())));
     if (bias_V_.defined())
       d_bias_V_ =
           at::zeros(bias_V_.sizes(), bias_V_.options().dtype(at::toOpMathType(bias_V_.scalar_type())));
@@ -104,17 +113,15 @@ class HeadPass {
   }
 
   // Log-probabilities of the tokens, summed into logp() when `sum`.
-  void forward(Range tokens, Logits after, bool sum) {
-    Tensor logits_CV = buffer_CV_.narrow(0, 0, tokens.size());
-    const Tensor hidden_CD = hidden_CD_.narrow(0, tokens.begin, tokens.size());
-    if (bias_V_.defined()) {
-      at::addmm_out(logits_CV, bias_V_, hidden_CD, weight_VD_.t());
-    } else {
-      at::mm_out(logits_CV, hidden_CD, weight_VD_.t());
-    }
+  void forward(Range tokens, Keep keep, bool sum) {
+    Tensor logits_CV = logits_CV_.narrow(0, 0, tokens.size());
+    multiply(tokens, logits_CV);
+    const Tensor residual_CV =
+        keep == Keep::kResidual ? residual_buffer().narrow(0, 0, tokens.size()) : Tensor();
     const Tensor targets_C = targets_C_.narrow(0, tokens.begin, tokens.size());
-    const Tensor logp_C = logits_CV.is_cuda() ? cuda::target_logprobs(logits_CV, targets_C, after, softcap_)
-                                              : cpu::target_logprobs(logits_CV, targets_C, after, softcap_);
+    const Tensor logp_C = logits_CV.is_cuda()
+                              ? cuda::target_logprobs(logits_CV, targets_C, residual_CV, softcap_)
+                              : cpu::target_logprobs(logits_CV, targets_C, residual_CV, softcap_);
     if (!sum) return;
     const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);
     const double* values = host_C.const_data_ptr<double>();
@@ -124,7 +131,7 @@ class HeadPass {
   // Gradients of tokens whose residuals onehot - softmax are in the buffer. A row's coefficient is applied on
   // the D side, where there are V/D times fewer numbers than in the residuals.
   void backward(Range tokens, Tensor d_hidden_CD, Tensor d_weight_VD) {
-    const Tensor residual_CV = buffer_CV_.narrow(0, 0, tokens.size());
+    const Tensor residual_CV = residual_buffer().narrow(0, 0, tokens.size());
     const Tensor coefficient_C1 = coefficients(tokens);
     Tensor d_hidden = d_hidden_CD.narrow(0, tokens.begin, tokens.size());
     at::mm_out(d_hidden, residual_CV, weight_VD_);
@@ -138,6 +145,27 @@ class HeadPass {
   }
 
  private:
+  void multiply(Range tokens, Tensor& logits_CV) const {
+    const Tensor hidden_CD = hidden_CD_.narrow(0, tokens.begin, tokens.size());
+    if (logits_CV.scalar_type() != hidden_CD.scalar_type()) {
+      at::mm_out(logits_CV, hidden_CD, weight_VD_.t(), logits_CV.scalar_type());
+      if (bias_V_.defined()) logits_CV.add_(bias_V_);
+    } else if (bias_V_.defined()) {
+      at::addmm_out(logits_CV, bias_V_, hidden_CD, weight_VD_.t());
+    } else {
+      at::mm_out(logits_CV, hidden_CD, weight_VD_.t());
+    }
+  }
+
+  // In the type of the products that follow; where that is the logits', in their place.
+  const Tensor& residual_buffer() {
+    if (!residual_CV_.defined()) {
+      const bool same = logits_CV_.scalar_type() == hidden_CD_.scalar_type();
+      residual_CV_ = same ? logits_CV_ : at::empty(logits_CV_.sizes(), hidden_CD_.options());
+    }
+    return residual_CV_;
+  }
+
   size_t row_of(std::int64_t token) const { return row_of_C_[static_cast<size_t>(token)]; }
 
   Tensor coefficients(Range tokens) const {
@@ -152,7 +180,7 @@ class HeadPass {
   double softcap_;
   std::int64_t chunk_tokens_;
   std::vector<double> logp_, dloss_dlogp_;
-  Tensor buffer_CV_;
+  Tensor logits_CV_, residual_CV_;
   std::vector<size_t> row_of_C_;
 };
 
@@ -175,7 +203,12 @@ std::vector<Range> join_units(const HeadPass& pass, std::span<const std::int64_t
 
 std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device) {
   const std::int64_t max_numbers = std::int64_t{1} << (device.is_cuda() ? 28 : 26);
-  return std::clamp<std::int64_t>(max_numbers / vocabulary, 256, 2048);
+  return std::clamp<std::int64_t>(max_numbers / vocabulary, 256, device.is_cuda() ? 8192 : 2048);
+}
+
+double bytes_of_logit(at::ScalarType dtype, at::Device device) {
+  const at::ScalarType logit = logits_type(dtype, device);
+  return static_cast<double>(at::elementSize(logit) + (logit == dtype ? 0 : at::elementSize(dtype)));
 }
 
 std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
@@ -186,7 +219,7 @@ std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::in
   const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
   HeadPass pass(input, chunk_tokens);
   for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
-    for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Logits::kDiscard, true);
+    for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Keep::kNothing, true);
   }
   return std::move(pass.logp());
 }
@@ -212,14 +245,13 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
     // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
     // known.
     const bool one_pass = pieces.size() <= 1;
-    for (const Range piece : pieces)
-      pass.forward(piece, one_pass ? Logits::kResidual : Logits::kDiscard, true);
+    for (const Range piece : pieces) pass.forward(piece, one_pass ? Keep::kResidual : Keep::kNothing, true);
     const auto first = static_cast<size_t>(rows.begin);
     const auto count = static_cast<size_t>(rows.size());
     gradient(rows.begin, std::span<const double>(pass.logp()).subspan(first, count),
              pass.dloss_dlogp().subspan(first, count));
     for (const Range piece : pieces) {
-      if (!one_pass) pass.forward(piece, Logits::kResidual, false);
+      if (!one_pass) pass.forward(piece, Keep::kResidual, false);
       pass.backward(piece, d_hidden_CD, d_weight_VD);
     }
   }

@@ -201,7 +201,7 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
         std::min(size.completion_tokens,
                  static_cast<double>(ops::default_chunk_tokens(model.spec.vocab_size, model.device)));
     estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.spec.vocab_size) *
-                                                static_cast<double>(at::elementSize(model.dtype)));
+                                                ops::bytes_of_logit(model.dtype, model.device));
   }
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;

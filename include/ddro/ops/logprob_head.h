@@ -8,11 +8,12 @@
 // With a soft cap c the logits are c tanh(h W^T / c), in float32 or better, and d logits has their derivative
 // 1 - (logits / c)^2 as one more factor.
 //
-// Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64); log-sum-exp, softmax and every
-// sum over the vocabulary in float32 (float64 for float64 input); sums over a row's tokens in float64. The
-// coefficient is applied after the matmul for dh and to h before the one for dW, so that small coefficients
-// do not vanish in half precision. Not-a-number input gives not-a-number results for its row. Errors:
-// Error(kModel) for a target outside the vocabulary. CUDA kernels and their CPU twin follow one contract.
+// Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64), on CUDA in float32 or better;
+// log-sum-exp, softmax and every sum over the vocabulary in float32 (float64 for float64 input); sums over a
+// row's tokens in float64. The coefficient is applied after the matmul for dh and to h before the one for dW,
+// so that small coefficients do not vanish in half precision. Not-a-number input gives not-a-number results
+// for its row. Errors: Error(kModel) for a target outside the vocabulary. CUDA kernels and their CPU twin
+// follow one contract.
 //
 // Legend: C completion tokens, D width, V vocabulary, N rows.
 #pragma once
@@ -44,8 +45,12 @@ struct HeadOptions {
   std::int64_t chunk_tokens = 0;  // completion tokens whose logits exist at one time; 0: default_chunk_tokens
 };
 
-// 2048, or fewer where a chunk's logits would exceed 2^26 numbers (CPU) or 2^28 (CUDA), but at least 256.
+// 2048 (CPU) or 8192 (CUDA, where the host waits once a chunk), or fewer where a chunk's logits would exceed
+// 2^26 or 2^28 numbers, but at least 256.
 std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device);
+
+// What each logit of a chunk takes while gradients are computed, for hidden states of `dtype`.
+double bytes_of_logit(at::ScalarType dtype, at::Device device);
 
 // Log-probability of each row; builds no graph. With the units of a fused pass over equal hidden states, the
 // results have the same bits as that pass's.

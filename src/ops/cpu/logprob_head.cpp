@@ -24,27 +24,27 @@ Tensor cap(Tensor& x, double softcap) {
 
 }  // namespace
 
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap) {
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV, double softcap) {
   const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
   const std::int64_t num_tokens = logits_CV.size(0);
   const std::int64_t block_tokens = std::max<std::int64_t>(1, kBlockElements / logits_CV.size(1));
   Tensor logp_C = at::empty({num_tokens}, logits_CV.options().dtype(wide));
   for (std::int64_t begin = 0; begin < num_tokens; begin += block_tokens) {
     const std::int64_t size = std::min(block_tokens, num_tokens - begin);
-    Tensor block_BV = logits_CV.narrow(0, begin, size);
     const Tensor targets_B1 = targets_C.narrow(0, begin, size).unsqueeze(1);
-    Tensor work_BV = block_BV.to(wide);  // the block itself when it is wide already
+    Tensor work_BV = logits_CV.narrow(0, begin, size).to(wide);  // the block itself when it is wide already
     const Tensor slope_BV = softcap > 0 ? cap(work_BV, softcap) : Tensor();
     work_BV.sub_(work_BV.amax(1, /*keepdim=*/true));
     const Tensor target_B1 = work_BV.gather(1, targets_B1);
     work_BV.exp_();
     const Tensor sum_B1 = work_BV.sum(1, /*keepdim=*/true);
     logp_C.narrow(0, begin, size).copy_((target_B1 - sum_B1.log()).squeeze(1));
-    if (after == Logits::kDiscard) continue;
+    if (!residual_CV.defined()) continue;
     work_BV.div_(-sum_B1);
     work_BV.scatter_add_(1, targets_B1, at::ones_like(target_B1));
     if (slope_BV.defined()) work_BV.mul_(slope_BV);
-    if (!work_BV.is_same(block_BV)) block_BV.copy_(work_BV);
+    Tensor residual_BV = residual_CV.narrow(0, begin, size);
+    if (residual_BV.data_ptr() != work_BV.data_ptr()) residual_BV.copy_(work_BV);
   }
   return logp_C;
 }

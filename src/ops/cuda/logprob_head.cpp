@@ -12,15 +12,19 @@
 
 namespace ddro::ops::cuda {
 
-Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Logits after, double softcap) {
-  DDRO_CHECK(logits_CV.is_contiguous() && targets_C.is_contiguous(), "rows follow each other");
+Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV, double softcap) {
+  const Tensor& typed_CV = residual_CV.defined() ? residual_CV : logits_CV;
+  DDRO_CHECK(logits_CV.is_contiguous() && typed_CV.is_contiguous() && targets_C.is_contiguous(),
+             "rows follow each other");
+  DDRO_CHECK(logits_CV.scalar_type() == at::toOpMathType(typed_CV.scalar_type()) &&
+                 logits_CV.sizes() == typed_CV.sizes(),
+             "logits are what the residual is computed in");
   const c10::cuda::CUDAGuard guard(logits_CV.device());
-  const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
-  Tensor logp_C = at::empty({logits_CV.size(0)}, logits_CV.options().dtype(wide));
-  C10_CUDA_CHECK(launch_target_logprobs(float_type_of(logits_CV), logits_CV.data_ptr(),
-                                        targets_C.const_data_ptr<std::int64_t>(), logp_C.data_ptr(),
-                                        logits_CV.size(0), logits_CV.size(1), after == Logits::kResidual,
-                                        softcap, c10::cuda::getCurrentCUDAStream().stream()));
+  Tensor logp_C = at::empty({logits_CV.size(0)}, logits_CV.options());
+  C10_CUDA_CHECK(launch_target_logprobs(
+      float_type_of(typed_CV), logits_CV.const_data_ptr(), targets_C.const_data_ptr<std::int64_t>(),
+      logp_C.data_ptr(), residual_CV.defined() ? residual_CV.data_ptr() : nullptr, logits_CV.size(0),
+      logits_CV.size(1), softcap, c10::cuda::getCurrentCUDAStream().stream()));
   return logp_C;
 }
 

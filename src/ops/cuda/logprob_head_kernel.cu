@@ -62,30 +62,31 @@ struct LogSumExp {
 // Rows begin anywhere when V elements are no multiple of 16 bytes.
 template <typename T>
 struct RowParts {
-  T* row;
+  const T* row;
   std::int64_t head, packs, size;
 
-  __device__ RowParts(T* start, std::int64_t vocabulary) : row(start), size(vocabulary) {
+  __device__ RowParts(const T* start, std::int64_t vocabulary) : row(start), size(vocabulary) {
     const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(start) % 16 / sizeof(T));
     const std::int64_t to_boundary = past == 0 ? 0 : Pack<T>::kSize - past;
     head = to_boundary < size ? to_boundary : size;
     packs = (size - head) / Pack<T>::kSize;
   }
 
-  // Calls visit(values) for arrays of one element or of a pack, each visited by one thread of the block.
+  // Calls visit(values, place) for arrays of one element or of a pack that begin at row[place], each visited
+  // by one thread of the block.
   template <typename Visit>
-  __device__ void for_each(Visit visit) {
-    Pack<T>* body = reinterpret_cast<Pack<T>*>(row + head);
+  __device__ void for_each(Visit visit) const {
     for (std::int64_t i = threadIdx.x; i < packs; i += kThreads) {
-      Pack<T> pack = body[i];
-      if (visit(pack.values)) body[i] = pack;
+      const std::int64_t place = head + i * Pack<T>::kSize;
+      const Pack<T> pack = pack_at<Pack<T>::kSize>(row + place);
+      visit(pack.values, place);
     }
     const std::int64_t tail = head + packs * Pack<T>::kSize;
     const std::int64_t singles = head + (size - tail);
     for (std::int64_t i = threadIdx.x; i < singles; i += kThreads) {
-      T* element = row + (i < head ? i : tail + (i - head));
-      T value[1] = {*element};
-      if (visit(value)) *element = value[0];
+      const std::int64_t place = i < head ? i : tail + (i - head);
+      const T value[1] = {row[place]};
+      visit(value, place);
     }
   }
 };
@@ -110,54 +111,70 @@ __device__ LogSumExp<A> reduce_block(LogSumExp<A> mine) {
   return all;
 }
 
-// Numbers of one load, as they count.
-template <typename A, typename T, int N, typename Count>
-__device__ void count_all(const T (&values)[N], Count count, A (&counted)[N]) {
-  for (int i = 0; i < N; ++i) counted[i] = count(widen(values[i]));
+// Numbers of one load, each by itself.
+template <typename A, int N, typename Function>
+__device__ void map(const A (&values)[N], Function function, A (&results)[N]) {
+  for (int i = 0; i < N; ++i) results[i] = function(values[i]);
+}
+
+// In one store where that is aligned.
+template <typename A, int N, typename T>
+__device__ void store(const A (&values)[N], T* place) {
+  Pack<T, N> pack;
+  for (int i = 0; i < N; ++i) narrow(values[i], pack.values[i]);
+  if (reinterpret_cast<std::uintptr_t>(place) % sizeof(pack) == 0) {
+    pack_at<N>(place) = pack;
+  } else {
+    for (int i = 0; i < N; ++i) place[i] = pack.values[i];
+  }
 }
 
 template <typename T, typename A, bool kCapped>
 __global__ void __launch_bounds__(kThreads)
-    target_logprobs_kernel(T* logits, const std::int64_t* targets, A* logp, std::int64_t vocabulary,
-                           bool leave_residual, Cap<A, kCapped> cap) {
+    target_logprobs_kernel(const A* logits, const std::int64_t* targets, A* logp, T* residual,
+                           std::int64_t vocabulary, Cap<A, kCapped> cap) {
   const std::int64_t token = blockIdx.x;
-  RowParts<T> parts(logits + token * vocabulary, vocabulary);
+  const RowParts<A> parts(logits + token * vocabulary, vocabulary);
   // Read before any thread overwrites the row: the reduction's barrier lies in between.
-  T* target = parts.row + targets[token];
-  const A target_logit = cap(widen(*target));
+  const A target_logit = cap(parts.row[targets[token]]);
   LogSumExp<A> seen;
-  parts.for_each([&seen, &cap](const auto& values) {
-    A counted[sizeof(values) / sizeof(T)];
-    count_all(values, cap, counted);
+  parts.for_each([&seen, &cap](const auto& values, std::int64_t) {
+    A counted[sizeof(values) / sizeof(A)];
+    map(values, cap, counted);
     seen.add(counted);
-    return false;
   });
   const LogSumExp<A> row = reduce_block(seen);
   if (threadIdx.x == 0) logp[token] = (target_logit - row.maximum) - log(row.sum);
-  if (!leave_residual) return;
-  parts.for_each([&row, &cap](auto& values) {
-    for (auto& value : values) {
-      const A logit = cap(widen(value));
-      narrow(-exp(logit - row.maximum) / row.sum * cap.slope(logit), value);
-    }
-    return true;
+  if (residual == nullptr) return;
+  T* residual_row = residual + token * vocabulary;
+  parts.for_each([&row, &cap, residual_row](const auto& values, std::int64_t place) {
+    A results[sizeof(values) / sizeof(A)];
+    map(
+        values,
+        [&row, &cap](A value) {
+          const A logit = cap(value);
+          return -exp(logit - row.maximum) / row.sum * cap.slope(logit);
+        },
+        results);
+    store(results, residual_row + place);
   });
   __syncthreads();
   if (threadIdx.x == 0)
-    narrow((1 - exp(target_logit - row.maximum) / row.sum) * cap.slope(target_logit), *target);
+    narrow((1 - exp(target_logit - row.maximum) / row.sum) * cap.slope(target_logit),
+           residual_row[targets[token]]);
 }
 
 }  // namespace
 
-cudaError_t launch_target_logprobs(FloatType type, void* logits, const std::int64_t* targets, void* logp,
-                                   std::int64_t num_tokens, std::int64_t vocabulary, bool leave_residual,
-                                   double softcap, cudaStream_t stream) {
+cudaError_t launch_target_logprobs(FloatType type, const void* logits, const std::int64_t* targets,
+                                   void* logp, void* residual, std::int64_t num_tokens,
+                                   std::int64_t vocabulary, double softcap, cudaStream_t stream) {
   return with_element(type, [&](auto element) {
     using T = decltype(element);
     using A = Wide<T>;
     const auto run = [&](auto kernel, auto cap) {
-      return launch(kernel, num_tokens, kThreads, stream, static_cast<T*>(logits), targets,
-                    static_cast<A*>(logp), vocabulary, leave_residual, cap);
+      return launch(kernel, num_tokens, kThreads, stream, static_cast<const A*>(logits), targets,
+                    static_cast<A*>(logp), static_cast<T*>(residual), vocabulary, cap);
     };
     if (softcap > 0) return run(target_logprobs_kernel<T, A, true>, Cap<A, true>{static_cast<A>(softcap)});
     return run(target_logprobs_kernel<T, A, false>, Cap<A, false>{0});

@@ -22,80 +22,96 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// What the kernel makes of a copy of logits_CV that begins `offset` elements behind a 16-byte boundary.
+enum class Residual { kNone, kBeside, kInPlace };
+
+// What the kernel makes of a copy of logits_CV, float32 or float64, that begins `offset` elements behind a
+// 16-byte boundary; so does the residual, of `type`.
 struct KernelResult {
-  Tensor logp_C, logits_CV;
+  Tensor logp_C, logits_CV, residual_CV;
 };
-KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset,
-                        double softcap = 0) {
+KernelResult run_kernel(const Tensor& logits_CV, const Tensor& targets_C, at::ScalarType type,
+                        Residual residual, std::int64_t offset, double softcap = 0) {
   const test::Guarded logits(logits_CV, offset);
-  const test::Guarded logp({logits_CV.size(0)}, at::toOpMathType(logits_CV.scalar_type()));
-  EXPECT_EQ(
-      cuda::launch_target_logprobs(cuda::float_type_of(logits_CV), logits.data(),
-                                   targets_C.const_data_ptr<std::int64_t>(), logp.data(), logits_CV.size(0),
-                                   logits_CV.size(1), after == Logits::kResidual, softcap, nullptr),
-      cudaSuccess);
+  const test::Guarded beside(logits_CV.sizes(), type, offset);
+  const test::Guarded logp({logits_CV.size(0)}, logits_CV.scalar_type());
+  const test::Guarded& written = residual == Residual::kInPlace ? logits : beside;
+  EXPECT_EQ(cuda::launch_target_logprobs(cuda::float_type_of(beside.inner()), logits.data(),
+                                         targets_C.const_data_ptr<std::int64_t>(), logp.data(),
+                                         residual == Residual::kNone ? nullptr : written.data(),
+                                         logits_CV.size(0), logits_CV.size(1), softcap, nullptr),
+            cudaSuccess);
   logits.expect_untouched_around();
+  beside.expect_untouched_around();
   logp.expect_untouched_around();
-  return {logp.inner(), logits.inner()};
+  return {logp.inner(), logits.inner(), written.inner()};
 }
 
-void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Logits after, std::int64_t offset,
-                     double softcap = 0) {
-  SCOPED_TRACE("offset " + std::to_string(offset) + (after == Logits::kResidual ? ", residual" : ""));
-  // Sums in another order: a few units in the last place of what they are computed in, then one of the dtype.
-  const bool wide = logits_CV.scalar_type() == at::kDouble;
-  const double sum_tolerance = wide ? 1e-13 : 1e-5;
-  const double dtype_tolerance = logits_CV.scalar_type() == at::kBFloat16 ? 1.0 / 128
-                                 : logits_CV.scalar_type() == at::kHalf   ? 1.0 / 1024
-                                                                          : sum_tolerance;
-  const Tensor expected_CV = logits_CV.clone();
-  const Tensor expected_C = cpu::target_logprobs(expected_CV, targets_C, after, softcap);
-  const KernelResult got = run_kernel(logits_CV, targets_C, after, offset, softcap);
+void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, at::ScalarType type, Residual residual,
+                     std::int64_t offset, double softcap = 0) {
+  SCOPED_TRACE("offset " + std::to_string(offset) + ", residual " +
+               std::to_string(static_cast<int>(residual)));
+  // Sums in another order: a few units in the last place of what they are computed in, then one of the type.
+  const double sum_tolerance = type == at::kDouble ? 1e-13 : 1e-5;
+  const double type_tolerance = type == at::kBFloat16 ? 1.0 / 128
+                                : type == at::kHalf   ? 1.0 / 1024
+                                                      : sum_tolerance;
+  const Tensor expected_CV = at::empty(logits_CV.sizes(), type);
+  const Tensor expected_C = cpu::target_logprobs(logits_CV.clone(), targets_C, expected_CV, softcap);
+  const KernelResult got = run_kernel(logits_CV, targets_C, type, residual, offset, softcap);
   EXPECT_TRUE(at::allclose(got.logp_C, expected_C, sum_tolerance, sum_tolerance, /*equal_nan=*/true))
       << got.logp_C << expected_C;
-  if (after == Logits::kResidual) {
-    EXPECT_TRUE(at::allclose(got.logits_CV.to(at::kDouble), expected_CV.to(at::kDouble), dtype_tolerance,
-                             /*atol=*/sum_tolerance, /*equal_nan=*/true));
-  } else {
+  if (residual != Residual::kInPlace) {
     EXPECT_TRUE(at::allclose(got.logits_CV, logits_CV, 0, 0, /*equal_nan=*/true)) << "logits were written";
+  }
+  if (residual != Residual::kNone) {
+    EXPECT_TRUE(at::allclose(got.residual_CV.to(at::kDouble), expected_CV.to(at::kDouble), type_tolerance,
+                             /*atol=*/sum_tolerance, /*equal_nan=*/true));
   }
 }
 
-class LogprobHeadKernel : public testing::TestWithParam<at::ScalarType> {};
+// Of the residual.
+class LogprobHeadKernel : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  Tensor logits(const Tensor& values) const { return values.to(at::toOpMathType(GetParam())); }
+  void expect_like_cpu(const Tensor& logits_CV, const Tensor& targets_C, Residual residual,
+                       std::int64_t offset, double softcap = 0) const {
+    ops::expect_like_cpu(logits_CV, targets_C, GetParam(), residual, offset, softcap);
+  }
+};
 
 // Rows at every place between two 16-byte boundaries: one after the other where V elements are no whole
 // number of 16 bytes, else from launch to launch.
 TEST_P(LogprobHeadKernel, EqualsTheCpuAtEveryAlignment) {
   at::manual_seed(2);
-  const auto places = static_cast<std::int64_t>(16 / at::elementSize(GetParam()));
+  const auto places = static_cast<std::int64_t>(16 / at::elementSize(at::toOpMathType(GetParam())));
   for (const std::int64_t vocabulary : {1, 31, 32, 33, 511, 512, 513, 4097}) {
     SCOPED_TRACE("V " + std::to_string(vocabulary));
     const bool rows_shift = vocabulary % 2 == 1;
     const std::int64_t rows = rows_shift ? places : 1;
-    const Tensor logits_CV = (4 * at::randn({rows, vocabulary}, at::kDouble)).to(GetParam());
+    const Tensor logits_CV = logits(4 * at::randn({rows, vocabulary}, at::kDouble));
     const Tensor targets_C = at::randint(vocabulary, {rows}, at::kLong);
     targets_C[rows - 1] = vocabulary - 1;
     for (std::int64_t offset = 0; offset < (rows_shift ? 1 : places); ++offset) {
-      expect_like_cpu(logits_CV, targets_C, Logits::kResidual, offset);
+      expect_like_cpu(logits_CV, targets_C, Residual::kBeside, offset);
+      if (logits_CV.scalar_type() == GetParam())
+        expect_like_cpu(logits_CV, targets_C, Residual::kInPlace, offset);
     }
-    expect_like_cpu(logits_CV.narrow(0, 0, 1), targets_C.narrow(0, 0, 1), Logits::kDiscard, places - 1);
+    expect_like_cpu(logits_CV.narrow(0, 0, 1), targets_C.narrow(0, 0, 1), Residual::kNone, places - 1);
   }
 }
 
 TEST_P(LogprobHeadKernel, EqualsTheCpuWithASoftCap) {
   at::manual_seed(3);
   for (const std::int64_t vocabulary : {1, 31, 513}) {
-    const Tensor logits_CV = (20 * at::randn({3, vocabulary}, at::kDouble)).to(GetParam());
+    const Tensor logits_CV = logits(20 * at::randn({3, vocabulary}, at::kDouble));
     const Tensor targets_C = at::randint(vocabulary, {3}, at::kLong);
-    expect_like_cpu(logits_CV, targets_C, Logits::kResidual, 0, /*softcap=*/30);
-    expect_like_cpu(logits_CV, targets_C, Logits::kDiscard, 1, /*softcap=*/5);
+    expect_like_cpu(logits_CV, targets_C, Residual::kBeside, 0, /*softcap=*/30);
+    expect_like_cpu(logits_CV, targets_C, Residual::kNone, 1, /*softcap=*/5);
   }
 }
 
 TEST_P(LogprobHeadKernel, EqualsTheCpuAtExtremes) {
-  const at::ScalarType dtype = GetParam();
-  const double largest = dtype == at::kHalf ? 6e4 : 1e30;
+  const double largest = 1e30;
   constexpr std::int64_t kVocabulary = 33;
   const Tensor logits_CV = at::randn({8, kVocabulary}, at::kDouble);
   logits_CV[0][32] = largest;              // the target has all of it
@@ -107,9 +123,9 @@ TEST_P(LogprobHeadKernel, EqualsTheCpuAtExtremes) {
   logits_CV[6][20] = kNan;
   logits_CV.select(0, 7).fill_(-kInfinity);
   const Tensor targets_C = at::full({8}, 32, at::kLong);
-  expect_like_cpu(logits_CV.to(dtype), targets_C, Logits::kResidual, 0);
+  expect_like_cpu(logits(logits_CV), targets_C, Residual::kBeside, 0);
   const Tensor logp_C =
-      run_kernel(logits_CV.to(dtype), targets_C, Logits::kDiscard, 0).logp_C.to(at::kDouble);
+      run_kernel(logits(logits_CV), targets_C, GetParam(), Residual::kNone, 0).logp_C.to(at::kDouble);
   EXPECT_EQ(logp_C[0].item<double>(), 0);
   EXPECT_NEAR(logp_C[1].item<double>() / -largest, 1, 0.01);
   EXPECT_NEAR(logp_C[2].item<double>(), -std::log(33.0), 1e-5);
@@ -121,12 +137,12 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, LogprobHeadKernel,
                          testing::Values(at::kHalf, at::kBFloat16, at::kFloat, at::kDouble));
 
 TEST(LogprobHeadKernelEdges, NoTokensIsNoLaunch) {
-  expect_like_cpu(at::zeros({0, 5}), at::zeros({0}, at::kLong), Logits::kResidual, 0);
+  expect_like_cpu(at::zeros({0, 5}), at::zeros({0}, at::kLong), at::kFloat, Residual::kBeside, 0);
 }
 
 TEST(LogprobHeadKernelEdges, MoreTokensThanAGridHoldsAreAnError) {
-  EXPECT_EQ(cuda::launch_target_logprobs(cuda::FloatType::kFloat32, nullptr, nullptr, nullptr,
-                                         std::int64_t{1} << 31, 1, false, 0, nullptr),
+  EXPECT_EQ(cuda::launch_target_logprobs(cuda::FloatType::kFloat32, nullptr, nullptr, nullptr, nullptr,
+                                         std::int64_t{1} << 31, 1, 0, nullptr),
             cudaErrorInvalidConfiguration);
 }
 
