@@ -19,6 +19,7 @@ constexpr size_t kShownKernels = 15;
 struct DoctorArguments {
   std::string folder = ".";
   std::string shape;
+  std::int64_t sequence_tokens = 0;
   bool json = false;
 };
 
@@ -61,7 +62,9 @@ Json to_json(const doctor::SpeedReport& report) {
           {"pairs_per_second", report.pairs_per_second},
           {"tokens_per_second", report.tokens_per_second},
           {"matmul_rate", report.matmul_rate},
-          {"mfu", report.mfu},
+          {"mfu", report.flops / report.matmul_rate},
+          {"data_sheet_rate", report.data_sheet_rate ? Json(*report.data_sheet_rate) : Json()},
+          {"mfu_data_sheet", report.data_sheet_rate ? Json(report.flops / *report.data_sheet_rate) : Json()},
           {"busy", report.busy},
           {"peak_memory_bytes", report.peak_memory_bytes},
           {"kernels", kernels}};
@@ -88,8 +91,11 @@ void print_report(const doctor::SpeedReport& report) {
   print_line("steps      " + steps + " s");
   print_line("speed      " + number(report.tokens_per_second) + " tokens/s, " +
              number(report.pairs_per_second) + " pairs/s");
-  print_line("mfu        " + printable(report.mfu, "%.3f") + " of " + number(report.matmul_rate / 1e9) +
-             " GFLOP/s, this run's matmul rate");
+  print_line("mfu        " + printable(report.flops / report.matmul_rate, "%.3f") + " of " +
+             number(report.matmul_rate / 1e9) + " GFLOP/s, this run's matmul rate");
+  if (report.data_sheet_rate)
+    print_line("           " + printable(report.flops / *report.data_sheet_rate, "%.3f") + " of " +
+               number(*report.data_sheet_rate / 1e9) + " GFLOP/s, its data sheet's rate");
   print_line("busy       " + printable(report.busy, "%.3f"));
   print_line("memory     " + gigabytes(static_cast<double>(report.peak_memory_bytes)) + " at most");
   print_kernels(report);
@@ -99,8 +105,8 @@ void print_report(const doctor::SpeedReport& report) {
 void run_speed(const DoctorArguments& arguments) {
   const auto shape = parse_enum<doctor::Shape>("--speed", arguments.shape);
   const at::Device device = run::default_device();
-  const doctor::SpeedReport report =
-      doctor::measure_speed(shape, device, run::compute_dtype(models::ComputeDType::kAuto, device));
+  const doctor::SpeedReport report = doctor::measure_speed(
+      shape, device, run::compute_dtype(models::ComputeDType::kAuto, device), arguments.sequence_tokens);
   if (arguments.json) {
     print_line(to_json(report).dump(2));
   } else {
@@ -119,6 +125,11 @@ void add_doctor_command(CLI::App& app) {
       "--speed", arguments->shape,
       "Trains a random model of this shape for a few steps instead: 135m, 1.2b or 8b; no file is read or "
       "written");
+  command
+      ->add_option("--sequence-tokens", arguments->sequence_tokens,
+                   "Of --speed: tokens of a prompt and a completion (default: 512 on a GPU, 256 on a CPU)")
+      ->check(CLI::Range(2, 8192))
+      ->needs("--speed");
   command->add_flag("--json", arguments->json, "One JSON object instead of lines");
   command->callback(
       [arguments] { arguments->shape.empty() ? run_checks(*arguments) : run_speed(*arguments); });

@@ -1,10 +1,10 @@
 #include "ddro/doctor/speed.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/cuda/CUDAContextLight.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 #include <sys/resource.h>
-#include <torch/cuda.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +14,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/progress.h"
+#include "ddro/train/data_sheet.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/score.h"
 #include "ddro/train/stepper.h"
@@ -34,17 +35,20 @@ struct Workload {
   int timed_steps;
 };
 
-Workload workload_for(at::Device device) {
-  if (device.is_cuda()) return {64, {256, 256}, 16384, 3, 5};
-  return {2, {128, 128}, 2048, 1, 3};
+Workload workload_for(at::Device device, std::int64_t sequence_tokens) {
+  constexpr std::int64_t kGpuTokens = 32768;  // of the first completions and their prompts
+  const std::int64_t tokens = sequence_tokens > 0 ? sequence_tokens : device.is_cuda() ? 512 : 256;
+  const PairSize size = {tokens - tokens / 2, tokens / 2};
+  if (device.is_cuda()) return {std::max<std::int64_t>(1, kGpuTokens / tokens), size, 16384, 3, 5};
+  return {2, size, 2048, 1, 3};
 }
 
 // The model in training. Everything lives where it is computed.
 class SpeedTrial {
  public:
-  SpeedTrial(Shape shape, at::Device device, at::ScalarType dtype)
+  SpeedTrial(Shape shape, at::Device device, at::ScalarType dtype, std::int64_t sequence_tokens)
       : device_(device),
-        workload_(workload_for(device)),
+        workload_(workload_for(device, sequence_tokens)),
         spec_(spec_of(shape)),
         is_large_(shape == Shape::k8B),
         pairs_(random_pairs(workload_.pairs, workload_.size, spec_.vocab_size)),
@@ -126,7 +130,7 @@ class SpeedTrial {
 
   void step() {
     stepper_->step(plan_, {}, steps_done_++);
-    if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
+    train::synchronize(device_);
   }
 
   SpeedReport describe() const {
@@ -155,8 +159,10 @@ class SpeedTrial {
     report.busy = (cpu_seconds() - cpu_before) / (total * at::get_num_threads());
     report.peak_memory_bytes = train::peak_memory_bytes(device_);
     report.matmul_rate = train::measure_matmul_rate(device_, policy_->head_weight().scalar_type());
-    report.mfu = train::step_flops(spec_, /*adapter=*/nullptr, plan_, /*live_reference=*/false) *
-                 steps_per_second / report.matmul_rate;
+    report.flops =
+        train::step_flops(spec_, /*adapter=*/nullptr, plan_, /*live_reference=*/false) * steps_per_second;
+    if (device_.is_cuda())
+      report.data_sheet_rate = train::data_sheet_rate(at::cuda::getDeviceProperties(device_.index())->name);
   }
 
   void add_profile(SpeedReport& report) {
@@ -195,8 +201,9 @@ class SpeedTrial {
 
 }  // namespace
 
-SpeedReport measure_speed(Shape shape, at::Device device, at::ScalarType dtype) {
-  return SpeedTrial(shape, device, dtype).measure();
+SpeedReport measure_speed(Shape shape, at::Device device, at::ScalarType dtype,
+                          std::int64_t sequence_tokens) {
+  return SpeedTrial(shape, device, dtype, sequence_tokens).measure();
 }
 
 }  // namespace ddro::doctor

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ddro/base/log.h"
+#include "ddro/train/throughput.h"
 #include "run/step_rows.h"
 
 namespace ddro::run {
@@ -81,6 +82,7 @@ void Training::train_step() {
   state_.sampler = plans_.sampler().next(state_.sampler);
   state_.num_tokens += plan.num_tokens;
   if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
+  train::synchronize(run_.device);
   times.seconds = seconds_since(start);
   times.tokens_per_second = static_cast<double>(plan.num_tokens) / times.seconds;
   progress_.clear();

@@ -25,10 +25,6 @@ double adapter_flops(const models::AdapterSpec& adapter, const data::StepPlan& p
   return 2 * weights * tokens;
 }
 
-}  // namespace
-
-namespace {
-
 // Numbers of the program's own random streams stay as they are.
 at::Generator seeded_generator(at::Device device) {
   at::Generator generator = at::globalContext().defaultGenerator(device).clone();
@@ -38,16 +34,13 @@ at::Generator seeded_generator(at::Device device) {
 
 // Of one call, after one that is not timed.
 double median_seconds(at::Device device, int rounds, const std::function<void()>& call) {
-  const auto synchronize = [&] {
-    if (device.is_cuda()) torch::cuda::synchronize(device.index());
-  };
   call();
   std::vector<double> seconds;
   for (int round = 0; round < rounds; ++round) {
-    synchronize();
+    synchronize(device);
     const auto start = std::chrono::steady_clock::now();
     call();
-    synchronize();
+    synchronize(device);
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   std::nth_element(seconds.begin(), seconds.begin() + rounds / 2, seconds.end());
@@ -104,6 +97,10 @@ double measure_copy_rate(at::Device device, at::ScalarType dtype) {
   Tensor to = at::empty_like(from);
   const double seconds = median_seconds(device, 5, [&] { to.copy_(from); });
   return 2 * static_cast<double>(bytes) / seconds;
+}
+
+void synchronize(at::Device device) {
+  if (device.is_cuda()) torch::cuda::synchronize(device.index());
 }
 
 std::int64_t peak_memory_bytes(at::Device device) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ struct SpeedReport {
   std::vector<double> step_seconds;
   double pairs_per_second = 0;
   double tokens_per_second = 0;
-  double matmul_rate = 0;  // of this run, operations a second
-  double mfu = 0;          // useful operations a second, as a share of it
+  double flops = 0;                       // useful operations a second
+  double matmul_rate = 0;                 // operations a second of a large product in this process
+  std::optional<double> data_sheet_rate;  // what the GPU is sold to do in bfloat16
   double busy =
       0;  // CUDA: share of a step in which a kernel ran; CPU: of the threads' time that was computed
   std::int64_t peak_memory_bytes = 0;
@@ -38,9 +40,11 @@ struct SpeedReport {
 };
 
 // A few warm-up steps, then timed ones, each synchronised: DDRO with a cached reference on random pairs, with
-// optimizer. 8B as configs/llama_8b.yaml has it: recomputation and float8 moments. Error(kModel) where memory
-// will not suffice.
-SpeedReport measure_speed(Shape shape, at::Device device, at::ScalarType dtype);
+// optimizer. Half of a sequence's tokens are its completion; 0: 512 on a GPU, 256 on the CPU. 8B as
+// configs/llama_8b.yaml has it: recomputation and float8 moments. Error(kModel) where memory will not
+// suffice.
+SpeedReport measure_speed(Shape shape, at::Device device, at::ScalarType dtype,
+                          std::int64_t sequence_tokens = 0);
 
 }  // namespace ddro::doctor
 

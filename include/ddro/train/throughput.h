@@ -27,6 +27,9 @@ double measure_matmul_rate(at::Device device, at::ScalarType dtype);
 // Bytes a second, read and written, of a large copy within the device's memory; likewise.
 double measure_copy_rate(at::Device device, at::ScalarType dtype);
 
+// Waits until the device has done what it was given; the CPU has.
+void synchronize(at::Device device);
+
 // Largest resident size of the process so far on the CPU, of the allocator on CUDA; bytes.
 std::int64_t peak_memory_bytes(at::Device device);
 
