@@ -14,6 +14,7 @@
 #include "ddro/base/error.h"
 #include "ddro/base/random.h"
 #include "ddro/generate/sampling.h"
+#include "ddro/ops/upload.h"
 #include "generate/completion_text.h"
 
 namespace ddro::generate {
@@ -99,9 +100,6 @@ class Generator {
   Choice choose(const Logits& logits, std::int64_t row, const Sequence& sequence) const;
   bool add(Sequence& sequence, Choice choice) const;
   void report(Sequence sequence) const;
-  Tensor to_device(const std::vector<std::int64_t>& values) const {
-    return at::tensor(values, at::kLong).to(device_);
-  }
 
   const models::CausalLm& model_;
   const text::Tokenizer& tokenizer_;
@@ -171,10 +169,11 @@ void Generator::prefill() {
   }
   const ops::AttentionLayout layout(segments, device_);
   models::ModelInput input;
-  input.ids_T = to_device(ids);
-  input.positions_T = to_device(positions);
+  const std::vector<Tensor> there = ops::upload({ids, positions, last_places}, device_);
+  input.ids_T = there[0];
+  input.positions_T = there[1];
   input.layout = &layout;
-  input.output_positions_C = to_device(last_places);
+  input.output_positions_C = there[2];
   input.kept_kv = kv.get();
   *logits = logits_of(input);
 }
@@ -205,9 +204,10 @@ void Generator::step() {
     ids.push_back(sequence.completion.ids.back());
   }
   models::ModelInput input;
-  input.ids_T = to_device(ids);
-  input.positions_T = to_device(cache_.lengths());
-  input.output_positions_C = to_device(places);
+  const std::vector<Tensor> there = ops::upload({ids, cache_.lengths(), places}, device_);
+  input.ids_T = there[0];
+  input.positions_T = there[1];
+  input.output_positions_C = there[2];
   input.cache = &cache_;
   const Logits logits = logits_of(input);
 

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "ddro/base/error.h"
+#include "ddro/ops/upload.h"
 #include "ddro/ops/varlen_attention.h"
 
 namespace ddro::models {
@@ -89,8 +90,9 @@ void KvCache::advance() {
   for (size_t n = 0; n < lengths_.size(); ++n) {
     rows.push_back(static_cast<std::int64_t>(n) * capacity_ + lengths_[n]);
   }
-  rows_N_ = at::tensor(rows, at::kLong).to(options_.device());
-  positions_N111_ = at::tensor(lengths_, at::kLong).view({-1, 1, 1, 1}).to(options_.device());
+  const std::vector<Tensor> there = ops::upload({rows, lengths_}, options_.device());
+  rows_N_ = there[0];
+  positions_N111_ = there[1].view({-1, 1, 1, 1});
   full_mask_N11S_ = window_mask_N11S_ = Tensor();
   for (std::int64_t& length : lengths_) ++length;
 }

@@ -22,7 +22,7 @@ struct Range {
 };
 
 void check_targets(const HeadInput& input) {
-  if (input.targets_C.numel() == 0) return;
+  if (input.targets_C.numel() == 0 || input.targets_C.is_cuda()) return;
   const std::int64_t vocabulary = input.weight_VD.size(0);
   const auto [smallest, largest] = input.targets_C.aminmax();
   const std::int64_t low = smallest.item<std::int64_t>();
@@ -123,7 +123,7 @@ class HeadPass {
                               ? cuda::target_logprobs(logits_CV, targets_C, residual_CV, softcap_)
                               : cpu::target_logprobs(logits_CV, targets_C, residual_CV, softcap_);
     if (!sum) return;
-    const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);
+    const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);  // where the host waits for a GPU
     const double* values = host_C.const_data_ptr<double>();
     for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[row_of(tokens.begin + c)] += values[c];
   }
@@ -169,10 +169,12 @@ class HeadPass {
   size_t row_of(std::int64_t token) const { return row_of_C_[static_cast<size_t>(token)]; }
 
   Tensor coefficients(Range tokens) const {
-    Tensor result_C1 = at::empty({tokens.size(), 1}, at::kDouble);
+    Tensor result_C1 =
+        at::empty({tokens.size(), 1}, at::TensorOptions(at::kDouble).pinned_memory(hidden_CD_.is_cuda()));
     double* values = result_C1.mutable_data_ptr<double>();
     for (std::int64_t c = 0; c < tokens.size(); ++c) values[c] = dloss_dlogp_[row_of(tokens.begin + c)];
-    return result_C1.to(hidden_CD_.device(), at::toOpMathType(hidden_CD_.scalar_type()));
+    return result_C1.to(hidden_CD_.device(), /*non_blocking=*/true)
+        .to(at::toOpMathType(hidden_CD_.scalar_type()));
   }
 
   Tensor hidden_CD_, weight_VD_, targets_C_, bias_V_, d_bias_V_;

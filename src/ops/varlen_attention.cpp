@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "ddro/base/error.h"
+#include "ddro/ops/upload.h"
 #include "ops/varlen_attention_kernels.h"
 
 namespace ddro::ops {
@@ -41,42 +42,59 @@ std::vector<std::int64_t> checked_prefix_lengths(const std::vector<AttentionSegm
 }  // namespace
 
 AttentionLayout::AttentionLayout(std::vector<AttentionSegment> segments, at::Device device)
-    : segments_(std::move(segments)), prefix_lengths_(checked_prefix_lengths(segments_)) {
-  std::vector<SegmentShape> shapes;
+    : segments_(std::move(segments)), prefix_lengths_(checked_prefix_lengths(segments_)), device_(device) {
   for (size_t i = 0; i < segments_.size(); ++i) {
-    shapes.push_back({segments_[i].length, prefix_lengths_[i] + segments_[i].length});
     num_tokens_ += segments_[i].length;
-    max_query_ = std::max(max_query_, shapes.back().query_length);
-    max_key_ = std::max(max_key_, shapes.back().key_length);
+    max_query_ = std::max(max_query_, segments_[i].length);
+    max_key_ = std::max(max_key_, prefix_lengths_[i] + segments_[i].length);
   }
+}
 
+const AttentionGroups& AttentionLayout::groups() const {
+  if (!made_->groups) made_->groups = make_groups();
+  return *made_->groups;
+}
+
+const AttentionLengths& AttentionLayout::lengths() const {
+  if (!made_->lengths) made_->lengths = make_lengths();
+  return *made_->lengths;
+}
+
+AttentionGroups AttentionLayout::make_groups() const {
+  std::vector<SegmentShape> shapes;
+  for (size_t i = 0; i < segments_.size(); ++i)
+    shapes.push_back({segments_[i].length, prefix_lengths_[i] + segments_[i].length});
+  AttentionGroups result;
   std::vector<std::int64_t> output_indices(static_cast<size_t>(num_tokens_));
   std::int64_t row = 0;
   for (const auto& members : plan_attention_groups(shapes)) {
-    groups.push_back(make_group(members, device));
+    result.groups.push_back(make_group(members));
     for (const size_t member : members) {
       const AttentionSegment& segment = segments_[member];
       for (std::int64_t i = 0; i < segment.length; ++i) {
         output_indices[static_cast<size_t>(segment.begin + i)] = row + i;
       }
-      row += groups.back().query_length;
+      row += result.groups.back().query_length;
     }
   }
-  output_indices_T = to_device(output_indices, device);
-  if (!device.is_cuda()) return;
+  result.output_indices_T = to_device(output_indices, device_);
+  return result;
+}
 
-  std::vector<std::int32_t> query_ends{0}, key_ends{0};
-  std::vector<std::int64_t> keys;
+AttentionLengths AttentionLayout::make_lengths() const {
+  std::vector<std::int64_t> query_ends{0}, key_ends{0}, keys;
   for (size_t i = 0; i < segments_.size(); ++i) {
     append_prefix(i, keys);
     for (std::int64_t j = 0; j < segments_[i].length; ++j) keys.push_back(segments_[i].begin + j);
-    query_ends.push_back(static_cast<std::int32_t>(segments_[i].begin + segments_[i].length));
+    query_ends.push_back(segments_[i].begin + segments_[i].length);
     DDRO_CHECK(keys.size() < static_cast<size_t>(kPaddedKeyPosition), "too many gathered keys");
-    key_ends.push_back(static_cast<std::int32_t>(keys.size()));
+    key_ends.push_back(static_cast<std::int64_t>(keys.size()));
   }
-  cumulative_query_lengths = to_device(query_ends, {-1}, device);
-  cumulative_key_lengths = to_device(key_ends, {-1}, device);
-  key_indices = to_device(keys, device);
+  const std::vector<Tensor> ends = upload({query_ends, key_ends}, device_);
+  AttentionLengths result = {ends[0].to(at::kInt), ends[1].to(at::kInt), std::nullopt};
+  if (static_cast<std::int64_t>(keys.size()) > num_tokens_)
+    result.keys = make_row_gather(keys, num_tokens_, device_);
+  return result;
 }
 
 // The ancestors' tokens from the sequence's beginning on.
@@ -92,7 +110,7 @@ void AttentionLayout::append_prefix(size_t segment, std::vector<std::int64_t>& p
   DDRO_CHECK(end == packed_indices.begin() + first, "prefix lengths are those of the ancestors");
 }
 
-AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members, at::Device device) const {
+AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members) const {
   AttentionGroup group;
   group.num_segments = static_cast<std::int64_t>(members.size());
   for (const size_t member : members) {
@@ -118,11 +136,11 @@ AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members, a
       key_positions.push_back(real ? static_cast<std::int32_t>(i) : kPaddedKeyPosition);
     }
   }
-  group.query_indices = to_device(queries, device);
-  group.key_indices = group.has_prefix ? to_device(keys, device) : group.query_indices;
+  group.query_indices = to_device(queries, device_);
+  group.key_indices = group.has_prefix ? to_device(keys, device_) : group.query_indices;
   group.query_positions_B1Q1 =
-      to_device(query_positions, {group.num_segments, 1, group.query_length, 1}, device);
-  group.key_positions_B11S = to_device(key_positions, {group.num_segments, 1, 1, group.key_length}, device);
+      to_device(query_positions, {group.num_segments, 1, group.query_length, 1}, device_);
+  group.key_positions_B11S = to_device(key_positions, {group.num_segments, 1, 1, group.key_length}, device_);
   return group;
 }
 

@@ -48,7 +48,7 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
     return size;
   }
   const ModelBatch layout_only(batch, at::kCPU);
-  for (const ops::AttentionGroup& group : layout_only.input().layout->groups) {
+  for (const ops::AttentionGroup& group : layout_only.input().layout->groups().groups) {
     size.queries += static_cast<double>(group.num_segments * group.query_length);
     size.keys += static_cast<double>(group.num_segments * group.key_length);
   }

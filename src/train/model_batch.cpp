@@ -2,16 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include "ddro/ops/upload.h"
+
 namespace ddro::train {
 namespace {
-
-Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
-  const auto options = at::TensorOptions().dtype(at::kLong);
-  // The copy owns its memory also where the device is the CPU.
-  return at::from_blob(const_cast<std::int64_t*>(values.data()), {static_cast<std::int64_t>(values.size())},
-                       options)
-      .to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
-}
 
 std::vector<ops::AttentionSegment> attention_segments(const std::vector<data::Segment>& segments) {
   std::vector<ops::AttentionSegment> out;
@@ -23,14 +17,17 @@ std::vector<ops::AttentionSegment> attention_segments(const std::vector<data::Se
 
 }  // namespace
 
+// What follows waits for nothing: on a GPU this is done while the backward before it is computed.
 ModelBatch::ModelBatch(const data::PackedBatch& batch, at::Device device)
-    : layout_(attention_segments(batch.segments), device),
-      ids_T_(to_device(batch.ids_T, device)),
-      positions_T_(to_device(batch.positions_T, device)),
-      num_rows_T_(to_device(batch.num_rows_T, device)),
-      output_positions_C_(to_device(batch.logit_positions_C, device)),
-      targets_C_(to_device(batch.targets_C, device)),
-      row_offsets_(batch.row_offsets) {}
+    : layout_(attention_segments(batch.segments), device), row_offsets_(batch.row_offsets) {
+  const std::vector<Tensor> there = ops::upload(
+      {batch.ids_T, batch.positions_T, batch.num_rows_T, batch.logit_positions_C, batch.targets_C}, device);
+  ids_T_ = there[0];
+  positions_T_ = there[1];
+  num_rows_T_ = there[2];
+  output_positions_C_ = there[3];
+  targets_C_ = there[4];
+}
 
 models::ModelInput ModelBatch::input() const {
   models::ModelInput input;

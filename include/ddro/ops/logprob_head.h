@@ -30,7 +30,7 @@ namespace ddro::ops {
 struct HeadInput {
   Tensor hidden_CD;  // after the final norm; no autograd history is used
   Tensor weight_VD;  // same dtype and device
-  Tensor targets_C;  // int64, same device
+  Tensor targets_C;  // int64, same device; on CUDA, where looking would make the host wait, below V unchecked
   // N + 1 entries from 0 to C, never descending: row n is [offsets[n], offsets[n+1]).
   std::vector<std::int64_t> row_offsets;
   double softcap = 0;  // 0: none

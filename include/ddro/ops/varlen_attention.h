@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "ddro/base/tensor.h"
+#include "ddro/ops/gather_rows.h"
 
 namespace ddro::ops {
 
@@ -32,7 +35,24 @@ struct AttentionGroup {
   Tensor key_positions_B11S;    // beyond every query's for padding
 };
 
-// The segments of a packed batch, which tile [0, T) in order, with what a device needs to run over them.
+// For batched scaled-dot-product attention: the groups, and where each packed token's result lies in their
+// concatenated outputs.
+struct AttentionGroups {
+  std::vector<AttentionGroup> groups;
+  Tensor output_indices_T;
+};
+
+// For the variable-length kernel: cumulative query and key lengths (int32), and which token each key is
+// (prefix, then own tokens, segment by segment); none where no segment has a parent, so that keys are the
+// tokens as they lie.
+struct AttentionLengths {
+  Tensor cumulative_queries, cumulative_keys;
+  std::optional<RowGather> keys;
+};
+
+// The segments of a packed batch, which tile [0, T) in order, with what a device needs to run over them. That
+// is made when it is first asked for, for all copies of a layout: either kernel needs no more than its own.
+// Not for use by several threads at once before that.
 class AttentionLayout {
  public:
   AttentionLayout(std::vector<AttentionSegment> segments, at::Device device);
@@ -44,26 +64,27 @@ class AttentionLayout {
   std::int64_t max_query_length() const { return max_query_; }
   std::int64_t max_key_length() const { return max_key_; }
 
-  // For the variable-length kernel (CUDA): cumulative query and key lengths, int32 on the device, and the
-  // packed index of each gathered key (prefix, then own tokens, segment by segment). Undefined on the CPU.
-  Tensor cumulative_query_lengths;
-  Tensor cumulative_key_lengths;
-  Tensor key_indices;
-
-  // For batched scaled-dot-product attention: the groups, and where each packed token's result lies in their
-  // concatenated outputs.
-  std::vector<AttentionGroup> groups;
-  Tensor output_indices_T;
+  const AttentionGroups& groups() const;
+  const AttentionLengths& lengths() const;
 
  private:
+  struct Made {
+    std::optional<AttentionGroups> groups;
+    std::optional<AttentionLengths> lengths;
+  };
+
+  AttentionGroups make_groups() const;
+  AttentionLengths make_lengths() const;
   void append_prefix(size_t segment, std::vector<std::int64_t>& packed_indices) const;
-  AttentionGroup make_group(const std::vector<size_t>& members, at::Device device) const;
+  AttentionGroup make_group(const std::vector<size_t>& members) const;
 
   std::vector<AttentionSegment> segments_;
   std::vector<std::int64_t> prefix_lengths_;
   std::int64_t num_tokens_ = 0;
   std::int64_t max_query_ = 0;
   std::int64_t max_key_ = 0;
+  at::Device device_;
+  std::shared_ptr<Made> made_ = std::make_shared<Made>();
 };
 
 inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();

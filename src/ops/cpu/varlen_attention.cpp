@@ -131,11 +131,11 @@ Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor&
                          const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
                          const Tensor& sinks_H) {
   std::vector<Tensor> outputs;
-  for (const AttentionGroup& group : layout.groups) {
+  for (const AttentionGroup& group : layout.groups().groups) {
     outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap, sinks_H));
   }
   if (outputs.empty()) return at::empty_like(q_THK);
-  return at::cat(outputs).index_select(0, layout.output_indices_T);
+  return at::cat(outputs).index_select(0, layout.groups().output_indices_T);
 }
 
 }  // namespace ddro::ops

@@ -11,17 +11,18 @@ bool has_flash_attention(at::Device device) {
 }
 
 // With causality and unequal lengths the kernel aligns the last query with the last key, which is what a
-// prefix needs. The gather's backward sums the gradients of a prefix over the segments that share it.
+// prefix needs. The gather's backward sums the gradients of a prefix over the segments that share it, in
+// their order.
 Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                        const AttentionLayout& layout, double scale, std::int64_t window) {
   if (layout.num_tokens() == 0) return at::empty_like(q_THK);
   const std::int64_t left = window >= layout.max_key_length() ? -1 : window - 1;
-  const Tensor k = k_TGK.index_select(0, layout.key_indices);
-  const Tensor v = v_TGK.index_select(0, layout.key_indices);
+  const AttentionLengths& lengths = layout.lengths();
+  const auto keyed = [&](const Tensor& x) { return lengths.keys ? gather_rows(x, *lengths.keys) : x; };
   return std::get<0>(at::_flash_attention_forward(
-      q_THK, k, v, layout.cumulative_query_lengths, layout.cumulative_key_lengths, layout.max_query_length(),
-      layout.max_key_length(), /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale,
-      left, 0));
+      q_THK, keyed(k_TGK), keyed(v_TGK), lengths.cumulative_queries, lengths.cumulative_keys,
+      layout.max_query_length(), layout.max_key_length(), /*dropout_p=*/0.0, /*is_causal=*/true,
+      /*return_debug_mask=*/false, scale, left, 0));
 }
 
 }  // namespace ddro::ops

@@ -185,6 +185,53 @@ TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
   EXPECT_EQ(of_long->size(), 1u) << "the long segment must not make others pad to it";
 }
 
+// What the variable-length kernel computes of the lengths: the last query of a segment is aligned with its
+// last key.
+Tensor by_lengths(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLengths& lengths,
+                  double scale) {
+  const Tensor keys = lengths.keys ? gather_rows(k, *lengths.keys) : k;
+  const Tensor values = lengths.keys ? gather_rows(v, *lengths.keys) : v;
+  const std::int64_t heads_per_group = q.size(1) / k.size(1);
+  const auto end = [](const Tensor& ends, std::int64_t i) { return ends[i].item<std::int64_t>(); };
+  std::vector<Tensor> parts;
+  for (std::int64_t i = 0; i + 1 < lengths.cumulative_queries.numel(); ++i) {
+    const auto part = [&](const Tensor& x, const Tensor& ends) {
+      return x.slice(0, end(ends, i), end(ends, i + 1)).transpose(0, 1);
+    };
+    const Tensor q_HQK = part(q, lengths.cumulative_queries);
+    const Tensor k_HSK = part(keys, lengths.cumulative_keys).repeat_interleave(heads_per_group, 0);
+    const Tensor v_HSK = part(values, lengths.cumulative_keys).repeat_interleave(heads_per_group, 0);
+    const Tensor hidden =
+        at::ones({q_HQK.size(1), k_HSK.size(1)}, at::kBool).triu(k_HSK.size(1) - q_HQK.size(1) + 1);
+    const Tensor scores = (at::matmul(q_HQK, k_HSK.transpose(1, 2)) * scale)
+                              .masked_fill(hidden, -std::numeric_limits<double>::infinity());
+    parts.push_back(at::matmul(at::softmax(scores, -1), v_HSK).transpose(0, 1));
+  }
+  return at::cat(parts);
+}
+
+TEST(AttentionLengths, MeanWhatTheGroupsMean) {
+  for (const Segments& segments : {kMixed, make_segments({{5, -1}, {9, -1}})}) {
+    const AttentionLayout layout(segments, at::kCPU);
+    const Inputs in = make_inputs(count_tokens(segments), 4, 2, 8);
+    std::vector<std::vector<Tensor>> results;
+    for (const bool grouped : {true, false}) {
+      std::vector<Tensor> leaves;
+      for (const Tensor& x : {in.q, in.k, in.v}) leaves.push_back(x.detach().clone().requires_grad_());
+      const Tensor out = grouped ? varlen_attention(leaves[0], leaves[1], leaves[2], layout, 0.3)
+                                 : by_lengths(leaves[0], leaves[1], leaves[2], layout.lengths(), 0.3);
+      (out * at::arange(out.numel(), out.options()).view(out.sizes()).cos()).sum().backward();
+      results.push_back({out.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()});
+    }
+    for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(at::allclose(results[0][i], results[1][i], 1e-11, 1e-12)) << i;
+  }
+}
+
+TEST(AttentionLengths, GatherNothingWithoutPrefixes) {
+  EXPECT_FALSE(AttentionLayout(make_segments({{5, -1}, {9, -1}}), at::kCPU).lengths().keys.has_value());
+  EXPECT_TRUE(AttentionLayout(make_segments({{5, -1}, {9, 0}}), at::kCPU).lengths().keys.has_value());
+}
+
 TEST(AttentionLayoutChecks, SegmentsThatDoNotFit) {
   const auto make = [](Segments segments) { return AttentionLayout(std::move(segments), at::kCPU); };
   EXPECT_THROW(make({{1, 4}}), Error);                     // does not begin at 0
