@@ -107,6 +107,8 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("max_steps", o.max_steps, OnChange::kResolved, "optimizer steps; -1: num_train_epochs decide");
     field("seed", o.seed, OnChange::kOrder,
           "of the order of the rows, and of the answers sampled at evaluations");
+    field("full_determinism", o.full_determinism, OnChange::kBits,
+          "the same bits each time on a GPU too, which is slower; on the CPU they always are");
   });
   visitor.section("optimizer", config.optimizer, [](auto& o, auto& field) {
     field("learning_rate", o.learning_rate, OnChange::kCourse, "highest learning rate of AdamW");

@@ -147,7 +147,7 @@ const std::vector<KeyAdvice>& key_advice() {
        "is not built yet: metrics go to metrics.jsonl in train.output_dir"},
       {{"out_dir", "output", "output_path", "save_dir"}, "write train.output_dir"},
       {{"data_seed"}, "write train.seed"},
-      {{"full_determinism", "deterministic"}, "is not available; leave it out"},
+      {{"deterministic"}, "write train.full_determinism"},
       {{"ddp_timeout", "ddp_backend", "world_size", "local_rank", "num_gpus", "tensor_parallel_degree"},
        "training on several devices is not built yet"},
   };

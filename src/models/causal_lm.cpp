@@ -8,7 +8,6 @@
 #include "ddro/base/error.h"
 #include "ddro/ops/device_settings.h"
 #include "ddro/ops/linear.h"
-#include "ddro/ops/repeatable.h"
 #include "models/attention.h"
 #include "models/experts.h"
 #include "models/feed_forward.h"
@@ -210,7 +209,6 @@ Tensor logits(const CausalLm& model, const Tensor& hidden_CD) {
 std::unique_ptr<CausalLm> make_causal_lm(const ModelSpec& spec, const NamedTensors& tensors,
                                          const BuildOptions& options) {
   ops::apply_device_settings(options.device);
-  ops::require_repeatable(options.device);
   return std::make_unique<Decoder>(spec, tensors, options);
 }
 

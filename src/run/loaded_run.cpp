@@ -7,6 +7,7 @@
 #include "ddro/base/log.h"
 #include "ddro/data/mixture.h"
 #include "ddro/models/model_config.h"
+#include "ddro/ops/repeatable.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
@@ -204,6 +205,7 @@ LoadedRun load_run(config::RunConfig config) {
   run.now = template_date(run.config.train.output_dir);
   run.device = default_device();
   run.dtype = compute_dtype(run.config.model.dtype, run.device);
+  if (run.config.train.full_determinism) ops::require_repeatable(run.device);
   check_moments(run);
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
   run.text = load_run_text(run.config, model_path);

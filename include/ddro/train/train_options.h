@@ -18,6 +18,7 @@ struct TrainOptions {
   double num_train_epochs = 1;             // passes over the training rows; may end within one
   std::int64_t max_steps = -1;             // -1: num_train_epochs decide
   std::int64_t seed = 42;
+  bool full_determinism = false;  // on a GPU as well
 
   void validate() const;  // Error(kInput) naming the dotted key
 };
