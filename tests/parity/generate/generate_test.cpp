@@ -13,6 +13,7 @@
 #include "ddro/models/model_folder.h"
 #include "parity/models/fixture_models.h"
 #include "support/expect_error.h"
+#include "support/on_device.h"
 #include "support/tiny_model.h"
 
 namespace ddro::generate {
@@ -89,6 +90,36 @@ TEST(Generate, GreedyTokensAreTransformers) {
     }
   }
 }
+
+class GenerateOn : public test::OnDevice {};
+
+// Greedy in float32, where no two tokens are as probable as each other; in bfloat16 another token may be
+// taken, whose log-probability is still its own.
+TEST_P(GenerateOn, TokensAreThoseOfFloat64) {
+  const models::ModelSpec spec = test::tiny_spec();
+  const NamedTensors weights = test::tiny_weights(spec, 11);
+  GenerateOptions options;
+  options.sampling.temperature = 0;
+  options.max_new_tokens = 30;
+  options.batch_size = 4;
+  const Completions expected = run(*tiny(), {9}, some_prompts(), options);
+  const auto on_device = [&](at::ScalarType dtype) {
+    const auto model =
+        models::make_causal_lm(spec, weights, {.device = device(), .dtype = dtype, .trainable = false});
+    return run(*model, {9}, some_prompts(), options);
+  };
+  for (const auto& [key, completion] : on_device(at::kFloat)) {
+    EXPECT_EQ(completion.ids, expected.at(key).ids);
+    EXPECT_NEAR(completion.logp, expected.at(key).logp, 1e-3);
+  }
+  for (const auto& [key, completion] : on_device(at::kBFloat16)) {
+    EXPECT_NEAR(completion.logp, logp_of(*tiny(), some_prompts()[key.first], completion.ids),
+                0.1 * static_cast<double>(completion.ids.size()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(GenerateCpu, GenerateOn, ::testing::Values(at::kCPU));
+INSTANTIATE_TEST_SUITE_P(GenerateCuda, GenerateOn, ::testing::Values(at::kCUDA));
 
 TEST(Generate, LogProbabilitiesAreTheModelsOwnAtEveryTemperature) {
   const auto model = tiny();
