@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A model folder of a well-known shape with random weights, for measuring speed and memory where no such model is.
 
-    .venv/bin/python benchmarks/random_model.py SHAPE OUT_DIR      SHAPE: llama-1.2b, llama-8b, or tiny
+    .venv/bin/python benchmarks/random_model.py SHAPE OUT_DIR      SHAPE: llama-1.2b, llama-8b, smollm2-135m, or tiny
 
 Weights are bfloat16, normal with deviation 0.02. Tokenizer and chat template are SmolLM2's
 (models/SmolLM2-135M-Instruct); their ids are part of the larger vocabulary.
@@ -18,6 +18,7 @@ from measure import ROOT
 
 SHAPES = {  # hidden_size, intermediate_size, layers, heads, key/value heads, vocabulary, tied head
     "tiny": (64, 192, 2, 4, 2, 49152, True),
+    "smollm2-135m": (576, 1536, 30, 9, 3, 49152, True),
     "llama-1.2b": (2048, 8192, 16, 32, 8, 128256, True),
     "llama-8b": (4096, 14336, 32, 32, 8, 128256, False),
 }

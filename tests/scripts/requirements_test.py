@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL = re.compile(r"install_requirements\s+\S*?(requirements-\w+)\.txt\"?(\s+--no-deps)?")
 COMMAND = re.compile(r"scripts/(\w+)\"?( --tests)?(?![\w.])")
 PROGRAM = re.compile(r"[\w/*$]+\.py\b")
+MODULES = [ROOT / name for name in ("scripts", "tests/fixtures", "benchmarks/gpu_kit")]  # beside a program's own folder
 CONDITION = re.compile(r"if \$with_tests; then (.*); fi")
 
 
@@ -62,7 +63,7 @@ def imports_of(program):
         seen.add(path)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for name in imported_names(ast.walk(tree) if path == program else tree.body):
-            own = [folder / f"{name}.py" for folder in (path.parent, ROOT / "scripts", ROOT / "tests/fixtures")]
+            own = [folder / f"{name}.py" for folder in (path.parent, *MODULES)]
             found = next((file for file in own if file.is_file()), None)
             if found is None:
                 names.add(name)

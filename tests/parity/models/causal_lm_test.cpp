@@ -89,9 +89,8 @@ TEST_P(CausalLmParity, RecomputationIsExact) {
 
 TEST_P(CausalLmParity, EqualsItselfOnTheGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
-  const Expected expected = read_expected(GetParam());
   const models::ModelFolder folder = models::open_model_folder(model_fixture(GetParam()));
-  const Packed batch = sharing_prefix(expected.sequences)[0];
+  const Packed batch = sharing_prefix(read_sequences(model_fixture(GetParam() + ".expected")))[0];
   const auto reference = logits_of(*load(GetParam(), at::kDouble), batch);
   for (const auto& [dtype, tolerance] : {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 5e-2)}) {
     const auto model =

@@ -102,9 +102,13 @@ struct Expected {
   std::map<std::string, Tensor> values;
 };
 
+inline std::vector<Sequence> read_sequences(const std::filesystem::path& folder) {
+  return read_json_file((folder / "expected.json").string(), ErrorKind::kInput)["sequences"];
+}
+
 inline Expected read_expected(const std::filesystem::path& folder) {
   Expected expected;
-  expected.sequences = read_json_file((folder / "expected.json").string(), ErrorKind::kInput)["sequences"];
+  expected.sequences = read_sequences(folder);
   const SafetensorsFile file(folder / "values.safetensors");
   for (const auto& [key, view] : file.tensors())
     expected.values[key] = tensor_from_view(view, file.mapping());
