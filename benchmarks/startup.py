@@ -7,7 +7,8 @@ data.
 First step: from the start of the process until metrics.jsonl holds step 1, on a model of two layers of width 64 with
 SmolLM2's tokenizer, and on SmolLM2-135M; a step of 16 pairs of data/brief_pairs_train.jsonl, live reference, files warm.
 Reading: `ddro-train inspect data` on one core: JSON, chat template, tokens. Chat rows are those of data/, long texts are
-plain strings of about 3 kB; MB of the file by CPU seconds, with the program's start and without (that of one row). Waiting: share of the step time (data_wait_s / step_time_s) on both models.
+plain strings of about 3 kB, each as JSON lines and as Parquet; MB of the JSON lines by CPU seconds, with the program's start
+and without (that of one row). Waiting: share of the step time (data_wait_s / step_time_s) on both models.
 """
 import argparse
 import json
@@ -78,7 +79,7 @@ class Run:
 
 
 def write_files(folder):
-    """About 20 MB each."""
+    """About 20 MB of JSON lines each: name, file."""
     chat = [json.dumps(row) + "\n" for name in ("brief", "reader") for row in read_rows(name)]
     prose = "\n".join(json.loads(line)["completion"] for line in (ROOT / "data/unrelated_texts.jsonl").open(encoding="utf-8"))
     prose += (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -89,6 +90,10 @@ def write_files(folder):
         block = "".join(lines)
         path.write_text(block * max(1, 20_000_000 // len(block)), encoding="utf-8")
         yield name, path
+        import pyarrow.json
+        import pyarrow.parquet
+        pyarrow.parquet.write_table(pyarrow.json.read_json(path), path.with_suffix(".parquet"))
+        yield f"{name}, Parquet", path.with_suffix(".parquet")
 
 
 def read_seconds(path):
@@ -116,10 +121,11 @@ def main():
         print("\n| rows | MB/s on one core | without the program's start |\n| --- | --- | --- |")
         one_row = scratch / "one_row.jsonl"
         for name, path in write_files(scratch):
-            with path.open("rb") as rows:
+            lines = path.with_suffix(".jsonl")
+            with lines.open("rb") as rows:
                 one_row.write_bytes(rows.readline())
             start = statistics.median(read_seconds(one_row) for _ in range(arguments.runs))
-            megabytes = path.stat().st_size / 1e6
+            megabytes = lines.stat().st_size / 1e6
             seconds = [read_seconds(path) for _ in range(arguments.runs)]
             print(f"| {name} | {spread([megabytes / s for s in seconds])} "
                   f"| {spread([megabytes / (s - start) for s in seconds])} |", flush=True)

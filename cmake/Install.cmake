@@ -1,10 +1,10 @@
 # cmake --install BUILD --prefix DIR [--component NAME]: a folder that runs wherever it is put, on any machine with the
 # same or a newer C library.
 #
-#   component program (7 MB)
+#   component program (70 MB)
 #     bin/ddro-train                  a shell script that becomes the program (cmake/launcher.sh.in)
 #     lib/ddro_train/bin/ddro-train   the program
-#     lib/ddro_train/lib              system libraries that a bare machine lacks
+#     lib/ddro_train/lib              system libraries that a bare machine lacks, and Arrow's
 #     lib/ddro_train                  configurations, licence, README
 #   component torch (4 GB)
 #     lib/torch, lib/nvidia           LibTorch and the CUDA libraries

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,10 +39,16 @@ def package_of(library):
 
 
 def add_licences(folder):
-    packages = {package_of(library) for library in (folder / "lib").iterdir()} | set(HEADERS_ONLY)
-    (folder / "licences").mkdir()
-    for package in sorted(packages):
-        shutil.copy(f"/usr/share/doc/{package}/copyright", folder / "licences" / f"{package}.txt")
+    licences = folder / "licences"
+    licences.mkdir()
+    arrow = metadata.files("pyarrow")
+    of_arrow = {file.name for file in arrow}
+    system = {package_of(library) for library in (folder / "lib").iterdir() if library.name not in of_arrow}
+    for package in sorted(system | set(HEADERS_ONLY)):
+        shutil.copy(f"/usr/share/doc/{package}/copyright", licences / f"{package}.txt")
+    for file in arrow:
+        if "licenses" in file.parts:
+            shutil.copy(file.locate(), licences / f"libarrow-{file.name}")
 
 
 def torch_requirement():
@@ -49,7 +56,7 @@ def torch_requirement():
     return re.search(r"^torch==\S+", text, re.M)[0]
 
 
-def metadata(version):
+def description(version):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return f"""Metadata-Version: 2.4
 Name: ddro-train
@@ -84,7 +91,7 @@ def arrange(folder, version, wheel):
     information = wheel / f"{name}.dist-info"
     (information / "licenses").mkdir(parents=True)
     shutil.copy(ROOT / "LICENSE", information / "licenses")
-    (information / "METADATA").write_text(metadata(version), encoding="utf-8")
+    (information / "METADATA").write_text(description(version), encoding="utf-8")
     (information / "WHEEL").write_text(WHEEL, encoding="utf-8")
     record = information / "RECORD"
     record.touch()

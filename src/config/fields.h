@@ -46,9 +46,8 @@ void visit_fields(Config& config, Visitor& visitor) {
           "folder that keeps them; null: <train.output_dir>/ref_cache");
   });
   visitor.section("data", config.data, [](auto& o, auto& field) {
-    field(
-        "train_files", o.train_files, OnChange::kResolved,
-        "list of .jsonl or .json files (.gz, .zst) or globs, or {FILE: WEIGHT} for a mixture; in this order");
+    field("train_files", o.train_files, OnChange::kResolved,
+          "list of .jsonl, .json (.gz, .zst) or .parquet files or globs, or {FILE: WEIGHT} for a mixture");
     field("eval_files", o.eval_files, OnChange::kNothing, "name: file or glob");
     field("layout", o.layout, OnChange::kMeaning,
           "auto | pairs | labels | ultrafeedback | hh | alpaca | sharegpt | messages (docs/data.md)");

@@ -13,9 +13,9 @@
 namespace ddro::data {
 namespace {
 
-constexpr std::array<const char*, 8> kOtherFormats = {".arrow", ".bz2", ".csv", ".parquet",
-                                                      ".tar",   ".tsv", ".xz",  ".zip"};
-constexpr const char* kFormats = ".jsonl or .json, also with .gz or .zst behind it";
+constexpr std::array<const char*, 7> kOtherFormats = {".arrow", ".bz2", ".csv", ".tar",
+                                                      ".tsv",   ".xz",  ".zip"};
+constexpr const char* kFormats = ".jsonl or .json, also with .gz or .zst behind it, or .parquet";
 
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::error_code ignored;

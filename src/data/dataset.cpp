@@ -52,14 +52,10 @@ struct Outcome {
 
 Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& options) {
   Outcome outcome;
-  if (raw.too_long) {
-    outcome.encoded.unusable = too_long_reason();
-    return outcome;
-  }
   try {
     PreferenceRow row;
     try {
-      row = parse_row(raw.text, raw.where, row_format(options));
+      row = parse_row(fields_of(raw), raw.where, row_format(options));
     } catch (const Error& error) {
       const std::string prefix = "[data] " + raw.where + ": ";
       outcome.encoded.unusable = std::string(error.what()).substr(prefix.size());
@@ -92,7 +88,7 @@ class Loader {
     const std::vector<std::string> paths = expand_patterns(patterns);
     Hasher hasher;
     for (const std::string& path : paths) {
-      const std::unique_ptr<RowReader> reader = open_rows(path, hasher);
+      const std::unique_ptr<RowReader> reader = open_rows(path, options_.columns, hasher);
       while (read_block(*reader)) {
         std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
@@ -113,7 +109,7 @@ class Loader {
     size_t bytes = 0;
     RawRow row;
     while (block_.size() < kBlockRows && bytes < kMaxRowBytes && reader.next(row)) {
-      bytes += row.text.size();
+      bytes += row.num_bytes();
       block_.push_back(std::move(row));
     }
     return !block_.empty();

@@ -256,24 +256,14 @@ class RowParser {
   PreferenceRow row_;
 };
 
-Json parse_fields(std::string_view row, const std::string& where) {
-  static const std::string kParser = "row";
-  try {
-    return parse_json_exactly(row, kParser, ErrorKind::kInput);
-  } catch (const Error& error) {
-    const std::string problem = error.what();
-    throw input_error("[data] " + where + ": " + problem.substr(kParser.size() + 3));
-  }
-}
-
 }  // namespace
 
-PreferenceRow parse_row(std::string_view row, const std::string& where, const RowFormat& format) {
-  return RowParser(parse_fields(row, where), where, format).parse();
+PreferenceRow parse_row(Json fields, const std::string& where, const RowFormat& format) {
+  return RowParser(std::move(fields), where, format).parse();
 }
 
-PreferenceRow parse_prompt(std::string_view row, const std::string& where, const RowFormat& format) {
-  return RowParser(parse_fields(row, where), where, format).parse_prompt();
+PreferenceRow parse_prompt(Json fields, const std::string& where, const RowFormat& format) {
+  return RowParser(std::move(fields), where, format).parse_prompt();
 }
 
 }  // namespace ddro::data

@@ -13,10 +13,9 @@ std::vector<Prompt> load_prompts(const std::vector<std::string>& files, const Da
   std::vector<Prompt> prompts;
   Hasher ignored;
   for (const std::string& path : expand_patterns(files)) {
-    const std::unique_ptr<RowReader> reader = open_rows(path, ignored);
+    const std::unique_ptr<RowReader> reader = open_rows(path, options.columns, ignored);
     for (RawRow row; reader->next(row);) {
-      if (row.too_long) throw input_error("[data] " + row.where + ": " + too_long_reason());
-      PreferenceRow parsed = parse_prompt(row.text, row.where, row_format(options));
+      PreferenceRow parsed = parse_prompt(fields_of(row), row.where, row_format(options));
       std::vector<text::TokenId> ids = encode_prompt(parsed, text, options);
       prompts.push_back({row.where, std::move(parsed.prompt), std::move(ids)});
     }

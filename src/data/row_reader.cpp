@@ -9,6 +9,8 @@
 
 #include "data/byte_reader.h"
 #include "data/data_files.h"
+#include "data/messages.h"
+#include "data/parquet_rows.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -59,12 +61,11 @@ class Text {
 
 // Adds to a row's text, up to the most that a row may have.
 void append(RawRow& row, std::string_view text) {
-  row.too_long = row.too_long || row.text.size() + text.size() > kMaxRowBytes;
-  if (row.too_long) {
+  if (row.text.size() + text.size() > kMaxRowBytes) {
+    row.unusable = "the row has more than " + std::to_string(kMaxRowBytes >> 20) + " MB";
     std::string().swap(row.text);
-  } else {
-    row.text.append(text);
   }
+  if (!row.unusable) row.text.append(text);
 }
 
 class TextRows : public RowReader {
@@ -73,7 +74,7 @@ class TextRows : public RowReader {
 
   bool next(RawRow& row) final {
     row.text.clear();
-    row.too_long = false;
+    row.unusable.reset();
     row.unterminated = false;
     try {
       return read(row);
@@ -100,7 +101,7 @@ class Lines : public TextRows {
     while (read_line(row)) {
       row.where = place();
       ++number_;
-      if (row.too_long || row.text.find_first_not_of(kBlanks) != std::string::npos) return true;
+      if (row.unusable || row.text.find_first_not_of(kBlanks) != std::string::npos) return true;
     }
     return false;
   }
@@ -109,7 +110,7 @@ class Lines : public TextRows {
  private:
   bool read_line(RawRow& row) {
     row.text.clear();
-    row.too_long = false;
+    row.unusable.reset();
     row.unterminated = !text_.rest().empty();
     const bool any = row.unterminated;
     while (row.unterminated) {
@@ -232,6 +233,23 @@ class Items : public TextRows {
   bool ended_ = false;
 };
 
+// For formats that are not read from front to back.
+void hash_whole(const std::string& path, Hasher& hasher) {
+  const std::unique_ptr<ByteReader> bytes = open_bytes(path, hasher);
+  std::vector<char> buffer(kBufferBytes);
+  while (bytes->read(buffer) > 0) {
+  }
+}
+
+Json parse(const std::string& text) {
+  static const std::string kParser = "row";
+  try {
+    return parse_json_exactly(text, kParser, ErrorKind::kInput);
+  } catch (const Error& error) {
+    throw BadRow{std::string(error.what()).substr(kParser.size() + 3)};
+  }
+}
+
 bool begins_with_list(Text& text) {
   std::string_view rest = text.rest();
   if (rest.starts_with(kByteOrderMark)) rest.remove_prefix(kByteOrderMark.size());
@@ -241,17 +259,27 @@ bool begins_with_list(Text& text) {
 
 }  // namespace
 
-std::string too_long_reason() {
-  return "the row has more than " + std::to_string(kMaxRowBytes >> 20) + " MB";
-}
-
-std::unique_ptr<RowReader> open_rows(const std::string& path, Hasher& hasher) {
+std::unique_ptr<RowReader> open_rows(const std::string& path,
+                                     const std::map<std::string, std::string>& columns, Hasher& hasher) {
   try {
+    if (path.ends_with(".parquet")) {
+      hash_whole(path, hasher);
+      return open_parquet(path, columns);
+    }
     Text text(path, hasher);
     if (begins_with_list(text)) return std::make_unique<Items>(std::move(text));
     return std::make_unique<Lines>(std::move(text));
   } catch (const Unreadable& failure) {
     throw input_error("[data] " + shown_path(path) + ": " + failure.problem);
+  }
+}
+
+Json fields_of(const RawRow& row) {
+  try {
+    if (row.unusable) throw BadRow{*row.unusable};
+    return row.fields ? row.fields() : parse(row.text);
+  } catch (const BadRow& bad) {
+    throw input_error("[data] " + row.where + ": " + bad.problem);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "bad_input.h"
+#include "ddro/base/files.h"
 
 namespace ddro::test {
 namespace {
@@ -25,6 +26,16 @@ BadInput other_file(const char* name, const std::string& path, const std::string
                     const char* phrase) {
   return {name, 2, phrase, [path, content](Scene& scene) {
             return scene.write(path, content).train_with("data.train_files=['@/" + path + "']");
+          }};
+}
+
+// One of tests/fixtures/make_parquet.py.
+BadInput parquet(const char* name, const std::string& file, const std::string& phrase) {
+  return {name, 2, "[data] @/rows.parquet: " + phrase, [file](Scene& scene) {
+            const std::string content = read_file(fixture("parquet/" + file + ".parquet"));
+            return scene.write("rows.parquet", "")
+                .change_bytes("rows.parquet", [&](std::string& bytes) { bytes = content; })
+                .train_with("data.train_files=['@/rows.parquet']");
           }};
 }
 
@@ -135,6 +146,18 @@ std::vector<BadInput> cases() {
       other_file("TextBehindTheList", "rows.json",
                  "[" + pair_with("\" yes\"") + "]\n" + pair_with("\" yes\""),
                  "[data] @/rows.json: row 1: there is text behind the end of the file's list"),
+      other_file("NoParquet", "rows.parquet", pair_with("\" yes\""),
+                 "[data] @/rows.parquet: the Parquet data are damaged, cut off or encrypted; "),
+      other_file("EmptyParquet", "rows.parquet", "",
+                 "[data] @/rows.parquet: the Parquet data are damaged, cut off or encrypted; "),
+      parquet("CutParquet", "cut", "the Parquet data are damaged, cut off or encrypted; "),
+      parquet("LyingParquet", "lying", "the Parquet data are damaged, cut off or encrypted"),
+      parquet("EncryptedParquet", "encrypted", "the Parquet data are damaged, cut off or encrypted; "),
+      parquet("ParquetOfDates", "date_label", "the column \"label\" is of type date32[day]; expected text"),
+      parquet("ParquetWithoutColumns", "no_columns", "no rows"),
+      parquet("ParquetOfOtherColumns", "other_columns", "row 1: neither a paired nor an unpaired row"),
+      parquet("ParquetOfWrongMessages", "wrong_messages", "row 2: "),
+      parquet("ParquetWithAColumnTwice", "column_twice", "two columns are named \"prompt\""),
       other_file("EmptyList", "rows.json", "[ ]\n", "[data] @/rows.json: no rows"),
       other_file("Spreadsheet", "rows.csv", "prompt,chosen,rejected\n",
                  "[data] @/rows.csv: .csv files are not read"),

@@ -9,10 +9,10 @@ namespace {
 
 void read_each_row(const std::string& path) {
   Hasher hasher;
-  const auto rows = data::open_rows(path, hasher);
+  const auto rows = data::open_rows(path, {}, hasher);
   for (data::RawRow row; rows->next(row);) {
-    expect_input_errors([&] { data::parse_row(row.text, row.where); });
-    expect_input_errors([&] { data::parse_prompt(row.text, row.where); });
+    expect_input_errors([&] { data::parse_row(data::fields_of(row), row.where); });
+    expect_input_errors([&] { data::parse_prompt(data::fields_of(row), row.where); });
   }
 }
 

@@ -19,6 +19,9 @@ import unittest
 import zipfile
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
+
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = Path(next(path for path in sys.path if path.endswith("site-packages"))).resolve()
 SYSTEM_PATH = "/usr/bin:/bin"
@@ -104,6 +107,14 @@ eval: {eval_strategy: "no"}
         self.assertEqual([line["step"] for line in lines if line["kind"] == "train"], [1, 2, 3])
         self.assertTrue((work / "run/final/model.safetensors").is_file())
 
+    def test_reads_parquet_without_pyarrow(self):
+        rows = pyarrow.table({"prompt": ["Q:", "Q:"], "chosen": [" yes", " so"], "rejected": [" no", " not"]})
+        pyarrow.parquet.write_table(rows, self.folder / "rows.parquet", compression="zstd")
+        self.assertFalse((self.site / "pyarrow").exists())
+        shown = run("ddro-train", "inspect", "data", self.folder / "rows.parquet", "--model",
+                    ROOT / ".cache/fixtures/tiny_run/model", path=self.path, cwd="/")
+        self.assertIn("2 read, 2 used", shown.stdout, shown.stderr)
+
     def test_loads_nothing_from_the_checkout(self):
         program = self.site / "ddro_train/bin/ddro-train"
         loaded = run(program, variables={"LD_TRACE_LOADED_OBJECTS": "1"}, cwd="/")
@@ -177,7 +188,7 @@ eval: {eval_strategy: "no"}
         libraries = [Path(name).name for name in names if re.match(r"ddro_train/lib/.", name)]
         self.assertGreater(len(libraries), 5)
         for library in libraries:
-            stem = re.match(r"lib(\w+?)(xx|-\w+)?\.so", library)[1].replace("_", "-")
+            stem = re.match(r"lib(\w+?)(xx|-\w+)?\.so", library)[1].replace("_", "-").replace("parquet", "arrow")
             self.assertTrue([name for name in names if name.startswith(f"ddro_train/licences/lib{stem}")], library)
 
     def test_the_tar_file_runs_once_torch_is_beside_it(self):

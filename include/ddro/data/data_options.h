@@ -19,7 +19,7 @@ enum class OnBadRow { kError, kDrop };
 enum class Layout { kAuto, kPairs, kLabels, kUltrafeedback, kHh, kAlpaca, kSharegpt, kMessages };
 
 struct TrainFiles {
-  std::string pattern;  // a file or glob: .jsonl, .json
+  std::string pattern;  // a file or glob
   double weight = 1;    // share of their rows that an epoch draws; 2: each row twice
 
   bool operator==(const TrainFiles&) const = default;

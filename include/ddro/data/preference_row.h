@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -46,7 +45,8 @@ struct RowFormat {
 
 inline RowFormat row_format(const DataOptions& options) { return {options.layout, options.columns}; }
 
-// Parses one row. Error(kInput) beginning with "[data] where: ". Fields that are null are not there.
+// Checks one row, a JSON value. Error(kInput) beginning with "[data] where: ". Fields that are null are not
+// there.
 //
 // Messages are objects with a string `role` and a `content` that is a string, a list of text parts, or, in a
 // message with tool calls, null or absent; other ways to write them are taken as these (docs/data.md).
@@ -54,10 +54,10 @@ inline RowFormat row_format(const DataOptions& options) { return {options.layout
 //
 // A completion given as messages begins and ends with one of the assistant's. Chosen and rejected without a
 // prompt begin alike; what both have in common, up to the last message of the shorter one, is the prompt.
-PreferenceRow parse_row(std::string_view row, const std::string& where, const RowFormat& format = {});
+PreferenceRow parse_row(Json fields, const std::string& where, const RowFormat& format = {});
 
 // A row of which the prompt and what goes with it matter: one of pairs or labels, whose other fields may be
 // anything and are not read, or a whole one of another layout. Error(kInput) like parse_row's.
-PreferenceRow parse_prompt(std::string_view row, const std::string& where, const RowFormat& format = {});
+PreferenceRow parse_prompt(Json fields, const std::string& where, const RowFormat& format = {});
 
 }  // namespace ddro::data

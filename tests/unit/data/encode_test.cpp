@@ -26,7 +26,7 @@ Json chat(const Json& content, bool finished = true) {
 }
 
 EncodeResult encode(const Json& row, const TextSource& text, const DataOptions& options = {}) {
-  return encode_row(parse_row(row.dump(), "f:1"), text, options);
+  return encode_row(parse_row(row, "f:1"), text, options);
 }
 std::string problem_of(const Json& row, const TextSource& text) {
   try {
@@ -283,7 +283,7 @@ TEST(EncodeMessages, TheRowsNamesReachItsTemplate) {
   row["chat_template_kwargs"] = {{"style", "dry"}};
   row["tools"] = Json::array({"f"});
   encode(row, text);
-  encode_prompt(parse_prompt(row.dump(), "f:1"), text, {});
+  encode_prompt(parse_prompt(row, "f:1"), text, {});
   const std::string all = R"({"style":"dry","tools":["f"]})";
   EXPECT_EQ(given, (std::vector<std::string>{"null", "null", all, all, all}));
 }
@@ -340,7 +340,7 @@ TEST(EncodeMessages, ThePromptsTokensAreThoseOfGeneration) {
     if (result.unusable) continue;
     const EncodedSequence& sequence = result.example.sequences[0];
     const Ids prompt(sequence.ids.begin(), sequence.ids.begin() + sequence.completion_start);
-    EXPECT_EQ(prompt, encode_prompt(parse_prompt(row.dump(), "f:1"), text, {})) << answer;
+    EXPECT_EQ(prompt, encode_prompt(parse_prompt(row, "f:1"), text, {})) << answer;
     EXPECT_EQ(prompt.end()[-2], tokenizer.id_of("<think>")) << answer;
     EXPECT_EQ(result.boundary_merges, 0);
   }

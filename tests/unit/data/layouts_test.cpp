@@ -127,7 +127,7 @@ TEST(Layouts, AreRecognisedAndRead) {
   for (const Example& example : kExamples) {
     SCOPED_TRACE(example.name);
     for (const Layout given : {Layout::kAuto, example.layout}) {
-      const PreferenceRow row = parse_row(example.row, "f:1", {given, {}});
+      const PreferenceRow row = parse_row(Json::parse(example.row), "f:1", {given, {}});
       EXPECT_EQ(row.layout, example.layout);
       EXPECT_EQ(written(row.prompt), example.prompt);
       EXPECT_EQ(written(row.chosen.content), example.chosen);
@@ -143,13 +143,13 @@ TEST(Layouts, AreRecognisedAndRead) {
 TEST(Layouts, GiveAPromptOfTheirRows) {
   for (const Example& example : kExamples) {
     if (example.layout == Layout::kPairs || example.layout == Layout::kLabels) continue;
-    EXPECT_EQ(written(parse_prompt(example.row, "f:1").prompt), example.prompt) << example.name;
+    EXPECT_EQ(written(parse_prompt(Json::parse(example.row), "f:1").prompt), example.prompt) << example.name;
   }
-  EXPECT_EQ(written(parse_prompt(R"({"prompt": "p", "chosen": 3})", "f:1").prompt), "p");
+  EXPECT_EQ(written(parse_prompt(Json::parse(R"({"prompt": "p", "chosen": 3})"), "f:1").prompt), "p");
 }
 
 TEST(Layouts, LeaveWhatTheyDoNotReadAndNameIt) {
-  const PreferenceRow row = parse_row(kExamples[8].row, "f:1");
+  const PreferenceRow row = parse_row(Json::parse(kExamples[8].row), "f:1");
   EXPECT_STREQ(kExamples[8].name, "Ultrafeedback");
   EXPECT_THAT(row.ignored_fields, ElementsAre("prompt_id", "messages", "score_chosen"));
   EXPECT_EQ(row.weight, 1.0);
@@ -160,7 +160,8 @@ TEST(Columns, GiveFieldsOurNames) {
       Layout::kAuto,
       {{"prompt", "question"}, {"weight", "score_chosen"}, {"chosen", "rejected"}, {"rejected", "chosen"}}};
   const PreferenceRow row =
-      parse_row(R"({"question": "q", "chosen": "b", "rejected": "a", "score_chosen": 0.5})", "f:1", format);
+      parse_row(Json::parse(R"({"question": "q", "chosen": "b", "rejected": "a", "score_chosen": 0.5})"),
+                "f:1", format);
   EXPECT_EQ(written(row.prompt), "q");
   EXPECT_EQ(written(row.chosen.content), "a");
   EXPECT_EQ(written(row.rejected.content), "b");
@@ -221,7 +222,7 @@ TEST(Layouts, RefuseByTheNameOfWhatIsMissing) {
     SCOPED_TRACE(refusal.row);
     EXPECT_THAT(message_of(ErrorKind::kInput,
                            [&] {
-                             parse_row(refusal.row, "f:1", {refusal.layout, {}});
+                             parse_row(Json::parse(refusal.row), "f:1", {refusal.layout, {}});
                            }),
                 testing::StartsWith("[data] f:1: " + refusal.problem));
   }

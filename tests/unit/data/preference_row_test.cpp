@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/row_reader.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -12,10 +13,16 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 std::string text_of(const Content& content) { return std::get<std::string>(content); }
+PreferenceRow parse_text(const std::string& text, const std::string& where) {
+  RawRow row;
+  row.text = text;
+  row.where = where;
+  return parse_row(fields_of(row), where);
+}
 Json messages_of(const Content& content) { return std::get<Json>(content); }
 
 TEST(ParseRow, ReadsAPairOfStrings) {
-  const PreferenceRow row = parse_row(
+  const PreferenceRow row = parse_text(
       R"({"prompt": "2+2=", "chosen": "4", "rejected": "5", "rejected_finished": false, "weight": 2.5})",
       "a.jsonl:3");
   EXPECT_EQ(row.kind, RowKind::kPaired);
@@ -31,7 +38,7 @@ TEST(ParseRow, ReadsAPairOfStrings) {
 
 TEST(ParseRow, ReadsAnUnpairedRow) {
   const PreferenceRow row =
-      parse_row(R"({"label": false, "prompt": "", "finished": false, "completion": "x"})", "f:1");
+      parse_text(R"({"label": false, "prompt": "", "finished": false, "completion": "x"})", "f:1");
   EXPECT_EQ(row.kind, RowKind::kUnpaired);
   EXPECT_FALSE(row.label);
   EXPECT_EQ(text_of(row.prompt), "");
@@ -41,17 +48,17 @@ TEST(ParseRow, ReadsAnUnpairedRow) {
 }
 
 TEST(ParseRow, CollectsFieldsThatItDoesNotKnow) {
-  const PreferenceRow row = parse_row(
+  const PreferenceRow row = parse_text(
       R"({"id": null, "prompt": "a", "completion": "b", "label": true, "meta": {"x": [1]}})", "f:1");
   EXPECT_THAT(row.ignored_fields, ElementsAre("id", "meta"));
 }
 
 TEST(ParseRow, TakesTheCommonBeginningAsPrompt) {
-  const PreferenceRow row = parse_row(R"({
+  const PreferenceRow row = parse_text(R"({
     "chosen": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}],
     "rejected": [{"content": "s", "role": "system"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "b"}]
   })",
-                                      "f:1");
+                                       "f:1");
   EXPECT_EQ(messages_of(row.prompt).dump(),
             R"([{"role":"system","content":"s"},{"role":"user","content":"u"}])");
   EXPECT_EQ(messages_of(row.chosen.content).dump(), R"([{"role":"assistant","content":"a"}])");
@@ -59,22 +66,22 @@ TEST(ParseRow, TakesTheCommonBeginningAsPrompt) {
 }
 
 TEST(ParseRow, LeavesAMessageOnEachSideOfEqualLists) {
-  const PreferenceRow row = parse_row(R"({
+  const PreferenceRow row = parse_text(R"({
     "chosen": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}],
     "rejected": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]})",
-                                      "f:1");
+                                       "f:1");
   EXPECT_EQ(messages_of(row.prompt).size(), 1u);
   EXPECT_EQ(messages_of(row.chosen.content), messages_of(row.rejected.content));
 }
 
 TEST(ParseRow, AcceptsWhatTemplatesUse) {
-  const PreferenceRow row = parse_row(R"({
+  const PreferenceRow row = parse_text(R"({
     "prompt": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "text", "text": " x"}], "name": "n"},
                {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
                {"role": "tool", "content": "", "tool_call_id": "1"}],
     "completion": [{"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {}}}]}], "label": true
   })",
-                                      "f:1");
+                                       "f:1");
   EXPECT_EQ(messages_of(row.prompt).size(), 3u);
   EXPECT_EQ(messages_of(row.chosen.content).size(), 1u);
 }
@@ -204,7 +211,7 @@ TEST(ParseRow, RefusesBadRowsWithTheirPlaceAndTheProblem) {
   for (const BadRow& bad : kBadRows) {
     SCOPED_TRACE(bad.line.substr(0, 200));
     try {
-      parse_row(bad.line, "bad.jsonl:7");
+      parse_text(bad.line, "bad.jsonl:7");
       ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kInput);

@@ -21,10 +21,10 @@ using testing::IsEmpty;
 
 std::vector<std::string> rows_of(const std::string& path, std::string* hash = nullptr) {
   Hasher hasher;
-  const std::unique_ptr<RowReader> reader = open_rows(path, hasher);
+  const std::unique_ptr<RowReader> reader = open_rows(path, {}, hasher);
   std::vector<std::string> rows;
   for (RawRow row; reader->next(row);) {
-    rows.push_back(row.where.substr(row.where.rfind(':') + 1) + " " + (row.too_long ? "too long" : row.text) +
+    rows.push_back(row.where.substr(row.where.rfind(':') + 1) + " " + row.unusable.value_or(row.text) +
                    (row.unterminated ? " unterminated" : ""));
   }
   if (hash) *hash = hasher.hex();
@@ -98,17 +98,17 @@ TEST(Lines, LeaveOutOneAboveTheLimitAndGoOn) {
   Hasher hasher;
   const auto reader = open_rows(folder.write("a", std::string(kMaxRowBytes, 'x') + "\n" +
                                                       std::string(kMaxRowBytes + 1, ' ') + "\n{}\n"),
-                                hasher);
+                                {}, hasher);
   RawRow row;
   ASSERT_TRUE(reader->next(row));
-  EXPECT_FALSE(row.too_long);
+  EXPECT_FALSE(row.unusable);
   EXPECT_EQ(row.text.size(), kMaxRowBytes);
   ASSERT_TRUE(reader->next(row));
-  EXPECT_TRUE(row.too_long);
+  EXPECT_EQ(row.unusable, "the row has more than 64 MB");
   EXPECT_TRUE(row.text.empty());
   ASSERT_TRUE(reader->next(row));
   EXPECT_EQ(row.text, "{}");
-  EXPECT_FALSE(row.too_long);
+  EXPECT_FALSE(row.unusable);
   EXPECT_FALSE(reader->next(row));
 }
 

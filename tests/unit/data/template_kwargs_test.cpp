@@ -42,14 +42,15 @@ TEST(TemplateKwargs, AreRefusedByName) {
             "\"chat_template_kwargs\" is none; got a list, expected an object"},
            {R"("chat_template_kwargs": {"messages": []}})",
             "\"chat_template_kwargs\": \"messages\" comes from the row; leave it out"}}) {
-    EXPECT_THAT(message_of(ErrorKind::kInput, [&, &text = field] { parse_row(row + text, "f:1"); }),
-                testing::StartsWith("[data] f:1: " + problem));
+    EXPECT_THAT(
+        message_of(ErrorKind::kInput, [&, &text = field] { parse_row(Json::parse(row + text), "f:1"); }),
+        testing::StartsWith("[data] f:1: " + problem));
   }
 }
 
 TEST(TemplateKwargs, OfStringsAreIgnored) {
   const PreferenceRow row =
-      parse_row(R"({"prompt": "p", "chosen": "c", "rejected": "r", "tools": 3})", "f:1");
+      parse_row(Json::parse(R"({"prompt": "p", "chosen": "c", "rejected": "r", "tools": 3})"), "f:1");
   EXPECT_TRUE(row.template_kwargs.is_null());
   EXPECT_THAT(row.ignored_fields, ElementsAre("tools"));
 }
