@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/row_options.h"
 #include "ddro/base/log.h"
 #include "ddro/base/progress.h"
 #include "ddro/data/prompts.h"
@@ -18,11 +19,9 @@ namespace {
 
 struct GenerateArguments {
   std::string model;
-  std::vector<std::string> files;
+  RowArguments rows;
   std::string out;
   std::string dtype = "float32";
-  std::string chat_template;
-  bool parse_control_tokens = false;
   generate::GenerateOptions options;
 };
 
@@ -85,14 +84,12 @@ class OrderedLines {
   std::int64_t num_unfinished_ = 0;
 };
 
-std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const text::ModelText& text,
+std::vector<data::Prompt> read_prompts(const std::vector<std::string>& files,
+                                       const data::DataOptions& options, const text::ModelText& text,
                                        const models::ModelSpec& spec) {
-  data::DataOptions options;
-  options.parse_control_tokens = arguments.parse_control_tokens;
-  if (!arguments.chat_template.empty()) options.chat_template = arguments.chat_template;
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::vector<data::Prompt> prompts =
-      data::load_prompts(arguments.files, options, data::make_text_source(text, options, now));
+      data::load_prompts(files, options, data::make_text_source(text, options, now));
   run::check_fits_model(prompts, spec);
   return prompts;
 }
@@ -100,13 +97,12 @@ std::vector<data::Prompt> read_prompts(const GenerateArguments& arguments, const
 void run_generate(const GenerateArguments& arguments) {
   const models::ComputeDType dtype = parse_enum<models::ComputeDType>("--dtype", arguments.dtype);
   arguments.options.validate();
+  const data::DataOptions options = data_options(arguments.rows);
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
-  const text::ModelText text = run::load_text(
-      path,
-      arguments.chat_template.empty() ? std::nullopt : std::optional<std::string>(arguments.chat_template));
+  const text::ModelText text = run::load_text(path, options.chat_template);
   const models::ModelFolder folder = models::open_model_folder(path);
-  const std::vector<data::Prompt> prompts = read_prompts(arguments, text, folder.spec);
+  const std::vector<data::Prompt> prompts = read_prompts(arguments.rows.files, options, text, folder.spec);
 
   const at::Device device = run::default_device();
   const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device), /*trainable=*/false,
@@ -153,17 +149,15 @@ void add_generate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("generate", "Samples completions of prompts, as JSON lines");
   command->add_option("--model", arguments->model, "Hugging Face model folder")->required();
   command
-      ->add_option("--prompts", arguments->files,
-                   "JSON lines with \"prompt\", a string or a list of messages; globs")
+      ->add_option(
+          "--prompts", arguments->rows.files,
+          "Rows with \"prompt\", a string or a list of messages (.jsonl, .json, .parquet, ...); globs")
       ->required();
   command->add_option("--out", arguments->out, "File to write (default: standard output)");
   add_sampling_options(command, arguments->options);
   command->add_option("--dtype", arguments->dtype, "auto, float32, bfloat16 or float64")
       ->capture_default_str();
-  command->add_option("--chat-template", arguments->chat_template,
-                      "File with a Jinja template (default: the model folder's)");
-  command->add_flag("--parse-control-tokens", arguments->parse_control_tokens,
-                    "Control-token text in a prompt becomes control tokens");
+  add_row_options(command, arguments->rows);
   command->callback([arguments] { run_generate(*arguments); });
 }
 

@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/row_options.h"
 #include "cli/token_display.h"
 #include "ddro/models/model_path.h"
 #include "ddro/run/setup.h"
@@ -16,12 +16,10 @@ namespace ddro::cli {
 namespace {
 
 struct InspectDataOptions {
-  std::vector<std::string> files;
+  RowArguments rows_read;
   std::string model;
   std::int64_t max_length = 1024;
   std::int64_t rows = 3;
-  std::optional<std::string> chat_template;
-  bool parse_control_tokens = false;
 };
 
 void print_class(const data::Dataset& dataset, data::RowClass row_class,
@@ -86,16 +84,14 @@ void print_example(const data::Dataset& dataset, size_t index, const text::Token
 }
 
 void run_inspect_data(const InspectDataOptions& arguments) {
-  data::DataOptions options;
+  data::DataOptions options = data_options(arguments.rows_read);
   options.max_length = arguments.max_length;
   options.on_overlength = data::OnOverlength::kDrop;
   options.on_bad_row = data::OnBadRow::kDrop;
-  options.parse_control_tokens = arguments.parse_control_tokens;
-  options.chat_template = arguments.chat_template;
   const text::ModelText text =
       run::load_text(models::resolve_model_path(arguments.model), options.chat_template);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  const data::Dataset dataset = data::load_dataset(arguments.files, options, text, now);
+  const data::Dataset dataset = data::load_dataset(arguments.rows_read.files, options, text, now);
   print_report(dataset, text);
   const bool colours = output_takes_colours();
   const size_t shown = std::min(static_cast<size_t>(arguments.rows), dataset.examples.size());
@@ -107,7 +103,9 @@ void run_inspect_data(const InspectDataOptions& arguments) {
 void add_inspect_data_command(CLI::App& inspect) {
   CLI::App* command = inspect.add_subcommand("data", "Show what the rows of data files become");
   auto options = std::make_shared<InspectDataOptions>();
-  command->add_option("FILE", options->files, "Preference rows (.jsonl); globs")->required();
+  command
+      ->add_option("FILE", options->rows_read.files, "Preference rows (.jsonl, .json, .parquet, ...); globs")
+      ->required();
   command->add_option("--model", options->model, "a Hugging Face folder, or org/name in its local cache")
       ->required()
       ->type_name("DIR");
@@ -119,12 +117,7 @@ void add_inspect_data_command(CLI::App& inspect) {
   command->add_option("--rows", options->rows, "rows to show token by token")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command
-      ->add_option("--chat-template", options->chat_template,
-                   "file with a Jinja template instead of the folder's")
-      ->type_name("FILE");
-  command->add_flag("--parse-control-tokens", options->parse_control_tokens,
-                    "control-token text in a row becomes control tokens");
+  add_row_options(command, options->rows_read);
   command->callback([options] { run_inspect_data(*options); });
 }
 

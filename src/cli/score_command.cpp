@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/row_options.h"
 #include "ddro/base/progress.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/run/setup.h"
@@ -16,12 +17,11 @@ namespace {
 struct ScoreArguments {
   std::string model;
   std::string reference;
-  std::vector<std::string> files;
+  RowArguments rows;
   std::string out;
   std::string dtype = "float32";
   std::int64_t max_length = 1024;
   std::int64_t micro_batch_tokens = 8192;
-  bool parse_control_tokens = false;
 };
 
 std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
@@ -65,14 +65,13 @@ std::string score_lines(const data::Dataset& dataset, const std::vector<double>&
 
 void run_score(const ScoreArguments& arguments) {
   parse_enum<models::ComputeDType>("--dtype", arguments.dtype);
+  data::DataOptions options = data_options(arguments.rows);
+  options.max_length = arguments.max_length;
   check_out(arguments.out);
   const auto path = models::resolve_model_path(arguments.model);
-  const text::ModelText text = run::load_text(path);
-  data::DataOptions options;
-  options.max_length = arguments.max_length;
-  options.parse_control_tokens = arguments.parse_control_tokens;
+  const text::ModelText text = run::load_text(path, options.chat_template);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  const data::Dataset dataset = data::load_dataset(arguments.files, options, text, now);
+  const data::Dataset dataset = data::load_dataset(arguments.rows.files, options, text, now);
   run::log_report("data", dataset);
   const data::SetPlan plan(dataset, {.micro_batch_tokens = arguments.micro_batch_tokens});
 
@@ -97,7 +96,9 @@ void add_score_command(CLI::App& app) {
   command->add_option("--model", arguments->model, "Hugging Face model folder")->required();
   command->add_option("--reference", arguments->reference,
                       "Model folder to compare with; its tokenizer is not used");
-  command->add_option("--data", arguments->files, "Preference rows (.jsonl); globs")->required();
+  command
+      ->add_option("--data", arguments->rows.files, "Preference rows (.jsonl, .json, .parquet, ...); globs")
+      ->required();
   command->add_option("--out", arguments->out, "File to write (default: standard output)");
   command->add_option("--dtype", arguments->dtype, "auto, float32, bfloat16 or float64")
       ->capture_default_str();
@@ -111,8 +112,7 @@ void add_score_command(CLI::App& app) {
                    "Packed tokens a forward; memory against speed")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
-  command->add_flag("--parse-control-tokens", arguments->parse_control_tokens,
-                    "Control-token text in a row becomes control tokens");
+  add_row_options(command, arguments->rows);
   command->callback([arguments] { run_score(*arguments); });
 }
 

@@ -54,6 +54,24 @@ TEST(Score, PairsOfSmolLM2AreWhatTransformersComputes) {
   }
 }
 
+TEST(Score, ReadsOtherLayoutsAndNamesOfColumns) {
+  const TemporaryFolder folder;
+  const std::string plain =
+      folder.write("plain.jsonl", R"({"prompt": "Q:", "chosen": " a", "rejected": " b"})").string();
+  const std::string other =
+      folder.write("other.json", R"([{"question": "Q:", "output": [" a", " b"]}])").string();
+  const std::string rows =
+      folder.write("renamed.jsonl", R"({"q": "Q:", "good": " a", "bad": " b"})").string();
+  const std::string scores = output_of({"score", "--model", tiny("model"), "--data", plain});
+  EXPECT_EQ(parse_lines(scores).size(), 2u);
+  EXPECT_EQ(output_of({"score", "--model", tiny("model"), "--data", rows, "--columns", "prompt=q",
+                       "--columns", "chosen=good", "--columns", "rejected=bad"}),
+            scores);
+  EXPECT_NE(
+      output_of({"score", "--model", tiny("model"), "--data", other, "--columns", "instruction=question"}),
+      "");
+}
+
 TEST(Score, UnpairedRowsKeepTheFilesOrderAndTheirLabels) {
   const std::string data = fixture("scores/labels.jsonl").string();
   const std::vector<Json> rows = parse_lines(read_file(data));

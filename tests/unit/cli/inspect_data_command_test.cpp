@@ -108,6 +108,28 @@ TEST_F(InspectData, TakesAnotherTemplateAndParsesControlTokens) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("  1 1 1 >>> 1\n"), HasSubstr("1 rows spell a control token")));
 }
 
+TEST_F(InspectData, TakesLayoutAndColumnsAsARunDoes) {
+  const std::string rows = R"({"question": "b", "output": ["a", "ab"]})"
+                           "\n";
+  const ProgramResult result = inspect(rows, {"--layout", "alpaca", "--columns", "instruction=question"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("layout alpaca pairs, 1 rows"));
+  EXPECT_THAT(result.out, HasSubstr("1 read, 1 used"));
+  EXPECT_THAT(inspect(rows, {"--columns", "instruction=question", "--layout", "hh"}).err,
+              HasSubstr("no usable row among 1"));
+}
+
+TEST_F(InspectData, GivesTheTemplateVariables) {
+  folder_.write("chat_template.jinja",
+                "{{ word }}{% for m in messages %}{{ m['content'] }}<|end|>{% endfor %}");
+  const std::string rows =
+      R"({"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}], "label": true})"
+      "\n";
+  EXPECT_THAT(inspect(rows).out, HasSubstr("\n  a|[<|end|>]|>>>|b|"));
+  EXPECT_THAT(inspect(rows, {"--chat-template-kwargs", R"({"word": "b"})"}).out,
+              HasSubstr("\n  b|a|[<|end|>]|>>>|b|"));
+}
+
 TEST_F(InspectData, ColoursATerminal) {
   const std::string rows =
       R"({"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "ab"}], "label": true})"
