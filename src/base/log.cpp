@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <string>
 
 namespace ddro {
 namespace {
@@ -39,13 +40,27 @@ spdlog::logger& logger() {
   return *instance;
 }
 
+std::string& prefix() {
+  static std::string text;
+  return text;
+}
+
 void log(LogLevel level, std::string_view message) {
-  logger().log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+  const std::string line = prefix() + std::string(message);
+  logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 }  // namespace
 
 void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
+LogLevel log_level() {
+  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
+    if (logger().should_log(to_spdlog(level))) return level;
+  }
+  return LogLevel::kOff;
+}
+void set_log_prefix(const std::string& text) { prefix() = text; }
+const std::string& log_prefix() { return prefix(); }
 void log_debug(std::string_view message) { log(LogLevel::kDebug, message); }
 void log_info(std::string_view message) { log(LogLevel::kInfo, message); }
 void log_warning(std::string_view message) { log(LogLevel::kWarning, message); }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ddro/base/error.h"
+#include "ddro/base/log.h"
 
 namespace ddro {
 
@@ -16,7 +17,7 @@ Progress::Progress(std::string label, std::int64_t total, std::int64_t done)
     : label_(std::move(label)),
       total_(total),
       first_(done),
-      terminal_(isatty(STDERR_FILENO) == 1),
+      terminal_(isatty(STDERR_FILENO) == 1 && log_level() <= LogLevel::kInfo),
       start_(std::chrono::steady_clock::now()) {}
 
 Progress::~Progress() { clear(); }

@@ -24,6 +24,12 @@ void limit(ThreadPlan& plan, double most, const std::string& source) {
   plan.source = source;
 }
 
+void share(ThreadPlan& plan, int ranks) {
+  if (ranks == 1) return;
+  plan.count = std::max(1, plan.count / ranks);
+  plan.source += ", shared by " + std::to_string(ranks) + " ranks";
+}
+
 // The first of these variables that holds a positive number, and the number.
 std::optional<std::pair<const char*, int>> number_of(const ThreadFacts& facts,
                                                      std::initializer_list<const char*> variables) {
@@ -84,6 +90,7 @@ ThreadPlan plan_threads(const ThreadFacts& facts) {
   if (const auto quota = cpu_quota(facts.root)) limit(plan, *quota, "CPU quota of " + printable(*quota));
   if (const auto granted = number_of(facts, {"SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"}))
     limit(plan, granted->second, granted->first);
+  share(plan, facts.sharing_ranks);
   return plan;
 }
 
@@ -94,6 +101,10 @@ ThreadFacts process_facts() {
           }};
 }
 
-ThreadPlan plan_threads() { return plan_threads(process_facts()); }
+ThreadPlan plan_threads(int sharing_ranks) {
+  ThreadFacts facts = process_facts();
+  facts.sharing_ranks = sharing_ranks;
+  return plan_threads(facts);
+}
 
 }  // namespace ddro

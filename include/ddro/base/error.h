@@ -12,6 +12,7 @@ enum class ErrorKind {
   kInput = 2,         // bad configuration, data or usage; nothing was written
   kModel = 3,         // a model, tokenizer or checkpoint is refused: corrupt, mismatched, unsafe
   kInterrupted = 75,  // stopped by a signal or before the time limit; the checkpoint is verified
+  kLost = 76,         // another rank of the run is gone or silent; the last checkpoint is valid
   kNonFinite = 77,    // the non-finite policy gave up
   kSave = 78,         // could not save
   kInternal = 70,     // a bug of ours

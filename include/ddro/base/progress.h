@@ -1,4 +1,5 @@
-// Progress of long work on stderr: a bar on a terminal, nothing otherwise (log lines say what a file needs).
+// Progress of long work on stderr: a bar on a terminal where the log shows what goes on, nothing
+// otherwise (log lines say what a file needs).
 #pragma once
 
 #include <chrono>

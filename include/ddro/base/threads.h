@@ -29,13 +29,15 @@ struct ThreadFacts {
   std::vector<int> cpus;             // those that the process may run on
   std::filesystem::path root = "/";  // of /proc and /sys
   std::function<std::optional<std::string>(const char* name)> variable;
+  int sharing_ranks = 1;  // processes of one run that share all of this
 };
 
 // The fewest of: cores (not hardware threads) among `cpus`; the CPU quota of the process's control group and
-// those above it, version 1 or 2, rounded up; SLURM_CPUS_PER_TASK or else SLURM_CPUS_ON_NODE. At least 1.
-// What cannot be read sets no limit. OMP_NUM_THREADS, or else MKL_NUM_THREADS, comes before all of it.
+// those above it, version 1 or 2, rounded up; SLURM_CPUS_PER_TASK or else SLURM_CPUS_ON_NODE. The ranks share
+// it out. At least 1. What cannot be read sets no limit. OMP_NUM_THREADS, or else MKL_NUM_THREADS, comes
+// before all of it, for each rank.
 ThreadPlan plan_threads(const ThreadFacts& facts);
-ThreadPlan plan_threads();  // of this process
+ThreadPlan plan_threads(int sharing_ranks = 1);  // of this process
 
 // Cores, not hardware threads, among `cpus`.
 int num_cores(const ThreadFacts& facts);

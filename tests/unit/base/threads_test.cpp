@@ -31,13 +31,16 @@ class Threads : public testing::Test {
   }
   std::optional<double> quota() const { return cpu_quota(folder_.path()); }
 
-  ThreadPlan plan(int num_cpus, std::map<std::string, std::string> variables = {}) const {
+  ThreadPlan plan(int num_cpus, std::map<std::string, std::string> variables = {},
+                  int sharing_ranks = 1) const {
     std::vector<int> cpus(static_cast<size_t>(num_cpus));
     std::iota(cpus.begin(), cpus.end(), 0);
-    return plan_threads({cpus, folder_.path(), [variables](const char* name) -> std::optional<std::string> {
+    return plan_threads({cpus, folder_.path(),
+                         [variables](const char* name) -> std::optional<std::string> {
                            const auto found = variables.find(name);
                            return found == variables.end() ? std::nullopt : std::optional(found->second);
-                         }});
+                         },
+                         sharing_ranks});
   }
 
   test::TemporaryFolder folder_;
@@ -137,6 +140,15 @@ TEST_F(Threads, SlurmsAllocation) {
   EXPECT_EQ(plan(64, {{"SLURM_CPUS_ON_NODE", "16"}}).source, "SLURM_CPUS_ON_NODE");
   EXPECT_EQ(plan(4, {{"SLURM_CPUS_PER_TASK", "8"}}).count, 4);
   EXPECT_EQ(plan(4, {{"SLURM_CPUS_PER_TASK", "none"}, {"SLURM_CPUS_ON_NODE", "0"}}).count, 4);
+}
+
+TEST_F(Threads, RanksShareAMachine) {
+  EXPECT_EQ(plan(64, {}, 4).count, 16);
+  EXPECT_EQ(plan(64, {}, 4).source, "cores, shared by 4 ranks");
+  EXPECT_EQ(plan(64, {{"SLURM_CPUS_ON_NODE", "16"}}, 4).count, 4);
+  EXPECT_EQ(plan(64, {{"SLURM_CPUS_PER_TASK", "8"}}, 4).count, 2);
+  EXPECT_EQ(plan(64, {{"OMP_NUM_THREADS", "3"}}, 4).count, 3);
+  EXPECT_EQ(plan(2, {}, 4).count, 1);
 }
 
 TEST_F(Threads, TheUsersVariablesComeFirst) {

@@ -1,0 +1,54 @@
+// What the ranks of a run say to each other.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ddro/base/tensor.h"
+
+namespace ddro::dist {
+
+// All ranks call the same functions in the same order, and each waits for the others. Error(kLost) naming the
+// rank that did not come. What sums depend on is the number of ranks alone; every rank has the same bits.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool is_first() const { return rank_ == 0; }  // which alone writes the run's files
+
+  // Sum over the ranks, in place.
+  virtual void all_reduce(const Tensor& tensor) const = 0;
+  // By rank, what each has; any number each.
+  std::vector<std::vector<double>> all_gather(const std::vector<double>& values) const;
+  std::vector<std::string> all_gather(const std::string& bytes) const;
+  // What the first rank has.
+  std::string broadcast(const std::string& bytes) const;
+  std::vector<double> broadcast(const std::vector<double>& values) const;
+  bool broadcast(bool value) const { return broadcast(std::vector<double>{value ? 1.0 : 0.0}).front() != 0; }
+  double broadcast(double value) const { return broadcast(std::vector<double>{value}).front(); }
+  // Whether it is true of any rank.
+  bool any(bool value) const;
+  void barrier() const { any(false); }
+
+ protected:
+  Communicator(int rank, int size) : rank_(rank), size_(size) {}
+
+  // Of one shape and type on all ranks: size() times `tensor_N`, by rank.
+  virtual Tensor gather(const Tensor& tensor_N) const = 0;
+
+ private:
+  template <typename Values>
+  std::vector<Values> gather_values(const Values& values) const;
+
+  int rank_;
+  int size_;
+};
+
+// One process, which says nothing to anyone.
+const Communicator& alone();
+
+}  // namespace ddro::dist

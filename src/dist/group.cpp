@@ -1,0 +1,108 @@
+// The only file that sees gloo's and NCCL's headers. Gloo's are older than the gloo in LibTorch: its types
+// are never touched here, only ProcessGroupGloo's own methods.
+#include "dist/group.h"
+
+#include <cstdlib>
+#include <string>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#include <utility>
+
+#include "ddro/base/error.h"
+#include "dist/sockets.h"
+
+namespace ddro::dist {
+namespace {
+
+using c10d::ProcessGroupGloo;
+using c10d::ProcessGroupNCCL;
+
+c10::intrusive_ptr<c10d::Store> named(const char* name, Meeting& meeting) {
+  return c10::make_intrusive<c10d::PrefixStore>(name, meeting.connect());
+}
+
+c10::intrusive_ptr<ProcessGroupGloo> make_gloo(const Launch& launch, Meeting& meeting,
+                                               std::chrono::seconds timeout) {
+  const auto options = ProcessGroupGloo::Options::create(timeout);
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  options->devices.push_back(
+      interface != nullptr ? ProcessGroupGloo::createDeviceForInterface(interface)
+                           : ProcessGroupGloo::createDeviceForHostname(own_address_towards(launch.address)));
+  return c10::make_intrusive<ProcessGroupGloo>(named("gloo", meeting), launch.rank, launch.size, options);
+}
+
+c10::intrusive_ptr<ProcessGroupNCCL> make_nccl(const Launch& launch, Meeting& meeting,
+                                               const GroupOptions& options) {
+  const auto nccl = ProcessGroupNCCL::Options::create();
+  // Its own watch ends a process without a word; the meeting's comes before.
+  nccl->timeout = 2 * options.timeout + kTimeToExplain;
+  auto group = c10::make_intrusive<ProcessGroupNCCL>(named("nccl", meeting), launch.rank, launch.size, nccl);
+  group->setBoundDeviceId(options.device);
+  return group;
+}
+
+std::string first_line(const std::string& text) { return printable(text.substr(0, text.find('\n')), 300); }
+
+class Group : public Communicator {
+ public:
+  Group(const Launch& launch, Meeting& meeting, const GroupOptions& options)
+      : Communicator(launch.rank, launch.size), meeting_(meeting) {
+    exchange([&] {
+      gloo_ = make_gloo(launch, meeting, options.timeout);
+      if (options.nccl) nccl_ = make_nccl(launch, meeting, options);
+      return c10::intrusive_ptr<c10d::Work>();
+    });
+  }
+  ~Group() override {
+    if (nccl_) nccl_->shutdown();
+  }
+
+  void all_reduce(const Tensor& tensor) const override {
+    std::vector<at::Tensor> tensors{tensor};
+    exchange([&] { return backend_of(tensor).allreduce(tensors); });
+  }
+
+ private:
+  Tensor gather(const Tensor& tensor_N) const override {
+    Tensor in = tensor_N;
+    Tensor out = at::empty({size() * in.numel()}, in.options());
+    exchange([&] { return backend_of(in)._allgather_base(out, in); });
+    return out;
+  }
+
+  c10d::Backend& backend_of(const Tensor& tensor) const {
+    if (tensor.is_cuda() && nccl_) return *nccl_;
+    return *gloo_;
+  }
+
+  // `begin` gives the work to wait for.
+  template <typename Begin>
+  void exchange(const Begin& begin) const {
+    meeting_.count_exchange();
+    std::string reason;
+    try {
+      const c10::intrusive_ptr<c10d::Work> work = begin();
+      if (work) work->wait();
+      return;
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      reason = first_line(error.what());
+    }
+    meeting_.explain(reason);
+  }
+
+  Meeting& meeting_;
+  c10::intrusive_ptr<ProcessGroupGloo> gloo_;
+  c10::intrusive_ptr<ProcessGroupNCCL> nccl_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_group(const Launch& launch, Meeting& meeting,
+                                         const GroupOptions& options) {
+  return std::make_unique<Group>(launch, meeting, options);
+}
+
+}  // namespace ddro::dist

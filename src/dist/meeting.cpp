@@ -1,0 +1,298 @@
+#include "dist/meeting.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "ddro/base/error.h"
+#include "ddro/base/log.h"
+#include "dist/sockets.h"
+
+namespace ddro::dist {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kBeat = 500ms;
+constexpr milliseconds kListen = 2000ms;    // four beats: who has not changed then does not live
+constexpr milliseconds kPatience = 2000ms;  // for one answer of the store
+constexpr milliseconds kPoll = 50ms;
+constexpr milliseconds kHearing = 2000ms;  // for the others to hear of the end
+constexpr int kLostCode = static_cast<int>(ErrorKind::kLost);
+constexpr const char* kEnd = "end";
+
+std::string key(const char* name, int rank) { return std::string(name) + "/" + std::to_string(rank); }
+
+std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "an unknown machine";
+}
+
+// As leave() says it: the code, then the rank.
+Meeting::End end_of(const std::string& said) {
+  const size_t space = said.find(' ');
+  return {std::stoi(said), std::stoi(said.substr(space))};
+}
+
+std::string place(const Launch& launch) {
+  return printable(launch.address) + ":" + std::to_string(launch.port);
+}
+
+// In a thread: its first answer has no time-out, and may never come from whatever listens there.
+c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, const c10d::TCPStoreOptions& options) {
+  std::packaged_task<c10::intrusive_ptr<c10d::Store>()> task(
+      [address = launch.address, options] { return c10::make_intrusive<c10d::TCPStore>(address, options); });
+  auto store = task.get_future();
+  std::thread(std::move(task)).detach();
+  try {
+    if (store.wait_for(options.timeout) == std::future_status::ready) return store.get();
+  } catch (const std::exception&) {
+    // Something that speaks otherwise.
+  }
+  throw Error(ErrorKind::kLost, "[ranks] what listens at " + place(launch) +
+                                    " is not rank 0 of a run; MASTER_ADDR and MASTER_PORT name its place");
+}
+
+c10::intrusive_ptr<c10d::Store> open_store(const Launch& launch, std::chrono::seconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(launch.port);
+  options.isServer = launch.rank == 0 && !launch.is_hosted;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  // A store that binds by itself would serve every interface.
+  if (options.isServer) {
+    options.masterListenFd =
+        launch.socket ? *launch.socket : bind_socket(launch.address, launch.port).descriptor;
+  } else if (!wait_for_listener(launch.address, launch.port, timeout)) {
+    throw Error(ErrorKind::kLost, "[ranks] rank 0 does not answer at " + place(launch) + " within " +
+                                      std::to_string(timeout.count()) +
+                                      " s; is it started, and can this machine reach it?");
+  }
+  return c10::make_intrusive<c10d::PrefixStore>("ddro-train/" + std::to_string(launch.attempt),
+                                                connect(launch, options));
+}
+
+}  // namespace
+
+Meeting::Meeting(const Launch& launch, std::chrono::seconds timeout)
+    : launch_(launch), timeout_(timeout), store_(open_store(launch, timeout)) {
+  const std::string size = std::to_string(launch.size);
+  const std::string met = text_of(store_->compareSet("size", {}, bytes_of(size)));
+  if (met != size) {
+    throw input_error("[ranks] the run that meets at " + place(launch) + " has " + printable(met) +
+                      " ranks, this process is one of " + size);
+  }
+  if (store_->add(key("arrived", launch.rank), 1) > 1) {
+    throw input_error("[ranks] another process is rank " + std::to_string(launch.rank) +
+                      " of the run that meets at " + place(launch));
+  }
+  store_->set(key("host", launch.rank), bytes_of(host_name()));
+  thread_ = std::thread([this] { keep_in_touch(); });
+}
+
+Meeting::~Meeting() { stop(); }
+
+void Meeting::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Meeting::keep_in_touch() {
+  std::unique_lock lock(mutex_);
+  auto next = std::chrono::steady_clock::now();
+  while (!stopping_) {
+    do_asked(lock);
+    if (std::chrono::steady_clock::now() >= next) {
+      lock.unlock();
+      try {
+        beat(*store_);
+      } catch (const std::exception&) {
+        leave(nullptr, kLostCode, "[ranks] rank 0 is lost: the store that it serves is gone");
+      }
+      lock.lock();
+      next = std::chrono::steady_clock::now() + kBeat;
+    }
+    wake_.wait_until(lock, next, [this] { return stopping_ || !asked_.empty(); });
+  }
+  do_asked(lock);
+}
+
+void Meeting::do_asked(std::unique_lock<std::mutex>& lock) {
+  while (!asked_.empty()) {
+    auto task = std::move(asked_.front());
+    asked_.pop_front();
+    lock.unlock();
+    task(*store_);
+    lock.lock();
+  }
+}
+
+void Meeting::beat(c10d::Store& store) {
+  ++num_beats_;
+  store.set(key("beat", launch_.rank),
+            bytes_of(std::to_string(num_beats_) + " " + std::to_string(num_exchanges_.load())));
+  if (store.check({kEnd})) {
+    store.set(key("heard", launch_.rank), bytes_of("yes"));
+    leave(nullptr, end_of(text_of(store.get(kEnd))).code, "");
+  }
+  watch_next_rank(store);
+}
+
+// Counted in beats of its own, so that a run that is halted as a whole finds nobody silent when it goes on.
+void Meeting::watch_next_rank(c10d::Store& store) {
+  const int next = (launch_.rank + 1) % launch_.size;
+  const std::string name = key("beat", next);
+  const std::string seen = store.check({name}) ? text_of(store.get(name)) : "";
+  if (seen != next_rank_) {
+    next_rank_ = seen;
+    seen_at_ = num_beats_;
+  }
+  const auto silent = (num_beats_ - seen_at_) * kBeat;
+  if (silent < (seen.empty() ? timeout_ : timeout_ - kTimeToExplain)) return;
+  const std::string seconds =
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silent).count());
+  leave(&store, kLostCode,
+        "[ranks] " + name_of(store, next) + " is lost: " +
+            (seen.empty() ? "it has not come within " + seconds + " s" : "silent for " + seconds + " s"));
+}
+
+// `why` is left out by those who only heard of it. With `store`, the others are told.
+void Meeting::leave(c10d::Store* store, int code, const std::string& why) {
+  const std::lock_guard once(leaving_);
+  bool first = true;
+  if (store != nullptr) {
+    const std::string said = std::to_string(code) + " " + std::to_string(launch_.rank);
+    const std::string decided = text_of(store->compareSet(kEnd, {}, bytes_of(said)));
+    first = decided == said;
+    code = end_of(decided).code;
+  }
+  if (first && !why.empty())
+    std::fprintf(stderr, "ddro-train: error: %s%s\n", log_prefix().c_str(), why.c_str());
+  if (launch_.rank == 0 && store != nullptr) std::this_thread::sleep_for(kHearing);
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+std::string Meeting::name_of(c10d::Store& store, int rank) const {
+  const std::string host = key("host", rank);
+  return "rank " + std::to_string(rank) +
+         (store.check({host}) ? " on " + printable(text_of(store.get(host))) : "");
+}
+
+void Meeting::ask(Work work) {
+  std::packaged_task<void(c10d::Store&)> task(std::move(work));
+  std::future<void> done = task.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back(std::move(task));
+  }
+  wake_.notify_all();
+  bool answered = done.wait_for(kPatience) == std::future_status::ready;
+  if (answered) {
+    try {
+      done.get();
+      return;
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception&) {
+      answered = false;
+    }
+  }
+  // The thread that asks the store may wait for ever: without it nothing can be said to the others.
+  leave(nullptr, kLostCode, "[ranks] rank 0 is lost: its store does not answer");
+}
+
+std::vector<std::string> Meeting::exchange(const std::string& name, const std::string& said) {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(key(name.c_str(), rank));
+  ask([&](c10d::Store& store) { store.set(keys[static_cast<size_t>(launch_.rank)], bytes_of(said)); });
+  bool all = false;
+  while (true) {
+    ask([&](c10d::Store& store) { all = store.check(keys); });
+    if (all) break;
+    std::this_thread::sleep_for(kPoll);
+  }
+  std::vector<std::string> result;
+  ask([&](c10d::Store& store) {
+    for (const auto& bytes : store.multiGet(keys)) result.push_back(text_of(bytes));
+  });
+  return result;
+}
+
+std::vector<Meeting::Beat> Meeting::beats() {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(key("beat", rank));
+  std::vector<Beat> result;
+  ask([&](c10d::Store& store) {
+    for (const auto& bytes : store.multiGet(keys)) {
+      const std::string text = text_of(bytes);
+      const size_t space = text.find(' ');
+      result.push_back({text.substr(0, space), std::stoll(text.substr(space))});
+    }
+  });
+  return result;
+}
+
+void Meeting::explain(const std::string& reason) {
+  const std::vector<Beat> before = beats();
+  std::this_thread::sleep_for(kListen);
+  const std::vector<Beat> after = beats();
+  int lost = -1;
+  std::string how = "it was killed or halted, or its machine is gone (" + reason + ")";
+  for (int rank = 0; rank < launch_.size && lost < 0; ++rank) {
+    const auto i = static_cast<size_t>(rank);
+    if (rank != launch_.rank && before[i].number == after[i].number) lost = rank;
+  }
+  if (lost < 0) {
+    const auto behind = std::min_element(
+        after.begin(), after.end(), [](const Beat& a, const Beat& b) { return a.exchanges < b.exchanges; });
+    if (behind->exchanges < num_exchanges_) lost = static_cast<int>(behind - after.begin());
+    how = "it lives, but did not come to an exchange with the others in " +
+          std::to_string((timeout_ - kTimeToExplain).count()) +
+          " s; distributed.timeout_s allows longer waits";
+  }
+  std::string who;
+  if (lost >= 0) ask([&](c10d::Store& store) { who = name_of(store, lost); });
+  throw Error(ErrorKind::kLost, lost < 0 ? "[ranks] the connection to another rank is broken: " + reason
+                                         : "[ranks] " + who + " is lost: " + how +
+                                               "; the last checkpoint is valid, run the same command again");
+}
+
+Meeting::End Meeting::end(int code) {
+  const std::string said = std::to_string(code) + " " + std::to_string(launch_.rank);
+  End decided{code, launch_.rank};
+  try {
+    decided = end_of(text_of(store_->compareSet(kEnd, {}, bytes_of(said))));
+  } catch (const c10::Error&) {
+    // Rank 0 is gone, and with it who could be told.
+  }
+  part();
+  return decided;
+}
+
+void Meeting::part() {
+  std::vector<std::string> all;
+  for (int rank = 0; rank < launch_.size; ++rank) all.push_back(key("heard", rank));
+  try {
+    store_->set(all[static_cast<size_t>(launch_.rank)], bytes_of("yes"));
+    const auto limit = std::chrono::steady_clock::now() + kHearing;
+    while (launch_.rank == 0 && !store_->check(all) && std::chrono::steady_clock::now() < limit)
+      std::this_thread::sleep_for(kPoll);
+  } catch (const c10::Error&) {
+    // Rank 0 is gone already.
+  }
+}
+
+}  // namespace ddro::dist

@@ -1,0 +1,69 @@
+#include "ddro/dist/rank.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "ddro/base/error.h"
+#include "dist/group.h"
+#include "dist/meeting.h"
+
+namespace ddro::dist {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstSpeaks{300};
+
+bool use_nccl(Backend backend, const std::vector<std::string>& devices) {
+  const auto without = std::find(devices.begin(), devices.end(), "cpu");
+  if (backend == Backend::kNccl && without != devices.end()) {
+    throw input_error("[distributed.backend] nccl needs a CUDA device in every rank; rank " +
+                      std::to_string(without - devices.begin()) + " has none; expected auto or gloo");
+  }
+  return backend != Backend::kGloo && without == devices.end();
+}
+
+}  // namespace
+
+Rank::Rank(const Launch& launch, const DistributedOptions& options)
+    : launch_(launch),
+      options_(options),
+      meeting_(std::make_unique<Meeting>(launch, std::chrono::seconds(options.timeout_s))) {}
+
+Rank::~Rank() = default;
+
+const Communicator& Rank::join(at::Device device) {
+  const auto devices = meeting_->exchange("device", device.is_cuda() ? "cuda" : "cpu");
+  group_ = make_group(launch_, *meeting_,
+                      {.device = device,
+                       .nccl = use_nccl(options_.backend, devices),
+                       .timeout = std::chrono::seconds(options_.timeout_s) - kTimeToExplain});
+  return *group_;
+}
+
+void Rank::run(const std::function<void()>& work) {
+  try {
+    work();
+    if (group_) group_->barrier();
+    meeting_->stop();
+    meeting_->part();
+  } catch (const Error& error) {
+    leave(error.exit_code());
+    throw;
+  } catch (const EndedByOther& ended) {
+    leave(ended.exit_code);
+    throw;
+  } catch (...) {
+    leave(static_cast<int>(ErrorKind::kInternal));
+    throw;
+  }
+}
+
+void Rank::leave(int code) {
+  // What all ranks find at once is said by the first.
+  if (launch_.rank != 0) std::this_thread::sleep_for(kFirstSpeaks);
+  meeting_->stop();
+  const Meeting::End end = meeting_->end(code);
+  if (end.rank != launch_.rank) throw EndedByOther{end.code};
+}
+
+}  // namespace ddro::dist

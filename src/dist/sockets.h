@@ -1,0 +1,24 @@
+// Places on the network, none of them on every interface.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace ddro::dist {
+
+struct BoundSocket {
+  int descriptor = -1;  // closed by an exec
+  int port = 0;
+};
+
+// A TCP socket bound to one address of this machine; port 0: to one that is free. Error(kInput) when the
+// address is not this machine's or the port is in use.
+BoundSocket bind_socket(const std::string& host, int port);
+
+// Waits until something accepts connections there; false after `timeout`. Error(kInput) for an unknown host.
+bool wait_for_listener(const std::string& host, int port, std::chrono::seconds timeout);
+
+// The numeric address by which this machine reaches `host`; Error(kInput) where there is none.
+std::string own_address_towards(const std::string& host);
+
+}  // namespace ddro::dist

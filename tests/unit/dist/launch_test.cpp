@@ -1,0 +1,125 @@
+#include "ddro/dist/launch.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "ddro/base/error.h"
+#include "support/expect_error.h"
+
+namespace ddro::dist {
+namespace {
+
+using ::testing::HasSubstr;
+using Given = std::map<std::string, std::string>;
+
+Launch launch_of(Given given) {
+  return read_launch([given = std::move(given)](const char* name) -> std::optional<std::string> {
+    const auto found = given.find(name);
+    return found == given.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
+Given torchrun() {
+  return {{"WORLD_SIZE", "4"},         {"RANK", "3"},
+          {"LOCAL_WORLD_SIZE", "2"},   {"LOCAL_RANK", "1"},
+          {"MASTER_ADDR", "10.0.0.7"}, {"MASTER_PORT", "29500"}};
+}
+
+// As srun sets them for the third task of `--nodes=2 --ntasks-per-node=2`.
+Given slurm() {
+  return {{"SLURM_NTASKS", "4"},
+          {"SLURM_STEP_NUM_TASKS", "4"},
+          {"SLURM_PROCID", "2"},
+          {"SLURM_LOCALID", "0"},
+          {"SLURM_NODEID", "1"},
+          {"SLURM_STEP_TASKS_PER_NODE", "2(x2)"},
+          {"SLURM_JOB_NODELIST", "n[1-2]"},
+          {"SLURM_JOB_ID", "13"}};
+}
+
+Given with(Given given, const std::string& name, const std::string& value) {
+  given[name] = value;
+  return given;
+}
+
+std::string refusal(const Given& given) {
+  return test::message_of(ErrorKind::kInput, [&] { launch_of(given); });
+}
+
+TEST(Launch, IsOneRankWhereNothingSaysOtherwise) {
+  const Launch launch = launch_of({});
+  EXPECT_EQ(launch.rank, 0);
+  EXPECT_EQ(launch.size, 1);
+  EXPECT_EQ(launch_of({{"RANK", "3"}}).size, 1);
+}
+
+TEST(Launch, ReadsTheVariablesOfTorchrun) {
+  const Launch launch = launch_of(torchrun());
+  EXPECT_EQ(launch.rank, 3);
+  EXPECT_EQ(launch.size, 4);
+  EXPECT_EQ(launch.local_rank, 1);
+  EXPECT_EQ(launch.local_size, 2);
+  EXPECT_EQ(launch.address, "10.0.0.7");
+  EXPECT_EQ(launch.port, 29500);
+  EXPECT_EQ(launch.sharing_ranks, 2);
+  EXPECT_FALSE(launch.is_hosted);
+  EXPECT_TRUE(launch_of(with(torchrun(), "TORCHELASTIC_USE_AGENT_STORE", "True")).is_hosted);
+  EXPECT_EQ(launch_of(with(torchrun(), "TORCHELASTIC_RESTART_COUNT", "2")).attempt, 2);
+}
+
+TEST(Launch, ReadsAStepOfSlurm) {
+  const Launch launch = launch_of(slurm());
+  EXPECT_EQ(launch.rank, 2);
+  EXPECT_EQ(launch.size, 4);
+  EXPECT_EQ(launch.local_rank, 0);
+  EXPECT_EQ(launch.local_size, 2);
+  EXPECT_EQ(launch.address, "n1");
+  EXPECT_EQ(launch.port, 12013);
+  EXPECT_EQ(launch.sharing_ranks, 2);
+  EXPECT_EQ(launch_of(with(slurm(), "SLURM_CPUS_PER_TASK", "8")).sharing_ranks, 1);
+  const Launch elsewhere = launch_of(with(with(slurm(), "MASTER_ADDR", "127.0.0.1"), "MASTER_PORT", "5000"));
+  EXPECT_EQ(elsewhere.address, "127.0.0.1");
+  EXPECT_EQ(elsewhere.port, 5000);
+}
+
+// A batch script has SLURM_NTASKS and SLURM_PROCID as well, and perhaps the variables of the step that it was
+// submitted in.
+TEST(Launch, TakesABatchScriptForOneRank) {
+  Given script = slurm();
+  script.erase("SLURM_STEP_NUM_TASKS");
+  EXPECT_EQ(launch_of(script).size, 1);
+  EXPECT_EQ(launch_of(with(script, "SLURM_STEP_NUM_TASKS", "1")).size, 1);
+  EXPECT_EQ(launch_of(with(with(script, "SLURM_STEP_NUM_TASKS", "1"), "SLURM_NTASKS", "1")).size, 1);
+}
+
+TEST(Launch, CountsTheTasksOfUnequalNodes) {
+  const auto on_node = [](const std::string& node) {
+    return launch_of(with(with(slurm(), "SLURM_STEP_TASKS_PER_NODE", "3(x2),1"), "SLURM_NODEID", node))
+        .local_size;
+  };
+  EXPECT_EQ(on_node("0"), 3);
+  EXPECT_EQ(on_node("1"), 3);
+  EXPECT_EQ(on_node("2"), 1);
+}
+
+TEST(Launch, NamesTheVariableThatIsWrong) {
+  EXPECT_THAT(refusal(with(torchrun(), "RANK", "4")), HasSubstr("[RANK] is out of range; got 4"));
+  EXPECT_THAT(refusal(with(torchrun(), "RANK", "first")), HasSubstr("[RANK]"));
+  EXPECT_THAT(refusal(with(torchrun(), "WORLD_SIZE", "0")), HasSubstr("[WORLD_SIZE]"));
+  EXPECT_THAT(refusal(with(torchrun(), "MASTER_PORT", "70000")), HasSubstr("[MASTER_PORT]"));
+  EXPECT_THAT(refusal(with(torchrun(), "MASTER_ADDR", "")), HasSubstr("[MASTER_ADDR] is not set"));
+  EXPECT_THAT(refusal(with(slurm(), "SLURM_PROCID", "-1")), HasSubstr("[SLURM_PROCID]"));
+}
+
+TEST(FirstHost, IsThatOfSlurmsList) {
+  EXPECT_EQ(first_host("n[3-5,9],m1"), "n3");
+  EXPECT_EQ(first_host("node[001-128]"), "node001");
+  EXPECT_EQ(first_host("n[7]"), "n7");
+  EXPECT_EQ(first_host("a1,b2"), "a1");
+  EXPECT_EQ(first_host("gpu-a.example.org"), "gpu-a.example.org");
+  EXPECT_EQ(first_host("rack[2-3]n[1,4]-ib"), "rack2n1-ib");
+}
+
+}  // namespace
+}  // namespace ddro::dist
