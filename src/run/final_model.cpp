@@ -72,10 +72,8 @@ Measured measured(const std::vector<train::Evaluation>& evaluations) {
 Measured measure_first_step(const LoadedRun& run, const models::CausalLm& model) {
   const data::StepPlan plan = data::plan_step(run.train.dataset, run.sampler().step({}), run.pack_options());
   Measured result;
-  result.rows.resize(static_cast<size_t>(plan.num_completions()));
-  const auto logp = train::score(
-      train::ModelLogProbs(model), plan, run.device,
-      {.scored = [&](const data::PackedBatch& batch, const auto&) { train::fill_rows(batch, result.rows); }});
+  result.rows = train::loss_rows(run.train.dataset, plan);
+  const auto logp = train::score(train::ModelLogProbs(model), plan, run.device);
   for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
   return result;
 }

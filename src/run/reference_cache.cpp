@@ -78,11 +78,12 @@ void check_row(const data::ReferenceCache& cache, const data::Dataset& set, cons
 class CacheFill {
  public:
   CacheFill(data::ReferenceCache& cache, const models::CausalLm& reference, const ReferenceCoverage& before,
-            std::int64_t num_batches)
+            std::int64_t num_batches, const dist::Communicator& ranks)
       : cache_(cache),
         reference_(reference),
         writer_(cache, static_cast<std::uint64_t>(before.rows - before.found)),
         num_batches_(num_batches),
+        ranks_(ranks),
         progress_("reference", num_batches) {}
 
   // False when stopped.
@@ -93,7 +94,8 @@ class CacheFill {
       const bool done =
           train::score(
               train::ModelLogProbs(reference_), *cut, device,
-              {.stop = stop,
+              {.ranks = ranks_,
+               .stop = stop,
                .wanted = [&](std::int64_t b) { return has_missing_row(cache_, rows.set(), cut->rows(b)); },
                .scored = [&](const auto& batch, const auto& logp) { add(rows.set(), batch, logp); }})
               .has_value();
@@ -115,20 +117,21 @@ class CacheFill {
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   double tokens_per_second() const { return static_cast<double>(tokens_) / std::max(seconds(), 1e-9); }
 
-  void add(const data::Dataset& set, const data::PackedBatch& batch, const std::vector<double>& logp) {
+  void add(const data::Dataset& set, const std::vector<data::BatchRow>& rows,
+           const std::vector<double>& logp) {
     std::vector<data::ReferenceRecord> records;
     for (size_t i = 0; i < logp.size(); ++i) {
-      const data::EncodedSequence& sequence = sequence_of(set, batch.rows[i]);
+      const data::EncodedSequence& sequence = sequence_of(set, rows[i]);
       if (!std::isfinite(logp[i])) {
-        throw model_error("[reference] the log-probability of " + row_name(set, batch.rows[i]) +
+        throw model_error("[reference] the log-probability of " + row_name(set, rows[i]) +
                           " is not finite; got " + printable(logp[i]) +
                           "; the model's weights are broken, or the numbers overflow in model.dtype");
       }
       records.push_back(
           {data::row_hash(sequence), logp[i], static_cast<std::uint32_t>(sequence.num_completion_tokens())});
+      tokens_ += static_cast<std::int64_t>(sequence.ids.size());
     }
     written_ += static_cast<std::int64_t>(writer_.append(records));
-    tokens_ += static_cast<std::int64_t>(batch.ids_T.size());
     progress_.update(++done_, tokens_per_second());
     report();
   }
@@ -151,6 +154,7 @@ class CacheFill {
   const models::CausalLm& reference_;
   data::ReferenceCacheWriter writer_;
   std::int64_t num_batches_;
+  const dist::Communicator& ranks_;
   std::int64_t done_ = 0;
   std::int64_t written_ = 0;
   std::int64_t tokens_ = 0;
@@ -230,9 +234,9 @@ void verify_reference_cache(const data::ReferenceCache& cache, const models::Cau
   for (size_t i = 0; i < sets.size(); ++i) {
     const data::StepPlan plan = data::plan_step(sets[i].set(), chosen[i], sets[i].options());
     train::score(train::ModelLogProbs(reference), plan, reference.head_weight().device(),
-                 {.scored = [&](const data::PackedBatch& batch, const std::vector<double>& logp) {
+                 {.scored = [&](const std::vector<data::BatchRow>& rows, const std::vector<double>& logp) {
                    for (size_t j = 0; j < logp.size(); ++j)
-                     check_row(cache, sets[i].set(), batch.rows[j], logp[j], tolerance);
+                     check_row(cache, sets[i].set(), rows[j], logp[j], tolerance);
                  }});
     verified += plan.num_completions();
   }
@@ -241,8 +245,9 @@ void verify_reference_cache(const data::ReferenceCache& cache, const models::Cau
 }
 
 bool fill_reference_cache(data::ReferenceCache& cache, const models::CausalLm& reference,
-                          const std::vector<ReadRows>& sets, const std::function<bool()>& stop) {
-  CacheFill fill(cache, reference, coverage(cache, sets), num_missing_batches(cache, sets));
+                          const std::vector<ReadRows>& sets, const std::function<bool()>& stop,
+                          const dist::Communicator& ranks) {
+  CacheFill fill(cache, reference, coverage(cache, sets), num_missing_batches(cache, sets), ranks);
   for (const ReadRows& rows : sets) {
     if (fill.run(rows, stop)) continue;
     fill.finish("stopped");
@@ -252,13 +257,30 @@ bool fill_reference_cache(data::ReferenceCache& cache, const models::CausalLm& r
   return true;
 }
 
-train::LogProbTable reference_table(const data::ReferenceCache& cache, const data::Dataset& dataset) {
+// The calls of score() are those of CacheFill.
+void help_fill_reference_cache(const models::CausalLm& reference, const std::vector<ReadRows>& sets,
+                               const std::function<bool()>& stop, const dist::Communicator& ranks) {
+  const at::Device device = reference.head_weight().device();
+  for (const ReadRows& rows : sets) {
+    for (std::int64_t i = 0; i < rows.num_cuts(); ++i) {
+      if (!train::score(train::ModelLogProbs(reference), *rows.cut(i), device,
+                        {.ranks = ranks, .stop = stop}))
+        return;
+    }
+  }
+}
+
+std::vector<double> reference_values(const data::ReferenceCache& cache, const data::Dataset& dataset) {
   std::vector<double> values;
   for (const data::EncodedExample& example : dataset.examples) {
     for (const data::EncodedSequence& sequence : example.sequences)
       values.push_back(cache.find(sequence).value_or(std::numeric_limits<double>::quiet_NaN()));
   }
-  return {dataset, std::move(values)};
+  return values;
+}
+
+train::LogProbTable reference_table(const data::ReferenceCache& cache, const data::Dataset& dataset) {
+  return {dataset, reference_values(cache, dataset)};
 }
 
 }  // namespace ddro::run

@@ -9,6 +9,7 @@
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/reference_cache.h"
 #include "ddro/data/sampler.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/log_probs.h"
 
@@ -63,11 +64,16 @@ void verify_reference_cache(const data::ReferenceCache& cache, const models::Cau
 // and every micro-batch with a missing row is computed whole: a value's bits do not depend on where an
 // earlier attempt was interrupted. False when `stop` became true between two micro-batches; what was computed
 // is on disk then. Error(kModel) naming the row for a log-probability that is not finite, Error(kSave) when
-// the file cannot be written. The caller holds the cache's lock and has read it under the lock.
+// the file cannot be written. The caller holds the cache's lock and has read it under the lock. Of several
+// ranks the first calls this and the others help.
 bool fill_reference_cache(data::ReferenceCache& cache, const models::CausalLm& reference,
-                          const std::vector<ReadRows>& sets, const std::function<bool()>& stop);
+                          const std::vector<ReadRows>& sets, const std::function<bool()>& stop,
+                          const dist::Communicator& ranks = dist::alone());
+void help_fill_reference_cache(const models::CausalLm& reference, const std::vector<ReadRows>& sets,
+                               const std::function<bool()>& stop, const dist::Communicator& ranks);
 
-// The log-probabilities of `dataset` that the cache has.
+// The log-probabilities of `dataset` that the cache has, NaN for others.
+std::vector<double> reference_values(const data::ReferenceCache& cache, const data::Dataset& dataset);
 train::LogProbTable reference_table(const data::ReferenceCache& cache, const data::Dataset& dataset);
 
 }  // namespace ddro::run

@@ -29,23 +29,23 @@ EvaluationSet::EvaluationSet(std::string name, const data::Dataset& dataset, con
 
 std::optional<Evaluation> EvaluationSet::evaluate(const models::CausalLm& policy,
                                                   const losses::Objective& objective,
-                                                  const std::function<bool()>& stop) {
+                                                  const std::function<bool()>& stop,
+                                                  const dist::Communicator& ranks) {
   DDRO_CHECK(reference_ != nullptr || !objective.reads_reference(), "this objective needs a reference");
   Evaluation result;
-  result.rows.resize(static_cast<size_t>(plan_.num_completions()));
+  result.rows = loss_rows(*dataset_, plan_);
   const at::Device device = policy.head_weight().device();
   Progress progress("eval " + name_, plan_.num_micro_batches());
   std::int64_t done = 0;
   const auto logp = score(ModelLogProbs(policy), plan_, device,
-                          {.stop = stop, .scored = [&](const data::PackedBatch& batch, const auto&) {
-                             fill_rows(batch, result.rows);
+                          {.ranks = ranks, .stop = stop, .scored = [&](const auto&, const auto&) {
                              progress.update(++done, 0);
                            }});
   if (!logp) return std::nullopt;
   for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
-  if (objective.reads_reference() && !add_reference(result.rows, device, stop)) return std::nullopt;
+  if (objective.reads_reference() && !add_reference(result.rows, device, stop, ranks)) return std::nullopt;
   BatchCounts counts = plan_.counts();
-  const std::optional<double> reference_point = kl(policy, objective, stop);
+  const std::optional<double> reference_point = kl(policy, objective, stop, ranks);
   if (!reference_point) return std::nullopt;
   counts.kl = *reference_point;
   keep_reference(result.rows, objective);
@@ -58,8 +58,8 @@ std::optional<Evaluation> EvaluationSet::evaluate(const models::CausalLm& policy
 }
 
 bool EvaluationSet::add_reference(std::vector<losses::LossRow>& rows, at::Device device,
-                                  const std::function<bool()>& stop) const {
-  const auto logp = score(*reference_, plan_, device, {.stop = stop});
+                                  const std::function<bool()>& stop, const dist::Communicator& ranks) const {
+  const auto logp = score(*reference_, plan_, device, {.ranks = ranks, .stop = stop});
   if (!logp) return false;
   for (size_t i = 0; i < logp->size(); ++i) rows[i].ref_logp = (*logp)[i];
   return true;
@@ -74,10 +74,10 @@ void EvaluationSet::keep_reference(const std::vector<losses::LossRow>& rows,
 }
 
 std::optional<double> EvaluationSet::kl(const models::CausalLm& policy, const losses::Objective& objective,
-                                        const std::function<bool()>& stop) {
+                                        const std::function<bool()>& stop, const dist::Communicator& ranks) {
   if (!objective.needs_mismatched()) return 0;
   if (!mismatched_) mismatched_.emplace(*dataset_, all_examples(*dataset_), policy.spec(), options_);
-  return mismatched_->kl(policy, *reference_, stop);
+  return mismatched_->kl(policy, *reference_, stop, ranks);
 }
 
 }  // namespace ddro::train

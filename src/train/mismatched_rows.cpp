@@ -25,15 +25,15 @@ MismatchedRows::MismatchedRows(const data::Dataset& dataset, std::span<const std
     : plan_(mismatched_plan(dataset, examples, model.max_position_embeddings, options)) {}
 
 std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const LogProbs& reference,
-                                         const std::function<bool()>& stop) {
+                                         const std::function<bool()>& stop, const dist::Communicator& ranks) {
   const at::Device device = policy.head_weight().device();
   if (reference_logp_.empty()) {
     DDRO_CHECK(reference.is_live(), "mismatched rows need a reference that is live");
-    auto scored = score(reference, plan_, device, {.stop = stop});
+    auto scored = score(reference, plan_, device, {.ranks = ranks, .stop = stop});
     if (!scored) return std::nullopt;
     reference_logp_ = std::move(*scored);
   }
-  const auto logp = score(ModelLogProbs(policy), plan_, device, {.stop = stop});
+  const auto logp = score(ModelLogProbs(policy), plan_, device, {.ranks = ranks, .stop = stop});
   if (!logp) return std::nullopt;
   std::vector<losses::LossRow> rows(logp->size());
   for (const data::PackedBatch& batch : plan_.micro_batches) fill_rows(batch, rows);

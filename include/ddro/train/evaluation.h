@@ -9,6 +9,7 @@
 
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/losses/metrics.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
@@ -31,18 +32,20 @@ class EvaluationSet {
 
   const std::string& name() const { return name_; }
 
-  // Of `policy`, or nullopt when `stop` became true between micro-batches.
+  // Of `policy`, or nullopt when `stop` became true between micro-batches. `ranks` share the work out, and
+  // all get the same.
   std::optional<Evaluation> evaluate(const models::CausalLm& policy, const losses::Objective& objective,
-                                     const std::function<bool()>& stop);
+                                     const std::function<bool()>& stop,
+                                     const dist::Communicator& ranks = dist::alone());
 
  private:
   // False when `stop` became true.
-  bool add_reference(std::vector<losses::LossRow>& rows, at::Device device,
-                     const std::function<bool()>& stop) const;
+  bool add_reference(std::vector<losses::LossRow>& rows, at::Device device, const std::function<bool()>& stop,
+                     const dist::Communicator& ranks) const;
   void keep_reference(const std::vector<losses::LossRow>& rows, const losses::Objective& objective);
   // Of a set that objective wants a reference point for; 0 for others.
   std::optional<double> kl(const models::CausalLm& policy, const losses::Objective& objective,
-                           const std::function<bool()>& stop);
+                           const std::function<bool()>& stop, const dist::Communicator& ranks);
 
   std::string name_;
   const data::Dataset* dataset_;

@@ -8,6 +8,7 @@
 
 #include "ddro/data/dataset.h"
 #include "ddro/data/packed_batch.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/log_probs.h"
 
@@ -22,7 +23,8 @@ class MismatchedRows {
   // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
   // The reference's log-probabilities are computed by the first call, for which it is live, and kept.
   std::optional<double> kl(const models::CausalLm& policy, const LogProbs& reference,
-                           const std::function<bool()>& stop);
+                           const std::function<bool()>& stop,
+                           const dist::Communicator& ranks = dist::alone());
 
  private:
   data::StepPlan plan_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddro/data/packed_batch.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/losses/objective.h"
 #include "ddro/train/log_probs.h"
 
@@ -14,13 +15,16 @@ namespace ddro::train {
 
 struct ScoreOptions {
   bool keep_pairs = false;  // as in unit_offsets
-  // Asked before each micro-batch; true ends the loop.
+  // Among which the micro-batches are shared out; all of them call `score` alike and get all values. What
+  // needs no computing is looked up by each.
+  const dist::Communicator& ranks = dist::alone();
+  // Asked before each micro-batch; true, on any rank, ends the loop.
   std::function<bool()> stop = [] { return false; };
-  // Whether a micro-batch, by its index, is scored at all.
+  // Whether a micro-batch, by its index, is scored at all. The first rank decides.
   std::function<bool(std::int64_t)> wanted = [](std::int64_t) { return true; };
-  // Called with each scored micro-batch and its rows' values.
-  std::function<void(const data::PackedBatch&, const std::vector<double>&)> scored =
-      [](const data::PackedBatch&, const std::vector<double>&) {};
+  // Called, on every rank, with the rows of each scored micro-batch and their values.
+  std::function<void(const std::vector<data::BatchRow>&, const std::vector<double>&)> scored =
+      [](const std::vector<data::BatchRow>&, const std::vector<double>&) {};
 };
 
 // log pi of each completion of `batches`, by step_row (0 where a micro-batch was not wanted), computed on
@@ -30,5 +34,7 @@ std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::
 
 // Fills in, by step_row, everything about a micro-batch's rows but their log-probabilities.
 void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows);
+// The same of a plan's rows, which are examples of `dataset`.
+std::vector<losses::LossRow> loss_rows(const data::Dataset& dataset, const data::MicroBatches& batches);
 
 }  // namespace ddro::train
