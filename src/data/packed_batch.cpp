@@ -20,6 +20,8 @@ std::int64_t length(const EncodedSequence& sequence) {
   return static_cast<std::int64_t>(sequence.ids.size());
 }
 
+std::int64_t ceil_of(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 bool same_prompt(const EncodedSequence& a, const EncodedSequence& b) {
   return a.completion_start == b.completion_start &&
          std::equal(a.ids.begin(), a.ids.begin() + a.completion_start, b.ids.begin());
@@ -40,8 +42,16 @@ class Packer {
   std::int64_t num_tokens() const { return num_tokens_; }
   std::int64_t unshared_pairs() const { return unshared_pairs_; }
 
-  bool fits(std::int64_t tokens_before, const Unit& unit) const {
-    return tokens_before + unit.tokens <= options_.micro_batch_tokens;
+  std::int64_t micro_batch_tokens() const { return options_.micro_batch_tokens; }
+
+  // The same where several ranks share the micro-batches out.
+  std::int64_t shared_tokens() const {
+    if (options_.num_shares == 1) return options_.micro_batch_tokens;
+    std::int64_t total = 0;
+    for (const Unit& unit : units_) total += unit.tokens;
+    const std::int64_t rounds =
+        std::max<std::int64_t>(1, ceil_of(total, options_.micro_batch_tokens * options_.num_shares));
+    return std::max<std::int64_t>(1, ceil_of(total, rounds * options_.num_shares));
   }
 
   void append_rows(const Unit& unit, std::vector<BatchRow>& rows) const {
@@ -143,10 +153,11 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
   plan.num_rows = packer.num_rows();
   plan.num_tokens = packer.num_tokens();
   plan.unshared_pairs = packer.unshared_pairs();
+  const std::int64_t most = packer.shared_tokens();
   std::vector<std::int64_t> batch_tokens;  // of each micro-batch's units
   for (const Unit& unit : packer.units()) {
     auto slot = std::find_if(batch_tokens.begin(), batch_tokens.end(),
-                             [&](std::int64_t tokens) { return packer.fits(tokens, unit); });
+                             [&](std::int64_t tokens) { return tokens + unit.tokens <= most; });
     if (slot == batch_tokens.end()) {
       slot = batch_tokens.insert(slot, 0);
       plan.micro_batches.emplace_back();
@@ -177,7 +188,7 @@ SetPlan::SetPlan(const Dataset& dataset, const PackOptions& options) {
                    [](const Unit& a, const Unit& b) { return a.tokens > b.tokens; });
   std::int64_t tokens = 0;
   for (size_t i = 0; i < parts.units.size(); ++i) {
-    if (i > 0 && !parts.packer.fits(tokens, parts.units[i])) {
+    if (i > 0 && tokens + parts.units[i].tokens > parts.packer.micro_batch_tokens()) {
       parts.starts.push_back(i);
       tokens = 0;
     }

@@ -53,6 +53,12 @@ Tensor RouterBalance::operator()(const Tensor& logits_TN, const Tensor& chosen_T
   return AddSlope::apply(logits_TN, weight_T1_, slope_N_);
 }
 
+void RouterBalance::join(const std::function<void(const Tensor&)>& add_up) {
+  const Tensor tokens_1 = at::full({1}, tokens_, chosen_N_.options());
+  for (const Tensor& sum : {chosen_N_, probability_N_, tokens_1}) add_up(sum);
+  tokens_ = tokens_1.item<double>();
+}
+
 double RouterBalance::finish(double coefficient) {
   DDRO_CHECK(measuring_ && tokens_ > 0, "a loss of tokens that were measured, once");
   measuring_ = false;

@@ -8,9 +8,11 @@
 #include <span>
 
 #include "ddro/base/error.h"
+#include "ddro/dist/shares.h"
 #include "ddro/ops/logprob_head.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/score.h"
+#include "ddro/train/throughput.h"
 
 namespace ddro::train {
 namespace {
@@ -29,17 +31,27 @@ bool pairs_are_whole(const data::StepPlan& plan) {
                      });
 }
 
+dist::Shares share_out(const models::CausalLm& policy, const data::StepPlan& plan,
+                       const dist::Communicator& ranks) {
+  std::vector<double> costs;
+  for (const data::PackedBatch& batch : plan.micro_batches)
+    costs.push_back(forward_flops(policy.spec(), batch));
+  return dist::balanced_shares(costs, ranks.size());
+}
+
 // One step's computation; keeps what its micro-batches share.
 class StepComputation {
  public:
   StepComputation(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                   const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                  double router_aux_loss_coef)
+                  double router_aux_loss_coef, const dist::Communicator& ranks)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
         objective_(objective),
         parameters_(parameters),
+        ranks_(ranks),
+        shares_(share_out(policy, plan, ranks)),
         counts_(counts),
         router_aux_loss_coef_(router_aux_loss_coef),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
@@ -57,14 +69,19 @@ class StepComputation {
       score_all();
       objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
     }
-    if (balance_ && plan_.micro_batches.size() > 1) measure_balance();
-    for (const data::PackedBatch& batch : plan_.micro_batches) add_gradients(batch, one_pass);
+    if (balance_ && (plan_.micro_batches.size() > 1 || ranks_.size() > 1)) measure_balance();
+    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
+      if (is_own(i)) add_gradients(plan_.micro_batches[i], one_pass);
+    }
+    if (one_pass) exchange_rows();
+    result_.imbalance = shares_.imbalance;
     result_.loss = std::accumulate(row_loss_.begin(), row_loss_.end(), 0.0) +
                    router_aux_loss_coef_ * result_.aux_loss.value_or(0);
     return std::move(result_);
   }
 
  private:
+  bool is_own(size_t micro_batch) const { return shares_.rank_of[micro_batch] == ranks_.rank(); }
   at::Device device() const { return policy_.head_weight().device(); }
   losses::LossRow& row_of(const data::BatchRow& row) {
     return result_.rows[static_cast<size_t>(row.step_row)];
@@ -78,7 +95,7 @@ class StepComputation {
 
   // Log-probabilities of the whole step, for losses that need them before the first gradient.
   void score_all() {
-    const ScoreOptions options{.keep_pairs = keep_pairs_};
+    const ScoreOptions options{.keep_pairs = keep_pairs_, .ranks = ranks_};
     const std::vector<double> logp = *score(ModelLogProbs(policy_), plan_, device(), options);
     for (size_t i = 0; i < logp.size(); ++i) result_.rows[i].logp = logp[i];
     if (reference_ == nullptr) return;
@@ -96,7 +113,10 @@ class StepComputation {
 
   void measure_balance() {
     const at::NoGradGuard no_grad;
-    for (const data::PackedBatch& batch : plan_.micro_batches) hidden(ModelBatch(batch, device()));
+    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
+      if (is_own(i)) hidden(ModelBatch(plan_.micro_batches[i], device()));
+    }
+    if (ranks_.size() > 1) balance_->join([this](const Tensor& sum) { ranks_.all_reduce(sum); });
     result_.aux_loss = balance_->finish(router_aux_loss_coef_);
   }
 
@@ -147,11 +167,42 @@ class StepComputation {
     }
   }
 
+  // What one pass has found of each rank's rows, told to all.
+  void exchange_rows() {
+    if (ranks_.size() == 1) return;
+    std::vector<double> own;
+    for (const std::int64_t row : rows_of(ranks_.rank())) {
+      const auto i = static_cast<size_t>(row);
+      own.insert(own.end(), {result_.rows[i].logp, result_.rows[i].ref_logp, row_loss_[i]});
+    }
+    const std::vector<std::vector<double>> all = ranks_.all_gather(own);
+    for (int rank = 0; rank < ranks_.size(); ++rank) {
+      const double* values = all[static_cast<size_t>(rank)].data();
+      for (const std::int64_t row : rows_of(rank)) {
+        const auto i = static_cast<size_t>(row);
+        result_.rows[i].logp = *values++;
+        result_.rows[i].ref_logp = *values++;
+        row_loss_[i] = *values++;
+      }
+    }
+  }
+
+  std::vector<std::int64_t> rows_of(int rank) const {
+    std::vector<std::int64_t> rows;
+    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
+      if (shares_.rank_of[i] != rank) continue;
+      for (const data::BatchRow& row : plan_.micro_batches[i].rows) rows.push_back(row.step_row);
+    }
+    return rows;
+  }
+
   const models::CausalLm& policy_;
   const LogProbs* reference_;
   const data::StepPlan& plan_;
   const losses::Objective& objective_;
   Parameters& parameters_;
+  const dist::Communicator& ranks_;
+  dist::Shares shares_;
   const BatchCounts& counts_;
   double router_aux_loss_coef_;
   std::optional<models::RouterBalance> balance_;
@@ -165,10 +216,10 @@ class StepComputation {
 
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                         const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                        double router_aux_loss_coef) {
+                        double router_aux_loss_coef, const dist::Communicator& ranks) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
   return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
-                         parameters, router_aux_loss_coef)
+                         parameters, router_aux_loss_coef, ranks)
       .run();
 }
 

@@ -5,6 +5,7 @@
 #include "ddro/base/error.h"
 #include "ddro/train/mismatched_rows.h"
 #include "ddro/train/schedule.h"
+#include "train/reduce_gradients.h"
 
 namespace ddro::train {
 namespace {
@@ -41,7 +42,9 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
   parameters_.zero_gradients();
   report.counts = counts_of(plan, place);
   report.result = compute(plan, report.counts, steps_done);
-  report.gradient_norm = parameters_.gradient_norm();
+  reduce_gradients(parameters_, parts_.ranks);
+  // Of equal gradients, but added up by numbers of threads that may differ.
+  report.gradient_norm = parts_.ranks.broadcast(parameters_.gradient_norm());
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
   report.updated = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
   if (report.updated) {
@@ -57,7 +60,8 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
   counts.rejected_seen = rejected_weight_ * share_seen(place, parts_.steps_per_epoch);
   if (parts_.objective.needs_mismatched()) {
     MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.spec(), parts_.pack_options);
-    counts.kl = *rows.kl(parts_.policy, *parts_.reference, [] { return false; });
+    counts.kl = *rows.kl(
+        parts_.policy, *parts_.reference, [] { return false; }, parts_.ranks);
   }
   return counts;
 }
@@ -65,7 +69,7 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
 StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done) {
   try {
     return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, parameters_,
-                        parts_.router_aux_loss_coef);
+                        parts_.router_aux_loss_coef, parts_.ranks);
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(steps_done + 1) + ", " +

@@ -49,17 +49,13 @@ double median_seconds(at::Device device, int rounds, const std::function<void()>
 
 }  // namespace
 
-double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) {
+double forward_flops(const models::ModelSpec& spec, const data::PackedBatch& batch) {
+  const auto tokens = static_cast<double>(batch.ids_T.size());
+  const auto completion_tokens = static_cast<double>(batch.targets_C.size());
   double visible_keys = 0;
-  double tokens = 0;
-  double completion_tokens = 0;
-  for (const data::PackedBatch& batch : plan.micro_batches) {
-    tokens += static_cast<double>(batch.ids_T.size());
-    completion_tokens += static_cast<double>(batch.targets_C.size());
-    for (const data::Segment& segment : batch.segments) {
-      const auto length = static_cast<double>(segment.length);
-      visible_keys += length * (length + 1) / 2 + length * static_cast<double>(segment.prefix_length);
-    }
+  for (const data::Segment& segment : batch.segments) {
+    const auto length = static_cast<double>(segment.length);
+    visible_keys += length * (length + 1) / 2 + length * static_cast<double>(segment.prefix_length);
   }
   double heads = 0;  // their widths, of all layers
   for (const models::LayerSpec& layer : spec.layers)
@@ -67,6 +63,12 @@ double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) 
   return 2 * static_cast<double>(models::num_trunk_matmul_parameters(spec)) * tokens +
          4 * heads * visible_keys +
          2 * static_cast<double>(spec.hidden_size * spec.vocab_size) * completion_tokens;
+}
+
+double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan) {
+  double flops = 0;
+  for (const data::PackedBatch& batch : plan.micro_batches) flops += forward_flops(spec, batch);
+  return flops;
 }
 
 double step_flops(const models::ModelSpec& spec, const models::AdapterSpec* adapter,

@@ -1,4 +1,5 @@
-// A random Llama small enough for tests, and random preference examples for it.
+// A random Llama, or another family of its keys, small enough for tests, and random preference examples for
+// it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -11,8 +12,8 @@
 
 namespace ddro::test {
 
-inline models::ModelSpec tiny_spec(bool tied = true) {
-  return models::parse_model_config({{"model_type", "llama"},
+inline models::ModelSpec tiny_spec(bool tied = true, const char* model_type = "llama") {
+  return models::parse_model_config({{"model_type", model_type},
                                      {"vocab_size", 97},
                                      {"hidden_size", 32},
                                      {"intermediate_size", 48},

@@ -59,7 +59,9 @@ struct StepPlan : public MicroBatches {
   PackedBatch micro_batch(std::int64_t index) const override {
     return micro_batches.at(static_cast<size_t>(index));
   }
-  std::vector<BatchRow> rows(std::int64_t index) const override { return micro_batch(index).rows; }
+  std::vector<BatchRow> rows(std::int64_t index) const override {
+    return micro_batches.at(static_cast<size_t>(index)).rows;
+  }
   std::int64_t num_completions() const override { return num_rows; }
 
   std::vector<std::int64_t> examples;  // in the sampler's order
@@ -76,6 +78,9 @@ struct PackOptions {
   // Common beginnings shorter than this are computed for each sequence: a segment of its own costs more.
   // Above every length: nothing is shared.
   std::int64_t min_shared_tokens = 8;
+  // Ranks between which a step's micro-batches are shared out: plan_step cuts it into a multiple of as many,
+  // of about equal size, as far as its examples can be cut.
+  std::int64_t num_shares = 1;
 };
 
 // First-fit in the order of `examples`, pairs kept together where they fit; a row longer than

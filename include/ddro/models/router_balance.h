@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "ddro/base/tensor.h"
 
@@ -29,6 +30,8 @@ class RouterBalance {
   Tensor operator()(const Tensor& logits_TN, const Tensor& chosen_TC);
 
   bool is_measuring() const { return measuring_; }
+  // What others measured as well: `add_up` sums a tensor over them, in place.
+  void join(const std::function<void(const Tensor&)>& add_up);
   // L of the tokens measured, which are all there are.
   double finish(double coefficient);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ddro/data/packed_batch.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/log_probs.h"
@@ -17,6 +18,7 @@ struct StepResult {
   std::optional<double>
       aux_loss;  // of the routers (ddro/models/router_balance.h), where it has a coefficient
   std::vector<losses::LossRow> rows;  // by step_row
+  double imbalance = 1;               // of the ranks' shares: the largest cost over the mean
 };
 
 // Adds the step's gradients to the parameters' accumulators (zeroed by the caller). `reference` may be null
@@ -28,9 +30,10 @@ struct StepResult {
 // of each in advance.
 //
 // losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of
-// the step.
+// the step. Each of several ranks, which call it alike, adds the gradients of its share of the micro-batches
+// (balanced by cost) to its own parameters; the result is that of the whole step on all.
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                         const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                        double router_aux_loss_coef = 0);
+                        double router_aux_loss_coef = 0, const dist::Communicator& ranks = dist::alone());
 
 }  // namespace ddro::train

@@ -5,6 +5,7 @@
 
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/adamw.h"
@@ -36,6 +37,7 @@ struct StepperParts {
   std::int64_t steps_per_epoch;
   std::int64_t total_steps;
   double router_aux_loss_coef = 0;
+  const dist::Communicator& ranks = dist::alone();  // among which steps are shared out
 };
 
 class Stepper {

@@ -10,8 +10,9 @@
 
 namespace ddro::train {
 
-// Operations of one forward over a step's packed tokens: linear layers 2 per parameter and token, attention 4
-// per visible key, query head and head width, the head at completion positions only.
+// Operations of one forward over packed tokens, of a micro-batch or a step: linear layers 2 per parameter and
+// token, attention 4 per visible key, query head and head width, the head at completion positions only.
+double forward_flops(const models::ModelSpec& spec, const data::PackedBatch& batch);
 double forward_flops(const models::ModelSpec& spec, const data::StepPlan& plan);
 
 // Useful operations of a training step: forward and twice that for the backward, plus the reference's forward

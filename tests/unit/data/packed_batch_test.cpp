@@ -53,6 +53,24 @@ TEST(PlanStep, SharesThePromptOfAPair) {
   EXPECT_EQ(batch.rows[1].row_class, RowClass::kRejected);
 }
 
+TEST(PlanStep, IsCutForTheRanksThatShareItOut) {
+  SetBuilder builder;
+  for (int i = 0; i < 12; ++i) builder.single(4, 6, RowClass::kChosen);
+  const Dataset set = builder.build();
+  const auto sizes = [&](const PackOptions& options) {
+    std::vector<size_t> rows;
+    for (const PackedBatch& batch : plan_all(set, options).micro_batches) rows.push_back(batch.rows.size());
+    return rows;
+  };
+  EXPECT_THAT(sizes({.micro_batch_tokens = 1000}), ElementsAre(12));
+  EXPECT_THAT(sizes({.micro_batch_tokens = 1000, .num_shares = 4}), ElementsAre(3, 3, 3, 3));
+  // Three fit the budget: two rounds of two.
+  EXPECT_THAT(sizes({.micro_batch_tokens = 40}), ElementsAre(4, 4, 4));
+  EXPECT_THAT(sizes({.micro_batch_tokens = 40, .num_shares = 2}), ElementsAre(3, 3, 3, 3));
+  EXPECT_EQ(sizes({.micro_batch_tokens = 1000, .num_shares = 64}).size(), 12u);
+  EXPECT_TRUE(plan_all(SetBuilder().build(), {.num_shares = 4}).micro_batches.empty());
+}
+
 TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
   const Dataset different = SetBuilder().pair(3, 2, 1, 1.0, false).build();
   const StepPlan plan = plan_all(different, {100, 1});

@@ -1,0 +1,43 @@
+#include "ddro/train/same_weights.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <string>
+
+#include "ddro/base/error.h"
+
+namespace ddro::train {
+namespace {
+
+std::int64_t sum_of_bits(const Tensor& master) {
+  const Tensor bits = master.view(master.element_size() == 8 ? at::kLong : at::kInt);
+  return bits.sum(at::kLong).item<std::int64_t>();
+}
+
+}  // namespace
+
+void check_same_weights(const Parameters& parameters, const dist::Communicator& ranks, std::int64_t step) {
+  if (ranks.size() == 1) return;
+  const at::NoGradGuard no_grad;
+  std::vector<std::string> names;
+  std::string sums;
+  for (const auto& [name, master] : parameters.masters()) {
+    const std::int64_t sum = sum_of_bits(master);
+    names.push_back(name);
+    sums.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  }
+  const std::vector<std::string> all = ranks.all_gather(sums);
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      const size_t at = i * sizeof(std::int64_t);
+      if (all[rank].compare(at, sizeof(std::int64_t), all[0], at, sizeof(std::int64_t)) == 0) continue;
+      throw Error(ErrorKind::kInternal, "[ranks] after step " + std::to_string(step) +
+                                            " the weights of rank " + std::to_string(rank) +
+                                            " are not those of rank 0 any more (" + names[i] +
+                                            "); the last checkpoint is kept");
+    }
+  }
+}
+
+}  // namespace ddro::train

@@ -1,0 +1,191 @@
+// A step shared out among ranks gives the loss, the rows and the gradients of one process.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "ddro/models/adapter.h"
+#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/step.h"
+#include "support/on_ranks.h"
+#include "support/tiny_model.h"
+#include "train/reduce_gradients.h"
+
+namespace ddro::train {
+namespace {
+
+using losses::LossType;
+
+struct Case {
+  std::string name;
+  LossType type;
+  at::ScalarType dtype = at::kDouble;
+  bool paired = true;
+  losses::Stabilizer stabilizer = losses::Stabilizer::kCap;
+  std::int64_t num_pairs = 8;
+  std::int64_t micro_batch_tokens = 60;  // 1: each row by itself, pairs split
+  bool with_adapter = false;
+  double router_loss = 0;  // above 0: a mixture of experts
+};
+
+// One whose products all have gradients.
+models::Adapter random_adapter(const models::ModelSpec& spec, at::ScalarType dtype) {
+  models::AdapterOptions options;
+  options.adapter_type = models::AdapterType::kDora;
+  options.r = 4;
+  models::Adapter adapter =
+      models::make_adapter(options, spec, test::tiny_weights(spec, 1), "tiny", /*seed=*/3, dtype);
+  at::manual_seed(4);
+  for (auto& [name, tensor] : adapter.tensors) tensor = tensor + 0.1 * at::rand_like(tensor);
+  return adapter;
+}
+
+models::ModelSpec spec_of(const Case& c) {
+  return test::tiny_spec(/*tied=*/true, c.router_loss > 0 ? "mixtral" : "llama");
+}
+
+std::unique_ptr<models::CausalLm> policy_of(const Case& c) {
+  const models::ModelSpec spec = spec_of(c);
+  if (!c.with_adapter) return test::tiny_model(spec, 1, c.dtype, /*trainable=*/true);
+  const models::Adapter adapter = random_adapter(spec, c.dtype);
+  return models::make_causal_lm(spec, test::tiny_weights(spec, 1),
+                                {.dtype = c.dtype, .trainable = true, .adapter = &adapter});
+}
+
+// Numbers of a step: the loss, logp and ref_logp of each row, then the gradients, parameter by parameter.
+struct Numbers {
+  std::vector<double> step;
+  std::vector<std::vector<double>> gradients;
+};
+
+Numbers run_step(const Case& c, const dist::Communicator& ranks) {
+  const auto policy = policy_of(c);
+  const auto reference_model = test::tiny_model(spec_of(c), 2, c.dtype, /*trainable=*/false);
+  const ModelLogProbs reference(*reference_model);
+  const data::Dataset dataset = test::random_dataset(c.num_pairs, c.paired, 10);
+  losses::ObjectiveOptions options;
+  options.loss_type = c.type;
+  options.stabilizer = c.stabilizer;
+  if (c.type == LossType::kDdro || c.type == LossType::kRdro) options.alpha = 0.4;
+  if (c.type == LossType::kExoPair) options.label_smoothing = 0.1;
+  const auto objective = losses::make_objective(options, 0.5);
+  std::vector<std::int64_t> all(dataset.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  const data::PackOptions pack{.micro_batch_tokens = c.micro_batch_tokens, .num_shares = ranks.size()};
+  const data::StepPlan plan = data::plan_step(dataset, all, pack);
+  Parameters parameters(*policy, policy->parameters());
+  parameters.zero_gradients();
+  BatchCounts counts = plan.counts;
+  if (objective->needs_mismatched()) {
+    MismatchedRows mismatched(dataset, all, policy->spec(), pack);
+    counts.kl = *mismatched.kl(
+        *policy, reference, [] { return false; }, ranks);
+    EXPECT_GT(counts.kl, 0) << "not told from no reference point";
+  }
+  const StepResult result =
+      compute_step(*policy, &reference, plan, counts, *objective, parameters, c.router_loss, ranks);
+  reduce_gradients(parameters, ranks);
+  Numbers numbers{{result.loss}, {}};
+  for (const losses::LossRow& row : result.rows)
+    numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});
+  for (const Parameter& entry : parameters.entries()) {
+    if (!entry.trainable) continue;
+    const Tensor flat = entry.gradient.to(at::kDouble).view(-1).contiguous();
+    numbers.gradients.emplace_back(flat.const_data_ptr<double>(),
+                                   flat.const_data_ptr<double>() + flat.numel());
+  }
+  return numbers;
+}
+
+std::vector<double> all_numbers(const Numbers& numbers) {
+  std::vector<double> all = numbers.step;
+  for (const auto& gradient : numbers.gradients) all.insert(all.end(), gradient.begin(), gradient.end());
+  return all;
+}
+
+// The 2-norm of the difference over that of `expected`, of a part of each.
+double relative_error(const double* got, const std::vector<double>& expected) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += (got[i] - expected[i]) * (got[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+class Ranks : public testing::TestWithParam<Case> {};
+
+TEST_P(Ranks, GiveTheStepOfOneProcess) {
+  const Case& c = GetParam();
+  const double tolerance = c.dtype == at::kDouble ? 1e-12 : 2e-6;
+  const Numbers expected = run_step(c, dist::alone());
+  for (const int size : {2, 4}) {
+    const auto results = test::on_ranks(size, [&](const dist::Communicator& ranks) {
+      const std::vector<double> all = all_numbers(run_step(c, ranks));
+      return std::string(reinterpret_cast<const char*>(all.data()), all.size() * sizeof(double));
+    });
+    for (const std::string& result : results) EXPECT_EQ(result, results[0]) << "other bits on another rank";
+    ASSERT_EQ(results[0].size(), all_numbers(expected).size() * sizeof(double));
+    std::vector<double> got(results[0].size() / sizeof(double));
+    std::memcpy(got.data(), results[0].data(), results[0].size());
+    EXPECT_LE(relative_error(got.data(), expected.step), tolerance) << size;
+    const double* at = got.data() + expected.step.size();
+    for (size_t i = 0; i < expected.gradients.size(); ++i) {
+      EXPECT_LE(relative_error(at, expected.gradients[i]), tolerance) << size << " ranks, parameter " << i;
+      at += expected.gradients[i].size();
+    }
+  }
+}
+
+// Every loss, of pairs and where it can be of rows.
+std::vector<Case> all_losses() {
+  std::vector<Case> all;
+  for (const auto& [name, type] : losses::loss_names()) {
+    all.push_back({name, type, at::kDouble});
+    if (!losses::needs_pairs(type)) all.push_back({name + "_unpaired", type, at::kDouble, /*paired=*/false});
+  }
+  return all;
+}
+
+// Ways in which a step is cut.
+std::vector<Case> all_cuts() {
+  std::vector<Case> all;
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    const std::string type = dtype == at::kDouble ? "_float64" : "_float32";
+    const auto add = [&](Case c) {
+      c.name += type;
+      c.dtype = dtype;
+      all.push_back(std::move(c));
+    };
+    add({.name = "rows", .type = LossType::kDdro});
+    add({.name = "adapter", .type = LossType::kDdro, .with_adapter = true});
+    add({.name = "routers", .type = LossType::kDdro, .router_loss = 0.1});
+    add({.name = "routers_one_micro_batch",
+         .type = LossType::kDdro,
+         .num_pairs = 1,
+         .micro_batch_tokens = 4096,
+         .router_loss = 0.1});
+    add({.name = "step_first", .type = LossType::kBco});
+    add({.name = "split_pairs", .type = LossType::kSigmoid, .micro_batch_tokens = 1});
+    add({.name = "number_of_the_step", .type = LossType::kKto, .paired = false});
+    add({.name = "nnbd", .type = LossType::kDdro, .paired = false, .stabilizer = losses::Stabilizer::kNnbd});
+    // Two rows: with two ranks each has one class only, with four two ranks have no rows.
+    add({.name = "one_class_each",
+         .type = LossType::kDdro,
+         .paired = false,
+         .num_pairs = 1,
+         .micro_batch_tokens = 1});
+  }
+  return all;
+}
+
+std::string name_of(const testing::TestParamInfo<Case>& entry) { return entry.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Losses, Ranks, testing::ValuesIn(all_losses()), name_of);
+INSTANTIATE_TEST_SUITE_P(Cuts, Ranks, testing::ValuesIn(all_cuts()), name_of);
+
+}  // namespace
+}  // namespace ddro::train

@@ -1,0 +1,85 @@
+// What of a model travels between ranks, and what tells that their models differ.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include "ddro/models/adapter.h"
+#include "ddro/train/same_weights.h"
+#include "support/expect_error.h"
+#include "support/tiny_model.h"
+#include "train/reduce_gradients.h"
+
+namespace ddro::train {
+namespace {
+
+// Rank 0 of two, the other of which says and has the same.
+class Twin : public dist::Communicator {
+ public:
+  Twin() : Communicator(0, 2) {}
+  void all_reduce(const Tensor& tensor) const override {
+    numbers += tensor.numel();
+    calls += 1;
+    tensor.mul_(2);
+  }
+  mutable std::int64_t numbers = 0, calls = 0;
+
+ protected:
+  Tensor gather(const Tensor& tensor_N) const override { return at::cat({tensor_N, tensor_N}); }
+};
+
+// As before, but one byte of what the other says in a list of bytes is another.
+class Liar : public Twin {
+ public:
+  explicit Liar(std::int64_t byte) : byte_(byte) {}
+
+ protected:
+  Tensor gather(const Tensor& tensor_N) const override {
+    const Tensor other_N = tensor_N.clone();
+    if (tensor_N.scalar_type() == at::kByte) other_N[byte_] += 1;
+    return at::cat({tensor_N, other_N});
+  }
+
+ private:
+  std::int64_t byte_;
+};
+
+std::unique_ptr<models::CausalLm> model_with_adapter() {
+  const models::ModelSpec spec = test::tiny_spec();
+  const NamedTensors weights = test::tiny_weights(spec, 1);
+  models::AdapterOptions options;
+  options.adapter_type = models::AdapterType::kLora;
+  const models::Adapter adapter = models::make_adapter(options, spec, weights, "tiny", 3, at::kFloat);
+  return models::make_causal_lm(spec, weights, {.dtype = at::kFloat, .trainable = true, .adapter = &adapter});
+}
+
+TEST(ReduceGradients, AddsUpWhatIsTrainedAndNothingElse) {
+  for (const auto& model :
+       {test::tiny_model(test::tiny_spec(), 1, at::kBFloat16, /*trainable=*/true), model_with_adapter()}) {
+    Parameters parameters(*model, model->parameters());
+    parameters.zero_gradients();
+    for (const Parameter& entry : parameters.entries()) {
+      if (entry.trainable) entry.gradient.fill_(1.5);
+    }
+    const Twin twin;
+    reduce_gradients(parameters, twin);
+    EXPECT_EQ(twin.numbers, parameters.size());
+    EXPECT_EQ(twin.calls, 1) << "small tensors travel together";
+    for (const Parameter& entry : parameters.entries()) {
+      const bool is_right = !entry.trainable || entry.gradient.eq(3).all().item<bool>();
+      EXPECT_TRUE(is_right) << entry.name;
+    }
+  }
+}
+
+TEST(SameWeights, NamesTheRankAndTheParameterThatDiffer) {
+  const auto model = test::tiny_model(test::tiny_spec(), 1, at::kFloat, /*trainable=*/true);
+  const Parameters parameters(*model, model->parameters());
+  EXPECT_NO_THROW(check_same_weights(parameters, Twin(), 3));
+  // Eight bytes a parameter.
+  const std::string message =
+      test::message_of(ErrorKind::kInternal, [&] { check_same_weights(parameters, Liar(2 * 8 + 5), 3); });
+  EXPECT_THAT(message, testing::HasSubstr("after step 3 the weights of rank 1 are not those of rank 0"));
+  EXPECT_THAT(message, testing::HasSubstr(parameters.masters()[2].first));
+}
+
+}  // namespace
+}  // namespace ddro::train
