@@ -11,8 +11,10 @@
 #include "cli/output.h"
 #include "ddro/base/error.h"
 #include "ddro/base/heap.h"
+#include "ddro/base/log.h"
 #include "ddro/base/threads.h"
 #include "ddro/cli/command_line.h"
+#include "ddro/dist/rank.h"
 #include "ddro/run/version.h"
 
 namespace {
@@ -22,7 +24,8 @@ constexpr int kOutputClosed = 128 + SIGPIPE;  // as if the signal had ended the 
 constexpr const char* kOutOfMemory = "out of memory; a smaller train.micro_batch_tokens needs less";
 
 int report(const std::string& message, int exit_code) {
-  std::fprintf(stderr, "ddro-train: error: %s\n", ddro::printable(message, 4000).c_str());
+  std::fprintf(stderr, "ddro-train: error: %s%s\n", ddro::log_prefix().c_str(),
+               ddro::printable(message, 4000).c_str());
   return exit_code;
 }
 
@@ -48,6 +51,8 @@ int main(int argc, char** argv) {
     return ddro::cli::run_command_line(argc, argv);
   } catch (const ddro::Error& error) {
     return report(error.what(), error.exit_code());
+  } catch (const ddro::dist::EndedByOther& ended) {
+    return ended.exit_code;
   } catch (const ddro::cli::OutputClosed&) {
     return kOutputClosed;
   } catch (const c10::OutOfMemoryError& error) {

@@ -161,8 +161,14 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("logging_steps", o.logging_steps, OnChange::kNothing, "optimizer steps between lines of the log");
     field("report_to", o.report_to, OnChange::kNothing, "list of metric sinks: jsonl (always), tensorboard");
   });
-  visitor.section("distributed", config.distributed,
-                  [](auto& o, auto& field) { field("backend", o.backend, OnChange::kBits, "auto | none"); });
+  visitor.section("distributed", config.distributed, [](auto& o, auto& field) {
+    field(
+        "backend", o.backend, OnChange::kBits,
+        "auto | none | gloo | nccl, between several ranks; auto: nccl where each has a GPU, else gloo; none: "
+        "one process");
+    field("timeout_s", o.timeout_s, OnChange::kNothing,
+          "of several ranks: how long one may be silent before the others end");
+  });
 }
 
 }  // namespace ddro::config

@@ -28,19 +28,19 @@ std::vector<train::EvaluationSet> make_evaluation_sets(const LoadedRun& run) {
 }
 
 Evaluator::Evaluator(const LoadedRun& run, const StopFlag& stop, MetricsLog& metrics)
-    : run_(run),
-      stop_(stop),
-      metrics_(metrics),
-      sets_(make_evaluation_sets(run)),
-      samples_({run.prompts, run.text.tokenizer.get(), run.text.end_ids}, sampling_options(run),
-               run.output("samples.jsonl"), metrics.last_evaluation()) {}
+    : run_(run), stop_(stop), metrics_(metrics), sets_(make_evaluation_sets(run)) {
+  if (!run.ranks->is_first()) return;
+  samples_.emplace(SamplePrompts{run.prompts, run.text.tokenizer.get(), run.text.end_ids},
+                   sampling_options(run), run.output("samples.jsonl"), metrics.last_evaluation());
+}
 
 bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   losses::Metrics all;
   std::vector<train::Evaluation> evaluations;
   for (train::EvaluationSet& set : sets_) {
-    auto evaluation = set.evaluate(policy, *run_.objective, [&] { return stop_.requested(); });
+    auto evaluation = set.evaluate(
+        policy, *run_.objective, [&] { return stop_.requested(); }, *run_.ranks);
     if (!evaluation) return false;
     log_info("eval " + set.name() + " at step " + std::to_string(step) +
              metrics_line(evaluation->metrics, {{"loss", "loss", "%.4g"},
@@ -52,19 +52,25 @@ bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
       all.emplace_back("eval_" + set.name() + "_" + name, value);
     evaluations.push_back(std::move(*evaluation));
   }
-  if (samples_.has_prompts() && !sample(policy, step, all)) return false;
+  if (!run_.prompts.empty() && !sample(policy, step, all)) return false;
   all.emplace_back("eval_runtime", seconds_since(start));
   metrics_.write("eval", step, all);
   last_ = std::move(evaluations);
   return true;
 }
 
-// A policy without finite log-probabilities is left to the training to judge.
 bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
+  if (!samples_) return run_.ranks->broadcast(true);
+  const bool done = draw_samples(policy, step, metrics);
+  return run_.ranks->broadcast(done);
+}
+
+// A policy without finite log-probabilities is left to the training to judge.
+bool Evaluator::draw_samples(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
   const auto start = std::chrono::steady_clock::now();
   const std::string at_step = "samples at step " + std::to_string(step);
   try {
-    const auto drawn = samples_.draw(policy, step, [&] { return stop_.requested(); });
+    const auto drawn = samples_->draw(policy, step, [&] { return stop_.requested(); });
     if (!drawn) return false;
     const double seconds = seconds_since(start);
     log_info(at_step + "  " + std::to_string(drawn->completions) + " completions, " +

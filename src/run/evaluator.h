@@ -1,6 +1,7 @@
 // Evaluations of the policy while it is trained: metrics of the evaluation sets, sampled answers.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "ddro/run/loaded_run.h"
@@ -20,7 +21,7 @@ class Evaluator {
   Evaluator(const LoadedRun& run, const StopFlag& stop, MetricsLog& metrics);
 
   // Whether there is anything to evaluate.
-  bool is_empty() const { return sets_.empty() && !samples_.has_prompts(); }
+  bool is_empty() const { return sets_.empty() && run_.prompts.empty(); }
 
   // Evaluates and logs. False when a stop was asked for before it was done; it is made up for after the
   // resume.
@@ -31,13 +32,14 @@ class Evaluator {
 
  private:
   bool sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
+  bool draw_samples(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
 
   const LoadedRun& run_;
   const StopFlag& stop_;
   MetricsLog& metrics_;
   std::vector<train::EvaluationSet> sets_;
   std::vector<train::Evaluation> last_;
-  SampleLog samples_;
+  std::optional<SampleLog> samples_;  // of the first rank, which draws them while the others wait
 };
 
 }  // namespace ddro::run

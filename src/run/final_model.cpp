@@ -73,7 +73,7 @@ Measured measure_first_step(const LoadedRun& run, const models::CausalLm& model)
   const data::StepPlan plan = data::plan_step(run.train.dataset, run.sampler().step({}), run.pack_options());
   Measured result;
   result.rows = train::loss_rows(run.train.dataset, plan);
-  const auto logp = train::score(train::ModelLogProbs(model), plan, run.device);
+  const auto logp = train::score(train::ModelLogProbs(model), plan, run.device, {.ranks = *run.ranks});
   for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
   return result;
 }
@@ -82,8 +82,9 @@ Measured measure(const LoadedRun& run, const models::CausalLm& model, const Stop
   if (!run.evaluates() || run.eval_sets.empty()) return measure_first_step(run, model);
   std::vector<train::Evaluation> evaluations;
   for (train::EvaluationSet& set : make_evaluation_sets(run)) {
-    auto evaluation = set.evaluate(model, *run.objective, [&] { return stop.requested(); });
-    if (!evaluation) stop.leave_if_requested();
+    auto evaluation = set.evaluate(
+        model, *run.objective, [&] { return stop.requested(); }, *run.ranks);
+    if (!evaluation) stop.leave_if_requested(*run.ranks);
     evaluations.push_back(std::move(*evaluation));
   }
   return measured(evaluations);

@@ -66,6 +66,7 @@ const Resolved kResolved[] = {
     {"libtorch", OnChange::kBits, [](const LoadedRun&) { return Json(TORCH_VERSION); }},
     {"device", OnChange::kBits,
      [](const LoadedRun& run) { return Json(run.device.is_cuda() ? "cuda" : "cpu"); }},
+    {"ranks", OnChange::kBits, [](const LoadedRun& run) { return Json(run.num_ranks); }},
     {"threads", OnChange::kBits, [](const LoadedRun&) { return Json(at::get_num_threads()); }},
 };
 

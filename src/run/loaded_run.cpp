@@ -157,7 +157,7 @@ std::filesystem::path LoadedRun::output(const std::string& name) const {
 }
 
 data::PackOptions LoadedRun::pack_options() const {
-  return {.micro_batch_tokens = config.train.micro_batch_tokens};
+  return {.micro_batch_tokens = config.train.micro_batch_tokens, .num_shares = num_ranks};
 }
 
 data::StratifiedSampler LoadedRun::sampler() const {
@@ -199,11 +199,11 @@ Json read_run_record(const std::filesystem::path& output_dir) {
                                                 : Json(nullptr);
 }
 
-LoadedRun load_run(config::RunConfig config) {
+LoadedRun load_run(config::RunConfig config, int local_rank) {
   LoadedRun run;
   run.config = std::move(config);
   run.now = template_date(run.config.train.output_dir);
-  run.device = default_device();
+  run.device = default_device(local_rank);
   run.dtype = compute_dtype(run.config.model.dtype, run.device);
   if (run.config.train.full_determinism) ops::require_repeatable(run.device);
   check_moments(run);

@@ -3,26 +3,30 @@
 #include <algorithm>
 
 #include "run/event_file.h"
+#include "run/metrics_file.h"
 
 namespace ddro::run {
 
 MetricsLog::MetricsLog(const std::filesystem::path& folder, const train::LoggingOptions& options,
-                       std::int64_t last_step)
-    : file_(folder / "metrics.jsonl", last_step) {
-  const auto& names = options.report_to;
-  if (std::find(names.begin(), names.end(), "tensorboard") != names.end()) {
-    others_.push_back(std::make_unique<EventFile>(folder, last_step));
+                       std::int64_t last_step, const dist::Communicator& ranks) {
+  if (ranks.is_first()) {
+    auto file = std::make_unique<MetricsFile>(folder / "metrics.jsonl", last_step);
+    last_evaluation_ = file->last_evaluation();
+    sinks_.push_back(std::move(file));
+    const auto& names = options.report_to;
+    if (std::find(names.begin(), names.end(), "tensorboard") != names.end())
+      sinks_.push_back(std::make_unique<EventFile>(folder, last_step));
   }
+  last_evaluation_ = static_cast<std::int64_t>(ranks.broadcast(static_cast<double>(last_evaluation_)));
 }
 
 void MetricsLog::write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) {
-  file_.write(kind, step, metrics);
-  for (const auto& sink : others_) sink->write(kind, step, metrics);
+  for (const auto& sink : sinks_) sink->write(kind, step, metrics);
+  if (kind == "eval") last_evaluation_ = step;
 }
 
 void MetricsLog::sync() {
-  file_.sync();
-  for (const auto& sink : others_) sink->sync();
+  for (const auto& sink : sinks_) sink->sync();
 }
 
 }  // namespace ddro::run

@@ -117,12 +117,13 @@ std::string describe_adapter(const LoadedRun& run) {
 
 }  // namespace
 
-std::string describe_plan(const LoadedRun& run) {
+std::string describe_plan(const LoadedRun& run, int sharing_ranks) {
   const std::int64_t n = num_parameters(run.base_model);
   std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.spec.model_type + ", " +
                      printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
-  text += "threads: " + plan_threads().describe() + "\n";
+  text += "threads: " + plan_threads(sharing_ranks).describe() + "\n";
+  if (run.num_ranks > 1) text += "ranks: " + std::to_string(run.num_ranks) + "\n";
   text += describe_adapter(run);
   text += "reference: " + describe_reference(run) + "\n" + describe_reference_cache(run);
   text += "data:\n" + describe_set(run.train) + describe_mixture(run);
@@ -154,10 +155,11 @@ std::string describe_plan(const LoadedRun& run) {
   return text;
 }
 
-std::string describe_start(const LoadedRun& run) {
+std::string describe_start(const LoadedRun& run, int sharing_ranks) {
   return losses::loss_name(run.config.objective.loss_type) + ", " + std::to_string(run.total_steps) +
          " steps, " + dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + ", " +
-         plan_threads().describe();
+         plan_threads(sharing_ranks).describe() +
+         (run.num_ranks > 1 ? ", in " + std::to_string(run.num_ranks) + " ranks" : "");
 }
 
 }  // namespace ddro::run

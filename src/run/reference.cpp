@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "ddro/base/log.h"
@@ -52,18 +53,22 @@ std::unique_ptr<models::CausalLm> use_live_reference(LoadedRun& run) {
   return model;
 }
 
-void use_cache(const data::ReferenceCache& cache, RunSet& set) {
-  set.reference = std::make_shared<train::LogProbTable>(reference_table(cache, set.dataset));
+// `cache`: of the first rank, which tells the others what it has.
+void use_cache(const std::optional<data::ReferenceCache>& cache, const LoadedRun& run, RunSet& set) {
+  set.reference = std::make_shared<train::LogProbTable>(
+      set.dataset,
+      run.ranks->broadcast(cache ? reference_values(*cache, set.dataset) : std::vector<double>()));
 }
 
-// Waits until no other process writes the cache.
-void acquire(FileLock& lock, const data::ReferenceCache& cache, const StopFlag& stop) {
-  for (bool told = false; !lock.try_lock(); told = true) {
-    if (!told)
-      log_info("reference: waiting for " + lock.holder() + ", which writes " + cache.path().string());
-    if (stop.requested()) {
+// Waits until no other process writes the cache. `lock` and `cache`: of the first rank.
+void acquire(std::optional<FileLock>& lock, const std::optional<data::ReferenceCache>& cache,
+             const StopFlag& stop, const dist::Communicator& ranks) {
+  const std::string path = cache ? cache->path().string() : "the cache";
+  for (bool told = false; !ranks.broadcast(lock && lock->try_lock()); told = true) {
+    if (lock && !told) log_info("reference: waiting for " + lock->holder() + ", which writes " + path);
+    if (stop.agree(ranks)) {
       throw Error(ErrorKind::kInterrupted, "[reference] stopped by " + stop.reason() + " while waiting for " +
-                                               cache.path().string() + "; run the same command again");
+                                               path + "; run the same command again");
     }
     std::this_thread::sleep_for(kLockPollInterval);
   }
@@ -74,24 +79,46 @@ void verify(const data::ReferenceCache& cache, const models::CausalLm& reference
   if (coverage(cache, rows).found > 0) verify_reference_cache(cache, reference, rows);
 }
 
-// Afterwards the cache has all of `rows`.
-void complete_cache(data::ReferenceCache& cache, const LoadedRun& run, const std::vector<ReadRows>& rows,
-                    const StopFlag& stop) {
-  const auto reference = build_reference(run);
-  const bool as_it_is = cache.num_damaged() + cache.num_torn_bytes() == 0;
-  if (as_it_is && coverage(cache, rows).is_complete()) {
-    verify(cache, *reference, rows);
-  } else {
-    FileLock lock(data::reference_cache_lock(cache.path()));
-    acquire(lock, cache, stop);
-    cache = open_cache(run);
-    verify(cache, *reference, rows);
-    fill_reference_cache(cache, *reference, rows, [&] { return stop.requested(); });
+bool is_complete(const data::ReferenceCache& cache, const std::vector<ReadRows>& rows) {
+  return cache.num_damaged() + cache.num_torn_bytes() == 0 && coverage(cache, rows).is_complete();
+}
+
+// The first rank writes, all compute.
+void fill(std::optional<data::ReferenceCache>& cache, const LoadedRun& run, const models::CausalLm& reference,
+          const std::vector<ReadRows>& rows, const StopFlag& stop) {
+  const auto requested = [&] { return stop.requested(); };
+  std::optional<FileLock> lock;
+  if (cache) lock.emplace(data::reference_cache_lock(cache->path()));
+  acquire(lock, cache, stop, *run.ranks);
+  if (!cache) {
+    help_fill_reference_cache(reference, rows, requested, *run.ranks);
+    return;
   }
-  if (!stop.requested()) return;
-  const ReferenceCoverage now = coverage(cache, rows);
+  cache.emplace(open_cache(run));
+  verify(*cache, reference, rows);
+  fill_reference_cache(*cache, reference, rows, requested, *run.ranks);
+}
+
+// Afterwards the cache, which the first rank alone has, holds all of `rows`.
+void complete_cache(std::optional<data::ReferenceCache>& cache, const LoadedRun& run,
+                    const std::vector<ReadRows>& rows, const StopFlag& stop) {
+  const bool complete = run.ranks->broadcast(cache && is_complete(*cache, rows));
+  if (cache || !complete) {
+    const auto reference = build_reference(run);
+    if (complete) {
+      verify(*cache, *reference, rows);
+    } else {
+      fill(cache, run, *reference, rows, stop);
+    }
+  }
+  if (!stop.agree(*run.ranks)) return;
+  std::string how_far;
+  if (cache) {
+    const ReferenceCoverage now = coverage(*cache, rows);
+    how_far = std::to_string(now.found) + " of " + std::to_string(now.rows);
+  }
   throw Error(ErrorKind::kInterrupted, "[reference] stopped by " + stop.reason() + " with " +
-                                           std::to_string(now.found) + " of " + std::to_string(now.rows) +
+                                           run.ranks->broadcast(how_far) +
                                            " log-probabilities in the cache; run the same command to go on");
 }
 
@@ -114,12 +141,13 @@ std::unique_ptr<models::CausalLm> prepare_reference(LoadedRun& run, const StopFl
     }
     return use_live_reference(run);
   }
-  data::ReferenceCache cache = open_cache(run);
+  std::optional<data::ReferenceCache> cache;
+  if (run.ranks->is_first()) cache.emplace(open_cache(run));
   complete_cache(cache, run, training_rows(run), stop);
   give_back_memory(run);
-  use_cache(cache, run.train);
+  use_cache(cache, run, run.train);
   if (run.evaluates()) {
-    for (RunSet& set : run.eval_sets) use_cache(cache, set);
+    for (RunSet& set : run.eval_sets) use_cache(cache, run, set);
   }
   return nullptr;
 }
@@ -127,15 +155,15 @@ std::unique_ptr<models::CausalLm> prepare_reference(LoadedRun& run, const StopFl
 std::unique_ptr<models::CausalLm> prepare_evaluation_reference(LoadedRun& run) {
   if (!run.objective->reads_reference()) return nullptr;
   if (run.caches_reference()) {
-    const data::ReferenceCache cache = open_cache(run);
+    const std::optional<data::ReferenceCache> cache = open_cache(run);
     const std::vector<ReadRows> rows = evaluation_rows(run);
-    if (coverage(cache, rows).is_complete()) {
-      verify(cache, *build_reference(run), rows);
+    if (coverage(*cache, rows).is_complete()) {
+      verify(*cache, *build_reference(run), rows);
       give_back_memory(run);
-      for (RunSet& set : run.eval_sets) use_cache(cache, set);
+      for (RunSet& set : run.eval_sets) use_cache(cache, run, set);
       return nullptr;
     }
-    log_info("reference: " + cache.path().string() + " does not have every row; computed by the model");
+    log_info("reference: " + cache->path().string() + " does not have every row; computed by the model");
   }
   return use_live_reference(run);
 }

@@ -52,7 +52,8 @@ void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& param
   log_info("resuming from " + where + " after step " + std::to_string(state.step) + " of " +
            std::to_string(run_.total_steps));
   // Also what a killed run left half-written or half-removed there.
-  checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
+  if (run_.ranks->is_first())
+    checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
 }
 
 bool Saver::is_due(const RunState& state) const {
@@ -61,6 +62,7 @@ bool Saver::is_due(const RunState& state) const {
 }
 
 void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
+  if (!run_.ranks->is_first()) return;
   std::string bad = parameters.first_non_finite();
   if (bad.empty()) bad = optimizer.first_non_finite();
   if (!bad.empty()) {

@@ -23,7 +23,7 @@ class Saver {
 
   // Whether a checkpoint is due after state.step steps.
   bool is_due(const RunState& state) const;
-  // Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
+  // Written by the first rank. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
   void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
   // As save; but a checkpoint that cannot be written is passed over with a warning, unless it is the run's
   // last or the third in a row.

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/cuda/CUDAContextLight.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 #include <torch/cuda.h>
 
@@ -56,7 +57,7 @@ std::string why_no_gpu() {
   return status == cudaSuccess ? "no device is visible" : cudaGetErrorString(status);
 }
 
-at::Device default_device() {
+at::Device default_device(int local_rank) {
   if (!torch::cuda::is_available()) {
     if (asks_for_gpu()) {
       throw model_error("[device] CUDA_VISIBLE_DEVICES asks for a GPU, but " + why_no_gpu() +
@@ -64,7 +65,9 @@ at::Device default_device() {
     }
     return at::kCPU;
   }
-  const at::Device device(at::kCUDA, 0);
+  const auto index = static_cast<c10::DeviceIndex>(local_rank % torch::cuda::device_count());
+  if (index != 0) c10::cuda::set_device(index);
+  const at::Device device(at::kCUDA, index);
   check_capability(at::cuda::getDeviceProperties(device.index())->name, capability_of(device));
   const bool user_decides =
       std::getenv("PYTORCH_ALLOC_CONF") != nullptr || std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr;

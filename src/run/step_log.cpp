@@ -45,10 +45,11 @@ void StepLog::write(const data::StepPlan& plan, const train::StepReport& report,
                      {"step_time_s", times.seconds},
                      {"data_wait_s", times.data_wait},
                      {"tokens_per_second", times.tokens_per_second},
-                     {"mfu", flops / times.seconds / matmul_rate_},
+                     {"mfu", flops / times.seconds / matmul_rate_ / run_.num_ranks},
                      {"peak_memory_bytes", static_cast<double>(train::peak_memory_bytes(run_.device))},
                  });
   if (report.result.aux_loss) metrics.emplace_back("aux_loss", *report.result.aux_loss);
+  if (run_.num_ranks > 1) metrics.emplace_back("rank_imbalance", report.result.imbalance);
   metrics_.write("train", state.step, metrics);
   log_info("step " + std::to_string(state.step) + "/" + std::to_string(run_.total_steps) +
            metrics_line(metrics, {{"loss", "loss", "%.4g"},

@@ -58,17 +58,30 @@ StopFlag::StopFlag(double save_before_timeout_s) : margin_s_(save_before_timeout
 
 StopFlag::~StopFlag() { set_handlers(SIG_DFL); }
 
-bool StopFlag::requested() const { return caught_signal != 0 || (stop_at_ > 0 && now_s() >= stop_at_); }
+bool StopFlag::requested() const {
+  return !agreed_.empty() || caught_signal != 0 || (stop_at_ > 0 && now_s() >= stop_at_);
+}
 
-std::string StopFlag::reason() const {
+bool StopFlag::agree(const dist::Communicator& ranks) const {
+  if (ranks.size() == 1 || !agreed_.empty()) return requested();
+  if (!ranks.any(requested())) return false;
+  for (const std::string& reason : ranks.all_gather(requested() ? own_reason() : std::string())) {
+    if (agreed_.empty()) agreed_ = reason;
+  }
+  return true;
+}
+
+std::string StopFlag::reason() const { return agreed_.empty() ? own_reason() : agreed_; }
+
+std::string StopFlag::own_reason() const {
   for (const Handled& handled : kHandled) {
     if (caught_signal == handled.number) return handled.name;
   }
   return std::to_string(static_cast<long>(margin_s_)) + " s before the job's time limit";
 }
 
-void StopFlag::leave_if_requested() const {
-  if (!requested()) return;
+void StopFlag::leave_if_requested(const dist::Communicator& ranks) const {
+  if (!agree(ranks)) return;
   throw Error(ErrorKind::kInterrupted,
               "[train] stopped by " + reason() +
                   " before the first step; nothing is lost, run the same command again");

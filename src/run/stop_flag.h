@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "ddro/dist/communicator.h"
+
 namespace ddro::run {
 
 // While one exists, SIGINT, SIGTERM, SIGUSR1 and SIGHUP (unless it is ignored, as under nohup) only set a
@@ -17,16 +19,23 @@ class StopFlag {
   StopFlag(const StopFlag&) = delete;
   StopFlag& operator=(const StopFlag&) = delete;
 
+  // Of this process, or of any rank where that is known: see agree().
   bool requested() const;
+  // Whether it is requested of any of `ranks`, which call this alike; from then on requested() is true in
+  // each.
+  bool agree(const dist::Communicator& ranks) const;
   // Why, for the log: "SIGTERM", "120 s before the job's time limit".
   std::string reason() const;
-  // Error(kInterrupted) when a stop is requested; for the time before the first step, when nothing can be
-  // lost.
-  void leave_if_requested() const;
+  // Error(kInterrupted) when a stop is requested of any rank; for the time before the first step, when
+  // nothing can be lost.
+  void leave_if_requested(const dist::Communicator& ranks) const;
 
  private:
+  std::string own_reason() const;
+
   double stop_at_ = 0;  // seconds since 1970; 0: no limit
   double margin_s_ = 0;
+  mutable std::string agreed_;  // the reason, once the ranks know of one
 };
 
 }  // namespace ddro::run

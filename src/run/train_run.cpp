@@ -1,11 +1,18 @@
 #include "ddro/run/train_run.h"
 
+#include <ATen/Parallel.h>
+
 #include <chrono>
+#include <optional>
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/base/threads.h"
+#include "ddro/dist/agreement.h"
+#include "ddro/dist/rank.h"
 #include "ddro/run/plan.h"
 #include "ddro/run/setup.h"
+#include "ddro/run/version.h"
 #include "run/final_model.h"
 #include "run/policy_files.h"
 #include "run/reference.h"
@@ -55,46 +62,106 @@ void train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFla
     Training training(run, *policy, stop, identity, resume_from);
     run.base_model.release_pages();
     training.run();
-    export_final(run, training.weights());
+    if (run.ranks->is_first()) export_final(run, training.weights());
+    run.ranks->barrier();
     last = training.last_evaluation();
   }
   verify_final(run, *policy, last, stop);
 }
 
-}  // namespace
+// Error(kInput) where the ranks are not about to do the same.
+void meet_others(LoadedRun& run, dist::Rank& rank) {
+  run.ranks = &rank.join(run.device);
+  Json facts = run_identity(run);
+  facts.erase("threads");
+  facts["program"] = version_text();
+  for (const RunSet& set : run.eval_sets) facts["data.eval_files." + set.name] = set.dataset.content_hash;
+  dist::check_agreement(*run.ranks, facts);
+}
 
-std::string train_run(config::RunConfig config, const TrainRequest& request) {
+// Of the first rank: what belongs to the run's folder.
+struct Beginning {
+  Beginning(const LoadedRun& run, const RunIdentity& identity, const TrainRequest& request)
+      : lock(made(run.config.train.output_dir)),
+        folder(run, identity, read_run_record(run.config.train.output_dir)),
+        resume_from(find_checkpoint(request.resume, run)),
+        is_finished(request.resume == "auto" && resume_from && folder.is_finished(resume_from->step)) {
+    if (is_finished) {
+      log_info("the run in " + run.config.train.output_dir + " is finished (" +
+               std::to_string(resume_from->step) + " steps); its model is " + run.output("final").string());
+    } else if (resume_from) {
+      check_checkpoint(*resume_from, run, identity, request.allowed_changes);
+      if (request.resume != "auto") checkpoint::set_aside_after(run.output("checkpoints"), resume_from->step);
+    }
+  }
+
+  static const std::string& made(const std::string& path) {
+    make_folder(path);
+    return path;
+  }
+
+  checkpoint::RunLock lock;
+  RunFolder folder;
+  std::optional<checkpoint::Checkpoint> resume_from;
+  bool is_finished;
+};
+
+// What the first rank goes on from.
+std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& ranks,
+                                                      const std::optional<Beginning>& beginning) {
+  std::string path;
+  if (beginning && beginning->resume_from) path = beginning->resume_from->path.string();
+  path = ranks.broadcast(path);
+  if (beginning) return beginning->resume_from;
+  return path.empty() ? std::nullopt : std::optional(checkpoint::open_checkpoint(path));
+}
+
+std::string train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
   const auto start = std::chrono::steady_clock::now();
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
-  LoadedRun run = load_run(std::move(config));
+  LoadedRun run = load_run(std::move(config), request.launch.local_rank);
+  run.num_ranks = request.launch.size;
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   failpoint("train.loaded");
-  stop.leave_if_requested();
-  if (request.dry_run) return describe_plan(run);
+  if (request.dry_run) {
+    stop.leave_if_requested(dist::alone());
+    return request.launch.rank == 0 ? describe_plan(run, request.launch.sharing_ranks) : "";
+  }
+  if (rank != nullptr) meet_others(run, *rank);
+  stop.leave_if_requested(*run.ranks);
 
-  const std::filesystem::path output_dir = run.config.train.output_dir;
-  make_folder(output_dir);
-  const checkpoint::RunLock lock(output_dir);
   const RunIdentity identity = run_identity(run);
-  RunFolder folder(run, identity, read_run_record(output_dir));
-  const auto resume_from = find_checkpoint(request.resume, run);
-  if (request.resume == "auto" && resume_from && folder.is_finished(resume_from->step)) {
-    log_info("the run in " + output_dir.string() + " is finished (" + std::to_string(resume_from->step) +
-             " steps); its model is " + run.output("final").string());
-    return "";
+  std::optional<Beginning> beginning;
+  if (run.ranks->is_first()) beginning.emplace(run, identity, request);
+  if (run.ranks->broadcast(beginning && beginning->is_finished)) return "";
+  const auto resume_from = same_checkpoint(*run.ranks, beginning);
+  if (beginning) {
+    beginning->folder.write_start();
+    write_missing_tokens(run);
+    log_info(describe_start(run, request.launch.sharing_ranks));
+    if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   }
-  if (resume_from) {
-    check_checkpoint(*resume_from, run, identity, request.allowed_changes);
-    if (request.resume != "auto") checkpoint::set_aside_after(run.output("checkpoints"), resume_from->step);
-  }
-  folder.write_start();
-  write_missing_tokens(run);
-  log_info(describe_start(run));
-  if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   train_and_export(run, identity, stop, resume_from);
-  folder.write_end(run.total_steps,
-                   std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (beginning) {
+    beginning->folder.write_end(
+        run.total_steps, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string train_run(config::RunConfig config, const TrainRequest& request) {
+  const dist::Launch& launch = request.launch;
+  if (launch.size == 1 || request.dry_run) return train(std::move(config), request, nullptr);
+  if (config.distributed.backend == dist::Backend::kNone) {
+    throw input_error("[distributed.backend] none is for one process; got " + std::to_string(launch.size) +
+                      " ranks, expected auto, gloo or nccl");
+  }
+  at::set_num_threads(plan_threads(launch.sharing_ranks).count);
+  dist::Rank rank(launch, config.distributed);
+  rank.run([&] { train(std::move(config), request, &rank); });
   return "";
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ddro/base/log.h"
+#include "ddro/train/same_weights.h"
 #include "ddro/train/throughput.h"
 #include "run/step_rows.h"
 
@@ -40,31 +41,35 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                 .pack_options = run.pack_options(),
                 .steps_per_epoch = run.steps_per_epoch,
                 .total_steps = run.total_steps,
-                .router_aux_loss_coef = run.router_aux_loss_coef},
+                .router_aux_loss_coef = run.router_aux_loss_coef,
+                .ranks = *run.ranks},
                run.config.optimizer, parameters_, optimizer_),
       saver_(run, std::move(identity)),
-      metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from)),
+      metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from), *run.ranks),
       evaluator_(run, stop, metrics_),
-      progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
-      step_log_(run, policy, metrics_) {
+      progress_("train", run.total_steps, resume_from ? resume_from->step : 0) {
+  if (run.ranks->is_first()) step_log_.emplace(run, policy, metrics_);
   if (resume_from) saver_.restore(*resume_from, parameters_, optimizer_, state_);
 }
 
 void Training::run() {
   while (true) {
-    if (stop_.requested()) stop_now();
+    if (stop_.agree(*run_.ranks)) stop_now();
     if (evaluation_due()) {
       progress_.clear();
       if (!evaluator_.evaluate(policy_, state_.step)) stop_now();
     }
-    if (saver_.is_due(state_)) {
-      progress_.clear();
-      metrics_.sync();
-      saver_.save_or_count_failure(parameters_, optimizer_, state_);
-    }
+    if (saver_.is_due(state_)) save();
     if (state_.step >= run_.total_steps) break;
     train_step();
   }
+}
+
+void Training::save() {
+  progress_.clear();
+  train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  metrics_.sync();
+  saver_.save_or_count_failure(parameters_, optimizer_, state_);
 }
 
 void Training::train_step() {
@@ -81,12 +86,14 @@ void Training::train_step() {
   state_.step += 1;
   state_.sampler = plans_.sampler().next(state_.sampler);
   state_.num_tokens += plan.num_tokens;
+  if (!compared_) train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  compared_ = true;
   if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
   train::synchronize(run_.device);
   times.seconds = seconds_since(start);
   times.tokens_per_second = static_cast<double>(plan.num_tokens) / times.seconds;
   progress_.clear();
-  step_log_.write(plan, report, state_, times);
+  if (step_log_) step_log_->write(plan, report, state_, times);
   progress_.update(state_.step, times.tokens_per_second);
 }
 
@@ -98,7 +105,7 @@ void Training::skip_update(const data::StepPlan& plan, const train::StepReport& 
   log_warning("step " + std::to_string(step) + " is skipped: loss " + printable(report.result.loss, "%.4g") +
               ", gradient norm " + printable(report.gradient_norm, "%.4g") + "; rows " +
               row_names(run_.train.dataset, plan));
-  if (verdict == Verdict::kSkipAndDump) {
+  if (verdict == Verdict::kSkipAndDump && run_.ranks->is_first()) {
     const auto path = run_.output("non_finite_step_" + std::to_string(step) + ".json");
     dump_batch(path, run_.train.dataset, plan);
     log_warning("the batch of step " + std::to_string(step) + " was written to " + path.string());
@@ -139,13 +146,16 @@ bool Training::evaluation_due() const {
 
 void Training::stop_now() {
   progress_.clear();
+  stop_.agree(*run_.ranks);
   const std::string reason = stop_.reason();
   log_info("stopping: " + reason);
-  if (state_.step == 0) stop_.leave_if_requested();
+  if (state_.step == 0) stop_.leave_if_requested(*run_.ranks);
+  train::check_same_weights(parameters_, *run_.ranks, state_.step);
   if (!saver_.has_saved(state_.step)) {
     metrics_.sync();
     saver_.save(parameters_, optimizer_, state_);
   }
+  run_.ranks->barrier();  // none leaves before the checkpoint is there
   throw Error(ErrorKind::kInterrupted, "[train] stopped by " + reason + " after step " +
                                            std::to_string(state_.step) + " of " +
                                            std::to_string(run_.total_steps) +

@@ -41,6 +41,7 @@ class Training {
  private:
   void train_step();
   void skip_update(const data::StepPlan& plan, const train::StepReport& report);
+  void save();
   void check_reference(const train::StepResult& result) const;
   bool evaluation_due() const;
   void stop_now();
@@ -57,7 +58,8 @@ class Training {
   MetricsLog metrics_;
   Evaluator evaluator_;
   Progress progress_;
-  StepLog step_log_;
+  std::optional<StepLog> step_log_;  // of the first rank
+  bool compared_ = false;            // the ranks' weights, since this start
 };
 
 }  // namespace ddro::run

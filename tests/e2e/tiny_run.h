@@ -13,14 +13,16 @@ namespace ddro::test {
 
 inline constexpr int kTinySteps = 28;  // 4 epochs of 56 pairs, 8 a step
 
-// The whole lines of a file.
-inline std::vector<Json> json_lines(const std::filesystem::path& path) {
+// The whole lines of a text or a file.
+inline std::vector<Json> json_lines_of(const std::string& text) {
   std::vector<Json> lines;
-  const std::string text = read_file(path);
   size_t begin = 0;
   for (size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin))
     lines.push_back(Json::parse(text.substr(begin, end - begin)));
   return lines;
+}
+inline std::vector<Json> json_lines(const std::filesystem::path& path) {
+  return json_lines_of(read_file(path));
 }
 
 class TinyRun {

@@ -7,6 +7,7 @@
 #include "ddro/checkpoint/checkpoint_options.h"
 #include "ddro/config/on_change.h"
 #include "ddro/data/data_options.h"
+#include "ddro/dist/dist_options.h"
 #include "ddro/losses/objective_options.h"
 #include "ddro/models/adapter_options.h"
 #include "ddro/models/model_options.h"
@@ -26,7 +27,7 @@ struct RunConfig {
   models::ExportSettings final_model;  // the section `export`
   checkpoint::CheckpointOptions checkpoint;
   train::LoggingOptions logging;
-  train::DistributedOptions distributed;
+  dist::DistributedOptions distributed;
 };
 
 // Reads and checks a file, then applies `overrides` ("section.key=value", value in YAML). Error(kInput)

@@ -14,6 +14,7 @@
 #include "ddro/data/prompts.h"
 #include "ddro/data/sampler.h"
 #include "ddro/data/token_cache.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/models/model_folder.h"
@@ -35,8 +36,10 @@ struct LoadedRun {
   std::time_t now = 0;  // what a template's date shows
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
-  models::ModelFolder base_model;          // what the policy starts from
-  std::optional<models::Adapter> adapter;  // trained in place of its weights, as it is at the start
+  int num_ranks = 1;
+  const dist::Communicator* ranks = &dist::alone();  // the others, once they have met
+  models::ModelFolder base_model;                    // what the policy starts from
+  std::optional<models::Adapter> adapter;            // trained in place of its weights, as it is at the start
   std::optional<models::ModelFolder> reference_model;  // absent: the policy's starting weights
   text::ModelText text;
   RunSet train;
@@ -74,6 +77,7 @@ Json read_run_record(const std::filesystem::path& output_dir);
 
 // Loads and checks everything that needs no training; the output folder is not touched. Templates show the
 // date of the run's first start, else now.
-LoadedRun load_run(config::RunConfig config);
+// `local_rank`: among the ranks of this machine, each of which has a device.
+LoadedRun load_run(config::RunConfig config, int local_rank = 0);
 
 }  // namespace ddro::run

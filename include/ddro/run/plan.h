@@ -7,10 +7,10 @@
 
 namespace ddro::run {
 
-// Several lines: data, lengths, classes, steps, schedule, memory and disk.
-std::string describe_plan(const LoadedRun& run);
+// Several lines: data, lengths, classes, steps, schedule, memory and disk. `sharing_ranks` share the machine.
+std::string describe_plan(const LoadedRun& run, int sharing_ranks = 1);
 
 // One line at the start of a run.
-std::string describe_start(const LoadedRun& run);
+std::string describe_start(const LoadedRun& run, int sharing_ranks = 1);
 
 }  // namespace ddro::run

@@ -19,10 +19,10 @@
 
 namespace ddro::run {
 
-// The device that training and scoring use: the first CUDA device, or the CPU. Error(kModel) where
-// CUDA_VISIBLE_DEVICES names a device and none can be used: the CPU is not what was asked for; and where the
-// device is too old.
-at::Device default_device();
+// The device that training and scoring use: the first CUDA device, of several ranks on a machine to each its
+// own, or the CPU. Error(kModel) where CUDA_VISIBLE_DEVICES names a device and none can be used: the CPU is
+// not what was asked for; and where the device is too old.
+at::Device default_device(int local_rank = 0);
 
 // Why there is no CUDA device, for people.
 std::string why_no_gpu();

@@ -1,4 +1,4 @@
-// The `train`, `optimizer`, `eval`, `logging` and `distributed` sections of a run's configuration.
+// The `train`, `optimizer`, `eval` and `logging` sections of a run's configuration.
 #pragma once
 
 #include <cstdint>
@@ -64,12 +64,6 @@ struct LoggingOptions {
   void validate() const;
 };
 
-enum class Backend { kAuto, kNone };
-
-struct DistributedOptions {
-  Backend backend = Backend::kAuto;
-};
-
 }  // namespace ddro::train
 
 namespace ddro {
@@ -96,12 +90,6 @@ struct EnumNames<train::EvalStrategy> {
   using E = train::EvalStrategy;
   static constexpr std::array<EnumName<E>, 3> kNames = {
       {{"no", E::kNo}, {"steps", E::kSteps}, {"epoch", E::kEpoch}}};
-};
-
-template <>
-struct EnumNames<train::Backend> {
-  using E = train::Backend;
-  static constexpr std::array<EnumName<E>, 2> kNames = {{{"auto", E::kAuto}, {"none", E::kNone}}};
 };
 
 }  // namespace ddro

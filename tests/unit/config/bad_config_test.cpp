@@ -130,13 +130,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     NotBuilt, BadConfigTest,
-    ::testing::Values(BadConfig{"objective: {loss_type: aot}\n",
-                                {"objective.loss_type]", "aot is not built yet"}},
-                      BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
-                      BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
-                      BadConfig{"distributed: {backend: nccl}\n", {"nccl is not built yet"}},
-                      BadConfig{"distributed: {backend: gloo}\n", {"gloo is not built yet"}},
-                      BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
+    ::testing::Values(
+        BadConfig{"objective: {loss_type: aot}\n", {"objective.loss_type]", "aot is not built yet"}},
+        BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
+        BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
+        BadConfig{"distributed: {backend: mpi}\n", {"mpi is not built yet"}},
+        BadConfig{"distributed: {shard: optimizer}\n",
+                  {"distributed.shard]", "is not built yet: every rank holds the whole model"}},
+        BadConfig{"tensor_parallel_degree: 2\n", {"is not built yet: every rank holds the whole model"}},
+        BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
 
 INSTANTIATE_TEST_SUITE_P(
     OutOfRange, BadConfigTest,
@@ -147,6 +149,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"train: {num_train_epochs: -1}\n", {"train.num_train_epochs]"}},
         BadConfig{"train: {max_steps: 0}\n", {"train.max_steps]"}},
         BadConfig{"train: {seed: -1}\n", {"train.seed]"}},
+        BadConfig{"distributed: {timeout_s: 9}\n", {"distributed.timeout_s]", "an integer from 10"}},
+        BadConfig{"ddp_timeout: 1800\n", {"write distributed.timeout_s"}},
         BadConfig{"eval: {prompts: ''}\n", {"run.yaml:1 eval.prompts]", "expected a file, or null"}},
         BadConfig{"eval: {num_prompts: 0}\n", {"run.yaml:1 eval.num_prompts]", "got 0"}},
         BadConfig{"eval: {num_samples: 0}\n", {"run.yaml:1 eval.num_samples]"}},

@@ -299,6 +299,7 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     if (seed % 2 == 0) objective.loss_weights.assign(objective.loss_type.all.size(), 0.25);
     config.adapter.r = 1 + config.adapter.r % 1000;  // below the largest rank
     config.adapter.lora_alpha = 1 + config.adapter.lora_alpha % 1000;
+    config.distributed.timeout_s = 10 + config.distributed.timeout_s % 1000;
     Defaults defaults{.config = config, .values = {}, .restoring = false};
     const RunConfig fresh;
     visit_fields(fresh, defaults);

@@ -1,0 +1,188 @@
+// Ranks that cannot come together, and strangers among them.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "rank_runs.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
+// A socket that listens on the loopback and never answers; the port is another's while it exists.
+class TakenPort {
+ public:
+  TakenPort() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    bind(socket_, reinterpret_cast<sockaddr*>(&address), size);
+    listen(socket_, 1);
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~TakenPort() { close(socket_); }
+  int port() const { return port_; }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
+
+int free_port() { return TakenPort().port(); }
+
+// Connects to a port of the loopback, once something listens there, says something and stays.
+class Stranger {
+ public:
+  Stranger(int port, const std::string& bytes) {
+    const sockaddr_in address = loopback(port);
+    for (int i = 0; i < 1000 && !connected_; ++i) {
+      socket_ = socket(AF_INET, SOCK_STREAM, 0);
+      connected_ = connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+      if (connected_) break;
+      close(socket_);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    said_ = connected_ &&
+            send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  ~Stranger() { close(socket_); }
+  bool said() const { return said_; }
+
+ private:
+  int socket_ = -1;
+  bool connected_ = false;
+  bool said_ = false;
+};
+
+// A run of two ranks that something else has started, each with its own options.
+struct TwoRanks {
+  TwoRanks(const TinyRun& run, const std::filesystem::path& folder, const std::vector<std::string>& options,
+           int port = free_port())
+      : first(run.arguments(), (folder / "first.txt").string(), started(0, port)),
+        second(run.arguments(options), (folder / "second.txt").string(), started(1, port)) {}
+  BackgroundProgram first, second;
+};
+
+TEST(BadRanks, WithAnotherConfigurationEndAllAndTheKeyIsNamed) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  TwoRanks two(run, folder.path(), {"--set", "optimizer.learning_rate=1.0e-4"});
+  EXPECT_EQ(two.first.wait(60).code, 2) << two.first.output();
+  EXPECT_EQ(two.second.wait(60).code, 2) << two.second.output();
+  EXPECT_THAT(
+      two.first.output() + two.second.output(),
+      AllOf(HasSubstr("[optimizer.learning_rate] is not the same on all ranks"), HasSubstr("on rank 1")));
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+TEST(BadRanks, EndTheOthersWithTheirOwnCode) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  TwoRanks two(run, folder.path(), {"--set", "data.max_length=3"});
+  EXPECT_EQ(two.second.wait(60).code, 2) << two.second.output();
+  EXPECT_EQ(two.first.wait(kGoneWithin).code, 2) << two.first.output();
+  EXPECT_THAT(two.second.output(), HasSubstr("error: rank 1: "));
+  EXPECT_THAT(two.first.output(), Not(HasSubstr("error")));
+}
+
+TEST(BadRanks, FindAPortThatIsInUse) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const TakenPort taken;
+  EXPECT_EQ(run.run({}, started(0, taken.port())), 2);
+  EXPECT_THAT(run.log_text(),
+              AllOf(HasSubstr("127.0.0.1:" + std::to_string(taken.port())), HasSubstr("in use")));
+}
+
+TEST(BadRanks, WaitForTheFirstNoLongerThanTheTimeOut) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const auto start = Clock::now();
+  EXPECT_EQ(run.run({}, started(1, free_port())), 76);
+  EXPECT_LT(seconds_since(start), kGoneWithin);
+  EXPECT_THAT(run.log_text(), HasSubstr("rank 0 does not answer at 127.0.0.1:"));
+}
+
+TEST(BadRanks, FindSomethingElseInThePlaceOfTheFirst) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const TakenPort taken;
+  const auto start = Clock::now();
+  EXPECT_EQ(run.run({}, started(1, taken.port())), 76);
+  EXPECT_LT(seconds_since(start), 10 + kGoneWithin);
+  EXPECT_THAT(run.log_text(), HasSubstr("what listens at 127.0.0.1:" + std::to_string(taken.port()) +
+                                        " is not rank 0 of a run"));
+}
+
+TEST(BadRanks, ThatDoNotComeAreNamed) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const auto start = Clock::now();
+  EXPECT_EQ(run.run({}, started(0, free_port())), 76);
+  EXPECT_LT(seconds_since(start), kGoneWithin);
+  EXPECT_THAT(run.log_text(), HasSubstr("rank 1 is lost: it has not come within 10 s"));
+}
+
+// Of another number of ranks, or of the same place: refused, and the run goes on without them.
+TEST(BadRanks, OfAnotherRunAreRefused) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  const int port = free_port();
+  BackgroundProgram first(run.arguments(), (folder / "first.txt").string(), started(0, port));
+  EXPECT_EQ(run.run({}, started(2, port, 4)), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("has 2 ranks, this process is one of 4"));
+  BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), started(1, port));
+  ASSERT_TRUE(first.wait_for_output("step 1/28", 60)) << first.output();
+  EXPECT_EQ(run.run({}, started(1, port)), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("another process is rank 1 of the run that meets at"));
+  EXPECT_EQ(first.wait(60).code, 0) << first.output();
+  EXPECT_EQ(second.wait(60).code, 0) << second.output();
+}
+
+TEST(Strangers, AtThePortOfARunDoNotDisturbIt) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  const int port = free_port();
+  BackgroundProgram first(run.arguments(), (folder / "first.txt").string(), started(0, port));
+  const Stranger silent(port, "");
+  const Stranger browser(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const Stranger zeros(port, std::string(1 << 16, '\0'));
+  const Stranger large(port, std::string(1 << 16, '\xff'));
+  for (const Stranger* stranger : {&silent, &browser, &zeros, &large}) EXPECT_TRUE(stranger->said());
+  BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), started(1, port));
+  EXPECT_EQ(first.wait(60).code, 0) << first.output();
+  EXPECT_EQ(second.wait(60).code, 0) << second.output();
+}
+
+TEST(Nproc, RefusesWhatCannotBeStarted) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  for (const char* count : {"0", "two", "100000"}) {
+    EXPECT_EQ(run.run({"--nproc", count}), 2);
+    EXPECT_THAT(run.log_text(), HasSubstr("[--nproc] is out of range; got " + std::string(count)));
+  }
+  EXPECT_EQ(run.run({"--nproc", "2"}, started(0, 29500)), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("[--nproc] starts ranks by itself"));
+  EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.backend=none"})), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] none is for one process"));
+  EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.backend=nccl"})), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] nccl needs a CUDA device in every rank"));
+  EXPECT_EQ(run.run(ranks(2, {"--set", "optimizer.learning_rat=1"})), 2);
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+}  // namespace
+}  // namespace ddro::test

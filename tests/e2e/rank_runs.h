@@ -1,0 +1,52 @@
+// Runs in several ranks.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+
+#include "tiny_run.h"
+
+namespace ddro::test {
+
+using Clock = std::chrono::steady_clock;
+
+// The shortest time-out; some seconds of it are for finding out who is lost.
+inline const std::vector<std::string> kSoon = {"distributed.timeout_s=10"};
+inline constexpr double kGoneWithin = 20;  // s, on a machine that is busy with other tests
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Options of a run in `count` ranks that the program starts itself.
+inline std::vector<std::string> ranks(int count, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"--nproc", std::to_string(count)});
+  return more;
+}
+
+// Variables of one of several ranks that something else has started, at a port of the loopback.
+inline std::vector<std::string> started(int rank, int port, int size = 2) {
+  return {"WORLD_SIZE=" + std::to_string(size),
+          "RANK=" + std::to_string(rank),
+          "LOCAL_WORLD_SIZE=" + std::to_string(size),
+          "LOCAL_RANK=" + std::to_string(rank),
+          "MASTER_ADDR=127.0.0.1",
+          "MASTER_PORT=" + std::to_string(port)};
+}
+
+// The processes of a run's ranks, by rank: the order in which they were started.
+inline std::vector<pid_t> children_of(pid_t starter) {
+  std::ifstream file("/proc/" + std::to_string(starter) + "/task/" + std::to_string(starter) + "/children");
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
+inline bool is_gone(pid_t process) {
+  for (int i = 0; i < 100 && kill(process, 0) == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return kill(process, 0) != 0;
+}
+
+}  // namespace ddro::test

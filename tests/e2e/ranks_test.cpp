@@ -1,0 +1,216 @@
+// A run in several ranks: the numbers of one process, over any stop, loss and resume.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "ddro/base/hash.h"
+#include "ddro/base/safetensors.h"
+#include "rank_runs.h"
+#include "support/run_program.h"
+#include "support/temporary_folder.h"
+
+namespace ddro::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Settings = std::vector<std::string>;
+
+// Nothing but rounding tells ranks from one process. In float64 that is small enough to show anything else.
+constexpr double kRounding = 1e-9;
+Settings exact(Settings more = {}) {
+  more.emplace_back("model.dtype=float64");
+  return more;
+}
+Settings lora() { return {"adapter.adapter_type=lora", "adapter.r=4", "optimizer.learning_rate=1.0e-2"}; }
+
+std::string final_hash(const TinyRun& run) { return hash_file(run.output_dir() / "final/model.safetensors"); }
+
+std::vector<Json> all_metrics(const TinyRun& run) {
+  std::vector<Json> lines = json_lines_of(lasting_metrics(run));
+  for (Json& line : lines) line.erase("rank_imbalance");
+  return lines;
+}
+
+void expect_same_metrics(const TinyRun& got, const TinyRun& expected) {
+  const std::vector<Json> lines = all_metrics(got), truth = all_metrics(expected);
+  ASSERT_EQ(lines.size(), truth.size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    ASSERT_EQ(lines[i].size(), truth[i].size()) << lines[i];
+    for (const auto& [name, value] : truth[i].items()) {
+      if (!value.is_number_float()) {
+        EXPECT_EQ(lines[i][name], value) << name;
+        continue;
+      }
+      const auto number = value.get<double>();
+      EXPECT_NEAR(lines[i][name].get<double>(), number, kRounding * std::max(1.0, std::fabs(number)))
+          << "line " << i << ", " << name;
+    }
+  }
+}
+
+// The trained tensors of the last checkpoint, at full precision: each within rounding of its largest number.
+void expect_same_weights(const TinyRun& got, const TinyRun& expected, const std::string& file) {
+  const std::string path = "checkpoints/step_000028/" + file;
+  const SafetensorsFile weights(got.output_dir() / path), truth(expected.output_dir() / path);
+  ASSERT_EQ(weights.tensors().size(), truth.tensors().size());
+  for (const auto& [name, view] : truth.tensors()) {
+    ASSERT_EQ(view.dtype, DType::kFloat64) << name;
+    const auto at = [](const TensorView& from, size_t i) {
+      double number = 0;
+      std::memcpy(&number, from.bytes.data() + i * sizeof number, sizeof number);
+      return number;
+    };
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < view.bytes.size() / sizeof(double); ++i) {
+      largest = std::max(largest, std::fabs(at(view, i)));
+      difference = std::max(difference, std::fabs(at(view, i) - at(weights.tensors().at(name), i)));
+    }
+    EXPECT_LE(difference, kRounding * largest) << name;
+  }
+}
+
+struct Course {
+  const char* name;
+  Settings (*settings)();
+  const char* weights = "model.safetensors";
+};
+
+class RanksOf : public testing::TestWithParam<Course> {};
+
+TEST_P(RanksOf, GiveTheRunOfOneProcess) {
+  const Settings settings = exact(GetParam().settings());
+  const TemporaryFolder one_folder;
+  const TinyRun one(one_folder.path(), settings);
+  ASSERT_EQ(one.run(), 0) << one.log_text();
+  for (const int count : {2, 4}) {
+    const TemporaryFolder folder;
+    const TinyRun run(folder.path(), settings);
+    ASSERT_EQ(run.run(ranks(count)), 0) << run.log_text();
+    expect_same_metrics(run, one);
+    expect_same_weights(run, one, GetParam().weights);
+    EXPECT_THAT(run.log_text(),
+                AllOf(HasSubstr("in " + std::to_string(count) + " ranks"), Not(HasSubstr("rank 1: "))));
+    for (const Json& line : run.metrics("train")) EXPECT_GE(line["rank_imbalance"].get<double>(), 1);
+  }
+}
+
+// Two passes over a step, a live reference, a frozen base; and what rank 0 does while the others wait.
+INSTANTIATE_TEST_SUITE_P(Settings, RanksOf,
+                         testing::Values(Course{"Ddro", sampling},
+                                         Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
+                                         Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
+                                         Course{"LiveReference",
+                                                [] {
+                                                  return Settings{"reference.precompute_ref_log_probs=false"};
+                                                }},
+                                         Course{"Lora", lora, "adapter_model.safetensors"}),
+                         [](const testing::TestParamInfo<Course>& entry) { return entry.param.name; });
+
+TEST(Ranks, GoOnInAnotherNumber) {
+  const TemporaryFolder one_folder;
+  const TinyRun one(one_folder.path(), exact());
+  ASSERT_EQ(one.run(), 0) << one.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), exact());
+  for (const auto& [count, step] : {std::pair{2, 6}, std::pair{4, 15}}) {
+    BackgroundProgram program(run.arguments(ranks(count)), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step " + std::to_string(step) + "/28", 60)) << program.output();
+    program.send(SIGTERM);
+    EXPECT_EQ(program.wait(60).code, 75) << program.output();
+    EXPECT_THAT(program.output(), HasSubstr("stopped by SIGTERM after step"));
+  }
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("ranks"));
+  expect_same_metrics(run, one);
+  expect_same_weights(run, one, "model.safetensors");
+}
+
+class LostRank : public ::testing::TestWithParam<int> {};
+
+// Killed while it trains; the same bits after a resume.
+TEST_P(LostRank, EndsTheOthersAndLosesNothing) {
+  const TemporaryFolder straight_folder;
+  const TinyRun straight(straight_folder.path(), kSoon);
+  ASSERT_EQ(straight.run(ranks(2)), 0) << straight.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  {
+    BackgroundProgram program(run.arguments(ranks(2)), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 5/28", 60)) << program.output();
+    const std::vector<pid_t> processes = children_of(program.pid());
+    ASSERT_EQ(processes.size(), 2u);
+    const auto killed = Clock::now();
+    kill(processes[static_cast<size_t>(GetParam())], SIGKILL);
+    EXPECT_EQ(program.wait(60).code, 76) << program.output();
+    EXPECT_LT(seconds_since(killed), kGoneWithin);
+    EXPECT_THAT(program.output(), HasSubstr("rank " + std::to_string(GetParam())));
+    for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+  }
+  ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
+  EXPECT_EQ(final_hash(run), final_hash(straight));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+}
+
+TEST_P(LostRank, IsFoundWhenItHangs) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  BackgroundProgram program(run.arguments(ranks(2)), run.log().string());
+  ASSERT_TRUE(program.wait_for_output("step 5/28", 60)) << program.output();
+  const std::vector<pid_t> processes = children_of(program.pid());
+  ASSERT_EQ(processes.size(), 2u);
+  const auto halted = Clock::now();
+  kill(processes[static_cast<size_t>(GetParam())], SIGSTOP);
+  EXPECT_EQ(program.wait(90).code, 76) << program.output();
+  EXPECT_LT(seconds_since(halted), 10 + kGoneWithin);  // and the time that the others have to end
+  EXPECT_THAT(program.output(), AllOf(HasSubstr("rank " + std::to_string(GetParam())), HasSubstr("is lost")));
+  for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, LostRank, testing::Values(0, 1));
+
+// Any rank at any time of a start; `--gtest_shuffle --gtest_repeat=N` takes other times in each round.
+TEST(LostRanks, LoseNothingHoweverOftenTheyAre) {
+  constexpr int kKills = 8, kRanks = 3;
+  std::mt19937 random(static_cast<unsigned>(testing::UnitTest::GetInstance()->random_seed()));
+  const TemporaryFolder straight_folder;
+  const TinyRun straight(straight_folder.path(), kSoon);
+  ASSERT_EQ(straight.run(ranks(kRanks)), 0) << straight.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  int lost = 0;
+  for (int i = 0; i < kKills; ++i) {
+    BackgroundProgram program(run.arguments(ranks(kRanks)), run.log().string());
+    ExitStatus status = program.wait(std::uniform_real_distribution<>(0.1, 3)(random));
+    const std::vector<pid_t> processes = children_of(program.pid());
+    const bool all_there = status.timed_out && processes.size() == kRanks;
+    const auto killed = Clock::now();
+    if (all_there) kill(processes[std::uniform_int_distribution<size_t>(0, kRanks - 1)(random)], SIGKILL);
+    if (status.timed_out) status = program.wait(60);
+    if (status.code == 0) break;
+    ++lost;
+    EXPECT_EQ(status.code, 76) << program.output();
+    EXPECT_LT(seconds_since(killed), kGoneWithin);
+    for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+  }
+  EXPECT_GT(lost, 0);
+  ASSERT_EQ(run.run(ranks(kRanks)), 0) << run.log_text();
+  EXPECT_EQ(final_hash(run), final_hash(straight));
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+}
+
+TEST(Ranks, ShowTheirPlan) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  const ProgramResult result = run_program(run.arguments(ranks(3, {"--dry-run"})));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("ranks: 3\n"));
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+}  // namespace
+}  // namespace ddro::test
