@@ -80,7 +80,7 @@ def run_trl(arguments, data, cached):
             "losses": result["losses"], "num_tokens": result["num_tokens"]}
 
 
-def run_ddro(arguments, data, cached):
+def run_ddro(arguments, data, cached, ranks=1):
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "run.yaml"
         output = Path(scratch) / "run"
@@ -99,6 +99,7 @@ def run_ddro(arguments, data, cached):
             command = [arguments.program, "train", str(config)]
             for option in arguments.ddro_set:
                 command += ["--set", option]
+            command += ["--nproc", str(ranks)] if ranks > 1 else []
             process = subprocess.Popen(command, env=environment(arguments.threads), stdout=sink, stderr=sink)
             first_end = None
             metrics = output / "metrics.jsonl"
