@@ -97,9 +97,9 @@ bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double s
 // H x K. `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA
 // from compute capability 8.0 on, where flash_attention_takes: variable-length flash attention; otherwise
 // scaled-dot-product attention over groups of segments (flash on the CPU, no key or value expanded). With a
-// `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With `sinks_H` (of q's dtype) each
-// head's softmax has one more score, that of a key without a value. For these two there is the grouped form
-// only, composed.
+// `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With `sinks_H` (of q's dtype)
+// each head's softmax has one more score, that of a key without a value. For these two there is the grouped
+// form only, composed.
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window = kNoWindow,
                         double softcap = 0, const Tensor& sinks_H = {});
