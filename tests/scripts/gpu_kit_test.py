@@ -118,8 +118,8 @@ class Kit(unittest.TestCase):
         holder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(holder.cleanup)
         folder = Path(holder.name)
-        subprocess.run([ROOT / "scripts/gpu_kit", "--out", folder / "kit.tar.gz"], check=True)
-        subprocess.run(["tar", "--extract", "--file", folder / "kit.tar.gz", "--directory", folder], check=True)
+        subprocess.run([ROOT / "scripts/gpu_kit", "--out", folder / "kit.tar.xz"], check=True)
+        subprocess.run([sys.executable, "-m", "tarfile", "--extract", folder / "kit.tar.xz", folder], check=True)
         cls.kit, = folder.glob("ddro-train-gpu-kit-*")
 
     def test_holds_every_test_that_needs_a_device(self):
