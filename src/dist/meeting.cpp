@@ -80,12 +80,23 @@ c10::intrusive_ptr<c10d::Store> open_store(const Launch& launch, std::chrono::se
                                                 connect(launch, options));
 }
 
+// As rank 0 says it, whoever comes first.
+std::string agreed_size(c10d::Store& store, const Launch& launch) {
+  if (launch.rank == 0) return text_of(store.compareSet("size", {}, bytes_of(std::to_string(launch.size))));
+  try {
+    return text_of(store.get("size"));
+  } catch (const c10::Error&) {
+    throw Error(ErrorKind::kLost, "[ranks] rank 0 is lost: it has not come within " +
+                                      std::to_string(store.getTimeout().count() / 1000) + " s");
+  }
+}
+
 }  // namespace
 
 Meeting::Meeting(const Launch& launch, std::chrono::seconds timeout)
     : launch_(launch), timeout_(timeout), store_(open_store(launch, timeout)) {
   const std::string size = std::to_string(launch.size);
-  const std::string met = text_of(store_->compareSet("size", {}, bytes_of(size)));
+  const std::string met = agreed_size(*store_, launch);
   if (met != size) {
     throw input_error("[ranks] the run that meets at " + place(launch) + " has " + printable(met) +
                       " ranks, this process is one of " + size);

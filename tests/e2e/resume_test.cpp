@@ -187,11 +187,13 @@ TEST(Resume, FiftyKillsLoseNothing) {
       if (status.timed_out) {
         program.send(SIGKILL);
         status = program.wait(60);
-        ASSERT_EQ(status.signal, SIGKILL);
-        ++kills;
-      } else {
+      }
+      // It may have ended just before the signal came.
+      done = status.signal != SIGKILL;
+      if (done) {
         ASSERT_EQ(status.code, 0) << program.output();
-        done = true;
+      } else {
+        ++kills;
       }
       const std::string log = program.output();
       if (log.find("resuming from") != std::string::npos) {
