@@ -68,12 +68,12 @@ Problem random_problem(const Arguments& arguments) {
   problem.policy = test::tiny_model(config, 1, at::kFloat, /*trainable=*/true);
   problem.reference = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
   data::EncodedExample example;
-  for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
+  for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
     data::EncodedSequence sequence;
-    sequence.row_class = row_class;
+    sequence.completion_class = completion_class;
     sequence.completion_start = 1;
     for (std::int64_t i = 0; i < arguments.length; ++i) {
-      const auto step = row_class == data::RowClass::kChosen ? 7919 : 104729;
+      const auto step = completion_class == data::CompletionClass::kChosen ? 7919 : 104729;
       sequence.ids.push_back(static_cast<text::TokenId>(i * step % arguments.vocab));
     }
     example.sequences.push_back(std::move(sequence));
@@ -119,9 +119,9 @@ void pad(data::PackedBatch& batch) {
 
 // The step as a composition of differentiable functions: all logits of a micro-batch at once, and autograd.
 void composed_step(const Problem& problem, const data::StepPlan& plan, const losses::Objective& objective) {
-  std::vector<losses::LossRow> rows(static_cast<size_t>(plan.num_completions()));
+  std::vector<losses::ScoredCompletion> rows(static_cast<size_t>(plan.num_completions()));
   for (const data::PackedBatch& batch : plan.micro_batches) {
-    train::fill_rows(batch, rows);
+    train::fill_completions(batch, rows);
     const train::ModelBatch on_device(batch, at::kCPU);
     const std::vector<double> reference =
         train::ModelLogProbs(*problem.reference).of(batch, on_device, /*keep_pairs=*/true);
@@ -130,11 +130,11 @@ void composed_step(const Problem& problem, const data::StepPlan& plan, const los
     const Tensor targets_C1 = at::tensor(batch.targets_C, at::kLong).unsqueeze(1);
     const Tensor logp_C = at::log_softmax(logits_CV, -1).gather(1, targets_C1).squeeze(1);
     Tensor sum = at::zeros({});
-    std::vector<losses::LossRow> local;
+    std::vector<losses::ScoredCompletion> local;
     std::vector<Tensor> logps;
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      logps.push_back(logp_C.slice(0, batch.row_offsets[i], batch.row_offsets[i + 1]).sum());
-      losses::LossRow row = rows[static_cast<size_t>(batch.rows[i].step_row)];
+    for (size_t i = 0; i < batch.completions.size(); ++i) {
+      logps.push_back(logp_C.slice(0, batch.completion_offsets[i], batch.completion_offsets[i + 1]).sum());
+      losses::ScoredCompletion row = rows[static_cast<size_t>(batch.completions[i].step_index)];
       row.logp = logps.back().item<double>();
       row.ref_logp = reference[i];
       local.push_back(row);

@@ -22,7 +22,7 @@ struct InspectDataOptions {
   std::int64_t rows = 3;
 };
 
-void print_class(const data::Dataset& dataset, data::RowClass row_class,
+void print_class(const data::Dataset& dataset, data::CompletionClass completion_class,
                  const std::vector<text::TokenId>& end_ids) {
   std::vector<std::int64_t> prompts;
   std::vector<std::int64_t> completions;
@@ -30,7 +30,7 @@ void print_class(const data::Dataset& dataset, data::RowClass row_class,
   std::int64_t ended = 0;
   for (const data::EncodedExample& example : dataset.examples) {
     for (const data::EncodedSequence& sequence : example.sequences) {
-      if (sequence.row_class != row_class) continue;
+      if (sequence.completion_class != completion_class) continue;
       prompts.push_back(sequence.completion_start);
       completions.push_back(sequence.num_completion_tokens());
       lengths.push_back(static_cast<std::int64_t>(sequence.ids.size()));
@@ -39,8 +39,9 @@ void print_class(const data::Dataset& dataset, data::RowClass row_class,
   }
   const auto count = static_cast<double>(lengths.size());
   print_line(
-      std::string(row_class == data::RowClass::kChosen ? "preferred   " : "unpreferred ") +
-      printable(count, "%g") + " completions, weight " + printable(dataset.class_weight(row_class), "%g") +
+      std::string(completion_class == data::CompletionClass::kChosen ? "preferred   " : "unpreferred ") +
+      printable(count, "%g") + " completions, weight " +
+      printable(dataset.class_weight(completion_class), "%g") +
       (lengths.empty()
            ? ""
            : ", " + printable(100 * static_cast<double>(ended) / count, "%.1f") + " % with an end token"));
@@ -55,8 +56,8 @@ void print_report(const data::Dataset& dataset, const text::ModelText& text) {
              " dropped; " + run::kind_label(dataset.kind) + ", " + std::to_string(dataset.num_tokens()) +
              " tokens");
   print_line("alpha       " + printable(run::data_alpha(dataset), "%.6g") + " (objective.alpha: auto)");
-  for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
-    print_class(dataset, row_class, text.end_ids);
+  for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
+    print_class(dataset, completion_class, text.end_ids);
   }
   for (const std::string& remark : run::data_remarks(dataset.report)) print_line("note        " + remark);
   if (dataset.dropped.empty()) return;
@@ -75,7 +76,8 @@ void print_example(const data::Dataset& dataset, size_t index, const text::Token
   print_line("\nrow " + std::to_string(example.row) + "  " + printable(dataset.wheres[index], 400) +
              (example.weight == 1 ? "" : "  weight " + printable(example.weight, "%g")));
   for (const data::EncodedSequence& sequence : example.sequences) {
-    print_line(std::string(sequence.row_class == data::RowClass::kChosen ? "preferred" : "unpreferred") +
+    print_line(std::string(sequence.completion_class == data::CompletionClass::kChosen ? "preferred"
+                                                                                       : "unpreferred") +
                ", " + std::to_string(sequence.completion_start) + " prompt and " +
                std::to_string(sequence.num_completion_tokens()) + " completion tokens");
     print_line("  " + display_tokens(tokenizer, sequence, colours));

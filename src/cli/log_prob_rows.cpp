@@ -18,7 +18,7 @@ class RowParser {
     if (!row_.is_object()) fail("not a JSON object");
   }
 
-  void append_to(std::vector<losses::LossRow>& rows) const {
+  void append_to(std::vector<losses::ScoredCompletion>& completions) const {
     const bool paired = row_.contains("chosen_logp") || row_.contains("rejected_logp");
     const bool single = row_.contains("logp");
     if (paired == single) {
@@ -27,24 +27,25 @@ class RowParser {
           "ref_logp and label");
     }
     if (paired) {
-      const auto first = static_cast<std::int64_t>(rows.size());
-      rows.push_back(loss_row("chosen_logp", "ref_chosen_logp", "chosen_num_tokens", true));
-      rows.push_back(loss_row("rejected_logp", "ref_rejected_logp", "rejected_num_tokens", false));
-      rows[static_cast<size_t>(first)].partner = first + 1;
-      rows[static_cast<size_t>(first) + 1].partner = first;
+      const auto first = static_cast<std::int64_t>(completions.size());
+      completions.push_back(scored_completion("chosen_logp", "ref_chosen_logp", "chosen_num_tokens", true));
+      completions.push_back(
+          scored_completion("rejected_logp", "ref_rejected_logp", "rejected_num_tokens", false));
+      completions[static_cast<size_t>(first)].partner = first + 1;
+      completions[static_cast<size_t>(first) + 1].partner = first;
     } else {
       const auto label = row_.find("label");
       if (label == row_.end() || !label->is_boolean()) fail("\"label\" is missing or not true or false");
-      rows.push_back(loss_row("logp", "ref_logp", "num_tokens", label->get<bool>()));
+      completions.push_back(scored_completion("logp", "ref_logp", "num_tokens", label->get<bool>()));
     }
   }
 
-  losses::LossRow mismatched_row() const {
-    losses::LossRow row;
-    row.logp = number("kl_logp");
-    row.ref_logp = number("ref_kl_logp");
-    row.weight = weight();
-    return row;
+  losses::ScoredCompletion mismatched_completion() const {
+    losses::ScoredCompletion completion;
+    completion.logp = number("kl_logp");
+    completion.ref_logp = number("ref_kl_logp");
+    completion.weight = weight();
+    return completion;
   }
 
  private:
@@ -82,15 +83,15 @@ class RowParser {
     return count.get<std::int64_t>();
   }
 
-  losses::LossRow loss_row(const char* logp, const char* ref_logp, const char* num_tokens,
-                           bool chosen) const {
-    losses::LossRow row;
-    row.logp = number(logp);
-    row.ref_logp = reference(ref_logp);
-    row.chosen = chosen;
-    row.weight = weight();
-    row.num_tokens = tokens(num_tokens);
-    return row;
+  losses::ScoredCompletion scored_completion(const char* logp, const char* ref_logp, const char* num_tokens,
+                                             bool chosen) const {
+    losses::ScoredCompletion completion;
+    completion.logp = number(logp);
+    completion.ref_logp = reference(ref_logp);
+    completion.chosen = chosen;
+    completion.weight = weight();
+    completion.num_tokens = tokens(num_tokens);
+    return completion;
   }
 
   std::string where_;
@@ -111,10 +112,10 @@ LogProbRows read_log_prob_rows(const std::string& path, bool needs_reference, bo
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const RowParser parser(text, name + ":" + std::to_string(line), needs_reference);
-    parser.append_to(result.rows);
-    if (needs_mismatched) result.mismatched.push_back(parser.mismatched_row());
+    parser.append_to(result.completions);
+    if (needs_mismatched) result.mismatched.push_back(parser.mismatched_completion());
   }
-  if (result.rows.empty()) throw input_error("[" + name + "] holds no rows");
+  if (result.completions.empty()) throw input_error("[" + name + "] holds no rows");
   return result;
 }
 

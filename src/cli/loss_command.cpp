@@ -15,19 +15,19 @@ struct LossOptions {
   std::vector<std::string> overrides;
 };
 
-// One line for each row of the file: a pair's two loss rows are one line.
-void print_rows(const std::vector<losses::LossRow>& rows, const std::vector<double>& row_loss,
-                const std::vector<double>& dloss_dlogp) {
+// One line for each row of the file: a pair's two completions are one line.
+void print_rows(const std::vector<losses::ScoredCompletion>& completions,
+                const std::vector<double>& completion_loss, const std::vector<double>& dloss_dlogp) {
   int line = 0;
-  for (size_t i = 0; i < rows.size(); ++i, ++line) {
-    if (rows[i].partner < 0) {
-      print_line(Json({{"row", line}, {"loss", row_loss[i]}, {"dloss_dlogp", dloss_dlogp[i]}}).dump());
+  for (size_t i = 0; i < completions.size(); ++i, ++line) {
+    if (completions[i].partner < 0) {
+      print_line(Json({{"row", line}, {"loss", completion_loss[i]}, {"dloss_dlogp", dloss_dlogp[i]}}).dump());
       continue;
     }
     print_line(Json({{"row", line},
-                     {"loss", row_loss[i] + row_loss[i + 1]},
-                     {"chosen_loss", row_loss[i]},
-                     {"rejected_loss", row_loss[i + 1]},
+                     {"loss", completion_loss[i] + completion_loss[i + 1]},
+                     {"chosen_loss", completion_loss[i]},
+                     {"rejected_loss", completion_loss[i + 1]},
                      {"dloss_dchosen_logp", dloss_dlogp[i]},
                      {"dloss_drejected_logp", dloss_dlogp[i + 1]}})
                    .dump());
@@ -38,18 +38,18 @@ void print_rows(const std::vector<losses::LossRow>& rows, const std::vector<doub
 void run_loss(const LossOptions& options) {
   const losses::ObjectiveOptions objective_options = config::load_objective(options.overrides);
   const losses::LossTypes& types = objective_options.loss_type;
-  const auto [rows, mismatched] =
+  const auto [completions, mismatched] =
       read_log_prob_rows(options.data, losses::needs_reference(types), losses::needs_mismatched(types));
-  BatchCounts counts = losses::batch_counts(rows);
+  BatchCounts counts = losses::batch_counts(completions);
   counts.kl = losses::kl_estimate(mismatched);
   const double data_alpha = counts.chosen / (counts.chosen + counts.rejected);
   const auto objective = losses::make_objective(objective_options, data_alpha);
-  std::vector<double> row_loss(rows.size());
-  std::vector<double> dloss_dlogp(rows.size());
-  objective->evaluate(rows, counts, row_loss, dloss_dlogp);
-  print_rows(rows, row_loss, dloss_dlogp);
+  std::vector<double> completion_loss(completions.size());
+  std::vector<double> dloss_dlogp(completions.size());
+  objective->evaluate(completions, counts, completion_loss, dloss_dlogp);
+  print_rows(completions, completion_loss, dloss_dlogp);
   double loss = 0;
-  for (const double part : row_loss) loss += part;
+  for (const double part : completion_loss) loss += part;
   Json total = {{"loss", loss},
                 {"loss_type", losses::loss_name(types)},
                 {"alpha", objective->alpha()},

@@ -46,7 +46,7 @@ std::string score_lines(const data::Dataset& dataset, const std::vector<double>&
   size_t index = 0;
   for (const data::EncodedExample& example : dataset.examples) {
     for (const data::EncodedSequence& sequence : example.sequences) {
-      const bool chosen = sequence.row_class == data::RowClass::kChosen;
+      const bool chosen = sequence.completion_class == data::CompletionClass::kChosen;
       Json line = {{"row", example.row},
                    {"role", !example.is_pair() ? "completion"
                             : chosen           ? "chosen"

@@ -246,13 +246,13 @@ std::vector<MixturePart> Dataset::parts() const {
   return {{static_cast<std::int64_t>(examples.size()), 1}};
 }
 
-double Dataset::class_weight(RowClass row_class) const {
+double Dataset::class_weight(CompletionClass completion_class) const {
   double sum = 0;
   size_t i = 0;
   for (const MixturePart& part : parts()) {
     for (; i < static_cast<size_t>(part.end); ++i) {
       for (const EncodedSequence& sequence : examples[i].sequences) {
-        if (sequence.row_class == row_class) sum += part.weight * examples[i].weight;
+        if (sequence.completion_class == completion_class) sum += part.weight * examples[i].weight;
       }
     }
   }

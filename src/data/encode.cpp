@@ -113,7 +113,7 @@ class RowEncoder {
   Passage joined(text::RenderedText prompt, text::RenderedText answer) const;
   [[noreturn]] void refuse_parting(const std::string& whole, size_t at, const Json& completion) const;
   size_t boundary_in(const text::RenderedText& whole, const Json& completion) const;
-  EncodedSide encode_side(const Completion& completion, RowClass row_class);
+  EncodedSide encode_side(const Completion& completion, CompletionClass completion_class);
   std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
   void end_string(bool finished, EncodedSequence& sequence) const;
   void end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
@@ -229,9 +229,9 @@ void RowEncoder::refuse_parting(const std::string& whole, size_t at, const Json&
          completion);
 }
 
-EncodedSide RowEncoder::encode_side(const Completion& completion, RowClass row_class) {
+EncodedSide RowEncoder::encode_side(const Completion& completion, CompletionClass completion_class) {
   EncodedSide side;
-  side.sequence.row_class = row_class;
+  side.sequence.completion_class = completion_class;
   Passage passage = this->passage(completion);
   side.control_text = passage.control_text;
   side.shorter_prompt = passage.shorter_prompt;
@@ -336,13 +336,15 @@ EncodeResult RowEncoder::encode() {
   struct Part {
     const char* name;
     const Completion* completion;
-    RowClass row_class;
+    CompletionClass completion_class;
   };
   std::vector<Part> parts;
   if (row_.kind == RowKind::kPaired) {
-    parts = {{"chosen", &row_.chosen, RowClass::kChosen}, {"rejected", &row_.rejected, RowClass::kRejected}};
+    parts = {{"chosen", &row_.chosen, CompletionClass::kChosen},
+             {"rejected", &row_.rejected, CompletionClass::kRejected}};
   } else {
-    parts = {{"completion", &row_.chosen, row_.label ? RowClass::kChosen : RowClass::kRejected}};
+    parts = {
+        {"completion", &row_.chosen, row_.label ? CompletionClass::kChosen : CompletionClass::kRejected}};
   }
 
   EncodeResult result;
@@ -350,7 +352,7 @@ EncodeResult RowEncoder::encode() {
   for (const Part& part : parts) {
     EncodedSide side;
     try {
-      side = encode_side(*part.completion, part.row_class);
+      side = encode_side(*part.completion, part.completion_class);
       if (!side.unusable) fit(side.sequence, result);
     } catch (const Unusable& failure) {
       side.unusable = failure.reason;

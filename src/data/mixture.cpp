@@ -13,7 +13,8 @@ namespace {
 std::int64_t draws_between(const Dataset& dataset, std::int64_t begin, const MixturePart& part) {
   std::int64_t rejected = 0;
   for (std::int64_t i = begin; i < part.end; ++i)
-    rejected += dataset.examples[static_cast<size_t>(i)].sequences.front().row_class == RowClass::kRejected;
+    rejected += dataset.examples[static_cast<size_t>(i)].sequences.front().completion_class ==
+                CompletionClass::kRejected;
   return num_draws(part.weight, part.end - begin - rejected) + num_draws(part.weight, rejected);
 }
 

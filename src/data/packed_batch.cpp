@@ -9,10 +9,10 @@
 namespace ddro::data {
 namespace {
 
-// What stays together in a micro-batch: a pair, or one row.
+// What stays together in a micro-batch: a pair, or one completion.
 struct Unit {
-  std::int64_t step_row = 0;  // of its first row
-  std::int64_t num_rows = 1;
+  std::int64_t step_index = 0;  // of its first completion
+  std::int64_t num_sequences = 1;
   std::int64_t tokens = 0;
 };
 
@@ -27,7 +27,7 @@ bool same_prompt(const EncodedSequence& a, const EncodedSequence& b) {
          std::equal(a.ids.begin(), a.ids.begin() + a.completion_start, b.ids.begin());
 }
 
-// The units of some examples, and how rows are packed.
+// The units of some examples, and how completions are packed.
 class Packer {
  public:
   Packer(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options)
@@ -38,7 +38,7 @@ class Packer {
 
   const std::vector<Unit>& units() const { return units_; }
   const BatchCounts& counts() const { return counts_; }
-  std::int64_t num_rows() const { return static_cast<std::int64_t>(rows_.size()); }
+  std::int64_t num_sequences() const { return static_cast<std::int64_t>(completions_.size()); }
   std::int64_t num_tokens() const { return num_tokens_; }
   std::int64_t unshared_pairs() const { return unshared_pairs_; }
 
@@ -54,26 +54,28 @@ class Packer {
     return std::max<std::int64_t>(1, ceil_of(total, rounds * options_.num_shares));
   }
 
-  void append_rows(const Unit& unit, std::vector<BatchRow>& rows) const {
-    for (std::int64_t i = 0; i < unit.num_rows; ++i) rows.push_back(row_at(unit.step_row + i));
+  void append_completions(const Unit& unit, std::vector<PackedCompletion>& completions) const {
+    for (std::int64_t i = 0; i < unit.num_sequences; ++i)
+      completions.push_back(completion_at(unit.step_index + i));
   }
 
-  // Fills in everything but the rows, which are there.
+  // Fills in everything but the completions, which are there.
   void pack(PackedBatch& batch) const {
     std::vector<const std::vector<text::TokenId>*> sequences;
-    for (const BatchRow& row : batch.rows) sequences.push_back(&sequence_of(row).ids);
+    for (const PackedCompletion& completion : batch.completions)
+      sequences.push_back(&sequence_of(completion).ids);
     PrefixTree tree(std::move(sequences), options_.min_shared_tokens);
-    batch.row_offsets.push_back(0);
-    batch.num_rows_T.resize(tree.ids_T.size());
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const EncodedSequence& sequence = sequence_of(batch.rows[i]);
+    batch.completion_offsets.push_back(0);
+    batch.num_completions_T.resize(tree.ids_T.size());
+    for (size_t i = 0; i < batch.completions.size(); ++i) {
+      const EncodedSequence& sequence = sequence_of(batch.completions[i]);
       const std::vector<std::int64_t> packed = tree.packed_indices(i);
-      for (const std::int64_t place : packed) ++batch.num_rows_T[static_cast<size_t>(place)];
+      for (const std::int64_t place : packed) ++batch.num_completions_T[static_cast<size_t>(place)];
       for (std::int64_t token = sequence.completion_start; token < length(sequence); ++token) {
         batch.logit_positions_C.push_back(packed[static_cast<size_t>(token - 1)]);
         batch.targets_C.push_back(sequence.ids[static_cast<size_t>(token)]);
       }
-      batch.row_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
+      batch.completion_offsets.push_back(static_cast<std::int64_t>(batch.targets_C.size()));
     }
     batch.ids_T = std::move(tree.ids_T);
     batch.positions_T = std::move(tree.positions_T);
@@ -81,23 +83,26 @@ class Packer {
   }
 
  private:
-  const EncodedSequence& sequence_of(const BatchRow& row) const {
-    return dataset_->examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
+  const EncodedSequence& sequence_of(const PackedCompletion& completion) const {
+    return dataset_->examples[static_cast<size_t>(completion.example)]
+        .sequences[static_cast<size_t>(completion.sequence)];
   }
-  const BatchRow& row_at(std::int64_t step_row) const { return rows_[static_cast<size_t>(step_row)]; }
+  const PackedCompletion& completion_at(std::int64_t step_index) const {
+    return completions_[static_cast<size_t>(step_index)];
+  }
 
   void add_example(std::int64_t index) {
     const EncodedExample& example = dataset_->examples.at(static_cast<size_t>(index));
-    const auto first = static_cast<std::int64_t>(rows_.size());
+    const auto first = static_cast<std::int64_t>(completions_.size());
     for (size_t i = 0; i < example.sequences.size(); ++i) {
       const EncodedSequence& sequence = example.sequences[i];
       DDRO_CHECK(sequence.completion_start >= 1 && sequence.completion_start < length(sequence),
                  "row " + std::to_string(example.row) + " has no prompt or no completion");
-      const auto step_row = first + static_cast<std::int64_t>(i);
+      const auto step_index = first + static_cast<std::int64_t>(i);
       const std::int64_t partner = example.is_pair() ? first + 1 - static_cast<std::int64_t>(i) : -1;
-      rows_.push_back(
-          {index, static_cast<std::int32_t>(i), sequence.row_class, example.weight, step_row, partner});
-      count_row(sequence, example.weight);
+      completions_.push_back({index, static_cast<std::int32_t>(i), sequence.completion_class, example.weight,
+                              step_index, partner});
+      count_completion(sequence, example.weight);
     }
     if (example.is_pair()) {
       counts_.pairs += example.weight;
@@ -107,8 +112,8 @@ class Packer {
     }
   }
 
-  void count_row(const EncodedSequence& sequence, double weight) {
-    if (sequence.row_class == RowClass::kChosen) {
+  void count_completion(const EncodedSequence& sequence, double weight) {
+    if (sequence.completion_class == CompletionClass::kChosen) {
       counts_.chosen += weight;
       counts_.chosen_tokens += weight * static_cast<double>(sequence.num_completion_tokens());
     } else {
@@ -119,8 +124,8 @@ class Packer {
   }
 
   void add_pair(std::int64_t first) {
-    const EncodedSequence& chosen = sequence_of(row_at(first));
-    const EncodedSequence& rejected = sequence_of(row_at(first + 1));
+    const EncodedSequence& chosen = sequence_of(completion_at(first));
+    const EncodedSequence& rejected = sequence_of(completion_at(first + 1));
     const bool same = same_prompt(chosen, rejected);
     if (!same) ++unshared_pairs_;
     const bool shares = same && chosen.completion_start >= options_.min_shared_tokens;
@@ -138,7 +143,7 @@ class Packer {
   BatchCounts counts_;
   std::int64_t num_tokens_ = 0;
   std::int64_t unshared_pairs_ = 0;
-  std::vector<BatchRow> rows_;  // by step_row
+  std::vector<PackedCompletion> completions_;  // by step_index
   std::vector<Unit> units_;
 };
 
@@ -150,7 +155,7 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
   StepPlan plan;
   plan.examples.assign(examples.begin(), examples.end());
   plan.counts = packer.counts();
-  plan.num_rows = packer.num_rows();
+  plan.num_sequences = packer.num_sequences();
   plan.num_tokens = packer.num_tokens();
   plan.unshared_pairs = packer.unshared_pairs();
   const std::int64_t most = packer.shared_tokens();
@@ -163,7 +168,8 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
       plan.micro_batches.emplace_back();
     }
     *slot += unit.tokens;
-    packer.append_rows(unit, plan.micro_batches[static_cast<size_t>(slot - batch_tokens.begin())].rows);
+    packer.append_completions(
+        unit, plan.micro_batches[static_cast<size_t>(slot - batch_tokens.begin())].completions);
   }
   for (PackedBatch& batch : plan.micro_batches) {
     packer.pack(batch);
@@ -205,23 +211,23 @@ std::int64_t SetPlan::num_micro_batches() const {
   return static_cast<std::int64_t>(parts_->starts.size()) - 1;
 }
 
-std::vector<BatchRow> SetPlan::rows(std::int64_t index) const {
-  std::vector<BatchRow> rows;
+std::vector<PackedCompletion> SetPlan::completions(std::int64_t index) const {
+  std::vector<PackedCompletion> completions;
   const auto i = static_cast<size_t>(index);
   for (size_t unit = parts_->starts.at(i); unit < parts_->starts.at(i + 1); ++unit)
-    parts_->packer.append_rows(parts_->units[unit], rows);
-  return rows;
+    parts_->packer.append_completions(parts_->units[unit], completions);
+  return completions;
 }
 
 PackedBatch SetPlan::micro_batch(std::int64_t index) const {
   PackedBatch batch;
-  batch.rows = rows(index);
+  batch.completions = completions(index);
   parts_->packer.pack(batch);
   return batch;
 }
 
 const BatchCounts& SetPlan::counts() const { return parts_->packer.counts(); }
-std::int64_t SetPlan::num_completions() const { return parts_->packer.num_rows(); }
+std::int64_t SetPlan::num_completions() const { return parts_->packer.num_sequences(); }
 std::int64_t SetPlan::num_tokens() const { return parts_->packer.num_tokens(); }
 
 }  // namespace ddro::data

@@ -15,7 +15,7 @@ std::string sequence_key(const EncodedSequence& sequence) {
   return hasher.hex();
 }
 
-unsigned class_bit(RowClass row_class) { return 1u << static_cast<unsigned>(row_class); }
+unsigned class_bit(CompletionClass completion_class) { return 1u << static_cast<unsigned>(completion_class); }
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void RowCensus::add(const EncodedExample& example, DatasetReport& report) {
   std::string row_key;
   for (const EncodedSequence& sequence : example.sequences) {
     keys.push_back(sequence_key(sequence));
-    row_key += keys.back() + std::to_string(class_bit(sequence.row_class));
+    row_key += keys.back() + std::to_string(class_bit(sequence.completion_class));
   }
   if (!rows_.insert(row_key).second) ++report.num_duplicates;
   if (example.is_pair() && keys[0] == keys[1]) {
@@ -35,7 +35,7 @@ void RowCensus::add(const EncodedExample& example, DatasetReport& report) {
   for (size_t i = 0; i < keys.size(); ++i) {
     unsigned& labels = labels_[keys[i]];
     const unsigned before = labels;
-    labels |= class_bit(example.sequences[i].row_class);
+    labels |= class_bit(example.sequences[i].completion_class);
     if (before != labels && labels == kBothLabels) ++report.num_both_labels;
   }
 }

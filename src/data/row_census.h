@@ -17,7 +17,8 @@ class RowCensus {
 
  private:
   std::unordered_set<std::string> rows_;
-  std::unordered_map<std::string, unsigned> labels_;  // completion with its prompt -> set of RowClass bits
+  std::unordered_map<std::string, unsigned>
+      labels_;  // completion with its prompt -> set of CompletionClass bits
 };
 
 }  // namespace ddro::data

@@ -46,7 +46,8 @@ StratifiedSampler::StratifiedSampler(const Dataset& dataset, std::int64_t batch_
     std::array<Share, 2> shares;
     for (; i < part.end; ++i) {
       const EncodedExample& example = dataset.examples[static_cast<size_t>(i)];
-      const bool first = example.is_pair() || example.sequences.front().row_class == RowClass::kChosen;
+      const bool first =
+          example.is_pair() || example.sequences.front().completion_class == CompletionClass::kChosen;
       shares[first ? 0 : 1].examples.push_back(i);
     }
     for (size_t stratum = 0; stratum < shares.size(); ++stratum) {

@@ -182,10 +182,10 @@ void transfer(Archive& archive, Set& set) {
     archive.number(row);
     archive.number(weight);
     archive.list(sequences, [&archive](auto& sequence) {
-      auto& [ids, completion_start, row_class] = sequence;
+      auto& [ids, completion_start, completion_class] = sequence;
       archive.numbers(ids);
       archive.number(completion_start);
-      archive.number(row_class);
+      archive.number(completion_class);
     });
   });
   archive.list(wheres, [&archive](auto& place) { archive.place(place); });

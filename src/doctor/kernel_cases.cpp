@@ -101,7 +101,7 @@ KernelCase logprob_head(at::ScalarType dtype) {
     const ops::HeadInput input = {.hidden_CD = x[0],
                                   .weight_VD = x[1],
                                   .targets_C = x[2],
-                                  .row_offsets = {0, 10, 40},
+                                  .completion_offsets = {0, 10, 40},
                                   .softcap = kSoftcap,
                                   .bias_V = x[3]};
     const ops::HeadResult result = ops::fused_logprob_head(

@@ -44,8 +44,8 @@ data::Dataset random_pairs(std::int64_t num_pairs, const PairSize& size, std::in
     ids.append(prompt, size.prompt_tokens);
     data::EncodedExample example;
     example.row = row;
-    for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
-      data::EncodedSequence sequence{prompt, size.prompt_tokens, row_class};
+    for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
+      data::EncodedSequence sequence{prompt, size.prompt_tokens, completion_class};
       ids.append(sequence.ids, size.completion_tokens);
       example.sequences.push_back(std::move(sequence));
     }

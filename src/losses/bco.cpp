@@ -1,8 +1,8 @@
 // BCO: rewards beta l against their mean over the effective batch, by the logistic loss, pooled over both
 // classes.
+#include "losses/completion_objective.h"
 #include "losses/family.h"
 #include "losses/log_math.h"
-#include "losses/row_objective.h"
 
 namespace ddro::losses {
 namespace {
@@ -13,20 +13,21 @@ class BcoObjective : public RatioObjective {
 
   Locality locality() const override { return Locality::kBatch; }
 
-  void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
-                std::span<double> dloss_dlogp) const override {
-    check_rows(rows, counts, row_loss, dloss_dlogp);
-    check_whole(rows, counts);
+  void evaluate(std::span<const ScoredCompletion> completions, const BatchCounts& counts,
+                std::span<double> completion_loss, std::span<double> dloss_dlogp) const override {
+    check_completions(completions, counts, completion_loss, dloss_dlogp);
+    check_whole(completions, counts);
     // The same for either class.
     const double scale = class_scales(ClassReduction::kPooled, counts).chosen;
     // A constant of the step: the derivative does not pass through it.
     double mean_reward = 0;
-    for (const LossRow& row : rows) mean_reward += scale * row.weight * reward(row);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const double sign = rows[i].chosen ? -1 : 1;
-      const double x = sign * (reward(rows[i]) - mean_reward);
-      row_loss[i] = scale * rows[i].weight * softplus(x);
-      dloss_dlogp[i] = scale * rows[i].weight * sign * beta_ * sigmoid(x);
+    for (const ScoredCompletion& completion : completions)
+      mean_reward += scale * completion.weight * reward(completion);
+    for (size_t i = 0; i < completions.size(); ++i) {
+      const double sign = completions[i].chosen ? -1 : 1;
+      const double x = sign * (reward(completions[i]) - mean_reward);
+      completion_loss[i] = scale * completions[i].weight * softplus(x);
+      dloss_dlogp[i] = scale * completions[i].weight * sign * beta_ * sigmoid(x);
     }
   }
 

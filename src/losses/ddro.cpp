@@ -10,32 +10,32 @@ namespace ddro::losses {
 namespace {
 
 constexpr double kAutoFloor = 10;
-constexpr double kMostRows = 1e12;  // more unpreferred rows than any run sees
+constexpr double kMostCompletions = 1e12;  // more unpreferred completions than any run sees
 
-// W: as given; or auto, which grows like the root of the unpreferred rows seen, in units of the weight that a
-// row has where policy and reference agree.
+// W: as given; or auto, which grows like the root of the unpreferred completions seen, in units of the weight
+// that a completion has where policy and reference agree.
 double weight_cap(const ObjectiveOptions& options, double alpha, double rejected_seen) {
   if (options.max_weight) return *options.max_weight;
   return std::max(1.0, alpha / (1 - alpha)) * std::max(kAutoFloor, std::sqrt(rejected_seen));
 }
 
-class DdroObjective : public RowObjective {
+class DdroObjective : public CompletionObjective {
  public:
   DdroObjective(const ObjectiveOptions& options, double alpha)
-      : RowObjective(alpha, 1, options.class_reduction), options_(options) {}
+      : CompletionObjective(alpha, 1, options.class_reduction), options_(options) {}
 
   double cap_log_ratio(const BatchCounts& counts) const override { return terms(counts).cap(); }
 
  protected:
-  Term term(const LossRow& row, const BatchCounts& counts, size_t index) const override {
+  Term term(const ScoredCompletion& completion, const BatchCounts& counts, size_t index) const override {
     const DdroTerms terms = this->terms(counts);
-    const double l = row.log_ratio();
-    const double pole = row.chosen ? terms.preferred_pole() : terms.unpreferred_pole();
-    if (std::isinf(terms.cap()) && l >= pole) throw pole_error(row, pole, index);
-    const Term term = row.chosen ? terms.preferred(l) : terms.unpreferred(l);
+    const double l = completion.log_ratio();
+    const double pole = completion.chosen ? terms.preferred_pole() : terms.unpreferred_pole();
+    if (std::isinf(terms.cap()) && l >= pole) throw pole_error(completion, pole, index);
+    const Term term = completion.chosen ? terms.preferred(l) : terms.unpreferred(l);
     // Only the raw loss can get here: a power of g beyond the range of a double, short of the pole.
     if (std::isfinite(l) && !(std::isfinite(term.value) && std::isfinite(term.slope))) {
-      throw pole_error(row, pole, index);
+      throw pole_error(completion, pole, index);
     }
     return term;
   }
@@ -45,11 +45,11 @@ class DdroObjective : public RowObjective {
     return {options_, alpha(), weight_cap(options_, alpha(), counts.rejected_seen)};
   }
 
-  static PoleError pole_error(const LossRow& row, double pole, size_t index) {
+  static PoleError pole_error(const ScoredCompletion& completion, double pole, size_t index) {
     return {"[objective.stabilizer] the raw loss is not finite at " +
-                std::string(row.chosen ? "preferred" : "unpreferred") + " row " + std::to_string(index) +
-                "; got log-ratio " + printable(row.log_ratio()) + ", expected less than " + printable(pole) +
-                "; stabilizer cap keeps it finite",
+                std::string(completion.chosen ? "preferred" : "unpreferred") + " completion " +
+                std::to_string(index) + "; got log-ratio " + printable(completion.log_ratio()) +
+                ", expected less than " + printable(pole) + "; stabilizer cap keeps it finite",
             index};
   }
 
@@ -66,28 +66,28 @@ class NnbdObjective : public RatioObjective {
   Locality locality() const override { return Locality::kBatch; }
   double cap_log_ratio(const BatchCounts& counts) const override { return terms(counts).cap(); }
 
-  void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
-                std::span<double> dloss_dlogp) const override {
-    check_rows(rows, counts, row_loss, dloss_dlogp);
+  void evaluate(std::span<const ScoredCompletion> completions, const BatchCounts& counts,
+                std::span<double> completion_loss, std::span<double> dloss_dlogp) const override {
+    check_completions(completions, counts, completion_loss, dloss_dlogp);
     check_classes(counts);
-    check_whole(rows, counts);
+    check_whole(completions, counts);
     const DdroTerms terms = this->terms(counts);
     const double inverse_bound = alpha() / ((1 - alpha()) * cap(counts));
     const ClassScales scales = class_scales(ClassReduction::kClassMean, counts);
     double bracket = 0;
-    for (const LossRow& row : rows) {
-      const double u = terms.unpreferred(row.log_ratio()).value * row.weight;
-      bracket += row.chosen ? -inverse_bound * scales.chosen * u : scales.rejected * u;
+    for (const ScoredCompletion& completion : completions) {
+      const double u = terms.unpreferred(completion.log_ratio()).value * completion.weight;
+      bracket += completion.chosen ? -inverse_bound * scales.chosen * u : scales.rejected * u;
     }
     // A bracket that is not a number must not pass for a negative one.
     const double active = bracket <= 0 ? 0 : 1;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const LossRow& row = rows[i];
-      const Term u = terms.unpreferred(row.log_ratio());
-      const Term p = row.chosen ? terms.preferred(row.log_ratio()) : Term{};
-      const double scale = row.weight * (row.chosen ? scales.chosen : scales.rejected);
-      const double u_factor = row.chosen ? (1 - active) * inverse_bound : active;
-      row_loss[i] = scale * (p.value + u_factor * u.value);
+    for (size_t i = 0; i < completions.size(); ++i) {
+      const ScoredCompletion& completion = completions[i];
+      const Term u = terms.unpreferred(completion.log_ratio());
+      const Term p = completion.chosen ? terms.preferred(completion.log_ratio()) : Term{};
+      const double scale = completion.weight * (completion.chosen ? scales.chosen : scales.rejected);
+      const double u_factor = completion.chosen ? (1 - active) * inverse_bound : active;
+      completion_loss[i] = scale * (p.value + u_factor * u.value);
       dloss_dlogp[i] = scale * (p.slope + u_factor * u.slope);
     }
   }
@@ -108,7 +108,7 @@ class NnbdObjective : public RatioObjective {
 
 // Refuses caps at which the linear continuation would leave the range of a double.
 void check_finite(const ObjectiveOptions& options, double alpha) {
-  const double largest = weight_cap(options, alpha, kMostRows);
+  const double largest = weight_cap(options, alpha, kMostCompletions);
   const DdroTerms terms(options, alpha, largest);
   const double far = terms.cap() + 1e5;
   if (std::isfinite(terms.preferred(far).value) && std::isfinite(terms.unpreferred(far).value)) return;

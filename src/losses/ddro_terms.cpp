@@ -49,7 +49,7 @@ Term DdroTerms::exact(const Point& at, bool preferred) const {
 }
 
 Term DdroTerms::logistic(const Point& at, bool preferred) const {
-  // r may overflow in a preferred row without a cap: 0 r is 0 then too, and log(1 + k r) needs no r.
+  // r may overflow in a preferred completion without a cap: 0 r is 0 then too, and log(1 + k r) needs no r.
   const double kr = k_ == 0 ? 0 : k_ * std::exp(at.l);
   const double c = k_ > 0 ? softplus(at.l + std::log(k_)) : std::log1p(kr);
   if (preferred) return {c - at.l - log_beta_, -1 / (1 + kr)};

@@ -2,7 +2,7 @@
 // to the cap and linear beyond it.
 #pragma once
 
-#include "losses/row_objective.h"
+#include "losses/completion_objective.h"
 
 namespace ddro::losses {
 

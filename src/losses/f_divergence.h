@@ -1,7 +1,7 @@
 // The transformations of log-ratios that other f-divergences than the reverse KL put into DPO.
 #pragma once
 
-#include "losses/row_objective.h"
+#include "losses/completion_objective.h"
 
 namespace ddro::losses {
 

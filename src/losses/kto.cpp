@@ -1,17 +1,18 @@
-// KTO and its relative without a reference point: a bounded value of each row, pooled over both classes.
+// KTO and its relative without a reference point: a bounded value of each completion, pooled over both
+// classes.
+#include "losses/completion_objective.h"
 #include "losses/family.h"
 #include "losses/log_math.h"
-#include "losses/row_objective.h"
 
 namespace ddro::losses {
 namespace {
 
-// sigmoid(-beta (l - kl)) of a preferred row, sigmoid(beta (l - kl)) of an unpreferred one, times its class's
-// weight.
-class KtoObjective : public RowObjective {
+// sigmoid(-beta (l - kl)) of a preferred completion, sigmoid(beta (l - kl)) of an unpreferred one, times its
+// class's weight.
+class KtoObjective : public CompletionObjective {
  public:
   KtoObjective(const ObjectiveOptions& options, double alpha, bool has_reference_point)
-      : RowObjective(alpha, options.beta, ClassReduction::kPooled),
+      : CompletionObjective(alpha, options.beta, ClassReduction::kPooled),
         beta_(options.beta),
         desirable_weight_(options.desirable_weight),
         undesirable_weight_(options.undesirable_weight),
@@ -20,11 +21,11 @@ class KtoObjective : public RowObjective {
   bool needs_mismatched() const override { return has_reference_point_; }
 
  protected:
-  Term term(const LossRow& row, const BatchCounts& counts, size_t) const override {
+  Term term(const ScoredCompletion& completion, const BatchCounts& counts, size_t) const override {
     const double reference_point = has_reference_point_ ? counts.kl : 0;
-    const double sign = row.chosen ? -1 : 1;
-    const double weight = row.chosen ? desirable_weight_ : undesirable_weight_;
-    const double x = sign * beta_ * (row.log_ratio() - reference_point);
+    const double sign = completion.chosen ? -1 : 1;
+    const double weight = completion.chosen ? desirable_weight_ : undesirable_weight_;
+    const double x = sign * beta_ * (completion.log_ratio() - reference_point);
     return {weight * sigmoid(x), weight * sign * beta_ * sigmoid(x) * sigmoid(-x)};
   }
 

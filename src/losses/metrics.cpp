@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// What is not defined for some rows: a class they lack, a log-ratio without a reference.
+// What is not defined for some completions: a class they lack, a log-ratio without a reference.
 using Value = std::optional<double>;
 
 // Sum and weight of what has been added.
@@ -24,40 +24,43 @@ struct Mean {
   Value value() const { return weight > 0 ? Value(sum / weight) : std::nullopt; }
 };
 
-// Weighted mean of value(row) over the rows of one class.
+// Weighted mean of value(completion) over the completions of one class.
 template <class Function>
-Value class_mean(std::span<const LossRow> rows, bool chosen, Function value) {
+Value class_mean(std::span<const ScoredCompletion> completions, bool chosen, Function value) {
   Mean mean;
-  for (const LossRow& row : rows) {
-    if (row.chosen == chosen) mean.add(value(row), row.weight);
+  for (const ScoredCompletion& completion : completions) {
+    if (completion.chosen == chosen) mean.add(value(completion), completion.weight);
   }
   return mean.value();
 }
 
-double log_ratio(const LossRow& row) { return row.log_ratio(); }
+double log_ratio(const ScoredCompletion& completion) { return completion.log_ratio(); }
 
 // exp of the logmeanexp of l: the largest l is taken out first, so that only the result can overflow.
-Value ratio_mean(std::span<const LossRow> rows, bool chosen) {
+Value ratio_mean(std::span<const ScoredCompletion> completions, bool chosen) {
   double largest = -std::numeric_limits<double>::infinity();
-  for (const LossRow& row : rows) {
-    if (row.chosen == chosen) largest = std::max(largest, row.log_ratio());
+  for (const ScoredCompletion& completion : completions) {
+    if (completion.chosen == chosen) largest = std::max(largest, completion.log_ratio());
   }
   if (std::isinf(largest))
-    return class_mean(rows, chosen, [](const LossRow& row) { return std::exp(row.log_ratio()); });
-  const Value mean =
-      class_mean(rows, chosen, [largest](const LossRow& row) { return std::exp(row.log_ratio() - largest); });
+    return class_mean(completions, chosen,
+                      [](const ScoredCompletion& completion) { return std::exp(completion.log_ratio()); });
+  const Value mean = class_mean(completions, chosen, [largest](const ScoredCompletion& completion) {
+    return std::exp(completion.log_ratio() - largest);
+  });
   return mean ? Value(std::exp(largest + std::log(*mean))) : std::nullopt;
 }
 
-// P(l+ > l-) + P(l+ = l-)/2 over all cross pairs: rows in ascending order of l, equal ones at a time.
-Value auc(std::span<const LossRow> rows) {
-  std::vector<const LossRow*> order;
-  for (const LossRow& row : rows) {
-    if (std::isnan(row.log_ratio())) return kNan;
-    order.push_back(&row);
+// P(l+ > l-) + P(l+ = l-)/2 over all cross pairs: completions in ascending order of l, equal ones at a time.
+Value auc(std::span<const ScoredCompletion> completions) {
+  std::vector<const ScoredCompletion*> order;
+  for (const ScoredCompletion& completion : completions) {
+    if (std::isnan(completion.log_ratio())) return kNan;
+    order.push_back(&completion);
   }
-  std::sort(order.begin(), order.end(),
-            [](const LossRow* a, const LossRow* b) { return a->log_ratio() < b->log_ratio(); });
+  std::sort(order.begin(), order.end(), [](const ScoredCompletion* a, const ScoredCompletion* b) {
+    return a->log_ratio() < b->log_ratio();
+  });
   double chosen = 0;
   double rejected = 0;
   double won = 0;
@@ -77,14 +80,14 @@ Value auc(std::span<const LossRow> rows) {
 }
 
 // Smallest l of a class at or below which lie `percent` of its weight (nearest rank).
-Value log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double percent) {
+Value log_ratio_percentile(std::span<const ScoredCompletion> completions, bool chosen, double percent) {
   std::vector<std::pair<double, double>> order;  // l, weight
   double total = 0;
-  for (const LossRow& row : rows) {
-    if (row.chosen != chosen) continue;
-    if (std::isnan(row.log_ratio())) return kNan;
-    order.emplace_back(row.log_ratio(), row.weight);
-    total += row.weight;
+  for (const ScoredCompletion& completion : completions) {
+    if (completion.chosen != chosen) continue;
+    if (std::isnan(completion.log_ratio())) return kNan;
+    order.emplace_back(completion.log_ratio(), completion.weight);
+    total += completion.weight;
   }
   std::sort(order.begin(), order.end());
   double below = 0;
@@ -96,14 +99,14 @@ Value log_ratio_percentile(std::span<const LossRow> rows, bool chosen, double pe
   return order.back().first;  // the sums may differ by rounding
 }
 
-Value abs_max(std::span<const LossRow> rows) {
+Value abs_max(std::span<const ScoredCompletion> completions) {
   double largest = 0;
-  for (const LossRow& row : rows) {
-    const double value = std::abs(row.log_ratio());
+  for (const ScoredCompletion& completion : completions) {
+    const double value = std::abs(completion.log_ratio());
     if (std::isnan(value)) return kNan;
     largest = std::max(largest, value);
   }
-  return rows.empty() ? std::nullopt : Value(largest);
+  return completions.empty() ? std::nullopt : Value(largest);
 }
 
 struct PairMeans {
@@ -111,21 +114,22 @@ struct PairMeans {
   Mean margin;  // of the rewards
 };
 
-PairMeans pair_means(std::span<const LossRow> rows, const Objective& objective) {
+PairMeans pair_means(std::span<const ScoredCompletion> completions, const Objective& objective) {
   PairMeans means;
-  for (const LossRow& row : rows) {
-    if (!row.chosen || row.partner < 0) continue;
-    const double margin = objective.reward(row) - objective.reward(rows[static_cast<size_t>(row.partner)]);
-    means.accuracy.add(std::isnan(margin) ? kNan : margin > 0, row.weight);
-    means.margin.add(margin, row.weight);
+  for (const ScoredCompletion& completion : completions) {
+    if (!completion.chosen || completion.partner < 0) continue;
+    const double margin =
+        objective.reward(completion) - objective.reward(completions[static_cast<size_t>(completion.partner)]);
+    means.accuracy.add(std::isnan(margin) ? kNan : margin > 0, completion.weight);
+    means.margin.add(margin, completion.weight);
   }
   return means;
 }
 
-// Share of the unpreferred rows whose log-ratio is above `threshold`, or at it when `inclusive`.
-Value rejected_share(std::span<const LossRow> rows, double threshold, bool inclusive) {
-  return class_mean(rows, false, [=](const LossRow& row) {
-    const double l = row.log_ratio();
+// Share of the unpreferred completions whose log-ratio is above `threshold`, or at it when `inclusive`.
+Value rejected_share(std::span<const ScoredCompletion> completions, double threshold, bool inclusive) {
+  return class_mean(completions, false, [=](const ScoredCompletion& completion) {
+    const double l = completion.log_ratio();
     if (std::isnan(l) || std::isnan(threshold)) return kNan;
     return l > threshold || (inclusive && l == threshold) ? 1.0 : 0.0;
   });
@@ -141,50 +145,51 @@ class MetricList {
 
 Value difference(Value a, Value b) { return a && b ? Value(*a - *b) : std::nullopt; }
 
-void add_rewards(std::span<const LossRow> rows, const Objective& objective, MetricList& list) {
-  // A loss that compares no rows has no reward of any row.
-  LossRow sound;
+void add_rewards(std::span<const ScoredCompletion> completions, const Objective& objective,
+                 MetricList& list) {
+  // A loss that compares no completions has no reward of any completion.
+  ScoredCompletion sound;
   sound.logp = sound.ref_logp = -1;
   if (std::isnan(objective.reward(sound))) return;
-  const auto reward = [&](const LossRow& row) { return objective.reward(row); };
-  const Value chosen = class_mean(rows, true, reward);
-  const Value rejected = class_mean(rows, false, reward);
-  const PairMeans pairs = pair_means(rows, objective);
+  const auto reward = [&](const ScoredCompletion& completion) { return objective.reward(completion); };
+  const Value chosen = class_mean(completions, true, reward);
+  const Value rejected = class_mean(completions, false, reward);
+  const PairMeans pairs = pair_means(completions, objective);
   list.add("rewards/chosen", chosen);
   list.add("rewards/rejected", rejected);
   list.add("rewards/accuracies", pairs.accuracy.value());
   list.add("rewards/margins", pairs.margin.weight > 0 ? pairs.margin.value() : difference(chosen, rejected));
 }
 
-void add_log_ratios(std::span<const LossRow> rows, const Objective& objective, const BatchCounts& counts,
-                    MetricList& list) {
-  list.add("log_ratio/chosen", class_mean(rows, true, log_ratio));
-  list.add("log_ratio/rejected", class_mean(rows, false, log_ratio));
-  list.add("log_ratio/abs_max", abs_max(rows));
-  list.add("log_ratio/chosen_p10", log_ratio_percentile(rows, true, 10));
-  list.add("log_ratio/chosen_p50", log_ratio_percentile(rows, true, 50));
-  list.add("log_ratio/chosen_p90", log_ratio_percentile(rows, true, 90));
-  list.add("log_ratio/rejected_p10", log_ratio_percentile(rows, false, 10));
-  list.add("log_ratio/rejected_p50", log_ratio_percentile(rows, false, 50));
-  list.add("log_ratio/rejected_p90", log_ratio_percentile(rows, false, 90));
-  list.add("ratio/auc", auc(rows));
-  list.add("ratio/saturated", rejected_share(rows, -std::log(objective.alpha()), true));
-  list.add("ratio/capped", rejected_share(rows, objective.cap_log_ratio(counts), false));
-  list.add("ratio/chosen_mean", ratio_mean(rows, true));
-  list.add("ratio/rejected_mean", ratio_mean(rows, false));
+void add_log_ratios(std::span<const ScoredCompletion> completions, const Objective& objective,
+                    const BatchCounts& counts, MetricList& list) {
+  list.add("log_ratio/chosen", class_mean(completions, true, log_ratio));
+  list.add("log_ratio/rejected", class_mean(completions, false, log_ratio));
+  list.add("log_ratio/abs_max", abs_max(completions));
+  list.add("log_ratio/chosen_p10", log_ratio_percentile(completions, true, 10));
+  list.add("log_ratio/chosen_p50", log_ratio_percentile(completions, true, 50));
+  list.add("log_ratio/chosen_p90", log_ratio_percentile(completions, true, 90));
+  list.add("log_ratio/rejected_p10", log_ratio_percentile(completions, false, 10));
+  list.add("log_ratio/rejected_p50", log_ratio_percentile(completions, false, 50));
+  list.add("log_ratio/rejected_p90", log_ratio_percentile(completions, false, 90));
+  list.add("ratio/auc", auc(completions));
+  list.add("ratio/saturated", rejected_share(completions, -std::log(objective.alpha()), true));
+  list.add("ratio/capped", rejected_share(completions, objective.cap_log_ratio(counts), false));
+  list.add("ratio/chosen_mean", ratio_mean(completions, true));
+  list.add("ratio/rejected_mean", ratio_mean(completions, false));
 }
 
 }  // namespace
 
-Metrics preference_metrics(std::span<const LossRow> rows, const Objective& objective,
+Metrics preference_metrics(std::span<const ScoredCompletion> completions, const Objective& objective,
                            const BatchCounts& counts, double loss) {
-  const auto logp = [](const LossRow& row) { return row.logp; };
+  const auto logp = [](const ScoredCompletion& completion) { return completion.logp; };
   MetricList list;
   list.add("loss", loss);
-  add_rewards(rows, objective, list);
-  list.add("logps/chosen", class_mean(rows, true, logp));
-  list.add("logps/rejected", class_mean(rows, false, logp));
-  if (objective.reads_reference()) add_log_ratios(rows, objective, counts, list);
+  add_rewards(completions, objective, list);
+  list.add("logps/chosen", class_mean(completions, true, logp));
+  list.add("logps/rejected", class_mean(completions, false, logp));
+  if (objective.reads_reference()) add_log_ratios(completions, objective, counts, list);
   if (objective.needs_mismatched()) list.add("kl", counts.kl);
   return list.metrics;
 }

@@ -14,31 +14,32 @@ double resolve_alpha(const ObjectiveOptions& options, double data_alpha) {
   if (!uses_option(options, "alpha")) return data_alpha;
   const double alpha = options.alpha.value_or(data_alpha);
   if (alpha > 0 && alpha < 1) return alpha;
-  throw input_error("[objective.alpha] auto needs training rows of both classes; got a preferred share of " +
-                    printable(alpha) + "; loss_type " + loss_name(options.loss_type) +
-                    " compares preferred with unpreferred samples");
+  throw input_error(
+      "[objective.alpha] auto needs training completions of both classes; got a preferred share of " +
+      printable(alpha) + "; loss_type " + loss_name(options.loss_type) +
+      " compares preferred with unpreferred samples");
 }
 
 }  // namespace
 
-BatchCounts batch_counts(std::span<const LossRow> rows) {
+BatchCounts batch_counts(std::span<const ScoredCompletion> completions) {
   BatchCounts counts;
-  for (const LossRow& row : rows) {
-    (row.chosen ? counts.chosen : counts.rejected) += row.weight;
-    if (!row.chosen) continue;
-    if (row.partner >= 0) counts.pairs += row.weight;
-    counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
+  for (const ScoredCompletion& completion : completions) {
+    (completion.chosen ? counts.chosen : counts.rejected) += completion.weight;
+    if (!completion.chosen) continue;
+    if (completion.partner >= 0) counts.pairs += completion.weight;
+    counts.chosen_tokens += completion.weight * static_cast<double>(completion.num_tokens);
   }
   counts.rejected_seen = counts.rejected;
   return counts;
 }
 
-double kl_estimate(std::span<const LossRow> mismatched) {
+double kl_estimate(std::span<const ScoredCompletion> mismatched) {
   double sum = 0;
   double weight = 0;
-  for (const LossRow& row : mismatched) {
-    sum += row.weight * row.log_ratio();
-    weight += row.weight;
+  for (const ScoredCompletion& completion : mismatched) {
+    sum += completion.weight * completion.log_ratio();
+    weight += completion.weight;
   }
   // A sum that is not a number must not pass for a negative one.
   return weight > 0 && !(sum <= 0) ? sum / weight : 0;

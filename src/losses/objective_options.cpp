@@ -136,7 +136,7 @@ void check_max_weight(const ObjectiveOptions& options, double alpha) {
   if (!options.max_weight || *options.max_weight > bound) return;
   throw input_error("[objective.max_weight] too small for alpha = " + printable(alpha) + "; got " +
                     printable(*options.max_weight) + ", expected more than alpha/(1 - alpha) = " +
-                    printable(bound) + ", the weight of a row on which policy and reference agree");
+                    printable(bound) + ", the weight of a completion on which policy and reference agree");
 }
 
 void ObjectiveOptions::validate() const {

@@ -9,13 +9,13 @@
 namespace ddro::losses {
 namespace {
 
-Term mean_log_ratio(const LossRow& row, const ObjectiveOptions&) {
-  const auto tokens = static_cast<double>(row.num_tokens);
-  return {row.log_ratio() / tokens, 1 / tokens};
+Term mean_log_ratio(const ScoredCompletion& completion, const ObjectiveOptions&) {
+  const auto tokens = static_cast<double>(completion.num_tokens);
+  return {completion.log_ratio() / tokens, 1 / tokens};
 }
 
-Term divergence(const LossRow& row, const ObjectiveOptions& options) {
-  return f_divergence(row.log_ratio(), options);
+Term divergence(const ScoredCompletion& completion, const ObjectiveOptions& options) {
+  return f_divergence(completion.log_ratio(), options);
 }
 
 Term logistic(double x, const ObjectiveOptions&) { return {softplus(-x), -sigmoid(-x)}; }
@@ -69,7 +69,8 @@ Term falling_sigmoid(double x, const ObjectiveOptions&) { return {sigmoid(-x), -
 Term nothing(double, const ObjectiveOptions&) { return {}; }
 
 // Lowers both completions, the unpreferred one more.
-PairTerm apo_down(const LossRow& chosen, const LossRow& rejected, const ObjectiveOptions& options) {
+PairTerm apo_down(const ScoredCompletion& chosen, const ScoredCompletion& rejected,
+                  const ObjectiveOptions& options) {
   static const PairFunction both = separate(rising_sigmoid, nothing);
   static const PairFunction apart = margin(falling_sigmoid, log_ratio);
   const PairTerm a = both(chosen, rejected, options);

@@ -4,8 +4,8 @@
 
 #include <functional>
 
+#include "losses/completion_objective.h"
 #include "losses/family.h"
-#include "losses/row_objective.h"
 
 namespace ddro::losses {
 
@@ -16,21 +16,21 @@ struct PairTerm {
   double rejected_slope = 0;
 };
 
-using PairFunction =
-    std::function<PairTerm(const LossRow& chosen, const LossRow& rejected, const ObjectiveOptions& options)>;
+using PairFunction = std::function<PairTerm(const ScoredCompletion& chosen, const ScoredCompletion& rejected,
+                                            const ObjectiveOptions& options)>;
 // Of one number; the slope with respect to it.
 using NumberFunction = Term (*)(double x, const ObjectiveOptions& options);
-// What rows are compared by; the slope with respect to the row's log-probability.
-using Measure = Term (*)(const LossRow& row, const ObjectiveOptions& options);
+// What completions are compared by; the slope with respect to the completion's log-probability.
+using Measure = Term (*)(const ScoredCompletion& completion, const ObjectiveOptions& options);
 
-// loss(beta (u_w - u_l)), u the measure of the preferred and the unpreferred row.
+// loss(beta (u_w - u_l)), u the measure of the preferred and the unpreferred completion.
 PairFunction margin(NumberFunction loss, Measure measure);
 // chosen(beta l_w) + rejected(beta l_l), l the log-ratios.
 PairFunction separate(NumberFunction chosen, NumberFunction rejected);
 
-Term log_ratio(const LossRow& row, const ObjectiveOptions&);
-Term logp(const LossRow& row, const ObjectiveOptions&);
-Term mean_logp(const LossRow& row, const ObjectiveOptions&);  // of a token
+Term log_ratio(const ScoredCompletion& completion, const ObjectiveOptions&);
+Term logp(const ScoredCompletion& completion, const ObjectiveOptions&);
+Term mean_logp(const ScoredCompletion& completion, const ObjectiveOptions&);  // of a token
 
 // (1-e) softplus(-x) + e softplus(x), e = label_smoothing.
 Term smoothed_logistic(double x, const ObjectiveOptions& options);
@@ -43,13 +43,15 @@ class PairObjective : public Objective {
 
   Locality locality() const override { return Locality::kPair; }
   bool reads_reference() const override { return family_.reads_reference; }
-  double reward(const LossRow& row) const override { return options_.beta * reward_(row, options_).value; }
+  double reward(const ScoredCompletion& completion) const override {
+    return options_.beta * reward_(completion, options_).value;
+  }
   double alpha() const override { return alpha_; }
-  void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
-                std::span<double> dloss_dlogp) const override;
+  void evaluate(std::span<const ScoredCompletion> completions, const BatchCounts& counts,
+                std::span<double> completion_loss, std::span<double> dloss_dlogp) const override;
 
  private:
-  size_t partner_of(std::span<const LossRow> rows, size_t i) const;
+  size_t partner_of(std::span<const ScoredCompletion> completions, size_t i) const;
 
   const LossFamily& family_;
   PairFunction term_;

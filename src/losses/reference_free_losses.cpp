@@ -16,8 +16,8 @@ Term simpo(double x, const ObjectiveOptions& options) {
 }
 
 // log(p / (1 - p)), p = exp(mean log-probability of a token); linear beyond the largest.
-Term log_odds(const LossRow& row, const ObjectiveOptions& options) {
-  const Term mean = mean_logp(row, options);
+Term log_odds(const ScoredCompletion& completion, const ObjectiveOptions& options) {
+  const Term mean = mean_logp(completion, options);
   const double at = mean.value > kLargestMeanLogp ? kLargestMeanLogp : mean.value;
   const double slope = -1 / std::expm1(at);
   return {at - log1mexp(at) + slope * (mean.value - at), slope * mean.slope};

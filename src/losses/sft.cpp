@@ -9,20 +9,21 @@ namespace {
 
 class SftObjective : public Objective {
  public:
-  Locality locality() const override { return Locality::kRow; }
+  Locality locality() const override { return Locality::kCompletion; }
   bool reads_reference() const override { return false; }
-  double reward(const LossRow&) const override { return std::numeric_limits<double>::quiet_NaN(); }
+  double reward(const ScoredCompletion&) const override { return std::numeric_limits<double>::quiet_NaN(); }
   double alpha() const override { return std::numeric_limits<double>::quiet_NaN(); }
 
-  void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
-                std::span<double> dloss_dlogp) const override {
-    DDRO_CHECK(row_loss.size() == rows.size() && dloss_dlogp.size() == rows.size(), "one output a row");
-    for (size_t i = 0; i < rows.size(); ++i) {
-      row_loss[i] = dloss_dlogp[i] = 0;
-      if (!rows[i].chosen) continue;
-      DDRO_CHECK(counts.chosen_tokens > 0, "a preferred row whose tokens the counts lack");
-      dloss_dlogp[i] = -rows[i].weight / counts.chosen_tokens;
-      row_loss[i] = dloss_dlogp[i] * rows[i].logp;
+  void evaluate(std::span<const ScoredCompletion> completions, const BatchCounts& counts,
+                std::span<double> completion_loss, std::span<double> dloss_dlogp) const override {
+    DDRO_CHECK(completion_loss.size() == completions.size() && dloss_dlogp.size() == completions.size(),
+               "one output a completion");
+    for (size_t i = 0; i < completions.size(); ++i) {
+      completion_loss[i] = dloss_dlogp[i] = 0;
+      if (!completions[i].chosen) continue;
+      DDRO_CHECK(counts.chosen_tokens > 0, "a preferred completion whose tokens the counts lack");
+      dloss_dlogp[i] = -completions[i].weight / counts.chosen_tokens;
+      completion_loss[i] = dloss_dlogp[i] * completions[i].logp;
     }
   }
 };

@@ -11,7 +11,7 @@ class SumObjective : public Objective {
   explicit SumObjective(std::vector<WeightedObjective> parts) : parts_(std::move(parts)) {}
 
   Locality locality() const override {
-    Locality widest = Locality::kRow;
+    Locality widest = Locality::kCompletion;
     for (const WeightedObjective& part : parts_) widest = std::max(widest, part.objective->locality());
     return widest;
   }
@@ -21,8 +21,8 @@ class SumObjective : public Objective {
   bool needs_mismatched() const override {
     return any([](const Objective& part) { return part.needs_mismatched(); });
   }
-  double reward(const LossRow& row) const override {
-    return first_number([&](const Objective& part) { return part.reward(row); });
+  double reward(const ScoredCompletion& completion) const override {
+    return first_number([&](const Objective& part) { return part.reward(completion); });
   }
   double cap_log_ratio(const BatchCounts& counts) const override {
     double smallest = std::numeric_limits<double>::infinity();
@@ -34,16 +34,16 @@ class SumObjective : public Objective {
     return first_number([](const Objective& part) { return part.alpha(); });
   }
 
-  void evaluate(std::span<const LossRow> rows, const BatchCounts& counts, std::span<double> row_loss,
-                std::span<double> dloss_dlogp) const override {
-    std::fill(row_loss.begin(), row_loss.end(), 0.0);
+  void evaluate(std::span<const ScoredCompletion> completions, const BatchCounts& counts,
+                std::span<double> completion_loss, std::span<double> dloss_dlogp) const override {
+    std::fill(completion_loss.begin(), completion_loss.end(), 0.0);
     std::fill(dloss_dlogp.begin(), dloss_dlogp.end(), 0.0);
-    std::vector<double> loss(row_loss.size());
+    std::vector<double> loss(completion_loss.size());
     std::vector<double> derivative(dloss_dlogp.size());
     for (const WeightedObjective& part : parts_) {
-      part.objective->evaluate(rows, counts, loss, derivative);
-      for (size_t i = 0; i < rows.size(); ++i) {
-        row_loss[i] += part.weight * loss[i];
+      part.objective->evaluate(completions, counts, loss, derivative);
+      for (size_t i = 0; i < completions.size(); ++i) {
+        completion_loss[i] += part.weight * loss[i];
         dloss_dlogp[i] += part.weight * derivative[i];
       }
     }

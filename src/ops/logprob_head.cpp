@@ -1,4 +1,4 @@
-// Legend: C completion tokens, D width, V vocabulary, N rows.
+// Legend: C completion tokens, D width, V vocabulary, N completions.
 #include "ddro/ops/logprob_head.h"
 
 #include <ATen/ATen.h>
@@ -14,7 +14,7 @@
 namespace ddro::ops {
 namespace {
 
-// Consecutive tokens or rows.
+// Consecutive tokens or completions.
 struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -42,17 +42,17 @@ void check(const HeadInput& input, const HeadOptions& options) {
              "one floating dtype");
   DDRO_CHECK(input.targets_C.scalar_type() == at::kLong, "targets are int64");
   DDRO_CHECK(hidden.device() == weight.device() && hidden.device() == input.targets_C.device(), "one device");
-  const std::vector<std::int64_t>& offsets = input.row_offsets;
+  const std::vector<std::int64_t>& offsets = input.completion_offsets;
   DDRO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == hidden.size(0) &&
                  std::is_sorted(offsets.begin(), offsets.end()),
-             "row offsets ascend from 0 to C");
+             "completion offsets ascend from 0 to C");
   DDRO_CHECK(options.chunk_tokens >= 0 && input.softcap >= 0, "a chunk holds a token, a cap is not negative");
   check_targets(input);
 }
 
 void check_units(const HeadInput& input, std::span<const std::int64_t> unit_offsets) {
-  const auto num_rows = static_cast<std::int64_t>(input.row_offsets.size()) - 1;
-  DDRO_CHECK(!unit_offsets.empty() && unit_offsets.front() == 0 && unit_offsets.back() == num_rows &&
+  const auto num_completions = static_cast<std::int64_t>(input.completion_offsets.size()) - 1;
+  DDRO_CHECK(!unit_offsets.empty() && unit_offsets.front() == 0 && unit_offsets.back() == num_completions &&
                  std::is_sorted(unit_offsets.begin(), unit_offsets.end()),
              "unit offsets ascend from 0 to N");
 }
@@ -78,7 +78,7 @@ class HeadPass {
         weight_VD_(input.weight_VD),
         targets_C_(input.targets_C.contiguous()),
         bias_V_(input.bias_V),
-        offsets_(input.row_offsets),
+        offsets_(input.completion_offsets),
         softcap_(input.softcap),
         chunk_tokens_(chunk_tokens),
         logp_(offsets_.size() - 1, 0.0),
@@ -89,9 +89,11 @@ class HeadPass {
     if (bias_V_.defined())
       d_bias_V_ =
           at::zeros(bias_V_.sizes(), bias_V_.options().dtype(at::toOpMathType(bias_V_.scalar_type())));
-    row_of_C_.reserve(static_cast<size_t>(hidden_CD_.size(0)));
-    for (size_t row = 0; row < logp_.size(); ++row) {
-      row_of_C_.insert(row_of_C_.end(), static_cast<size_t>(offsets_[row + 1] - offsets_[row]), row);
+    completion_of_C_.reserve(static_cast<size_t>(hidden_CD_.size(0)));
+    for (size_t completion = 0; completion < logp_.size(); ++completion) {
+      completion_of_C_.insert(completion_of_C_.end(),
+                              static_cast<size_t>(offsets_[completion + 1] - offsets_[completion]),
+                              completion);
     }
   }
 
@@ -99,8 +101,8 @@ class HeadPass {
   const Tensor& d_bias_V() const { return d_bias_V_; }
   std::span<double> dloss_dlogp() { return dloss_dlogp_; }
 
-  Range tokens_of(Range rows) const {
-    return {offsets_[static_cast<size_t>(rows.begin)], offsets_[static_cast<size_t>(rows.end)]};
+  Range tokens_of(Range completions) const {
+    return {offsets_[static_cast<size_t>(completions.begin)], offsets_[static_cast<size_t>(completions.end)]};
   }
 
   // `tokens` cut into what fits the buffer.
@@ -125,11 +127,11 @@ class HeadPass {
     if (!sum) return;
     const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);  // where the host waits for a GPU
     const double* values = host_C.const_data_ptr<double>();
-    for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[row_of(tokens.begin + c)] += values[c];
+    for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[completion_of(tokens.begin + c)] += values[c];
   }
 
-  // Gradients of tokens whose residuals onehot - softmax are in the buffer. A row's coefficient is applied on
-  // the D side, where there are V/D times fewer numbers than in the residuals.
+  // Gradients of tokens whose residuals onehot - softmax are in the buffer. A completion's coefficient is
+  // applied on the D side, where there are V/D times fewer numbers than in the residuals.
   void backward(Range tokens, Tensor d_hidden_CD, Tensor d_weight_VD) {
     const Tensor residual_CV = residual_buffer().narrow(0, 0, tokens.size());
     const Tensor coefficient_C1 = coefficients(tokens);
@@ -166,13 +168,14 @@ class HeadPass {
     return residual_CV_;
   }
 
-  size_t row_of(std::int64_t token) const { return row_of_C_[static_cast<size_t>(token)]; }
+  size_t completion_of(std::int64_t token) const { return completion_of_C_[static_cast<size_t>(token)]; }
 
   Tensor coefficients(Range tokens) const {
     Tensor result_C1 =
         at::empty({tokens.size(), 1}, at::TensorOptions(at::kDouble).pinned_memory(hidden_CD_.is_cuda()));
     double* values = result_C1.mutable_data_ptr<double>();
-    for (std::int64_t c = 0; c < tokens.size(); ++c) values[c] = dloss_dlogp_[row_of(tokens.begin + c)];
+    for (std::int64_t c = 0; c < tokens.size(); ++c)
+      values[c] = dloss_dlogp_[completion_of(tokens.begin + c)];
     return result_C1.to(hidden_CD_.device(), /*non_blocking=*/true)
         .to(at::toOpMathType(hidden_CD_.scalar_type()));
   }
@@ -183,7 +186,7 @@ class HeadPass {
   std::int64_t chunk_tokens_;
   std::vector<double> logp_, dloss_dlogp_;
   Tensor logits_CV_, residual_CV_;
-  std::vector<size_t> row_of_C_;
+  std::vector<size_t> completion_of_C_;
 };
 
 // Consecutive units joined while their tokens fit a chunk; a longer unit is alone.
@@ -213,21 +216,22 @@ double bytes_of_logit(at::ScalarType dtype, at::Device device) {
   return static_cast<double>(at::elementSize(logit) + (logit == dtype ? 0 : at::elementSize(dtype)));
 }
 
-std::vector<double> row_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
-                                 const HeadOptions& options) {
+std::vector<double> completion_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
+                                        const HeadOptions& options) {
   check(input, options);
   check_units(input, unit_offsets);
   const at::NoGradGuard no_grad;
   const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
   HeadPass pass(input, chunk_tokens);
-  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
-    for (const Range piece : pass.pieces(pass.tokens_of(rows))) pass.forward(piece, Keep::kNothing, true);
+  for (const Range completions : join_units(pass, unit_offsets, chunk_tokens)) {
+    for (const Range piece : pass.pieces(pass.tokens_of(completions)))
+      pass.forward(piece, Keep::kNothing, true);
   }
   return std::move(pass.logp());
 }
 
 HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
-                              const RowGradientFunction& gradient, Tensor d_weight_VD,
+                              const CompletionGradient& gradient, Tensor d_weight_VD,
                               const HeadOptions& options) {
   check(input, options);
   check_units(input, unit_offsets);
@@ -242,15 +246,15 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
   const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
   HeadPass pass(input, chunk_tokens);
   Tensor d_hidden_CD = at::empty(input.hidden_CD.sizes(), input.hidden_CD.options());
-  for (const Range rows : join_units(pass, unit_offsets, chunk_tokens)) {
-    const std::vector<Range> pieces = pass.pieces(pass.tokens_of(rows));
+  for (const Range completions : join_units(pass, unit_offsets, chunk_tokens)) {
+    const std::vector<Range> pieces = pass.pieces(pass.tokens_of(completions));
     // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
     // known.
     const bool one_pass = pieces.size() <= 1;
     for (const Range piece : pieces) pass.forward(piece, one_pass ? Keep::kResidual : Keep::kNothing, true);
-    const auto first = static_cast<size_t>(rows.begin);
-    const auto count = static_cast<size_t>(rows.size());
-    gradient(rows.begin, std::span<const double>(pass.logp()).subspan(first, count),
+    const auto first = static_cast<size_t>(completions.begin);
+    const auto count = static_cast<size_t>(completions.size());
+    gradient(completions.begin, std::span<const double>(pass.logp()).subspan(first, count),
              pass.dloss_dlogp().subspan(first, count));
     for (const Range piece : pieces) {
       if (!one_pass) pass.forward(piece, Keep::kResidual, false);

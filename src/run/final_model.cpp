@@ -57,7 +57,7 @@ void remove_old(const std::filesystem::path& path) {
 
 // What a model gives for the completions that it is compared by.
 struct Measured {
-  std::vector<losses::LossRow> rows;
+  std::vector<losses::ScoredCompletion> completions;
   double loss = std::numeric_limits<double>::quiet_NaN();  // of the first evaluation set, if there is one
 };
 
@@ -65,16 +65,17 @@ Measured measured(const std::vector<train::Evaluation>& evaluations) {
   Measured result;
   result.loss = evaluations.front().metrics.front().second;
   for (const train::Evaluation& evaluation : evaluations)
-    result.rows.insert(result.rows.end(), evaluation.rows.begin(), evaluation.rows.end());
+    result.completions.insert(result.completions.end(), evaluation.completions.begin(),
+                              evaluation.completions.end());
   return result;
 }
 
 Measured measure_first_step(const LoadedRun& run, const models::CausalLm& model) {
   const data::StepPlan plan = data::plan_step(run.train.dataset, run.sampler().step({}), run.pack_options());
   Measured result;
-  result.rows = train::loss_rows(run.train.dataset, plan);
+  result.completions = train::scored_completions(run.train.dataset, plan);
   const auto logp = train::score(train::ModelLogProbs(model), plan, run.device, {.ranks = *run.ranks});
-  for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
+  for (size_t i = 0; i < logp->size(); ++i) result.completions[i].logp = (*logp)[i];
   return result;
 }
 
@@ -96,7 +97,8 @@ struct Distance {
   double per_token = 0;  // largest, of a completion's tokens
 };
 
-Distance distance(const std::vector<losses::LossRow>& a, const std::vector<losses::LossRow>& b) {
+Distance distance(const std::vector<losses::ScoredCompletion>& a,
+                  const std::vector<losses::ScoredCompletion>& b) {
   Distance result;
   for (size_t i = 0; i < a.size(); ++i) {
     const double nats = std::fabs(a[i].logp - b[i].logp);
@@ -148,7 +150,7 @@ void verify_final(const LoadedRun& run, const models::CausalLm& policy,
       build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
   const Measured trained = last.empty() ? measure(run, policy, stop) : measured(last);
   const Measured exported = measure(run, *model, stop);
-  const Distance apart = distance(trained.rows, exported.rows);
+  const Distance apart = distance(trained.completions, exported.completions);
   if (is_rounded(run, stored)) {
     warn_of_cost(run, stored, apart, exported.loss - trained.loss);
     return;

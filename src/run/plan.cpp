@@ -37,8 +37,8 @@ std::string describe_set(const RunSet& set) {
   const data::Dataset& dataset = set.dataset;
   return "  " + set.name + ": " + std::to_string(dataset.examples.size()) + " rows used, " +
          std::to_string(dataset.dropped.size()) + " dropped; preferred " +
-         printable(dataset.class_weight(data::RowClass::kChosen), "%g") + ", unpreferred " +
-         printable(dataset.class_weight(data::RowClass::kRejected), "%g") + "; sequence tokens " +
+         printable(dataset.class_weight(data::CompletionClass::kChosen), "%g") + ", unpreferred " +
+         printable(dataset.class_weight(data::CompletionClass::kRejected), "%g") + "; sequence tokens " +
          percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
 }
 

@@ -22,21 +22,24 @@ constexpr size_t kVerifiedExamples = 8;
 constexpr std::chrono::seconds kSyncInterval{5};
 constexpr std::chrono::seconds kLogInterval{30};
 
-const data::EncodedSequence& sequence_of(const data::Dataset& set, const data::BatchRow& row) {
-  return set.examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)];
+const data::EncodedSequence& sequence_of(const data::Dataset& set, const data::PackedCompletion& completion) {
+  return set.examples[static_cast<size_t>(completion.example)]
+      .sequences[static_cast<size_t>(completion.sequence)];
 }
 
 // "pairs.jsonl:7 (rejected)"
-std::string row_name(const data::Dataset& set, const data::BatchRow& row) {
-  const std::string& where = set.wheres[static_cast<size_t>(row.example)];
-  if (row.partner < 0) return where;
-  return where + (row.row_class == data::RowClass::kChosen ? " (chosen)" : " (rejected)");
+std::string row_name(const data::Dataset& set, const data::PackedCompletion& completion) {
+  const std::string& where = set.wheres[static_cast<size_t>(completion.example)];
+  if (completion.partner < 0) return where;
+  return where +
+         (completion.completion_class == data::CompletionClass::kChosen ? " (chosen)" : " (rejected)");
 }
 
 bool has_missing_row(const data::ReferenceCache& cache, const data::Dataset& set,
-                     const std::vector<data::BatchRow>& rows) {
-  return std::any_of(rows.begin(), rows.end(),
-                     [&](const data::BatchRow& row) { return !cache.find(sequence_of(set, row)); });
+                     const std::vector<data::PackedCompletion>& completions) {
+  return std::any_of(completions.begin(), completions.end(), [&](const data::PackedCompletion& completion) {
+    return !cache.find(sequence_of(set, completion));
+  });
 }
 
 // Up to kVerifiedExamples examples whose rows are all in the cache, evenly spread over all sets: for each
@@ -61,14 +64,14 @@ std::vector<std::vector<std::int64_t>> examples_to_verify(const data::ReferenceC
   return chosen;
 }
 
-void check_row(const data::ReferenceCache& cache, const data::Dataset& set, const data::BatchRow& row,
-               double computed, double tolerance) {
-  const data::EncodedSequence& sequence = sequence_of(set, row);
+void check_row(const data::ReferenceCache& cache, const data::Dataset& set,
+               const data::PackedCompletion& completion, double computed, double tolerance) {
+  const data::EncodedSequence& sequence = sequence_of(set, completion);
   const double cached = *cache.find(sequence);
   const auto tokens = sequence.num_completion_tokens();
   if (std::fabs(cached - computed) <= tolerance * static_cast<double>(tokens)) return;
   throw model_error("[" + printable(cache.path().string(), 400) + "] does not fit the reference: for " +
-                    row_name(set, row) + " it has " + printable(cached) + ", the reference gives " +
+                    row_name(set, completion) + " it has " + printable(cached) + ", the reference gives " +
                     printable(computed) + "; expected at most " + printable(tolerance) +
                     " nats a token apart over " + std::to_string(tokens) +
                     " tokens; remove the file, it is computed again");
@@ -96,7 +99,8 @@ class CacheFill {
               train::ModelLogProbs(reference_), *cut, device,
               {.ranks = ranks_,
                .stop = stop,
-               .wanted = [&](std::int64_t b) { return has_missing_row(cache_, rows.set(), cut->rows(b)); },
+               .wanted =
+                   [&](std::int64_t b) { return has_missing_row(cache_, rows.set(), cut->completions(b)); },
                .scored = [&](const auto& batch, const auto& logp) { add(rows.set(), batch, logp); }})
               .has_value();
       if (!done) return false;
@@ -117,13 +121,13 @@ class CacheFill {
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   double tokens_per_second() const { return static_cast<double>(tokens_) / std::max(seconds(), 1e-9); }
 
-  void add(const data::Dataset& set, const std::vector<data::BatchRow>& rows,
+  void add(const data::Dataset& set, const std::vector<data::PackedCompletion>& completions,
            const std::vector<double>& logp) {
     std::vector<data::ReferenceRecord> records;
     for (size_t i = 0; i < logp.size(); ++i) {
-      const data::EncodedSequence& sequence = sequence_of(set, rows[i]);
+      const data::EncodedSequence& sequence = sequence_of(set, completions[i]);
       if (!std::isfinite(logp[i])) {
-        throw model_error("[reference] the log-probability of " + row_name(set, rows[i]) +
+        throw model_error("[reference] the log-probability of " + row_name(set, completions[i]) +
                           " is not finite; got " + printable(logp[i]) +
                           "; the model's weights are broken, or the numbers overflow in model.dtype");
       }
@@ -220,7 +224,7 @@ std::int64_t num_missing_batches(const data::ReferenceCache& cache, const std::v
     for (std::int64_t i = 0; i < rows.num_cuts(); ++i) {
       const auto cut = rows.cut(i);
       for (std::int64_t b = 0; b < cut->num_micro_batches(); ++b)
-        count += has_missing_row(cache, rows.set(), cut->rows(b));
+        count += has_missing_row(cache, rows.set(), cut->completions(b));
     }
   }
   return count;
@@ -234,9 +238,10 @@ void verify_reference_cache(const data::ReferenceCache& cache, const models::Cau
   for (size_t i = 0; i < sets.size(); ++i) {
     const data::StepPlan plan = data::plan_step(sets[i].set(), chosen[i], sets[i].options());
     train::score(train::ModelLogProbs(reference), plan, reference.head_weight().device(),
-                 {.scored = [&](const std::vector<data::BatchRow>& rows, const std::vector<double>& logp) {
+                 {.scored = [&](const std::vector<data::PackedCompletion>& completions,
+                                const std::vector<double>& logp) {
                    for (size_t j = 0; j < logp.size(); ++j)
-                     check_row(cache, sets[i].set(), rows[j], logp[j], tolerance);
+                     check_row(cache, sets[i].set(), completions[j], logp[j], tolerance);
                  }});
     verified += plan.num_completions();
   }

@@ -90,8 +90,8 @@ at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
 }
 
 double data_alpha(const data::Dataset& dataset) {
-  const double chosen = dataset.class_weight(data::RowClass::kChosen);
-  return chosen / (chosen + dataset.class_weight(data::RowClass::kRejected));
+  const double chosen = dataset.class_weight(data::CompletionClass::kChosen);
+  return chosen / (chosen + dataset.class_weight(data::CompletionClass::kRejected));
 }
 
 void log_report(const std::string& name, const data::Dataset& dataset) {

@@ -27,8 +27,8 @@ StepLog::StepLog(const LoadedRun& run, const models::CausalLm& policy, MetricsLo
 
 void StepLog::write(const data::StepPlan& plan, const train::StepReport& report, const RunState& state,
                     const StepTimes& times) {
-  losses::Metrics metrics =
-      losses::preference_metrics(report.result.rows, *run_.objective, report.counts, report.result.loss);
+  losses::Metrics metrics = losses::preference_metrics(report.result.completions, *run_.objective,
+                                                       report.counts, report.result.loss);
   const bool live_reference = run_.train.reference != nullptr && run_.train.reference->is_live();
   const double flops =
       train::step_flops(policy_.spec(), run_.adapter ? &run_.adapter->spec : nullptr, plan, live_reference);

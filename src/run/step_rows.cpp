@@ -24,7 +24,7 @@ void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset,
     for (const data::EncodedSequence& sequence : example.sequences) {
       sequences.push_back({{"ids", sequence.ids},
                            {"completion_start", sequence.completion_start},
-                           {"chosen", sequence.row_class == data::RowClass::kChosen}});
+                           {"chosen", sequence.completion_class == data::CompletionClass::kChosen}});
     }
     rows.push_back({{"where", dataset.wheres[static_cast<size_t>(index)]},
                     {"weight", example.weight},

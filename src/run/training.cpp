@@ -122,13 +122,14 @@ void Training::skip_update(const data::StepPlan& plan, const train::StepReport& 
 void Training::check_reference(const train::StepResult& result) const {
   if (run_.reference_model || !run_.objective->reads_reference()) return;
   const double per_token = train::log_prob_tolerance(policy_.head_weight().scalar_type());
-  for (const losses::LossRow& row : result.rows) {
-    const double allowed =
-        run_.train.reference->is_live() ? kMaxStartLogRatio : per_token * static_cast<double>(row.num_tokens);
-    if (!(std::fabs(row.log_ratio()) > allowed)) continue;
+  for (const losses::ScoredCompletion& completion : result.completions) {
+    const double allowed = run_.train.reference->is_live()
+                               ? kMaxStartLogRatio
+                               : per_token * static_cast<double>(completion.num_tokens);
+    if (!(std::fabs(completion.log_ratio()) > allowed)) continue;
     throw model_error(
         "[reference] policy and reference are the same folder, but their log-probabilities differ by " +
-        printable(std::fabs(row.log_ratio()), "%.4g") +
+        printable(std::fabs(completion.log_ratio()), "%.4g") +
         " nats before the first update; likely one of them was changed on disk while it was "
         "loaded, or the two compute in different types");
   }

@@ -33,7 +33,7 @@ std::optional<Evaluation> EvaluationSet::evaluate(const models::CausalLm& policy
                                                   const dist::Communicator& ranks) {
   DDRO_CHECK(reference_ != nullptr || !objective.reads_reference(), "this objective needs a reference");
   Evaluation result;
-  result.rows = loss_rows(*dataset_, plan_);
+  result.completions = scored_completions(*dataset_, plan_);
   const at::Device device = policy.head_weight().device();
   Progress progress("eval " + name_, plan_.num_micro_batches());
   std::int64_t done = 0;
@@ -42,34 +42,36 @@ std::optional<Evaluation> EvaluationSet::evaluate(const models::CausalLm& policy
                              progress.update(++done, 0);
                            }});
   if (!logp) return std::nullopt;
-  for (size_t i = 0; i < logp->size(); ++i) result.rows[i].logp = (*logp)[i];
-  if (objective.reads_reference() && !add_reference(result.rows, device, stop, ranks)) return std::nullopt;
+  for (size_t i = 0; i < logp->size(); ++i) result.completions[i].logp = (*logp)[i];
+  if (objective.reads_reference() && !add_reference(result.completions, device, stop, ranks))
+    return std::nullopt;
   BatchCounts counts = plan_.counts();
   const std::optional<double> reference_point = kl(policy, objective, stop, ranks);
   if (!reference_point) return std::nullopt;
   counts.kl = *reference_point;
-  keep_reference(result.rows, objective);
-  std::vector<double> row_loss(result.rows.size());
-  std::vector<double> derivative(result.rows.size());
-  objective.evaluate(result.rows, counts, row_loss, derivative);
-  result.metrics = losses::preference_metrics(result.rows, objective, counts,
-                                              std::accumulate(row_loss.begin(), row_loss.end(), 0.0));
+  keep_reference(result.completions, objective);
+  std::vector<double> completion_loss(result.completions.size());
+  std::vector<double> derivative(result.completions.size());
+  objective.evaluate(result.completions, counts, completion_loss, derivative);
+  result.metrics =
+      losses::preference_metrics(result.completions, objective, counts,
+                                 std::accumulate(completion_loss.begin(), completion_loss.end(), 0.0));
   return result;
 }
 
-bool EvaluationSet::add_reference(std::vector<losses::LossRow>& rows, at::Device device,
+bool EvaluationSet::add_reference(std::vector<losses::ScoredCompletion>& completions, at::Device device,
                                   const std::function<bool()>& stop, const dist::Communicator& ranks) const {
   const auto logp = score(*reference_, plan_, device, {.ranks = ranks, .stop = stop});
   if (!logp) return false;
-  for (size_t i = 0; i < logp->size(); ++i) rows[i].ref_logp = (*logp)[i];
+  for (size_t i = 0; i < logp->size(); ++i) completions[i].ref_logp = (*logp)[i];
   return true;
 }
 
-void EvaluationSet::keep_reference(const std::vector<losses::LossRow>& rows,
+void EvaluationSet::keep_reference(const std::vector<losses::ScoredCompletion>& completions,
                                    const losses::Objective& objective) {
   if (!objective.reads_reference() || !reference_->is_live()) return;
   std::vector<double> values;
-  for (const losses::LossRow& row : rows) values.push_back(row.ref_logp);
+  for (const losses::ScoredCompletion& completion : completions) values.push_back(completion.ref_logp);
   reference_ = std::make_shared<LogProbTable>(*dataset_, std::move(values));
 }
 

@@ -14,7 +14,7 @@ std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const Mode
                                       bool keep_pairs) const {
   at::NoGradGuard no_grad;
   const Tensor hidden_CD = model_.hidden(on_device.input());
-  return ops::row_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
+  return ops::completion_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
 }
 
 LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)
@@ -26,12 +26,12 @@ LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> log
 
 std::vector<double> LogProbTable::of(const data::PackedBatch& batch, const ModelBatch&, bool) const {
   std::vector<double> logp;
-  for (const data::BatchRow& row : batch.rows) {
-    const auto example = static_cast<size_t>(row.example);
-    DDRO_CHECK(example + 1 < first_.size(), "a row of another set than the reference's");
-    const size_t index = first_[example] + static_cast<size_t>(row.sequence);
-    DDRO_CHECK(index < first_[example + 1], "a row of another set than the reference's");
-    DDRO_CHECK(!std::isnan(logp_[index]), "a row whose log-probability is not known");
+  for (const data::PackedCompletion& completion : batch.completions) {
+    const auto example = static_cast<size_t>(completion.example);
+    DDRO_CHECK(example + 1 < first_.size(), "a completion of another set than the reference's");
+    const size_t index = first_[example] + static_cast<size_t>(completion.sequence);
+    DDRO_CHECK(index < first_[example + 1], "a completion of another set than the reference's");
+    DDRO_CHECK(!std::isnan(logp_[index]), "a completion whose log-probability is not known");
     logp.push_back(logp_[index]);
   }
   return logp;

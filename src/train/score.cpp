@@ -18,12 +18,12 @@ Values next_round(const data::MicroBatches& batches, const ScoreOptions& options
   return ranks.broadcast(round);
 }
 
-losses::LossRow loss_row(const data::BatchRow& source) {
-  losses::LossRow row;
-  row.chosen = source.row_class == data::RowClass::kChosen;
-  row.weight = source.weight;
-  row.partner = source.partner;
-  return row;
+losses::ScoredCompletion scored_completion(const data::PackedCompletion& source) {
+  losses::ScoredCompletion completion;
+  completion.chosen = source.completion_class == data::CompletionClass::kChosen;
+  completion.weight = source.weight;
+  completion.partner = source.partner;
+  return completion;
 }
 
 }  // namespace
@@ -34,11 +34,11 @@ std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::
   const dist::Communicator& ranks = log_probs.is_live() ? options.ranks : dist::alone();
   const bool may_stop = ranks.size() == options.ranks.size();  // or else one rank might leave the others
   const auto rank = static_cast<size_t>(ranks.rank());
-  std::vector<double> by_row(static_cast<size_t>(batches.num_completions()));
+  std::vector<double> by_completion(static_cast<size_t>(batches.num_completions()));
   std::int64_t next = 0;
   while (true) {
     const Values round = next_round(batches, options, ranks, next);
-    if (round.empty()) return by_row;
+    if (round.empty()) return by_completion;
     const bool stop = may_stop && options.stop();
     Values values;
     if (!stop && rank < round.size()) {
@@ -48,32 +48,35 @@ std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::
     if (ranks.any(stop)) return std::nullopt;
     const std::vector<Values> all = ranks.all_gather(values);
     for (size_t i = 0; i < round.size(); ++i) {
-      const auto rows = batches.rows(static_cast<std::int64_t>(round[i]));
-      for (size_t j = 0; j < rows.size(); ++j) by_row[static_cast<size_t>(rows[j].step_row)] = all[i][j];
-      options.scored(rows, all[i]);
+      const auto completions = batches.completions(static_cast<std::int64_t>(round[i]));
+      for (size_t j = 0; j < completions.size(); ++j)
+        by_completion[static_cast<size_t>(completions[j].step_index)] = all[i][j];
+      options.scored(completions, all[i]);
     }
   }
 }
 
-void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows) {
-  for (size_t i = 0; i < batch.rows.size(); ++i) {
-    losses::LossRow& row = rows.at(static_cast<size_t>(batch.rows[i].step_row));
-    row = loss_row(batch.rows[i]);
-    row.num_tokens = batch.row_offsets[i + 1] - batch.row_offsets[i];
+void fill_completions(const data::PackedBatch& batch, std::vector<losses::ScoredCompletion>& completions) {
+  for (size_t i = 0; i < batch.completions.size(); ++i) {
+    losses::ScoredCompletion& completion =
+        completions.at(static_cast<size_t>(batch.completions[i].step_index));
+    completion = scored_completion(batch.completions[i]);
+    completion.num_tokens = batch.completion_offsets[i + 1] - batch.completion_offsets[i];
   }
 }
 
-std::vector<losses::LossRow> loss_rows(const data::Dataset& dataset, const data::MicroBatches& batches) {
-  std::vector<losses::LossRow> rows(static_cast<size_t>(batches.num_completions()));
+std::vector<losses::ScoredCompletion> scored_completions(const data::Dataset& dataset,
+                                                         const data::MicroBatches& batches) {
+  std::vector<losses::ScoredCompletion> completions(static_cast<size_t>(batches.num_completions()));
   for (std::int64_t index = 0; index < batches.num_micro_batches(); ++index) {
-    for (const data::BatchRow& source : batches.rows(index)) {
+    for (const data::PackedCompletion& source : batches.completions(index)) {
       const auto& sequences = dataset.examples[static_cast<size_t>(source.example)].sequences;
-      losses::LossRow& row = rows.at(static_cast<size_t>(source.step_row));
-      row = loss_row(source);
-      row.num_tokens = sequences[static_cast<size_t>(source.sequence)].num_completion_tokens();
+      losses::ScoredCompletion& completion = completions.at(static_cast<size_t>(source.step_index));
+      completion = scored_completion(source);
+      completion.num_tokens = sequences[static_cast<size_t>(source.sequence)].num_completion_tokens();
     }
   }
-  return rows;
+  return completions;
 }
 
 }  // namespace ddro::train

@@ -18,17 +18,18 @@ namespace ddro::train {
 namespace {
 
 bool pairs_are_whole(const data::StepPlan& plan) {
-  return std::all_of(plan.micro_batches.begin(), plan.micro_batches.end(),
-                     [](const data::PackedBatch& batch) {
-                       const auto& rows = batch.rows;
-                       for (size_t i = 0; i < rows.size(); ++i) {
-                         if (rows[i].partner < 0) continue;
-                         const bool next = i + 1 < rows.size() && rows[i + 1].step_row == rows[i].partner;
-                         const bool previous = i > 0 && rows[i - 1].step_row == rows[i].partner;
-                         if (!next && !previous) return false;
-                       }
-                       return true;
-                     });
+  return std::all_of(
+      plan.micro_batches.begin(), plan.micro_batches.end(), [](const data::PackedBatch& batch) {
+        const auto& completions = batch.completions;
+        for (size_t i = 0; i < completions.size(); ++i) {
+          if (completions[i].partner < 0) continue;
+          const bool next =
+              i + 1 < completions.size() && completions[i + 1].step_index == completions[i].partner;
+          const bool previous = i > 0 && completions[i - 1].step_index == completions[i].partner;
+          if (!next && !previous) return false;
+        }
+        return true;
+      });
 }
 
 dist::Shares share_out(const models::CausalLm& policy, const data::StepPlan& plan,
@@ -55,27 +56,27 @@ class StepComputation {
         counts_(counts),
         router_aux_loss_coef_(router_aux_loss_coef),
         keep_pairs_(objective.locality() == losses::Locality::kPair),
-        row_loss_(static_cast<size_t>(plan.num_completions())),
+        completion_loss_(static_cast<size_t>(plan.num_completions())),
         derivative_(static_cast<size_t>(plan.num_completions())) {
-    result_.rows.resize(static_cast<size_t>(plan.num_completions()));
-    for (const data::PackedBatch& batch : plan.micro_batches) fill_rows(batch, result_.rows);
+    result_.completions.resize(static_cast<size_t>(plan.num_completions()));
+    for (const data::PackedBatch& batch : plan.micro_batches) fill_completions(batch, result_.completions);
     if (router_aux_loss_coef > 0) balance_.emplace(models::num_experts(policy.spec()), device());
   }
 
   StepResult run() {
     const bool one_pass =
-        objective_.locality() == losses::Locality::kRow || (keep_pairs_ && pairs_are_whole(plan_));
+        objective_.locality() == losses::Locality::kCompletion || (keep_pairs_ && pairs_are_whole(plan_));
     if (!one_pass) {
       score_all();
-      objective_.evaluate(result_.rows, counts_, row_loss_, derivative_);
+      objective_.evaluate(result_.completions, counts_, completion_loss_, derivative_);
     }
     if (balance_ && (plan_.micro_batches.size() > 1 || ranks_.size() > 1)) measure_balance();
     for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
       if (is_own(i)) add_gradients(plan_.micro_batches[i], one_pass);
     }
-    if (one_pass) exchange_rows();
+    if (one_pass) exchange_completions();
     result_.imbalance = shares_.imbalance;
-    result_.loss = std::accumulate(row_loss_.begin(), row_loss_.end(), 0.0) +
+    result_.loss = std::accumulate(completion_loss_.begin(), completion_loss_.end(), 0.0) +
                    router_aux_loss_coef_ * result_.aux_loss.value_or(0);
     return std::move(result_);
   }
@@ -83,31 +84,31 @@ class StepComputation {
  private:
   bool is_own(size_t micro_batch) const { return shares_.rank_of[micro_batch] == ranks_.rank(); }
   at::Device device() const { return policy_.head_weight().device(); }
-  losses::LossRow& row_of(const data::BatchRow& row) {
-    return result_.rows[static_cast<size_t>(row.step_row)];
+  losses::ScoredCompletion& completion_of(const data::PackedCompletion& completion) {
+    return result_.completions[static_cast<size_t>(completion.step_index)];
   }
 
   void score_reference(const data::PackedBatch& batch, const ModelBatch& on_device) {
     if (reference_ == nullptr) return;
     const std::vector<double> logp = reference_->of(batch, on_device, keep_pairs_);
-    for (size_t i = 0; i < logp.size(); ++i) row_of(batch.rows[i]).ref_logp = logp[i];
+    for (size_t i = 0; i < logp.size(); ++i) completion_of(batch.completions[i]).ref_logp = logp[i];
   }
 
   // Log-probabilities of the whole step, for losses that need them before the first gradient.
   void score_all() {
     const ScoreOptions options{.keep_pairs = keep_pairs_, .ranks = ranks_};
     const std::vector<double> logp = *score(ModelLogProbs(policy_), plan_, device(), options);
-    for (size_t i = 0; i < logp.size(); ++i) result_.rows[i].logp = logp[i];
+    for (size_t i = 0; i < logp.size(); ++i) result_.completions[i].logp = logp[i];
     if (reference_ == nullptr) return;
     const std::vector<double> ref_logp = *score(*reference_, plan_, device(), options);
-    for (size_t i = 0; i < ref_logp.size(); ++i) result_.rows[i].ref_logp = ref_logp[i];
+    for (size_t i = 0; i < ref_logp.size(); ++i) result_.completions[i].ref_logp = ref_logp[i];
   }
 
   Tensor hidden(const ModelBatch& on_device) {
     models::ModelInput input = on_device.input();
     if (!balance_) return policy_.hidden(input);
     input.balance = &*balance_;
-    balance_->set_tokens(on_device.num_rows_T());
+    balance_->set_tokens(on_device.num_completions_T());
     return policy_.hidden(input);
   }
 
@@ -126,9 +127,11 @@ class StepComputation {
     const Tensor hidden_CD = hidden(on_device);
     if (balance_ && balance_->is_measuring()) result_.aux_loss = balance_->finish(router_aux_loss_coef_);
     const auto gradient = [&](std::int64_t first, std::span<const double> logp, std::span<double> out) {
-      const std::span<const data::BatchRow> rows(batch.rows.data() + first, logp.size());
-      if (one_pass) evaluate_rows(rows, logp);
-      for (size_t i = 0; i < rows.size(); ++i) out[i] = derivative_[static_cast<size_t>(rows[i].step_row)];
+      const std::span<const data::PackedCompletion> completions(batch.completions.data() + first,
+                                                                logp.size());
+      if (one_pass) evaluate_completions(completions, logp);
+      for (size_t i = 0; i < completions.size(); ++i)
+        out[i] = derivative_[static_cast<size_t>(completions[i].step_index)];
     };
     const ops::HeadResult head =
         ops::fused_logprob_head(on_device.head_input(hidden_CD, policy_), unit_offsets(batch, keep_pairs_),
@@ -142,58 +145,61 @@ class StepComputation {
     if (sum_V.defined()) sum_V.add_(d_bias_V);
   }
 
-  // Loss and derivative of some rows of a micro-batch that are closed under the objective's locality.
-  void evaluate_rows(std::span<const data::BatchRow> rows, std::span<const double> logp) {
-    std::vector<losses::LossRow> local(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      row_of(rows[i]).logp = logp[i];
-      local[i] = row_of(rows[i]);
+  // Loss and derivative of some completions of a micro-batch that are closed under the objective's locality.
+  void evaluate_completions(std::span<const data::PackedCompletion> completions,
+                            std::span<const double> logp) {
+    std::vector<losses::ScoredCompletion> local(completions.size());
+    for (size_t i = 0; i < completions.size(); ++i) {
+      completion_of(completions[i]).logp = logp[i];
+      local[i] = completion_of(completions[i]);
       local[i].partner = -1;
       for (const size_t j : {i - 1, i + 1}) {
-        if (j < rows.size() && rows[j].step_row == rows[i].partner)
+        if (j < completions.size() && completions[j].step_index == completions[i].partner)
           local[i].partner = static_cast<std::int64_t>(j);
       }
     }
-    std::vector<double> loss(rows.size());
-    std::vector<double> derivative(rows.size());
+    std::vector<double> loss(completions.size());
+    std::vector<double> derivative(completions.size());
     try {
       objective_.evaluate(local, counts_, loss, derivative);
     } catch (const losses::PoleError& error) {
-      throw losses::PoleError(error.what(), static_cast<size_t>(rows[error.row()].step_row));
+      throw losses::PoleError(error.what(), static_cast<size_t>(completions[error.index()].step_index));
     }
-    for (size_t i = 0; i < rows.size(); ++i) {
-      row_loss_[static_cast<size_t>(rows[i].step_row)] = loss[i];
-      derivative_[static_cast<size_t>(rows[i].step_row)] = derivative[i];
+    for (size_t i = 0; i < completions.size(); ++i) {
+      completion_loss_[static_cast<size_t>(completions[i].step_index)] = loss[i];
+      derivative_[static_cast<size_t>(completions[i].step_index)] = derivative[i];
     }
   }
 
-  // What one pass has found of each rank's rows, told to all.
-  void exchange_rows() {
+  // What one pass has found of each rank's completions, told to all.
+  void exchange_completions() {
     if (ranks_.size() == 1) return;
     std::vector<double> own;
-    for (const std::int64_t row : rows_of(ranks_.rank())) {
-      const auto i = static_cast<size_t>(row);
-      own.insert(own.end(), {result_.rows[i].logp, result_.rows[i].ref_logp, row_loss_[i]});
+    for (const std::int64_t completion : completions_of(ranks_.rank())) {
+      const auto i = static_cast<size_t>(completion);
+      own.insert(own.end(),
+                 {result_.completions[i].logp, result_.completions[i].ref_logp, completion_loss_[i]});
     }
     const std::vector<std::vector<double>> all = ranks_.all_gather(own);
     for (int rank = 0; rank < ranks_.size(); ++rank) {
       const double* values = all[static_cast<size_t>(rank)].data();
-      for (const std::int64_t row : rows_of(rank)) {
-        const auto i = static_cast<size_t>(row);
-        result_.rows[i].logp = *values++;
-        result_.rows[i].ref_logp = *values++;
-        row_loss_[i] = *values++;
+      for (const std::int64_t completion : completions_of(rank)) {
+        const auto i = static_cast<size_t>(completion);
+        result_.completions[i].logp = *values++;
+        result_.completions[i].ref_logp = *values++;
+        completion_loss_[i] = *values++;
       }
     }
   }
 
-  std::vector<std::int64_t> rows_of(int rank) const {
-    std::vector<std::int64_t> rows;
+  std::vector<std::int64_t> completions_of(int rank) const {
+    std::vector<std::int64_t> completions;
     for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
       if (shares_.rank_of[i] != rank) continue;
-      for (const data::BatchRow& row : plan_.micro_batches[i].rows) rows.push_back(row.step_row);
+      for (const data::PackedCompletion& completion : plan_.micro_batches[i].completions)
+        completions.push_back(completion.step_index);
     }
-    return rows;
+    return completions;
   }
 
   const models::CausalLm& policy_;
@@ -207,7 +213,7 @@ class StepComputation {
   double router_aux_loss_coef_;
   std::optional<models::RouterBalance> balance_;
   bool keep_pairs_;
-  std::vector<double> row_loss_;
+  std::vector<double> completion_loss_;
   std::vector<double> derivative_;
   StepResult result_;
 };

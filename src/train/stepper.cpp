@@ -3,19 +3,19 @@
 #include <cmath>
 
 #include "ddro/base/error.h"
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 #include "ddro/train/schedule.h"
 #include "train/reduce_gradients.h"
 
 namespace ddro::train {
 namespace {
 
-// file:line of the example that row `step_row` belongs to.
-std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_row) {
+// file:line of the example that completion `step_index` belongs to.
+std::string where_of(const data::Dataset& dataset, const data::StepPlan& plan, size_t step_index) {
   for (const data::PackedBatch& batch : plan.micro_batches) {
-    for (const data::BatchRow& row : batch.rows) {
-      if (row.step_row == static_cast<std::int64_t>(step_row))
-        return dataset.wheres[static_cast<size_t>(row.example)];
+    for (const data::PackedCompletion& completion : batch.completions) {
+      if (completion.step_index == static_cast<std::int64_t>(step_index))
+        return dataset.wheres[static_cast<size_t>(completion.example)];
     }
   }
   return "";
@@ -34,7 +34,7 @@ Stepper::Stepper(const StepperParts& parts, const OptimizerOptions& options, Par
       options_(options),
       parameters_(parameters),
       optimizer_(optimizer),
-      rejected_weight_(parts.train_set.class_weight(data::RowClass::kRejected)) {}
+      rejected_weight_(parts.train_set.class_weight(data::CompletionClass::kRejected)) {}
 
 StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& place,
                          std::int64_t steps_done) {
@@ -59,8 +59,9 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
   BatchCounts counts = plan.counts;
   counts.rejected_seen = rejected_weight_ * share_seen(place, parts_.steps_per_epoch);
   if (parts_.objective.needs_mismatched()) {
-    MismatchedRows rows(parts_.train_set, plan.examples, parts_.policy.spec(), parts_.pack_options);
-    counts.kl = *rows.kl(
+    MismatchedCompletions mismatched(parts_.train_set, plan.examples, parts_.policy.spec(),
+                                     parts_.pack_options);
+    counts.kl = *mismatched.kl(
         parts_.policy, *parts_.reference, [] { return false; }, parts_.ranks);
   }
   return counts;
@@ -73,7 +74,7 @@ StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& count
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(steps_done + 1) + ", " +
-                                           where_of(parts_.train_set, plan, error.row()) + ")");
+                                           where_of(parts_.train_set, plan, error.index()) + ")");
   }
 }
 

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::int64_t kShareNothing = std::numeric_limits<std::int64_t>::max();
 
-// What a model sees of one row of a batch: the tokens and positions that its completion tokens can attend to,
-// in order.
+// What a model sees of one completion of a batch: the tokens and positions that its completion tokens can
+// attend to, in order.
 struct SeenRow {
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> positions;
@@ -45,8 +45,8 @@ SeenRow seen_from(const PackedBatch& batch, std::int64_t last_token) {
 
 // Each completion token is predicted from exactly what stands before it in its sequence.
 void expect_row(const PackedBatch& batch, size_t index, const EncodedSequence& sequence) {
-  const auto begin = static_cast<size_t>(batch.row_offsets[index]);
-  const auto end = static_cast<size_t>(batch.row_offsets[index + 1]);
+  const auto begin = static_cast<size_t>(batch.completion_offsets[index]);
+  const auto end = static_cast<size_t>(batch.completion_offsets[index + 1]);
   ASSERT_EQ(static_cast<std::int64_t>(end - begin), sequence.num_completion_tokens());
   for (size_t c = begin; c < end; ++c) {
     const auto before = static_cast<size_t>(sequence.completion_start) + (c - begin);
@@ -75,31 +75,32 @@ void expect_tiling(const PackedBatch& batch) {
   }
   ASSERT_EQ(next, static_cast<std::int64_t>(batch.ids_T.size()));
   ASSERT_EQ(batch.positions_T.size(), batch.ids_T.size());
-  ASSERT_EQ(batch.row_offsets.size(), batch.rows.size() + 1);
-  ASSERT_EQ(batch.row_offsets.back(), static_cast<std::int64_t>(batch.targets_C.size()));
+  ASSERT_EQ(batch.completion_offsets.size(), batch.completions.size() + 1);
+  ASSERT_EQ(batch.completion_offsets.back(), static_cast<std::int64_t>(batch.targets_C.size()));
   ASSERT_EQ(batch.targets_C.size(), batch.logit_positions_C.size());
 }
 
 void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions& options) {
-  std::vector<BatchRow> rows(static_cast<size_t>(plan.num_completions()));
-  std::vector<int> times(rows.size());
+  std::vector<PackedCompletion> completions(static_cast<size_t>(plan.num_completions()));
+  std::vector<int> times(completions.size());
   std::int64_t packed = 0;
   for (size_t b = 0; b < plan.micro_batches.size(); ++b) {
     const PackedBatch& batch = plan.micro_batches[b];
     expect_tiling(batch);
     packed += static_cast<std::int64_t>(batch.ids_T.size());
     ASSERT_TRUE(static_cast<std::int64_t>(batch.ids_T.size()) <= options.micro_batch_tokens ||
-                batch.rows.size() == 1);
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const BatchRow& row = batch.rows[i];
-      ++times.at(static_cast<size_t>(row.step_row));
-      rows[static_cast<size_t>(row.step_row)] = row;
+                batch.completions.size() == 1);
+    for (size_t i = 0; i < batch.completions.size(); ++i) {
+      const PackedCompletion& completion = batch.completions[i];
+      ++times.at(static_cast<size_t>(completion.step_index));
+      completions[static_cast<size_t>(completion.step_index)] = completion;
       expect_row(batch, i,
-                 set.examples[static_cast<size_t>(row.example)].sequences[static_cast<size_t>(row.sequence)]);
+                 set.examples[static_cast<size_t>(completion.example)]
+                     .sequences[static_cast<size_t>(completion.sequence)]);
     }
   }
   ASSERT_EQ(packed, plan.packed_tokens);
-  ASSERT_EQ(times, std::vector<int>(rows.size(), 1)) << "a row is in one micro-batch, once";
+  ASSERT_EQ(times, std::vector<int>(completions.size(), 1)) << "a completion is in one micro-batch, once";
 
   BatchCounts counts;
   std::int64_t num_tokens = 0;
@@ -108,12 +109,12 @@ void expect_lossless(const Dataset& set, const StepPlan& plan, const PackOptions
     const EncodedExample& example = set.examples[static_cast<size_t>(index)];
     for (size_t s = 0; s < example.sequences.size(); ++s, ++next) {
       const EncodedSequence& sequence = example.sequences[s];
-      const bool chosen = sequence.row_class == RowClass::kChosen;
-      ASSERT_EQ(rows[next].example, index);
-      ASSERT_EQ(rows[next].sequence, static_cast<std::int32_t>(s));
-      ASSERT_EQ(rows[next].row_class, sequence.row_class);
-      ASSERT_EQ(rows[next].weight, example.weight);
-      ASSERT_EQ(rows[next].partner,
+      const bool chosen = sequence.completion_class == CompletionClass::kChosen;
+      ASSERT_EQ(completions[next].example, index);
+      ASSERT_EQ(completions[next].sequence, static_cast<std::int32_t>(s));
+      ASSERT_EQ(completions[next].completion_class, sequence.completion_class);
+      ASSERT_EQ(completions[next].weight, example.weight);
+      ASSERT_EQ(completions[next].partner,
                 example.is_pair() ? static_cast<std::int64_t>(s == 0 ? next + 1 : next - 1) : -1);
       (chosen ? counts.chosen : counts.rejected) += example.weight;
       if (chosen)
@@ -143,7 +144,7 @@ Dataset random_set(std::uint64_t seed, bool pairs) {
       builder.pair(draw(1, 20, 1), draw(1, 20, 2), draw(1, 20, 3), weight, draw(0, 4, 4) != 0);
     } else {
       builder.single(draw(1, 20, 1), draw(1, 20, 2),
-                     draw(0, 1, 3) == 0 ? RowClass::kChosen : RowClass::kRejected, weight);
+                     draw(0, 1, 3) == 0 ? CompletionClass::kChosen : CompletionClass::kRejected, weight);
     }
   }
   return builder.build();
@@ -179,7 +180,7 @@ Dataset tangled_set(std::uint64_t seed) {
     for (size_t t = 0; t < length; ++t)
       sequence.ids.push_back(static_cast<text::TokenId>(random_between(0, 1, seed, 1000 + i * 16 + t)));
     sequence.completion_start = random_between(1, static_cast<std::int64_t>(length) - 1, seed, 500 + i);
-    sequence.row_class = i % 2 == 0 ? RowClass::kChosen : RowClass::kRejected;
+    sequence.completion_class = i % 2 == 0 ? CompletionClass::kChosen : CompletionClass::kRejected;
     EncodedExample example;
     example.row = static_cast<std::int64_t>(i);
     example.sequences = {sequence};
@@ -231,8 +232,8 @@ TEST(PackingLaws, PairsStayTogetherWhereTheyFit) {
         random_permutation(static_cast<std::int64_t>(set.examples.size()), seed, 99);
     const StepPlan plan = plan_step(set, order, {60, 1});  // a pair has at most 80 tokens
     for (const PackedBatch& batch : plan.micro_batches) {
-      for (size_t i = 0; i < batch.rows.size(); ++i) {
-        const EncodedExample& example = set.examples[static_cast<size_t>(batch.rows[i].example)];
+      for (size_t i = 0; i < batch.completions.size(); ++i) {
+        const EncodedExample& example = set.examples[static_cast<size_t>(batch.completions[i].example)];
         const auto prompt = example.sequences[0].completion_start;
         const bool shared =
             std::equal(example.sequences[0].ids.begin(), example.sequences[0].ids.begin() + prompt,
@@ -241,9 +242,9 @@ TEST(PackingLaws, PairsStayTogetherWhereTheyFit) {
                                     static_cast<std::int64_t>(example.sequences[1].ids.size()) -
                                     (shared ? prompt : 0);
         if (tokens > 60) continue;
-        const size_t other = batch.rows[i].sequence == 0 ? i + 1 : i - 1;
-        ASSERT_LT(other, batch.rows.size());
-        EXPECT_EQ(batch.rows[other].step_row, batch.rows[i].partner);
+        const size_t other = batch.completions[i].sequence == 0 ? i + 1 : i - 1;
+        ASSERT_LT(other, batch.completions.size());
+        EXPECT_EQ(batch.completions[other].step_index, batch.completions[i].partner);
       }
     }
   }

@@ -29,7 +29,8 @@ void expect_partition(const Dataset& set, std::int64_t batch_size, double chosen
       std::int64_t chosen = 0;
       for (const std::int64_t example : step) {
         ASSERT_TRUE(seen.insert(example).second) << "twice in an epoch";
-        chosen += set.examples.at(static_cast<size_t>(example)).sequences[0].row_class == RowClass::kChosen;
+        chosen += set.examples.at(static_cast<size_t>(example)).sequences[0].completion_class ==
+                  CompletionClass::kChosen;
       }
       const auto rows = static_cast<double>(step.size());
       EXPECT_LE(std::abs(static_cast<double>(chosen) - chosen_share * rows), 1.0 + 1e-9);

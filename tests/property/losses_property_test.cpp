@@ -22,22 +22,23 @@ Distribution softmax(const Distribution& logits) {
   return p;
 }
 
-// The policy that gradient descent finds on the exact expectation: one row a class and outcome, weighted with
-// its probability.
+// The policy that gradient descent finds on the exact expectation: one completion a class and outcome,
+// weighted with its probability.
 Distribution minimiser(const Objective& objective, const Distribution& p_plus, const Distribution& p_minus,
                        double alpha) {
-  std::vector<LossRow> rows;
+  std::vector<ScoredCompletion> completions;
   for (size_t i = 0; i < kOutcomes; ++i) {
     const double reference = std::log(alpha * p_plus[i] + (1 - alpha) * p_minus[i]);
-    rows.push_back({.ref_logp = reference, .chosen = true, .weight = p_plus[i]});
-    rows.push_back({.ref_logp = reference, .chosen = false, .weight = p_minus[i]});
+    completions.push_back({.ref_logp = reference, .chosen = true, .weight = p_plus[i]});
+    completions.push_back({.ref_logp = reference, .chosen = false, .weight = p_minus[i]});
   }
   Distribution logits = {};
-  for (size_t i = 0; i < kOutcomes; ++i) logits[i] = rows[2 * i].ref_logp;
+  for (size_t i = 0; i < kOutcomes; ++i) logits[i] = completions[2 * i].ref_logp;
   for (int step = 0; step < 100000; ++step) {
     const Distribution p = softmax(logits);
-    for (size_t i = 0; i < kOutcomes; ++i) rows[2 * i].logp = rows[2 * i + 1].logp = std::log(p[i]);
-    const Evaluation at = evaluate(objective, rows);
+    for (size_t i = 0; i < kOutcomes; ++i)
+      completions[2 * i].logp = completions[2 * i + 1].logp = std::log(p[i]);
+    const Evaluation at = evaluate(objective, completions);
     double sum = 0;
     for (const double slope : at.slope) sum += slope;
     for (size_t i = 0; i < kOutcomes; ++i) {
@@ -93,34 +94,34 @@ std::vector<ObjectiveOptions> all_losses() {
   return all;
 }
 
-std::vector<LossRow> random_pairs(std::int64_t count) {
+std::vector<ScoredCompletion> random_pairs(std::int64_t count) {
   std::vector<double> chosen, rejected;
   for (std::int64_t i = 0; i < count; ++i) {
     chosen.push_back(4 * random_unit(5, 1, static_cast<std::uint64_t>(i)) - 2);
     rejected.push_back(4 * random_unit(5, 2, static_cast<std::uint64_t>(i)) - 2);
   }
-  std::vector<LossRow> rows = paired(chosen, rejected);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].ref_logp = -3 - 10 * random_unit(5, 3, i);
-    rows[i].logp += rows[i].ref_logp;
-    rows[i].num_tokens = 1 + static_cast<std::int64_t>(20 * random_unit(5, 4, i));
+  std::vector<ScoredCompletion> completions = paired(chosen, rejected);
+  for (size_t i = 0; i < completions.size(); ++i) {
+    completions[i].ref_logp = -3 - 10 * random_unit(5, 3, i);
+    completions[i].logp += completions[i].ref_logp;
+    completions[i].num_tokens = 1 + static_cast<std::int64_t>(20 * random_unit(5, 4, i));
   }
-  return rows;
+  return completions;
 }
 
 TEST(Invariance, WeightsAreDuplicatedRows) {
-  std::vector<LossRow> weighted = random_pairs(5);
-  std::vector<LossRow> copies;
+  std::vector<ScoredCompletion> weighted = random_pairs(5);
+  std::vector<ScoredCompletion> copies;
   for (size_t pair = 0; pair < 5; ++pair) {
     const size_t times = pair % 3 + 1;
     weighted[2 * pair].weight = weighted[2 * pair + 1].weight = static_cast<double>(times);
     for (size_t i = 0; i < times; ++i) {
       const auto first = static_cast<std::int64_t>(copies.size());
       for (size_t side = 0; side < 2; ++side) {
-        LossRow row = weighted[2 * pair + side];
-        row.weight = 1;
-        row.partner = side == 0 ? first + 1 : first;
-        copies.push_back(row);
+        ScoredCompletion completion = weighted[2 * pair + side];
+        completion.weight = 1;
+        completion.partner = side == 0 ? first + 1 : first;
+        copies.push_back(completion);
       }
     }
   }
@@ -142,22 +143,22 @@ TEST(Invariance, WeightsAreDuplicatedRows) {
 
 TEST(Invariance, OrderDoesNotMatterBeyondRounding) {
   for (const std::int64_t count : {1, 31, 32, 33}) {
-    const std::vector<LossRow> rows = random_pairs(count);
+    const std::vector<ScoredCompletion> completions = random_pairs(count);
     const std::vector<std::int64_t> order = random_permutation(2 * count, 3, 1);
     std::vector<std::int64_t> place(order.size());
     for (size_t i = 0; i < order.size(); ++i)
       place[static_cast<size_t>(order[i])] = static_cast<std::int64_t>(i);
-    std::vector<LossRow> shuffled;
+    std::vector<ScoredCompletion> shuffled;
     for (const std::int64_t from : order) {
-      shuffled.push_back(rows[static_cast<size_t>(from)]);
+      shuffled.push_back(completions[static_cast<size_t>(from)]);
       shuffled.back().partner = place[static_cast<size_t>(shuffled.back().partner)];
     }
     for (const ObjectiveOptions& options : all_losses()) {
       const auto objective = make_objective(options, 0.5);
-      const Evaluation before = evaluate(*objective, rows);
+      const Evaluation before = evaluate(*objective, completions);
       const Evaluation after = evaluate(*objective, shuffled);
       EXPECT_NEAR(before.loss, after.loss, 1e-12 * std::abs(before.loss));
-      for (size_t i = 0; i < rows.size(); ++i) {
+      for (size_t i = 0; i < completions.size(); ++i) {
         const double expected = before.slope[static_cast<size_t>(order[i])];
         EXPECT_NEAR(after.slope[i], expected, 1e-12 * std::abs(expected));
       }

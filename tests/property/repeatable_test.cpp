@@ -110,7 +110,7 @@ TEST_P(Repeatable, Head) {
     input.hidden_CD = at::randn({kCompletionTokens, kWidth}).to(dtype);
     input.weight_VD = at::randn({kVocabulary, kWidth}).div_(16).to(dtype);
     input.targets_C = at::randint(kVocabulary, {kCompletionTokens}, at::kLong);
-    input.row_offsets = {0, 150, 300, kCompletionTokens};
+    input.completion_offsets = {0, 150, 300, kCompletionTokens};
     const std::vector<std::int64_t> units = {0, 1, 2, 3};
     expect_same_bits("head", [&] {
       const Tensor d_weight_VD = at::zeros({kVocabulary, kWidth});

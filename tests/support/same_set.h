@@ -41,7 +41,7 @@ inline void expect_same_set(const data::Dataset& got, const data::Dataset& expec
     for (size_t k = 0; k < example.sequences.size(); ++k) {
       EXPECT_EQ(example.sequences[k].ids, other.sequences[k].ids);
       EXPECT_EQ(example.sequences[k].completion_start, other.sequences[k].completion_start);
-      EXPECT_EQ(example.sequences[k].row_class, other.sequences[k].row_class);
+      EXPECT_EQ(example.sequences[k].completion_class, other.sequences[k].completion_class);
     }
   }
 }

@@ -64,15 +64,15 @@ inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::ui
     std::vector<text::TokenId> prompt = ids(random(1, 9));
     if (i % 4 != 3) prompt.insert(prompt.begin(), beginning.begin(), beginning.end());
     std::vector<data::EncodedSequence> sequences;
-    for (const auto row_class : {data::RowClass::kChosen, data::RowClass::kRejected}) {
+    for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
       data::EncodedSequence sequence;
       sequence.ids = prompt;
-      if (i % 3 == 2 && row_class == data::RowClass::kRejected)
+      if (i % 3 == 2 && completion_class == data::CompletionClass::kRejected)
         sequence.ids.back() = (sequence.ids.back() + 1) % 97;
       sequence.completion_start = static_cast<std::int64_t>(prompt.size());
       const std::vector<text::TokenId> completion = ids(random(1, 14));
       sequence.ids.insert(sequence.ids.end(), completion.begin(), completion.end());
-      sequence.row_class = row_class;
+      sequence.completion_class = completion_class;
       sequences.push_back(std::move(sequence));
     }
     const auto add = [&](std::vector<data::EncodedSequence> parts) {

@@ -14,13 +14,13 @@
 
 namespace ddro::data {
 
-enum class RowClass : std::uint8_t { kChosen, kRejected };  // preferred, unpreferred
+enum class CompletionClass : std::uint8_t { kChosen, kRejected };  // preferred, unpreferred
 
 // One completion with its prompt, as token ids.
 struct EncodedSequence {
   std::vector<text::TokenId> ids;     // prompt and completion
   std::int64_t completion_start = 0;  // index into ids; at least 1
-  RowClass row_class = RowClass::kChosen;
+  CompletionClass completion_class = CompletionClass::kChosen;
 
   std::int64_t num_completion_tokens() const {
     return static_cast<std::int64_t>(ids.size()) - completion_start;
@@ -76,7 +76,7 @@ struct Dataset {
   // `mixture`, or the one part that stands for an empty one.
   std::vector<MixturePart> parts() const;
   // Weighted counts of what an epoch draws: a pair counts once in each class.
-  double class_weight(RowClass row_class) const;
+  double class_weight(CompletionClass completion_class) const;
   std::int64_t num_tokens() const;  // of all sequences
 };
 

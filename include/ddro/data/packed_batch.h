@@ -22,26 +22,27 @@ struct Segment {
   std::int64_t prefix_length = 0;  // tokens of its ancestors
 };
 
-// One completion of the batch: a row of the loss.
-struct BatchRow {
+// One completion of the batch.
+struct PackedCompletion {
   std::int64_t example = 0;   // index into Dataset::examples
   std::int32_t sequence = 0;  // which of its sequences
-  RowClass row_class = RowClass::kChosen;
+  CompletionClass completion_class = CompletionClass::kChosen;
   double weight = 1.0;
-  std::int64_t step_row = 0;  // place among the plan's rows: in the examples' order, chosen before rejected
-  std::int64_t partner = -1;  // step_row of the pair's other completion, -1 when unpaired
+  std::int64_t step_index = 0;  // among the plan's completions: as the examples, chosen before rejected
+  std::int64_t partner = -1;    // step_index of the pair's other completion, -1 when unpaired
 };
 
 struct PackedBatch {
   std::vector<std::int64_t> ids_T;
-  std::vector<std::int64_t> positions_T;  // of each token in its sequence, from 0
-  std::vector<std::int64_t> num_rows_T;   // that have the token: several where it is shared
-  std::vector<Segment> segments;          // tile [0, T) in order
-  // Completion tokens, row by row: the hidden state at logit_positions_C[c] predicts targets_C[c].
+  std::vector<std::int64_t> positions_T;        // of each token in its sequence, from 0
+  std::vector<std::int64_t> num_completions_T;  // that have the token: several where it is shared
+  std::vector<Segment> segments;                // tile [0, T) in order
+  // The completions' tokens, one after the other: the hidden state at logit_positions_C[c] predicts
+  // targets_C[c].
   std::vector<std::int64_t> logit_positions_C;
   std::vector<std::int64_t> targets_C;
-  std::vector<std::int64_t> row_offsets;  // size rows + 1, into C
-  std::vector<BatchRow> rows;
+  std::vector<std::int64_t> completion_offsets;  // size completions + 1, into C
+  std::vector<PackedCompletion> completions;
 };
 
 // Completions cut into micro-batches.
@@ -50,8 +51,9 @@ class MicroBatches {
   virtual ~MicroBatches() = default;
   virtual std::int64_t num_micro_batches() const = 0;
   virtual PackedBatch micro_batch(std::int64_t index) const = 0;
-  virtual std::vector<BatchRow> rows(std::int64_t index) const = 0;  // of that micro-batch, in its order
-  virtual std::int64_t num_completions() const = 0;                  // of all micro-batches
+  // Of that micro-batch, in its order.
+  virtual std::vector<PackedCompletion> completions(std::int64_t index) const = 0;
+  virtual std::int64_t num_completions() const = 0;  // of all micro-batches
 };
 
 struct StepPlan : public MicroBatches {
@@ -59,15 +61,15 @@ struct StepPlan : public MicroBatches {
   PackedBatch micro_batch(std::int64_t index) const override {
     return micro_batches.at(static_cast<size_t>(index));
   }
-  std::vector<BatchRow> rows(std::int64_t index) const override {
-    return micro_batches.at(static_cast<size_t>(index)).rows;
+  std::vector<PackedCompletion> completions(std::int64_t index) const override {
+    return micro_batches.at(static_cast<size_t>(index)).completions;
   }
-  std::int64_t num_completions() const override { return num_rows; }
+  std::int64_t num_completions() const override { return num_sequences; }
 
   std::vector<std::int64_t> examples;  // in the sampler's order
   BatchCounts counts;
-  std::int64_t num_rows = 0;    // completions
-  std::int64_t num_tokens = 0;  // of all sequences, a shared prompt counted for each completion
+  std::int64_t num_sequences = 0;  // completions
+  std::int64_t num_tokens = 0;     // of all sequences, a shared prompt counted for each completion
   std::vector<PackedBatch> micro_batches;
   std::int64_t packed_tokens = 0;   // what the model runs over
   std::int64_t unshared_pairs = 0;  // pairs whose prompts have different ids
@@ -83,15 +85,15 @@ struct PackOptions {
   std::int64_t num_shares = 1;
 };
 
-// First-fit in the order of `examples`, pairs kept together where they fit; a row longer than
+// First-fit in the order of `examples`, pairs kept together where they fit; a completion longer than
 // micro_batch_tokens is a micro-batch of its own. Only a pair's common prompt counts once against the budget,
 // so that a batch with more in common is smaller than the budget allows. Deterministic.
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
 
-// A whole set cut into micro-batches, for work whose order does not matter: the longest rows first, next-fit,
-// in n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so that a
-// plan is small beside its set.
+// A whole set cut into micro-batches, for work whose order does not matter: the longest completions first,
+// next-fit, in n log n. Pairs stay together as in plan_step. A micro-batch is packed when it is asked for, so
+// that a plan is small beside its set.
 class SetPlan : public MicroBatches {
  public:
   // `dataset` outlives the plan.
@@ -102,7 +104,7 @@ class SetPlan : public MicroBatches {
 
   std::int64_t num_micro_batches() const override;
   PackedBatch micro_batch(std::int64_t index) const override;
-  std::vector<BatchRow> rows(std::int64_t index) const override;
+  std::vector<PackedCompletion> completions(std::int64_t index) const override;
   std::int64_t num_completions() const override;
   const BatchCounts& counts() const;
   std::int64_t num_tokens() const;

@@ -32,7 +32,7 @@ enum class LossType {
   kSimpo,
   kCpo,
   kOrpo,
-  // Of rows.
+  // Of completions.
   kKto,
   kApoZeroUnpaired,
   kBco,
@@ -61,7 +61,7 @@ struct ObjectiveOptions {
   Generator generator = Generator::kLogistic;
   double basu_power = 0.5;  // b of the basu generator
   Stabilizer stabilizer = Stabilizer::kCap;
-  // Cap on an unpreferred row's weight a r/(1 - a r); nullopt: auto, grows with the samples seen.
+  // Cap on an unpreferred completion's weight a r/(1 - a r); nullopt: auto, grows with the samples seen.
   std::optional<double> max_weight;
   ClassReduction class_reduction = ClassReduction::kClassMean;
   double beta = 0.1;             // where the loss has one
@@ -71,8 +71,8 @@ struct ObjectiveOptions {
   double discopop_tau = 0.05;
   double simpo_gamma = 0.5;         // target of the margin
   std::optional<double> cpo_alpha;  // weight of the likelihood term; nullopt: auto, 1 for cpo and 0 for simpo
-  double desirable_weight = 1.0;    // of preferred rows
-  double undesirable_weight = 1.0;  // of unpreferred rows
+  double desirable_weight = 1.0;    // of preferred completions
+  double undesirable_weight = 1.0;  // of unpreferred completions
   // Keys that the configuration names, as the members above are spelt; one that the loss has not is refused.
   std::set<std::string> explicitly_set;
 
@@ -89,7 +89,7 @@ bool uses_option(const ObjectiveOptions& options, const std::string& key);
 // Of several losses: whether one of them does.
 bool needs_reference(const LossTypes& types);
 bool needs_pairs(const LossTypes& types);
-// Completions scored under other rows' prompts (BatchCounts::kl).
+// Completions scored under other completions' prompts (BatchCounts::kl).
 bool needs_mismatched(const LossTypes& types);
 
 // "sigmoid"; of several, "sigmoid+sft".

@@ -14,13 +14,13 @@
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/log_probs.h"
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 
 namespace ddro::train {
 
 struct Evaluation {
   losses::Metrics metrics;
-  std::vector<losses::LossRow> rows;  // the set's completions in its order
+  std::vector<losses::ScoredCompletion> completions;  // the set's completions in its order
 };
 
 class EvaluationSet {
@@ -40,9 +40,10 @@ class EvaluationSet {
 
  private:
   // False when `stop` became true.
-  bool add_reference(std::vector<losses::LossRow>& rows, at::Device device, const std::function<bool()>& stop,
-                     const dist::Communicator& ranks) const;
-  void keep_reference(const std::vector<losses::LossRow>& rows, const losses::Objective& objective);
+  bool add_reference(std::vector<losses::ScoredCompletion>& completions, at::Device device,
+                     const std::function<bool()>& stop, const dist::Communicator& ranks) const;
+  void keep_reference(const std::vector<losses::ScoredCompletion>& completions,
+                      const losses::Objective& objective);
   // Of a set that objective wants a reference point for; 0 for others.
   std::optional<double> kl(const models::CausalLm& policy, const losses::Objective& objective,
                            const std::function<bool()>& stop, const dist::Communicator& ranks);
@@ -52,7 +53,7 @@ class EvaluationSet {
   data::PackOptions options_;
   data::SetPlan plan_;
   std::shared_ptr<const LogProbs> reference_;
-  std::optional<MismatchedRows> mismatched_;  // made when an objective wants them
+  std::optional<MismatchedCompletions> mismatched_;  // made when an objective wants them
 };
 
 }  // namespace ddro::train

@@ -13,8 +13,8 @@ namespace ddro::train {
 class LogProbs {
  public:
   virtual ~LogProbs() = default;
-  // log pi(completion | prompt) of each row of `batch`, no graph built. `keep_pairs` as in unit_offsets: two
-  // models of equal weights that are cut alike give equal bits.
+  // log pi(completion | prompt) of each completion of `batch`, no graph built. `keep_pairs` as in
+  // unit_offsets: two models of equal weights that are cut alike give equal bits.
   virtual std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                  bool keep_pairs) const = 0;
   virtual bool is_live() const = 0;  // computes a forward for each batch

@@ -15,8 +15,8 @@ class ModelBatch {
   ModelBatch(const data::PackedBatch& batch, at::Device device);
 
   models::ModelInput input() const;
-  // T: rows of the batch that have each token.
-  const Tensor& num_rows_T() const { return num_rows_T_; }
+  // T: completions of the batch that have each token.
+  const Tensor& num_completions_T() const { return num_completions_T_; }
   // The head's input for hidden states that `model` has computed of this batch.
   ops::HeadInput head_input(const Tensor& hidden_CD, const models::CausalLm& model) const;
 
@@ -24,14 +24,14 @@ class ModelBatch {
   ops::AttentionLayout layout_;
   Tensor ids_T_;
   Tensor positions_T_;
-  Tensor num_rows_T_;
+  Tensor num_completions_T_;
   Tensor output_positions_C_;
   Tensor targets_C_;
-  std::vector<std::int64_t> row_offsets_;
+  std::vector<std::int64_t> completion_offsets_;
 };
 
-// Rows between which the loss needs no boundary inside: each row by itself, or each pair whose rows are
-// neighbours.
+// Completions between which the loss needs no boundary inside: each completion by itself, or each pair whose
+// completions are neighbours.
 std::vector<std::int64_t> unit_offsets(const data::PackedBatch& batch, bool keep_pairs);
 
 }  // namespace ddro::train

@@ -22,19 +22,20 @@ struct ScoreOptions {
   std::function<bool()> stop = [] { return false; };
   // Whether a micro-batch, by its index, is scored at all. The first rank decides.
   std::function<bool(std::int64_t)> wanted = [](std::int64_t) { return true; };
-  // Called, on every rank, with the rows of each scored micro-batch and their values.
-  std::function<void(const std::vector<data::BatchRow>&, const std::vector<double>&)> scored =
-      [](const std::vector<data::BatchRow>&, const std::vector<double>&) {};
+  // Called, on every rank, with the completions of each scored micro-batch and their values.
+  std::function<void(const std::vector<data::PackedCompletion>&, const std::vector<double>&)> scored =
+      [](const std::vector<data::PackedCompletion>&, const std::vector<double>&) {};
 };
 
-// log pi of each completion of `batches`, by step_row (0 where a micro-batch was not wanted), computed on
+// log pi of each completion of `batches`, by step_index (0 where a micro-batch was not wanted), computed on
 // `device`; nullopt when stopped before the end.
 std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::MicroBatches& batches,
                                          at::Device device, const ScoreOptions& options = {});
 
-// Fills in, by step_row, everything about a micro-batch's rows but their log-probabilities.
-void fill_rows(const data::PackedBatch& batch, std::vector<losses::LossRow>& rows);
-// The same of a plan's rows, which are examples of `dataset`.
-std::vector<losses::LossRow> loss_rows(const data::Dataset& dataset, const data::MicroBatches& batches);
+// Fills in, by step_index, everything about a micro-batch's completions but their log-probabilities.
+void fill_completions(const data::PackedBatch& batch, std::vector<losses::ScoredCompletion>& completions);
+// The same of a plan's completions, which are examples of `dataset`.
+std::vector<losses::ScoredCompletion> scored_completions(const data::Dataset& dataset,
+                                                         const data::MicroBatches& batches);
 
 }  // namespace ddro::train

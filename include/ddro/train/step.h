@@ -17,21 +17,22 @@ struct StepResult {
   double loss = 0;  // of the objective, and router_aux_loss_coef * aux_loss
   std::optional<double>
       aux_loss;  // of the routers (ddro/models/router_balance.h), where it has a coefficient
-  std::vector<losses::LossRow> rows;  // by step_row
-  double imbalance = 1;               // of the ranks' shares: the largest cost over the mean
+  std::vector<losses::ScoredCompletion> completions;  // by step_index
+  double imbalance = 1;                               // of the ranks' shares: the largest cost over the mean
 };
 
 // Adds the step's gradients to the parameters' accumulators (zeroed by the caller). `reference` may be null
-// when the objective reads none. `counts` are of the whole step. One pass over the vocabulary where a row's
-// gradient needs no more than the rows of its chunk; otherwise log-probabilities of all micro-batches first.
+// when the objective reads none. `counts` are of the whole step. One pass over the vocabulary where a
+// completion's gradient needs no more than the completions of its chunk; otherwise log-probabilities of all
+// micro-batches first.
 //
 // `router_aux_loss_coef`: above 0 the loss that balances experts is added, over all tokens of the step, each
-// as often as rows have it: as if nothing were shared or cut. With several micro-batches that takes a forward
-// of each in advance.
+// as often as completions have it: as if nothing were shared or cut. With several micro-batches that takes a
+// forward of each in advance.
 //
-// losses::PoleError, its row a step_row, for the raw loss past its pole; the accumulators then hold part of
-// the step. Each of several ranks, which call it alike, adds the gradients of its share of the micro-batches
-// (balanced by cost) to its own parameters; the result is that of the whole step on all.
+// losses::PoleError, its completion a step_index, for the raw loss past its pole; the accumulators then hold
+// part of the step. Each of several ranks, which call it alike, adds the gradients of its share of the
+// micro-batches (balanced by cost) to its own parameters; the result is that of the whole step on all.
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                         const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
                         double router_aux_loss_coef = 0, const dist::Communicator& ranks = dist::alone());

@@ -39,7 +39,7 @@ void expect_same_rows(const data::Dataset& rows, const data::Dataset& lines) {
     for (size_t k = 0; k < row.sequences.size(); ++k) {
       ASSERT_EQ(row.sequences[k].ids, line.sequences[k].ids) << "row " << i;
       ASSERT_EQ(row.sequences[k].completion_start, line.sequences[k].completion_start);
-      ASSERT_EQ(row.sequences[k].row_class, line.sequences[k].row_class);
+      ASSERT_EQ(row.sequences[k].completion_class, line.sequences[k].completion_class);
     }
   }
 }

@@ -16,24 +16,24 @@ void expect_same(const Json& recorded) {
   ObjectiveOptions options = options_of(LossType::kSigmoid);
   options.beta = recorded["beta"];
   const auto objective = make_objective(options, 0.5);
-  std::vector<LossRow> rows = paired(recorded["chosen_logps"], recorded["rejected_logps"]);
-  const size_t num_pairs = rows.size() / 2;
+  std::vector<ScoredCompletion> completions = paired(recorded["chosen_logps"], recorded["rejected_logps"]);
+  const size_t num_pairs = completions.size() / 2;
   for (size_t i = 0; i < num_pairs; ++i) {
-    rows[2 * i].ref_logp = recorded["ref_chosen_logps"][i];
-    rows[2 * i + 1].ref_logp = recorded["ref_rejected_logps"][i];
+    completions[2 * i].ref_logp = recorded["ref_chosen_logps"][i];
+    completions[2 * i + 1].ref_logp = recorded["ref_rejected_logps"][i];
   }
-  const Evaluation got = evaluate(*objective, rows);
+  const Evaluation got = evaluate(*objective, completions);
   const auto near = [](double value, double expected) {
     EXPECT_NEAR(value, expected, 1e-12 * std::max(1.0, std::abs(expected)));
   };
   near(got.loss, recorded["loss"]);
   for (size_t i = 0; i < num_pairs; ++i) {
-    const double pair = got.row_loss[2 * i] + got.row_loss[2 * i + 1];
+    const double pair = got.completion_loss[2 * i] + got.completion_loss[2 * i + 1];
     near(pair * static_cast<double>(num_pairs), recorded["losses"][i]);
     near(got.slope[2 * i], recorded["d_chosen"][i]);
     near(got.slope[2 * i + 1], recorded["d_rejected"][i]);
   }
-  const Metrics list = preference_metrics(rows, *objective, batch_counts(rows), got.loss);
+  const Metrics list = preference_metrics(completions, *objective, batch_counts(completions), got.loss);
   const std::map<std::string, double> metrics(list.begin(), list.end());
   for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}) {
     SCOPED_TRACE(name);

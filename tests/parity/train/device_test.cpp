@@ -146,11 +146,11 @@ TEST_P(Evaluate, MetricsAreThoseOfFloat64) {
     const auto model =
         models::make_causal_lm(spec, weights, {.device = device(), .dtype = dtype, .trainable = false});
     const auto reference = std::make_shared<const LogProbTable>(dataset, test::scored_apart(*exact, dataset));
-    const auto rows_of = [&](const models::CausalLm& policy) {
+    const auto completions_of = [&](const models::CausalLm& policy) {
       EvaluationSet set("set", dataset, pack, reference);
-      return set.evaluate(policy, *objective, [] { return false; })->rows;
+      return set.evaluate(policy, *objective, [] { return false; })->completions;
     };
-    const auto expected = rows_of(*exact), got = rows_of(*model);
+    const auto expected = completions_of(*exact), got = completions_of(*model);
     ASSERT_EQ(got.size(), expected.size());
     for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i].logp, expected[i].logp, tolerance) << i;
   }

@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "ddro/models/adapter.h"
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 #include "ddro/train/step.h"
 #include "support/on_ranks.h"
 #include "support/tiny_model.h"
@@ -80,7 +80,7 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective->needs_mismatched()) {
-    MismatchedRows mismatched(dataset, all, policy->spec(), pack);
+    MismatchedCompletions mismatched(dataset, all, policy->spec(), pack);
     counts.kl = *mismatched.kl(
         *policy, reference, [] { return false; }, ranks);
     EXPECT_GT(counts.kl, 0) << "not told from no reference point";
@@ -89,7 +89,7 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
       compute_step(*policy, &reference, plan, counts, *objective, parameters, c.router_loss, ranks);
   reduce_gradients(parameters, ranks);
   Numbers numbers{{result.loss}, {}};
-  for (const losses::LossRow& row : result.rows)
+  for (const losses::ScoredCompletion& row : result.completions)
     numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});
   for (const Parameter& entry : parameters.entries()) {
     if (!entry.trainable) continue;

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 #include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
@@ -31,7 +31,7 @@ losses::ObjectiveOptions objective_options(LossType type,
 
 struct Gradients {
   double loss = 0;
-  std::vector<losses::LossRow> rows;
+  std::vector<losses::ScoredCompletion> completions;
   NamedTensors tensors;
 };
 
@@ -46,13 +46,13 @@ Gradients run_step(const models::CausalLm& policy, const LogProbs& reference, co
   parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective.needs_mismatched()) {
-    MismatchedRows mismatched(dataset, all, policy.spec(), pack);
+    MismatchedCompletions mismatched(dataset, all, policy.spec(), pack);
     counts.kl = *mismatched.kl(policy, reference, [] { return false; });
   }
   StepResult result = compute_step(policy, &reference, plan, counts, objective, parameters);
   Gradients out;
   out.loss = result.loss;
-  out.rows = std::move(result.rows);
+  out.completions = std::move(result.completions);
   for (const auto& [name, tensor] : policy.parameters())
     out.tensors.emplace_back(name, parameters.gradient(name).clone());
   return out;
@@ -74,7 +74,8 @@ Tensor composed_logp(const models::CausalLm& model, const data::EncodedSequence&
   return at::log_softmax(logits_CV, -1).gather(1, targets_C.unsqueeze(1)).sum();
 }
 
-// max(0, mean log-ratio of each row's prompt with the completion of the same place in the example before).
+// max(0, mean log-ratio of each completion's prompt with the completion of the same place in the example
+// before).
 double composed_kl(const models::CausalLm& policy, const models::CausalLm& reference,
                    const data::Dataset& dataset) {
   const at::NoGradGuard no_grad;
@@ -102,20 +103,21 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
   std::vector<Tensor> logps;
   BatchCounts counts;
   for (const data::EncodedExample& example : dataset.examples) {
-    const auto first = static_cast<std::int64_t>(out.rows.size());
+    const auto first = static_cast<std::int64_t>(out.completions.size());
     for (const data::EncodedSequence& sequence : example.sequences) {
       const Tensor logp = composed_logp(policy, sequence);
-      losses::LossRow row;
-      row.logp = logp.item<double>();
-      row.ref_logp = composed_logp(reference, sequence).item<double>();
-      row.chosen = sequence.row_class == data::RowClass::kChosen;
-      row.weight = example.weight;
-      row.num_tokens = sequence.num_completion_tokens();
-      if (example.is_pair()) row.partner = first + (row.chosen ? 1 : 0);
-      (row.chosen ? counts.chosen : counts.rejected) += row.weight;
-      if (row.chosen) counts.chosen_tokens += row.weight * static_cast<double>(row.num_tokens);
+      losses::ScoredCompletion completion;
+      completion.logp = logp.item<double>();
+      completion.ref_logp = composed_logp(reference, sequence).item<double>();
+      completion.chosen = sequence.completion_class == data::CompletionClass::kChosen;
+      completion.weight = example.weight;
+      completion.num_tokens = sequence.num_completion_tokens();
+      if (example.is_pair()) completion.partner = first + (completion.chosen ? 1 : 0);
+      (completion.chosen ? counts.chosen : counts.rejected) += completion.weight;
+      if (completion.chosen)
+        counts.chosen_tokens += completion.weight * static_cast<double>(completion.num_tokens);
       counts.rejected_seen = counts.rejected;
-      out.rows.push_back(row);
+      out.completions.push_back(completion);
       logps.push_back(logp);
     }
     if (example.is_pair()) counts.pairs += example.weight;
@@ -124,9 +126,9 @@ Gradients composed(const models::CausalLm& policy, const models::CausalLm& refer
     counts.kl = composed_kl(policy, reference, dataset);
     EXPECT_GT(counts.kl, 0) << "not told from no reference point";
   }
-  std::vector<double> loss(out.rows.size());
-  std::vector<double> derivative(out.rows.size());
-  objective.evaluate(out.rows, counts, loss, derivative);
+  std::vector<double> loss(out.completions.size());
+  std::vector<double> derivative(out.completions.size());
+  objective.evaluate(out.completions, counts, loss, derivative);
   out.loss = std::accumulate(loss.begin(), loss.end(), 0.0);
   std::vector<Tensor> parameters;
   for (const auto& [name, tensor] : policy.parameters()) parameters.push_back(tensor);
@@ -192,7 +194,7 @@ TEST_P(StepParity, EqualsTheComposedDefinitionHoweverItIsCut) {
                "one micro-batch, nothing shared");
   expect_equal(run(40, 1, &pieces), expected, in_type, c.tolerance, "several micro-batches");
   // Pairs are split over micro-batches here, and each micro-batch holds one class only.
-  expect_equal(run(1, 1, &single), expected, in_type, c.tolerance, "one row a micro-batch");
+  expect_equal(run(1, 1, &single), expected, in_type, c.tolerance, "one completion a micro-batch");
   EXPECT_EQ(whole, 1);
   EXPECT_GT(pieces, 2);
   EXPECT_EQ(single, 16);
@@ -245,7 +247,8 @@ TEST_P(CachedReference, GivesTheGradientsOfTheLiveOne) {
       EXPECT_LE(relative_error(cached.tensors[i].second, live.tensors[i].second), 2 * c.tolerance)
           << live.tensors[i].first;
     }
-    for (const losses::LossRow& row : cached.rows) EXPECT_EQ(row.ref_logp != 0, objective->reads_reference());
+    for (const losses::ScoredCompletion& completion : cached.completions)
+      EXPECT_EQ(completion.ref_logp != 0, objective->reads_reference());
   }
 }
 
@@ -261,8 +264,8 @@ INSTANTIATE_TEST_SUITE_P(Losses, CachedReference, testing::ValuesIn(cases_with_c
 
 class EqualModels : public testing::TestWithParam<at::ScalarType> {};
 
-// Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a row or
-// pair.
+// Policy and reference of equal weights: log-ratios are exactly 0 in every cut, and the loss is ln 2 a
+// completion or pair.
 TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
   const auto policy = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/true);
   const auto reference = test::tiny_model(test::tiny_spec(), 1, GetParam(), /*trainable=*/false);
@@ -274,8 +277,8 @@ TEST_P(EqualModels, GiveLogRatiosOfExactlyZero) {
     for (const std::int64_t tokens : {1, 40, 1 << 20}) {
       const Gradients result =
           run_step(*policy, ModelLogProbs(*reference), dataset, *objective, {.micro_batch_tokens = tokens});
-      for (const losses::LossRow& row : result.rows)
-        EXPECT_EQ(row.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
+      for (const losses::ScoredCompletion& completion : result.completions)
+        EXPECT_EQ(completion.log_ratio(), 0.0) << "micro_batch_tokens " << tokens;
       const double classes = type == LossType::kDdro ? 2 : 1;
       EXPECT_NEAR(result.loss, classes * std::log(2.0), 1e-15 * 16) << losses::loss_name(type);
     }

@@ -18,12 +18,12 @@ data::Dataset recorded_dataset(const Json& record) {
   for (const Json& pair : record["pairs"]) {
     data::EncodedExample example;
     example.row = static_cast<std::int64_t>(dataset.examples.size());
-    for (const auto& [name, row_class] :
-         {std::pair{"chosen", data::RowClass::kChosen}, std::pair{"rejected", data::RowClass::kRejected}}) {
+    for (const auto& [name, completion_class] : {std::pair{"chosen", data::CompletionClass::kChosen},
+                                                 std::pair{"rejected", data::CompletionClass::kRejected}}) {
       data::EncodedSequence sequence;
       sequence.ids = pair[name].get<std::vector<text::TokenId>>();
       sequence.completion_start = pair["completion_start"];
-      sequence.row_class = row_class;
+      sequence.completion_class = completion_class;
       example.sequences.push_back(std::move(sequence));
     }
     dataset.examples.push_back(std::move(example));
@@ -56,7 +56,8 @@ TEST(Dpo, LossRewardsAndGradientsEqualTrls) {
   const StepResult result = compute_step(*policy, &live, plan, counts, *objective, parameters);
 
   EXPECT_NEAR(result.loss, record["loss"].get<double>(), 1e-5);
-  const losses::Metrics metrics = losses::preference_metrics(result.rows, *objective, counts, result.loss);
+  const losses::Metrics metrics =
+      losses::preference_metrics(result.completions, *objective, counts, result.loss);
   for (const auto& [name, value] : metrics) {
     if (!record["metrics"].contains(name)) continue;
     const double expected = record["metrics"][name];

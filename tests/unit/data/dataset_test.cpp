@@ -67,8 +67,8 @@ TEST_F(LoadDataset, ReadsSeveralFilesInOrder) {
   EXPECT_EQ(set.examples[2].sequences[0].ids, joined({bytes_of("pa1"), {kFirstControl}}));
   EXPECT_EQ(set.report.num_rows, 4);
   EXPECT_THAT(set.report.ignored_fields, ElementsAre("id", "note"));
-  EXPECT_EQ(set.class_weight(RowClass::kChosen), 6.0);
-  EXPECT_EQ(set.class_weight(RowClass::kRejected), 6.0);
+  EXPECT_EQ(set.class_weight(CompletionClass::kChosen), 6.0);
+  EXPECT_EQ(set.class_weight(CompletionClass::kRejected), 6.0);
   EXPECT_EQ(set.num_tokens(), 2 * (4 + 3) + 4 + 4 + 3 + 3);
   EXPECT_EQ(set.content_hash, hash_text(b + a + last));
 }

@@ -375,8 +375,8 @@ TEST(EncodeMessages, ThePromptIsRenderedOnceForBothCompletions) {
                     {"rejected", {turn("user", "q"), turn("assistant", "n")}}};
   const EncodeResult result = encode(row, text_source(tokenizer, counting));
   ASSERT_TRUE(result.example.is_pair());
-  EXPECT_EQ(result.example.sequences[0].row_class, RowClass::kChosen);
-  EXPECT_EQ(result.example.sequences[1].row_class, RowClass::kRejected);
+  EXPECT_EQ(result.example.sequences[0].completion_class, CompletionClass::kChosen);
+  EXPECT_EQ(result.example.sequences[1].completion_class, CompletionClass::kRejected);
   EXPECT_EQ(prompts, 1);
   EXPECT_EQ(wholes, 2);
 }

@@ -15,8 +15,8 @@ class SetBuilder {
  public:
   SetBuilder& pair(std::int64_t prompt, std::int64_t chosen, std::int64_t rejected, double weight = 1.0,
                    bool same_prompt = true) {
-    EncodedExample example{next_row(), weight, {sequence(prompt, chosen, RowClass::kChosen)}};
-    example.sequences.push_back(sequence(prompt, rejected, RowClass::kRejected));
+    EncodedExample example{next_row(), weight, {sequence(prompt, chosen, CompletionClass::kChosen)}};
+    example.sequences.push_back(sequence(prompt, rejected, CompletionClass::kRejected));
     if (same_prompt) {
       std::copy_n(example.sequences[0].ids.begin(), prompt, example.sequences[1].ids.begin());
     }
@@ -24,17 +24,18 @@ class SetBuilder {
     set_.examples.push_back(example);
     return *this;
   }
-  SetBuilder& single(std::int64_t prompt, std::int64_t completion, RowClass row_class, double weight = 1.0) {
+  SetBuilder& single(std::int64_t prompt, std::int64_t completion, CompletionClass completion_class,
+                     double weight = 1.0) {
     set_.kind = RowKind::kUnpaired;
-    set_.examples.push_back({next_row(), weight, {sequence(prompt, completion, row_class)}});
+    set_.examples.push_back({next_row(), weight, {sequence(prompt, completion, completion_class)}});
     return *this;
   }
   Dataset build() const { return set_; }
 
  private:
   std::int64_t next_row() const { return static_cast<std::int64_t>(set_.examples.size()); }
-  EncodedSequence sequence(std::int64_t prompt, std::int64_t completion, RowClass row_class) {
-    EncodedSequence result{{}, prompt, row_class};
+  EncodedSequence sequence(std::int64_t prompt, std::int64_t completion, CompletionClass completion_class) {
+    EncodedSequence result{{}, prompt, completion_class};
     for (std::int64_t i = 0; i < prompt + completion; ++i) result.ids.push_back(next_id_++);
     return result;
   }
@@ -46,8 +47,8 @@ class SetBuilder {
 // `chosen` preferred and `rejected` unpreferred rows, one after the other as they come.
 inline Dataset unpaired_set(std::int64_t chosen, std::int64_t rejected) {
   SetBuilder builder;
-  for (std::int64_t i = 0; i < chosen; ++i) builder.single(1, 1, RowClass::kChosen);
-  for (std::int64_t i = 0; i < rejected; ++i) builder.single(1, 1, RowClass::kRejected);
+  for (std::int64_t i = 0; i < chosen; ++i) builder.single(1, 1, CompletionClass::kChosen);
+  for (std::int64_t i = 0; i < rejected; ++i) builder.single(1, 1, CompletionClass::kRejected);
   return builder.build();
 }
 

@@ -18,9 +18,9 @@ Dataset with_names(Dataset set) {
 TEST(Mismatched, GivesEachPromptTheCompletionOfTheExampleBefore) {
   // Ids 1 2 | 3 chosen, 4 | 5 6 rejected, 7 8 9 | 10 11 chosen.
   const Dataset set = with_names(SetBuilder()
-                                     .single(2, 1, RowClass::kChosen)
-                                     .single(1, 2, RowClass::kRejected, 3.0)
-                                     .single(3, 2, RowClass::kChosen)
+                                     .single(2, 1, CompletionClass::kChosen)
+                                     .single(1, 2, CompletionClass::kRejected, 3.0)
+                                     .single(3, 2, CompletionClass::kChosen)
                                      .build());
   const std::vector<std::int64_t> order = {2, 0, 1};
   const Dataset mixed = mismatched_examples(set, order, 100);
@@ -29,7 +29,7 @@ TEST(Mismatched, GivesEachPromptTheCompletionOfTheExampleBefore) {
   EXPECT_THAT(mixed.examples[1].sequences[0].ids, ElementsAre(1, 2, 10, 11));
   EXPECT_THAT(mixed.examples[2].sequences[0].ids, ElementsAre(4, 3));
   EXPECT_EQ(mixed.examples[0].sequences[0].completion_start, 3);
-  EXPECT_EQ(mixed.examples[2].sequences[0].row_class, RowClass::kRejected);
+  EXPECT_EQ(mixed.examples[2].sequences[0].completion_class, CompletionClass::kRejected);
   EXPECT_EQ(mixed.examples[2].weight, 3.0);
   EXPECT_EQ(mixed.kind, RowKind::kUnpaired);
   EXPECT_THAT(mixed.wheres, ElementsAre("row 2", "row 0", "row 1"));
@@ -46,8 +46,8 @@ TEST(Mismatched, KeepsTheSidesOfPairs) {
 }
 
 TEST(Mismatched, CutsCompletionsAtTheLimitAndKeepsOneToken) {
-  const Dataset set =
-      with_names(SetBuilder().single(2, 4, RowClass::kChosen).single(4, 1, RowClass::kRejected).build());
+  const Dataset set = with_names(
+      SetBuilder().single(2, 4, CompletionClass::kChosen).single(4, 1, CompletionClass::kRejected).build());
   const std::vector<std::int64_t> all = {0, 1};
   const auto lengths = [&](std::int64_t limit) {
     std::vector<size_t> out;
@@ -61,7 +61,7 @@ TEST(Mismatched, CutsCompletionsAtTheLimitAndKeepsOneToken) {
 }
 
 TEST(Mismatched, NeedsTwoExamples) {
-  const Dataset set = with_names(SetBuilder().single(2, 4, RowClass::kChosen).build());
+  const Dataset set = with_names(SetBuilder().single(2, 4, CompletionClass::kChosen).build());
   EXPECT_THAT(mismatched_examples(set, std::vector<std::int64_t>{0}, 10).examples, IsEmpty());
   EXPECT_THAT(mismatched_examples(set, {}, 10).examples, IsEmpty());
 }

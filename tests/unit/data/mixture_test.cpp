@@ -47,7 +47,7 @@ TEST_F(MixtureTest, HasAPartForEachEntryWhateverItsFiles) {
   const Dataset set = load({{a, 0.5}, {folder_ / "b*.jsonl", 1}, {a, 2}});
   EXPECT_THAT(set.file_ends, ElementsAre(4, 6, 9, 13));
   EXPECT_THAT(parts_of(set), ElementsAre(std::pair{4, 0.5}, std::pair{9, 1.0}, std::pair{13, 2.0}));
-  EXPECT_EQ(set.class_weight(RowClass::kRejected), 2 + 5 + 8);
+  EXPECT_EQ(set.class_weight(CompletionClass::kRejected), 2 + 5 + 8);
 }
 
 TEST_F(MixtureTest, OfWholeFilesIsNone) {

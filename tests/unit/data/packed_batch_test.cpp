@@ -21,9 +21,9 @@ std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
   return result;
 }
 std::vector<std::int64_t> step_rows_of(const PackedBatch& batch) {
-  std::vector<std::int64_t> rows;
-  for (const BatchRow& row : batch.rows) rows.push_back(row.step_row);
-  return rows;
+  std::vector<std::int64_t> completions;
+  for (const PackedCompletion& completion : batch.completions) completions.push_back(completion.step_index);
+  return completions;
 }
 StepPlan plan_all(const Dataset& set, const PackOptions& options) {
   std::vector<std::int64_t> examples(set.examples.size());
@@ -43,24 +43,25 @@ TEST(PlanStep, SharesThePromptOfAPair) {
   EXPECT_THAT(segments_of(batch), ElementsAre(S{0, 3, -1, 0}, S{3, 2, 0, 3}, S{5, 1, 0, 3}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(2, 3, 2));
   EXPECT_THAT(batch.targets_C, ElementsAre(4, 5, 9));
-  EXPECT_THAT(batch.row_offsets, ElementsAre(0, 2, 3));
+  EXPECT_THAT(batch.completion_offsets, ElementsAre(0, 2, 3));
   EXPECT_EQ(plan.packed_tokens, 6);
   EXPECT_EQ(plan.num_tokens, 9);
   EXPECT_EQ(plan.unshared_pairs, 0);
-  EXPECT_EQ(batch.rows[0].partner, 1);
-  EXPECT_EQ(batch.rows[1].partner, 0);
-  EXPECT_EQ(batch.rows[1].sequence, 1);
-  EXPECT_EQ(batch.rows[1].row_class, RowClass::kRejected);
+  EXPECT_EQ(batch.completions[0].partner, 1);
+  EXPECT_EQ(batch.completions[1].partner, 0);
+  EXPECT_EQ(batch.completions[1].sequence, 1);
+  EXPECT_EQ(batch.completions[1].completion_class, CompletionClass::kRejected);
 }
 
 TEST(PlanStep, IsCutForTheRanksThatShareItOut) {
   SetBuilder builder;
-  for (int i = 0; i < 12; ++i) builder.single(4, 6, RowClass::kChosen);
+  for (int i = 0; i < 12; ++i) builder.single(4, 6, CompletionClass::kChosen);
   const Dataset set = builder.build();
   const auto sizes = [&](const PackOptions& options) {
-    std::vector<size_t> rows;
-    for (const PackedBatch& batch : plan_all(set, options).micro_batches) rows.push_back(batch.rows.size());
-    return rows;
+    std::vector<size_t> completions;
+    for (const PackedBatch& batch : plan_all(set, options).micro_batches)
+      completions.push_back(batch.completions.size());
+    return completions;
   };
   EXPECT_THAT(sizes({.micro_batch_tokens = 1000}), ElementsAre(12));
   EXPECT_THAT(sizes({.micro_batch_tokens = 1000, .num_shares = 4}), ElementsAre(3, 3, 3, 3));
@@ -88,7 +89,7 @@ TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
 }
 
 TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
-  Dataset set = SetBuilder().pair(4, 1, 1).pair(4, 2, 1).single(5, 1, RowClass::kChosen).build();
+  Dataset set = SetBuilder().pair(4, 1, 1).pair(4, 2, 1).single(5, 1, CompletionClass::kChosen).build();
   const auto put = [&](size_t example, size_t sequence, std::vector<text::TokenId> ids) {
     set.examples[example].sequences[sequence].ids = std::move(ids);
   };
@@ -96,7 +97,8 @@ TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
   put(0, 1, {1, 2, 3, 4, 21});
   put(1, 0, {1, 2, 3, 9, 30, 31});
   put(1, 1, {1, 2, 3, 9, 32});
-  put(2, 0, {1, 2, 3, 9, 30, 31});  // a row that begins as another pair's completion does, and ends there
+  put(2, 0,
+      {1, 2, 3, 9, 30, 31});  // a completion that begins as another pair's completion does, and ends there
   const StepPlan plan = plan_all(set, {100, 1});
   const PackedBatch& batch = plan.micro_batches[0];
   EXPECT_THAT(batch.ids_T, ElementsAre(1, 2, 3, 4, 20, 21, 9, 30, 31, 32));
@@ -105,7 +107,7 @@ TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
                                               S{6, 1, 0, 3}, S{7, 2, 4, 4}, S{9, 1, 4, 4}));
   EXPECT_THAT(batch.logit_positions_C, ElementsAre(3, 3, 6, 7, 6, 7));
   EXPECT_THAT(batch.targets_C, ElementsAre(20, 21, 30, 31, 32, 31));
-  EXPECT_THAT(batch.row_offsets, ElementsAre(0, 1, 2, 4, 5, 6));
+  EXPECT_THAT(batch.completion_offsets, ElementsAre(0, 1, 2, 4, 5, 6));
 
   const StepPlan long_ones_only = plan_all(set, {100, 3});
   EXPECT_THAT(segments_of(long_ones_only.micro_batches[0]),
@@ -114,11 +116,11 @@ TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
 
 TEST(PlanStep, PutsEachUnitInTheFirstBatchWithRoom) {
   const Dataset set = SetBuilder()
-                          .single(1, 5, RowClass::kChosen)
-                          .single(1, 6, RowClass::kRejected)
-                          .single(1, 3, RowClass::kChosen)
-                          .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
-                          .single(1, 2, RowClass::kRejected)
+                          .single(1, 5, CompletionClass::kChosen)
+                          .single(1, 6, CompletionClass::kRejected)
+                          .single(1, 3, CompletionClass::kChosen)
+                          .single(1, 11, CompletionClass::kChosen)  // longer than a micro-batch
+                          .single(1, 2, CompletionClass::kRejected)
                           .build();
   const StepPlan plan = plan_all(set, {10, 1});
   ASSERT_EQ(plan.micro_batches.size(), 3u);
@@ -135,8 +137,8 @@ TEST(PlanStep, SplitsAPairOnlyWhenItDoesNotFit) {
   EXPECT_THAT(step_rows_of(plan.micro_batches[1]), ElementsAre(2));
   EXPECT_THAT(step_rows_of(plan.micro_batches[2]), ElementsAre(3));
   EXPECT_THAT(segments_of(plan.micro_batches[1]), ElementsAre(S{0, 8, -1, 0}));
-  EXPECT_EQ(plan.micro_batches[1].rows[0].partner, 3);
-  EXPECT_EQ(plan.micro_batches[2].rows[0].partner, 2);
+  EXPECT_EQ(plan.micro_batches[1].completions[0].partner, 3);
+  EXPECT_EQ(plan.micro_batches[2].completions[0].partner, 2);
 }
 
 TEST(PlanStep, CountsTheWholeStepWithWeights) {
@@ -145,17 +147,20 @@ TEST(PlanStep, CountsTheWholeStepWithWeights) {
   EXPECT_EQ(pairs.counts.rejected, 2.5);
   EXPECT_EQ(pairs.counts.pairs, 2.5);
   EXPECT_EQ(pairs.counts.chosen_tokens, 2.0 * 3 + 0.5);
-  EXPECT_EQ(pairs.num_rows, 4);
+  EXPECT_EQ(pairs.num_sequences, 4);
   EXPECT_EQ(pairs.num_tokens, 5 + 6 + 3 + 3);
   EXPECT_EQ(pairs.micro_batches.size(), 4u);
-  const StepPlan rows = plan_all(
-      SetBuilder().single(2, 3, RowClass::kChosen, 3.0).single(2, 1, RowClass::kRejected).build(), {100, 1});
-  EXPECT_EQ(rows.counts.chosen, 3.0);
-  EXPECT_EQ(rows.counts.rejected, 1.0);
-  EXPECT_EQ(rows.counts.pairs, 0.0);
-  EXPECT_EQ(rows.counts.chosen_tokens, 9.0);
-  EXPECT_EQ(rows.micro_batches[0].rows[0].partner, -1);
-  EXPECT_EQ(rows.micro_batches[0].rows[0].weight, 3.0);
+  const StepPlan completions = plan_all(SetBuilder()
+                                            .single(2, 3, CompletionClass::kChosen, 3.0)
+                                            .single(2, 1, CompletionClass::kRejected)
+                                            .build(),
+                                        {100, 1});
+  EXPECT_EQ(completions.counts.chosen, 3.0);
+  EXPECT_EQ(completions.counts.rejected, 1.0);
+  EXPECT_EQ(completions.counts.pairs, 0.0);
+  EXPECT_EQ(completions.counts.chosen_tokens, 9.0);
+  EXPECT_EQ(completions.micro_batches[0].completions[0].partner, -1);
+  EXPECT_EQ(completions.micro_batches[0].completions[0].weight, 3.0);
 }
 
 TEST(PlanStep, NumbersRowsInTheOrderOfTheExamples) {
@@ -163,7 +168,7 @@ TEST(PlanStep, NumbersRowsInTheOrderOfTheExamples) {
   const std::vector<std::int64_t> order = {1, 0};
   const StepPlan plan = plan_step(set, order, {100, 1});
   EXPECT_EQ(plan.examples, order);
-  EXPECT_EQ(plan.micro_batches[0].rows[0].example, 1);
+  EXPECT_EQ(plan.micro_batches[0].completions[0].example, 1);
   EXPECT_THAT(step_rows_of(plan.micro_batches[0]), ElementsAre(0, 1, 2, 3));
   EXPECT_TRUE(plan_step(set, {}, {100, 1}).micro_batches.empty());
 }
@@ -172,23 +177,24 @@ TEST(PlanStep, ChecksItsArguments) {
   const Dataset set = SetBuilder().pair(1, 1, 1).build();
   const std::vector<std::int64_t> first = {0};
   EXPECT_THROW(plan_step(set, first, {0, 1}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, RowClass::kChosen).build(), first, {9, 1}), Error);
-  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, RowClass::kChosen).build(), first, {9, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(0, 3, CompletionClass::kChosen).build(), first, {9, 1}), Error);
+  EXPECT_THROW(plan_step(SetBuilder().single(3, 0, CompletionClass::kChosen).build(), first, {9, 1}), Error);
 }
 
 std::vector<std::int64_t> step_rows_of(const SetPlan& plan, std::int64_t index) {
-  std::vector<std::int64_t> rows;
-  for (const BatchRow& row : plan.rows(index)) rows.push_back(row.step_row);
-  return rows;
+  std::vector<std::int64_t> completions;
+  for (const PackedCompletion& completion : plan.completions(index))
+    completions.push_back(completion.step_index);
+  return completions;
 }
 
 TEST(SetPlan, TakesTheLongestFirstAndFillsOneBatchAfterTheOther) {
   const Dataset set = SetBuilder()
-                          .single(1, 1, RowClass::kChosen)
-                          .single(1, 5, RowClass::kRejected)
-                          .single(1, 3, RowClass::kChosen)
-                          .single(1, 11, RowClass::kChosen)  // longer than a micro-batch
-                          .single(1, 3, RowClass::kRejected)
+                          .single(1, 1, CompletionClass::kChosen)
+                          .single(1, 5, CompletionClass::kRejected)
+                          .single(1, 3, CompletionClass::kChosen)
+                          .single(1, 11, CompletionClass::kChosen)  // longer than a micro-batch
+                          .single(1, 3, CompletionClass::kRejected)
                           .build();
   const SetPlan plan(set, {10, 1});  // 12 | 6 + 4 | 4 + 2
   ASSERT_EQ(plan.num_micro_batches(), 3);
@@ -197,7 +203,7 @@ TEST(SetPlan, TakesTheLongestFirstAndFillsOneBatchAfterTheOther) {
   EXPECT_THAT(step_rows_of(plan, 2), ElementsAre(4, 0));
 }
 
-// What is in a micro-batch is what plan_step makes of the same rows in that order.
+// What is in a micro-batch is what plan_step makes of the same completions in that order.
 TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
   SetBuilder builder;
   for (std::uint64_t i = 0; i < 40; ++i) {
@@ -207,29 +213,30 @@ TEST(SetPlan, PacksAndCountsAsAStepOfTheWholeSet) {
   const Dataset set = builder.build();
   const SetPlan plan(set, {40, 1});
   const StepPlan whole = plan_all(set, {1 << 20, 1});
-  EXPECT_EQ(plan.num_completions(), whole.num_rows);
+  EXPECT_EQ(plan.num_completions(), whole.num_sequences);
   EXPECT_EQ(plan.num_tokens(), whole.num_tokens);
   EXPECT_EQ(plan.counts().pairs, whole.counts.pairs);
   EXPECT_EQ(plan.counts().chosen_tokens, whole.counts.chosen_tokens);
   std::vector<int> seen(80);
-  std::int64_t tokens = 0;  // a shared one for each row that has it
+  std::int64_t tokens = 0;  // a shared one for each completion that has it
   for (std::int64_t i = 0; i < plan.num_micro_batches(); ++i) {
     const PackedBatch batch = plan.micro_batch(i);
     EXPECT_LE(batch.ids_T.size(), 40u);
     EXPECT_EQ(step_rows_of(batch), step_rows_of(plan, i));
-    tokens += std::accumulate(batch.num_rows_T.begin(), batch.num_rows_T.end(), std::int64_t{0});
+    tokens +=
+        std::accumulate(batch.num_completions_T.begin(), batch.num_completions_T.end(), std::int64_t{0});
     std::vector<std::int64_t> examples;
-    for (const BatchRow& row : batch.rows) {
-      ++seen.at(static_cast<size_t>(row.step_row));
-      EXPECT_EQ(row.step_row, 2 * row.example + row.sequence);
-      if (examples.empty() || examples.back() != row.example) examples.push_back(row.example);
+    for (const PackedCompletion& completion : batch.completions) {
+      ++seen.at(static_cast<size_t>(completion.step_index));
+      EXPECT_EQ(completion.step_index, 2 * completion.example + completion.sequence);
+      if (examples.empty() || examples.back() != completion.example) examples.push_back(completion.example);
     }
     const StepPlan same = plan_step(set, examples, {40, 1});
     ASSERT_EQ(same.micro_batches.size(), 1u);
     EXPECT_EQ(same.micro_batches[0].ids_T, batch.ids_T);
     EXPECT_EQ(same.micro_batches[0].positions_T, batch.positions_T);
     EXPECT_EQ(same.micro_batches[0].logit_positions_C, batch.logit_positions_C);
-    EXPECT_EQ(same.micro_batches[0].row_offsets, batch.row_offsets);
+    EXPECT_EQ(same.micro_batches[0].completion_offsets, batch.completion_offsets);
     EXPECT_EQ(segments_of(same.micro_batches[0]), segments_of(batch));
   }
   EXPECT_THAT(seen, testing::Each(1));
@@ -244,7 +251,7 @@ TEST(SetPlan, OfNoExamplesHasNoMicroBatches) {
 TEST(SetPlan, CutsALargeSetInNoTime) {
   SetBuilder builder;
   for (std::uint64_t i = 0; i < 200'000; ++i)
-    builder.single(1, random_between(1, 9, 1, i), RowClass::kChosen);
+    builder.single(1, random_between(1, 9, 1, i), CompletionClass::kChosen);
   const Dataset set = builder.build();
   const std::clock_t start = std::clock();
   const SetPlan plan(set, {12, 1});

@@ -30,7 +30,7 @@ const Json kKey = {{"weights_hash", "abc"}, {"dtype", "float32"}};
 
 Dataset five_rows() {
   SetBuilder builder;
-  for (std::int64_t i = 1; i <= 5; ++i) builder.single(2, i, RowClass::kChosen);
+  for (std::int64_t i = 1; i <= 5; ++i) builder.single(2, i, CompletionClass::kChosen);
   return builder.build();
 }
 
@@ -116,9 +116,9 @@ TEST(ReferenceCache, FindsWhatWasWrittenInThisAndInLaterReadings) {
 }
 
 TEST(ReferenceCache, TellsRowsApartByTheBoundaryToo) {
-  EncodedSequence sequence{{1, 2, 3, 4}, 2, RowClass::kChosen};
+  EncodedSequence sequence{{1, 2, 3, 4}, 2, CompletionClass::kChosen};
   const Hash128 hash = row_hash(sequence);
-  sequence.row_class = RowClass::kRejected;  // plays no part
+  sequence.completion_class = CompletionClass::kRejected;  // plays no part
   EXPECT_EQ(row_hash(sequence), hash);
   sequence.completion_start = 3;
   EXPECT_FALSE(row_hash(sequence) == hash);

@@ -16,7 +16,7 @@ using testing::ElementsAre;
 std::int64_t chosen_in(const Dataset& set, const std::vector<std::int64_t>& step) {
   std::int64_t count = 0;
   for (const std::int64_t i : step) {
-    count += set.examples[static_cast<size_t>(i)].sequences[0].row_class == RowClass::kChosen;
+    count += set.examples[static_cast<size_t>(i)].sequences[0].completion_class == CompletionClass::kChosen;
   }
   return count;
 }
@@ -81,8 +81,8 @@ TEST(StratifiedSampler, DrawsTheSharesOfAMixture) {
   const StratifiedSampler sampler(set, 7, 1);
   EXPECT_EQ(sampler.num_examples(), 3 + 3 + 15);
   EXPECT_EQ(sampler.steps_per_epoch(), 3);
-  EXPECT_DOUBLE_EQ(set.class_weight(RowClass::kChosen), 0.3 * 10 + 2.5 * 6);
-  EXPECT_DOUBLE_EQ(set.class_weight(RowClass::kRejected), 0.3 * 10);
+  EXPECT_DOUBLE_EQ(set.class_weight(CompletionClass::kChosen), 0.3 * 10 + 2.5 * 6);
+  EXPECT_DOUBLE_EQ(set.class_weight(CompletionClass::kRejected), 0.3 * 10);
   std::vector<std::vector<int>> epochs;
   for (std::int64_t epoch = 0; epoch < 40; ++epoch) {
     std::vector<int> times(26);

@@ -22,8 +22,8 @@ void expect_terms(const Objective& objective, const std::vector<TableRow>& table
   for (const auto& [l, preferred, unpreferred] : table) {
     SCOPED_TRACE(l);
     const Evaluation got = evaluate(objective, unpaired({l}, {l}));
-    EXPECT_NEAR(got.row_loss[0], preferred, kDigits * std::max(1.0, std::abs(preferred)));
-    EXPECT_NEAR(got.row_loss[1], unpreferred, kDigits * std::max(1.0, std::abs(unpreferred)));
+    EXPECT_NEAR(got.completion_loss[0], preferred, kDigits * std::max(1.0, std::abs(preferred)));
+    EXPECT_NEAR(got.completion_loss[1], unpreferred, kDigits * std::max(1.0, std::abs(unpreferred)));
   }
 }
 
@@ -94,21 +94,21 @@ TEST(Golden, Rdro) {
                 {10.00, 3.90006310447, 6.10002769333}});
 }
 
-// Summing the class means of rows, or pooling them.
+// Summing the class means of completions, or pooling them.
 TEST(Golden, RdroReductions) {
   ObjectiveOptions options = options_of(LossType::kRdro, 0.39);
   const auto class_mean = make_objective(options, 0.5);
   options.class_reduction = ClassReduction::kPooled;
   const auto pooled = make_objective(options, 0.5);
-  const std::vector<LossRow> six = unpaired({1, 0.5, -2.25}, {-0.5, 1.5, -5});
+  const std::vector<ScoredCompletion> six = unpaired({1, 0.5, -2.25}, {-0.5, 1.5, -5});
   EXPECT_NEAR(evaluate(*class_mean, six).loss, 1.79994443, 6e-9);
   EXPECT_NEAR(evaluate(*pooled, six).loss, 0.89997222, 6e-9);
-  const std::vector<LossRow> five = unpaired({1, 0.5, -2.25}, {-0.5, 1.5});
+  const std::vector<ScoredCompletion> five = unpaired({1, 0.5, -2.25}, {-0.5, 1.5});
   EXPECT_NEAR(evaluate(*class_mean, five).loss, 2.01975382, 6e-9);
   EXPECT_NEAR(evaluate(*pooled, five).loss, 1.07914739, 6e-9);
   const std::vector<double> values = {0.82543375, 0.85396701, 2.38928712, 0.28918696, 1.03786210, 0.00409636};
-  const Evaluation rows = evaluate(*pooled, six);
-  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(6 * rows.row_loss[i], values[i], 6e-9);
+  const Evaluation completions = evaluate(*pooled, six);
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(6 * completions.completion_loss[i], values[i], 6e-9);
 }
 
 TEST(Golden, Nnbd) {
@@ -119,14 +119,14 @@ TEST(Golden, Nnbd) {
 
 TEST(Golden, Sigmoid) {
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
-  std::vector<LossRow> rows = paired({-12, -35.5, -80.25}, {-14, -30, -95});
+  std::vector<ScoredCompletion> completions = paired({-12, -35.5, -80.25}, {-14, -30, -95});
   const std::vector<double> reference = {-13, -13.5, -36, -31.5, -78, -90};
-  for (size_t i = 0; i < 6; ++i) rows[i].ref_logp = reference[i];
-  const Evaluation got = evaluate(*sigmoid, rows);
+  for (size_t i = 0; i < 6; ++i) completions[i].ref_logp = reference[i];
+  const Evaluation got = evaluate(*sigmoid, completions);
   EXPECT_NEAR(got.loss, 0.64347479, 6e-9);
   const std::vector<double> pairs = {0.62095705, 0.74439666, 0.56507067};
   for (size_t i = 0; i < 3; ++i)
-    EXPECT_NEAR(3 * (got.row_loss[2 * i] + got.row_loss[2 * i + 1]), pairs[i], 6e-9);
+    EXPECT_NEAR(3 * (got.completion_loss[2 * i] + got.completion_loss[2 * i + 1]), pairs[i], 6e-9);
 }
 
 ObjectiveOptions options_of_line(const std::string& loss, double power, double alpha, double max_weight) {
@@ -157,7 +157,7 @@ TEST(Golden, TermsAndSlopesOfTheHighPrecisionFile) {
     ASSERT_FALSE(words.fail());
     const auto objective = make_objective(options_of_line(loss, power, alpha, max_weight), 0.5);
     const Evaluation got = evaluate(*objective, unpaired({l}, {l}));
-    const double values[4] = {got.row_loss[0], got.slope[0], got.row_loss[1], got.slope[1]};
+    const double values[4] = {got.completion_loss[0], got.slope[0], got.completion_loss[1], got.slope[1]};
     // Near the pole the terms are functions of l + log alpha, whose rounding the weight multiplies.
     const double l_rounding = 4e-16 * std::max(1.0, std::abs(l));
     for (int i = 0; i < 4; ++i) {

@@ -32,19 +32,20 @@ std::vector<Case> ratio_losses() {
   return cases;
 }
 
-void expect_central_differences(const Objective& objective, std::vector<LossRow> rows, double step) {
-  const Evaluation at = evaluate(objective, rows);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double logp = rows[i].logp;
-    rows[i].logp = logp + step;
-    const double above = evaluate(objective, rows).loss;
-    rows[i].logp = logp - step;
-    const double below = evaluate(objective, rows).loss;
-    rows[i].logp = logp;
+void expect_central_differences(const Objective& objective, std::vector<ScoredCompletion> completions,
+                                double step) {
+  const Evaluation at = evaluate(objective, completions);
+  for (size_t i = 0; i < completions.size(); ++i) {
+    const double logp = completions[i].logp;
+    completions[i].logp = logp + step;
+    const double above = evaluate(objective, completions).loss;
+    completions[i].logp = logp - step;
+    const double below = evaluate(objective, completions).loss;
+    completions[i].logp = logp;
     const double scale = std::max(1.0, std::abs(above));
     EXPECT_NEAR(at.slope[i], (above - below) / (2 * step),
                 scale * 2e-15 / step + 1e-6 * std::abs(at.slope[i]))
-        << "row " << i << " at " << logp;
+        << "completion " << i << " at " << logp;
   }
 }
 
@@ -96,13 +97,13 @@ TEST(Gradient, OfPairsIsTheDerivative) {
     const auto objective = make_objective(c.options, 0.5);
     for (const double l : {-20.0, -1.0, -1e-3, 1e-3, 2.0, 11.0}) {
       // Log-probabilities below 0, as some losses need them; log-ratios of either sign.
-      std::vector<LossRow> rows = paired({l - 60, -5.7}, {-60, -7});
+      std::vector<ScoredCompletion> completions = paired({l - 60, -5.7}, {-60, -7});
       const std::vector<std::int64_t> tokens = {7, 5, 3, 4};
-      for (size_t i = 0; i < rows.size(); ++i) {
-        rows[i].ref_logp = i < 2 ? -60 : -6;
-        rows[i].num_tokens = tokens[i];
+      for (size_t i = 0; i < completions.size(); ++i) {
+        completions[i].ref_logp = i < 2 ? -60 : -6;
+        completions[i].num_tokens = tokens[i];
       }
-      expect_central_differences(*objective, rows, 1e-4);
+      expect_central_differences(*objective, completions, 1e-4);
     }
   }
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
@@ -122,13 +123,13 @@ TEST(Gradient, OfRowsIsTheDerivative) {
 
 // The mean reward is a constant of the step: only the logistic terms are differentiated.
 TEST(Gradient, OfBcoHoldsTheMeanReward) {
-  const std::vector<LossRow> rows = unpaired({3, -0.7}, {1, -4, 2.5});
-  const Evaluation got = evaluate(*make_objective(options_of(LossType::kBco), 0.5), rows);
+  const std::vector<ScoredCompletion> completions = unpaired({3, -0.7}, {1, -4, 2.5});
+  const Evaluation got = evaluate(*make_objective(options_of(LossType::kBco), 0.5), completions);
   const double mean = 0.1 * (3 - 0.7 + 1 - 4 + 2.5) / 5;
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double x = 0.1 * rows[i].logp - mean;
-    EXPECT_NEAR(got.slope[i], 0.1 / 5 * (rows[i].chosen ? -sigmoid(-x) : sigmoid(x)), 1e-16);
+  for (size_t i = 0; i < completions.size(); ++i) {
+    const double x = 0.1 * completions[i].logp - mean;
+    EXPECT_NEAR(got.slope[i], 0.1 / 5 * (completions[i].chosen ? -sigmoid(-x) : sigmoid(x)), 1e-16);
   }
 }
 
@@ -145,12 +146,13 @@ TEST(Gradient, OfEveryLossIsFiniteAtExtremeLogRatios) {
       const auto objective = make_objective(options, 0.5);
       for (const double chosen : {-1e4, -50.0, 0.0, 50.0, 1e4}) {
         for (const double rejected : {-1e4, -50.0, 0.0, 50.0, 1e4}) {
-          std::vector<LossRow> rows = paired({std::min(chosen, 0.0)}, {std::min(rejected, 0.0)});
-          rows[0].ref_logp = rows[0].logp - chosen;
-          rows[1].ref_logp = rows[1].logp - rejected;
-          const Evaluation got = evaluate(*objective, rows);
+          std::vector<ScoredCompletion> completions =
+              paired({std::min(chosen, 0.0)}, {std::min(rejected, 0.0)});
+          completions[0].ref_logp = completions[0].logp - chosen;
+          completions[1].ref_logp = completions[1].logp - rejected;
+          const Evaluation got = evaluate(*objective, completions);
           for (size_t i = 0; i < 2; ++i) {
-            EXPECT_TRUE(std::isfinite(got.row_loss[i])) << chosen << " " << rejected;
+            EXPECT_TRUE(std::isfinite(got.completion_loss[i])) << chosen << " " << rejected;
             EXPECT_TRUE(std::isfinite(got.slope[i])) << chosen << " " << rejected;
           }
         }
@@ -180,7 +182,7 @@ TEST(Gradient, OfNnbdIsTheDerivativeOnBothSidesOfTheBracket) {
   expect_central_differences(*nnbd, unpaired({0.5, 2}, {-5, -1}), 1e-5);  // negative
   const Evaluation inactive = evaluate(*nnbd, unpaired({0.5, 2}, {-5, -1}));
   EXPECT_EQ(inactive.slope[2], 0);
-  EXPECT_EQ(inactive.row_loss[2], 0);
+  EXPECT_EQ(inactive.completion_loss[2], 0);
 }
 
 // At the cap the two pieces meet in value and slope, and the unpreferred slope there is W + k r/(1 + k r).
@@ -194,7 +196,7 @@ TEST(Gradient, IsContinuousAtTheCap) {
       const Evaluation below = evaluate(*objective, unpaired({cap - 1e-12}, {cap - 1e-12}));
       const Evaluation above = evaluate(*objective, unpaired({cap + 1e-12}, {cap + 1e-12}));
       for (size_t i = 0; i < 2; ++i) {
-        EXPECT_NEAR(below.row_loss[i], above.row_loss[i], 1e-7);
+        EXPECT_NEAR(below.completion_loss[i], above.completion_loss[i], 1e-7);
         EXPECT_NEAR(below.slope[i], above.slope[i], 1e-7);
       }
       if (generator != Generator::kLogistic) continue;
@@ -219,7 +221,7 @@ TEST(Gradient, IsFiniteAtExtremeLogRatios) {
     for (const double l : {-1e4, -50.0, -1.0, 0.0, pole - 1e-6, pole, 50.0, 1e4}) {
       const Evaluation got = evaluate(*objective, unpaired({l}, {l}));
       for (size_t i = 0; i < 2; ++i) {
-        EXPECT_TRUE(std::isfinite(got.row_loss[i])) << l;
+        EXPECT_TRUE(std::isfinite(got.completion_loss[i])) << l;
         EXPECT_TRUE(std::isfinite(got.slope[i])) << l;
       }
     }
@@ -244,14 +246,14 @@ TEST(Gradient, RawLossIsFiniteUpToThePole) {
       for (const double l : {-1e4, -50.0, -1.0, 0.0, pole - 1e-5}) {
         const Evaluation got = evaluate(*raw, unpaired({l}, {l}));
         const Evaluation expected = evaluate(*capped, unpaired({l}, {l}));
-        EXPECT_EQ(got.row_loss, expected.row_loss);
+        EXPECT_EQ(got.completion_loss, expected.completion_loss);
         EXPECT_EQ(got.slope, expected.slope);
       }
       const Evaluation last = evaluate(*raw, unpaired({pole - 1e-6}, {pole - 1e-6}));
       EXPECT_TRUE(std::isfinite(last.loss));
     }
   }
-  // A preferred row of the logistic loss meets a pole only where 1 + k r = 0.
+  // A preferred completion of the logistic loss meets a pole only where 1 + k r = 0.
   const auto half = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, Stabilizer::kNone), 0.5);
   EXPECT_NEAR(evaluate(*half, unpaired({1e4}, {})).loss, std::log(2.0) - 1e4, 1e-9);
   EXPECT_EQ(evaluate(*half, unpaired({1e4}, {})).slope[0], -1);

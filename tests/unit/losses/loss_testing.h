@@ -10,43 +10,45 @@
 namespace ddro::losses {
 
 struct Evaluation {
-  std::vector<double> row_loss;
+  std::vector<double> completion_loss;
   std::vector<double> slope;  // d loss / d logp
   double loss = 0;
 };
 
-inline Evaluation evaluate(const Objective& objective, std::span<const LossRow> rows,
+inline Evaluation evaluate(const Objective& objective, std::span<const ScoredCompletion> completions,
                            const BatchCounts& counts) {
-  Evaluation result{std::vector<double>(rows.size()), std::vector<double>(rows.size()), 0};
-  objective.evaluate(rows, counts, result.row_loss, result.slope);
-  result.loss = std::accumulate(result.row_loss.begin(), result.row_loss.end(), 0.0);
+  Evaluation result{std::vector<double>(completions.size()), std::vector<double>(completions.size()), 0};
+  objective.evaluate(completions, counts, result.completion_loss, result.slope);
+  result.loss = std::accumulate(result.completion_loss.begin(), result.completion_loss.end(), 0.0);
   return result;
 }
 
-// The rows are the whole effective batch.
-inline Evaluation evaluate(const Objective& objective, std::span<const LossRow> rows) {
-  return evaluate(objective, rows, batch_counts(rows));
+// The completions are the whole effective batch.
+inline Evaluation evaluate(const Objective& objective, std::span<const ScoredCompletion> completions) {
+  return evaluate(objective, completions, batch_counts(completions));
 }
 
-inline LossRow chosen_row(double log_ratio) { return {.logp = log_ratio, .chosen = true}; }
-inline LossRow rejected_row(double log_ratio) { return {.logp = log_ratio, .chosen = false}; }
+inline ScoredCompletion chosen_row(double log_ratio) { return {.logp = log_ratio, .chosen = true}; }
+inline ScoredCompletion rejected_row(double log_ratio) { return {.logp = log_ratio, .chosen = false}; }
 
-inline std::vector<LossRow> unpaired(const std::vector<double>& chosen, const std::vector<double>& rejected) {
-  std::vector<LossRow> rows;
-  for (const double l : chosen) rows.push_back(chosen_row(l));
-  for (const double l : rejected) rows.push_back(rejected_row(l));
-  return rows;
+inline std::vector<ScoredCompletion> unpaired(const std::vector<double>& chosen,
+                                              const std::vector<double>& rejected) {
+  std::vector<ScoredCompletion> completions;
+  for (const double l : chosen) completions.push_back(chosen_row(l));
+  for (const double l : rejected) completions.push_back(rejected_row(l));
+  return completions;
 }
 
-// Row 2i is preferred, row 2i + 1 its partner.
-inline std::vector<LossRow> paired(const std::vector<double>& chosen, const std::vector<double>& rejected) {
-  std::vector<LossRow> rows;
+// Completion 2i is preferred, completion 2i + 1 its partner.
+inline std::vector<ScoredCompletion> paired(const std::vector<double>& chosen,
+                                            const std::vector<double>& rejected) {
+  std::vector<ScoredCompletion> completions;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    const auto first = static_cast<std::int64_t>(rows.size());
-    rows.push_back({.logp = chosen[i], .chosen = true, .partner = first + 1});
-    rows.push_back({.logp = rejected[i], .chosen = false, .partner = first});
+    const auto first = static_cast<std::int64_t>(completions.size());
+    completions.push_back({.logp = chosen[i], .chosen = true, .partner = first + 1});
+    completions.push_back({.logp = rejected[i], .chosen = false, .partner = first});
   }
-  return rows;
+  return completions;
 }
 
 // Options as a configuration that names nothing would leave them.

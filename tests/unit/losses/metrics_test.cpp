@@ -14,15 +14,18 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-std::map<std::string, double> metrics_of(std::span<const LossRow> rows, const ObjectiveOptions& options) {
-  const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), batch_counts(rows), 1.25);
+std::map<std::string, double> metrics_of(std::span<const ScoredCompletion> completions,
+                                         const ObjectiveOptions& options) {
+  const Metrics metrics =
+      preference_metrics(completions, *make_objective(options, 0.5), batch_counts(completions), 1.25);
   return {metrics.begin(), metrics.end()};
 }
 
 TEST(Metrics, ComeInTheDocumentedOrder) {
   std::vector<std::string> names;
-  const std::vector<LossRow> rows = paired({1}, {2});
-  for (const auto& [name, value] : preference_metrics(rows, *make_objective({}, 0.5), batch_counts(rows), 0))
+  const std::vector<ScoredCompletion> completions = paired({1}, {2});
+  for (const auto& [name, value] :
+       preference_metrics(completions, *make_objective({}, 0.5), batch_counts(completions), 0))
     names.push_back(name);
   EXPECT_THAT(names,
               testing::ElementsAre(
@@ -34,11 +37,11 @@ TEST(Metrics, ComeInTheDocumentedOrder) {
 }
 
 TEST(Metrics, OfPairs) {
-  std::vector<LossRow> rows = paired({-12, -35.5, -80.25}, {-14, -30, -95});
+  std::vector<ScoredCompletion> completions = paired({-12, -35.5, -80.25}, {-14, -30, -95});
   const std::vector<double> reference = {-13, -13.5, -36, -31.5, -78, -90};
-  for (size_t i = 0; i < 6; ++i) rows[i].ref_logp = reference[i];
+  for (size_t i = 0; i < 6; ++i) completions[i].ref_logp = reference[i];
   // l+ = 1, 0.5, -2.25; l- = -0.5, 1.5, -5
-  auto metrics = metrics_of(rows, options_of(LossType::kSigmoid));
+  auto metrics = metrics_of(completions, options_of(LossType::kSigmoid));
   EXPECT_EQ(metrics["loss"], 1.25);
   EXPECT_DOUBLE_EQ(metrics["log_ratio/chosen"], -0.25);
   EXPECT_DOUBLE_EQ(metrics["log_ratio/rejected"], -4.0 / 3);
@@ -54,7 +57,7 @@ TEST(Metrics, OfPairs) {
   EXPECT_DOUBLE_EQ(metrics["ratio/rejected_mean"], (std::exp(-0.5) + std::exp(1.5) + std::exp(-5)) / 3);
   EXPECT_DOUBLE_EQ(metrics["ratio/saturated"], 1.0 / 3);
   EXPECT_EQ(metrics["ratio/capped"], 0);
-  EXPECT_DOUBLE_EQ(metrics_of(rows, options_of(LossType::kDdro))["rewards/chosen"], -0.25);
+  EXPECT_DOUBLE_EQ(metrics_of(completions, options_of(LossType::kDdro))["rewards/chosen"], -0.25);
 }
 
 TEST(Metrics, AnEqualPairIsNotWon) {
@@ -96,11 +99,11 @@ TEST(Metrics, WithoutAReferenceOnlyLikelihoodsAreKnown) {
 
 // Losses without a reference reward what they compare: cpo sums, simpo and orpo means of a token.
 TEST(Metrics, WithoutAReferenceRewardsAreOfLogProbabilities) {
-  std::vector<LossRow> rows = paired({-6, -8}, {-3, -20});
-  for (LossRow& row : rows) row.num_tokens = 4;
-  rows[1].num_tokens = 1;
+  std::vector<ScoredCompletion> completions = paired({-6, -8}, {-3, -20});
+  for (ScoredCompletion& completion : completions) completion.num_tokens = 4;
+  completions[1].num_tokens = 1;
   for (const LossType type : {LossType::kCpo, LossType::kSimpo, LossType::kOrpo}) {
-    auto metrics = metrics_of(rows, options_of(type));
+    auto metrics = metrics_of(completions, options_of(type));
     const bool sums = type == LossType::kCpo;
     EXPECT_DOUBLE_EQ(metrics["rewards/chosen"], sums ? -0.7 : -0.175);
     EXPECT_DOUBLE_EQ(metrics["rewards/rejected"], sums ? -1.15 : -0.4);
@@ -122,10 +125,10 @@ TEST(Metrics, KtoNamesItsReferencePoint) {
 TEST(Metrics, CappingFollowsTheGrowingCap) {
   ObjectiveOptions options = options_of(LossType::kDdro);
   options.max_weight.reset();
-  const std::vector<LossRow> rows = unpaired({0}, {0.63});
-  BatchCounts counts = batch_counts(rows);
+  const std::vector<ScoredCompletion> completions = unpaired({0}, {0.63});
+  BatchCounts counts = batch_counts(completions);
   const auto capped = [&] {
-    const Metrics metrics = preference_metrics(rows, *make_objective(options, 0.5), counts, 0);
+    const Metrics metrics = preference_metrics(completions, *make_objective(options, 0.5), counts, 0);
     return std::map<std::string, double>(metrics.begin(), metrics.end()).at("ratio/capped");
   };
   EXPECT_EQ(capped(), 1);  // W = 10, l* = log(20/11) = 0.598
@@ -134,35 +137,35 @@ TEST(Metrics, CappingFollowsTheGrowingCap) {
 }
 
 TEST(Metrics, WeightsAreDuplicatedRows) {
-  std::vector<LossRow> rows = paired({0.3, -1, 0.3}, {0.3, 0.9, -4});
-  rows[2].weight = rows[3].weight = 3;
-  std::vector<LossRow> copies = paired({0.3, -1, 0.3, -1, -1}, {0.3, 0.9, -4, 0.9, 0.9});
+  std::vector<ScoredCompletion> completions = paired({0.3, -1, 0.3}, {0.3, 0.9, -4});
+  completions[2].weight = completions[3].weight = 3;
+  std::vector<ScoredCompletion> copies = paired({0.3, -1, 0.3, -1, -1}, {0.3, 0.9, -4, 0.9, 0.9});
   for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
-    const auto weighted = metrics_of(rows, options_of(type));
+    const auto weighted = metrics_of(completions, options_of(type));
     for (const auto& [name, value] : metrics_of(copies, options_of(type))) {
       EXPECT_DOUBLE_EQ(weighted.at(name), value) << name;
     }
   }
 }
 
-// Nearest rank, by counting: the smallest l with at least that share of the rows at or below it.
+// Nearest rank, by counting: the smallest l with at least that share of the completions at or below it.
 TEST(Metrics, PercentilesOfTheLogRatioOfEachClass) {
   for (const std::int64_t size : {1, 2, 9, 10, 11, 100}) {
-    std::vector<LossRow> rows = {rejected_row(-3), rejected_row(5)};
+    std::vector<ScoredCompletion> completions = {rejected_row(-3), rejected_row(5)};
     for (std::int64_t i = 0; i < size; ++i) {
-      rows.push_back(chosen_row(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
-      rows.back().weight = 1 + static_cast<double>(i % 3);
+      completions.push_back(chosen_row(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
+      completions.back().weight = 1 + static_cast<double>(i % 3);
     }
-    auto metrics = metrics_of(rows, options_of(LossType::kRdro));
+    auto metrics = metrics_of(completions, options_of(LossType::kRdro));
     for (const int percent : {10, 50, 90}) {
       double expected = std::numeric_limits<double>::infinity();
-      for (const LossRow& candidate : rows) {
+      for (const ScoredCompletion& candidate : completions) {
         double below = 0;
         double all = 0;
-        for (const LossRow& row : rows) {
-          if (!row.chosen) continue;
-          all += row.weight;
-          if (row.logp <= candidate.logp) below += row.weight;
+        for (const ScoredCompletion& completion : completions) {
+          if (!completion.chosen) continue;
+          all += completion.weight;
+          if (completion.logp <= candidate.logp) below += completion.weight;
         }
         if (candidate.chosen && below / all >= percent / 100.0 - 1e-12)
           expected = std::min(expected, candidate.logp);
@@ -177,25 +180,25 @@ TEST(Metrics, PercentilesOfTheLogRatioOfEachClass) {
 
 TEST(Metrics, AucCountsEveryCrossPair) {
   for (const std::int64_t size : {1, 31, 32, 33, 200}) {
-    std::vector<LossRow> rows;
+    std::vector<ScoredCompletion> completions;
     for (std::int64_t i = 0; i < size; ++i) {
       const auto index = static_cast<std::uint64_t>(i);
       // Few different values, so that many pairs are tied.
-      LossRow row = i % 3 == 0 ? chosen_row(0) : rejected_row(0);
-      row.logp = std::floor(8 * random_unit(1, 2, index));
-      row.weight = 1 + std::floor(3 * random_unit(1, 3, index));
-      rows.push_back(row);
+      ScoredCompletion completion = i % 3 == 0 ? chosen_row(0) : rejected_row(0);
+      completion.logp = std::floor(8 * random_unit(1, 2, index));
+      completion.weight = 1 + std::floor(3 * random_unit(1, 3, index));
+      completions.push_back(completion);
     }
     double won = 0;
     double all = 0;
-    for (const LossRow& a : rows) {
-      for (const LossRow& b : rows) {
+    for (const ScoredCompletion& a : completions) {
+      for (const ScoredCompletion& b : completions) {
         if (!a.chosen || b.chosen) continue;
         won += a.weight * b.weight * (a.logp > b.logp ? 1 : a.logp == b.logp ? 0.5 : 0);
         all += a.weight * b.weight;
       }
     }
-    auto metrics = metrics_of(rows, options_of(LossType::kDdro));
+    auto metrics = metrics_of(completions, options_of(LossType::kDdro));
     ASSERT_EQ(metrics.contains("ratio/auc"), size > 1);
     if (size == 1) continue;
     EXPECT_DOUBLE_EQ(metrics["ratio/auc"], won / all);

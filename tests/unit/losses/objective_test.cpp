@@ -33,12 +33,12 @@ void expect_error(ErrorKind kind, const testing::Matcher<std::string>& message, 
 }
 
 TEST(BatchCounts, SumWeightsOfClassesPairsAndTokens) {
-  std::vector<LossRow> rows = paired({-1, -2}, {-3, -4});
-  rows.push_back(chosen_row(-5));
-  rows[0].weight = rows[1].weight = 2.5;
-  rows[0].num_tokens = 4;
-  rows[2].num_tokens = 3;
-  const BatchCounts counts = batch_counts(rows);
+  std::vector<ScoredCompletion> completions = paired({-1, -2}, {-3, -4});
+  completions.push_back(chosen_row(-5));
+  completions[0].weight = completions[1].weight = 2.5;
+  completions[0].num_tokens = 4;
+  completions[2].num_tokens = 3;
+  const BatchCounts counts = batch_counts(completions);
   EXPECT_EQ(counts.chosen, 4.5);
   EXPECT_EQ(counts.rejected, 3.5);
   EXPECT_EQ(counts.pairs, 3.5);
@@ -47,37 +47,37 @@ TEST(BatchCounts, SumWeightsOfClassesPairsAndTokens) {
 
 TEST(Objective, EqualPolicyAndReferenceGiveLogTwo) {
   const double ln2 = std::numbers::ln2;
-  std::vector<LossRow> rows = paired({-31.4}, {-27.1});
-  for (LossRow& row : rows) row.ref_logp = row.logp;
-  const Evaluation ddro = evaluate(*make_objective(options_of(LossType::kDdro), 0.5), rows);
-  EXPECT_DOUBLE_EQ(ddro.row_loss[0], ln2);
-  EXPECT_DOUBLE_EQ(ddro.row_loss[1], ln2);
-  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kSigmoid), 0.5), rows).loss, ln2);
-  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kRdro), 0.5), rows).loss, 2 * ln2);
+  std::vector<ScoredCompletion> completions = paired({-31.4}, {-27.1});
+  for (ScoredCompletion& completion : completions) completion.ref_logp = completion.logp;
+  const Evaluation ddro = evaluate(*make_objective(options_of(LossType::kDdro), 0.5), completions);
+  EXPECT_DOUBLE_EQ(ddro.completion_loss[0], ln2);
+  EXPECT_DOUBLE_EQ(ddro.completion_loss[1], ln2);
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kSigmoid), 0.5), completions).loss, ln2);
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options_of(LossType::kRdro), 0.5), completions).loss, 2 * ln2);
 }
 
 TEST(Objective, ClassMeanAndPooledDivideAsTheySay) {
   ObjectiveOptions options = options_of(LossType::kDdro);
-  const std::vector<LossRow> rows = unpaired({0.1, -0.2, 0.3}, {-0.4});
-  const Evaluation mean = evaluate(*make_objective(options, 0.5), rows);
+  const std::vector<ScoredCompletion> completions = unpaired({0.1, -0.2, 0.3}, {-0.4});
+  const Evaluation mean = evaluate(*make_objective(options, 0.5), completions);
   options.class_reduction = ClassReduction::kPooled;
-  const Evaluation pooled = evaluate(*make_objective(options, 0.5), rows);
+  const Evaluation pooled = evaluate(*make_objective(options, 0.5), completions);
   for (size_t i = 0; i < 4; ++i) {
     const double count = i < 3 ? 3 : 1;
-    EXPECT_DOUBLE_EQ(mean.row_loss[i] * count, pooled.row_loss[i] * 4);
+    EXPECT_DOUBLE_EQ(mean.completion_loss[i] * count, pooled.completion_loss[i] * 4);
     EXPECT_DOUBLE_EQ(mean.slope[i] * count, pooled.slope[i] * 4);
   }
 }
 
-// A micro-batch holds part of the rows, the counts are those of all.
+// A micro-batch holds part of the completions, the counts are those of all.
 TEST(Objective, CountsOfTheEffectiveBatchDecideTheScale) {
-  const std::vector<LossRow> rows = paired({0.1, -0.2}, {-0.4, 0.3});
+  const std::vector<ScoredCompletion> completions = paired({0.1, -0.2}, {-0.4, 0.3});
   for (const LossType type : all_loss_types()) {
     const auto objective = make_objective(options_of(type), 0.5);
     if (objective->locality() == Locality::kBatch) continue;
-    const Evaluation whole = evaluate(*objective, rows);
-    const std::span<const LossRow> first = std::span(rows).first(2);
-    EXPECT_EQ(evaluate(*objective, first, batch_counts(rows)).slope,
+    const Evaluation whole = evaluate(*objective, completions);
+    const std::span<const ScoredCompletion> first = std::span(completions).first(2);
+    EXPECT_EQ(evaluate(*objective, first, batch_counts(completions)).slope,
               std::vector(whole.slope.begin(), whole.slope.begin() + 2));
   }
 }
@@ -90,21 +90,21 @@ TEST(Objective, AMissingClassContributesNothing) {
       const auto objective = make_objective(options, 0.5);
       const Evaluation both = evaluate(*objective, unpaired({0.1}, {-0.2}));
       const double share = reduction == ClassReduction::kPooled ? 2 : 1;
-      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({0.1}, {})).loss, share * both.row_loss[0]);
-      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({}, {-0.2})).loss, share * both.row_loss[1]);
+      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({0.1}, {})).loss, share * both.completion_loss[0]);
+      EXPECT_DOUBLE_EQ(evaluate(*objective, unpaired({}, {-0.2})).loss, share * both.completion_loss[1]);
     }
   }
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
   EXPECT_EQ(evaluate(*sft, unpaired({}, {-3})).loss, 0);
-  EXPECT_TRUE(evaluate(*sft, unpaired({}, {})).row_loss.empty());
+  EXPECT_TRUE(evaluate(*sft, unpaired({}, {})).completion_loss.empty());
 }
 
 TEST(Objective, SftIsTheTokenMeanOfPreferredRows) {
-  std::vector<LossRow> rows = paired({-6, -8}, {-100, -200});
-  rows[0].num_tokens = 3;
-  rows[2].num_tokens = 5;
-  rows[1].num_tokens = rows[3].num_tokens = 1000;
-  const Evaluation got = evaluate(*make_objective(options_of(LossType::kSft), 0.5), rows);
+  std::vector<ScoredCompletion> completions = paired({-6, -8}, {-100, -200});
+  completions[0].num_tokens = 3;
+  completions[2].num_tokens = 5;
+  completions[1].num_tokens = completions[3].num_tokens = 1000;
+  const Evaluation got = evaluate(*make_objective(options_of(LossType::kSft), 0.5), completions);
   EXPECT_DOUBLE_EQ(got.loss, 14.0 / 8);
   EXPECT_THAT(got.slope, ElementsAre(-0.125, 0, -0.125, 0));
 }
@@ -112,14 +112,14 @@ TEST(Objective, SftIsTheTokenMeanOfPreferredRows) {
 TEST(Objective, SigmoidGivesEachRowOfAPairHalf) {
   const Evaluation got =
       evaluate(*make_objective(options_of(LossType::kSigmoid), 0.5), paired({1, 3}, {2, -4}));
-  EXPECT_EQ(got.row_loss[0], got.row_loss[1]);
+  EXPECT_EQ(got.completion_loss[0], got.completion_loss[1]);
   EXPECT_EQ(got.slope[2], -got.slope[3]);
-  EXPECT_DOUBLE_EQ(2 * got.row_loss[0], std::log1p(std::exp(0.1)) / 2);
+  EXPECT_DOUBLE_EQ(2 * got.completion_loss[0], std::log1p(std::exp(0.1)) / 2);
 }
 
 TEST(Objective, PropertiesFollowTheOptions) {
   const auto ddro = make_objective(ddro_options(Generator::kLogistic, 0.4, 10), 0.5);
-  EXPECT_EQ(ddro->locality(), Locality::kRow);
+  EXPECT_EQ(ddro->locality(), Locality::kCompletion);
   EXPECT_TRUE(ddro->reads_reference());
   EXPECT_EQ(ddro->reward(chosen_row(3)), 3);
   EXPECT_EQ(ddro->alpha(), 0.4);
@@ -131,7 +131,7 @@ TEST(Objective, PropertiesFollowTheOptions) {
   EXPECT_EQ(sigmoid->alpha(), 0.5);
   EXPECT_EQ(sigmoid->cap_log_ratio({}), std::numeric_limits<double>::infinity());
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
-  EXPECT_EQ(sft->locality(), Locality::kRow);
+  EXPECT_EQ(sft->locality(), Locality::kCompletion);
   EXPECT_FALSE(sft->reads_reference());
   EXPECT_TRUE(std::isnan(sft->alpha()));
   EXPECT_TRUE(std::isnan(sft->reward(chosen_row(3))));
@@ -140,7 +140,7 @@ TEST(Objective, PropertiesFollowTheOptions) {
   EXPECT_EQ(bco->alpha(), 0.3);
   EXPECT_FALSE(bco->needs_mismatched());
   const auto kto = make_objective(options_of(LossType::kKto), 0.5);
-  EXPECT_EQ(kto->locality(), Locality::kRow);
+  EXPECT_EQ(kto->locality(), Locality::kCompletion);
   EXPECT_TRUE(kto->needs_mismatched());
   EXPECT_FALSE(make_objective(options_of(LossType::kApoZeroUnpaired), 0.5)->needs_mismatched());
 }
@@ -164,46 +164,48 @@ TEST(Objective, ASumIsAsWideAsItsWidestPart) {
 }
 
 TEST(KlEstimate, IsTheWeightedMeanLogRatioOrZero) {
-  std::vector<LossRow> rows = unpaired({2, -1}, {});
-  EXPECT_EQ(kl_estimate(rows), 0.5);
-  rows[0].weight = 3;
-  EXPECT_EQ(kl_estimate(rows), 1.25);
-  rows[0].ref_logp = 5;
-  EXPECT_EQ(kl_estimate(rows), 0);
+  std::vector<ScoredCompletion> completions = unpaired({2, -1}, {});
+  EXPECT_EQ(kl_estimate(completions), 0.5);
+  completions[0].weight = 3;
+  EXPECT_EQ(kl_estimate(completions), 1.25);
+  completions[0].ref_logp = 5;
+  EXPECT_EQ(kl_estimate(completions), 0);
   EXPECT_EQ(kl_estimate({}), 0);
-  rows[0].logp = kNan;
-  EXPECT_TRUE(std::isnan(kl_estimate(rows)));
+  completions[0].logp = kNan;
+  EXPECT_TRUE(std::isnan(kl_estimate(completions)));
 }
 
-// W(n) = max(1, a/(1-a)) max(10, sqrt(n)), n the unpreferred rows seen.
+// W(n) = max(1, a/(1-a)) max(10, sqrt(n)), n the unpreferred completions seen.
 TEST(Objective, AnAutomaticCapGrowsWithTheRowsSeen) {
   for (const double alpha : {0.3, 0.5, 0.95}) {
     ObjectiveOptions options = options_of(LossType::kDdro, alpha);
     options.max_weight.reset();
     const auto automatic = make_objective(options, 0.5);
-    const std::vector<LossRow> rows = unpaired({0.2, 5}, {0.1, 7});
-    BatchCounts counts = batch_counts(rows);
+    const std::vector<ScoredCompletion> completions = unpaired({0.2, 5}, {0.1, 7});
+    BatchCounts counts = batch_counts(completions);
     for (const auto& [seen, root] : {std::pair{0.0, 10.0}, {100.0, 10.0}, {400.0, 20.0}, {1e6, 1000.0}}) {
       counts.rejected_seen = seen;
       const double weight = std::max(1.0, alpha / (1 - alpha)) * root;
       const auto fixed = make_objective(ddro_options(Generator::kLogistic, alpha, weight), 0.5);
       EXPECT_DOUBLE_EQ(automatic->cap_log_ratio(counts), fixed->cap_log_ratio(counts)) << seen;
-      EXPECT_DOUBLE_EQ(evaluate(*automatic, rows, counts).loss, evaluate(*fixed, rows, counts).loss) << seen;
+      EXPECT_DOUBLE_EQ(evaluate(*automatic, completions, counts).loss,
+                       evaluate(*fixed, completions, counts).loss)
+          << seen;
     }
   }
-  // A set by itself has seen its own rows.
+  // A set by itself has seen its own completions.
   EXPECT_EQ(batch_counts(unpaired({0}, {1, 2, 3})).rejected_seen, 3);
 }
 
 TEST(Objective, NnbdTakesTheAutomaticCap) {
   ObjectiveOptions options = ddro_options(Generator::kLogistic, 0.39, 10, Stabilizer::kNnbd);
-  const std::vector<LossRow> rows = unpaired({0.5, 2}, {-5, 3});
-  BatchCounts counts = batch_counts(rows);
+  const std::vector<ScoredCompletion> completions = unpaired({0.5, 2}, {-5, 3});
+  BatchCounts counts = batch_counts(completions);
   counts.rejected_seen = 2500;
   options.max_weight = 50;
-  const double fixed = evaluate(*make_objective(options, 0.5), rows, counts).loss;
+  const double fixed = evaluate(*make_objective(options, 0.5), completions, counts).loss;
   options.max_weight.reset();
-  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options, 0.5), rows, counts).loss, fixed);
+  EXPECT_DOUBLE_EQ(evaluate(*make_objective(options, 0.5), completions, counts).loss, fixed);
 }
 
 // exp and powers of log-ratios reach infinity only where the loss itself does.
@@ -255,78 +257,79 @@ TEST(Objective, ACapThatOverflowsIsRefused) {
 
 TEST(Objective, RawLossNamesTheRowPastThePole) {
   const auto raw = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, Stabilizer::kNone), 0.5);
-  expect_error(ErrorKind::kNonFinite, AllOf(HasSubstr("unpreferred row 3"), HasSubstr("got log-ratio 0.7")),
-               [&] {
+  expect_error(ErrorKind::kNonFinite,
+               AllOf(HasSubstr("unpreferred completion 3"), HasSubstr("got log-ratio 0.7")), [&] {
                  evaluate(*raw, unpaired({2, 3}, {0.6, 0.7}));
                });
-  expect_error(ErrorKind::kNonFinite, HasSubstr("row 0"),
+  expect_error(ErrorKind::kNonFinite, HasSubstr("completion 0"),
                [&] { evaluate(*raw, unpaired({}, {-std::log(0.5)})); });
   const auto kl = make_objective(ddro_options(Generator::kKl, 0.5, 10, Stabilizer::kNone), 0.5);
-  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred row 1"), [&] {
+  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred completion 1"), [&] {
     evaluate(*kl, unpaired({0, 2}, {}));
   });
   const auto high = make_objective(ddro_options(Generator::kLogistic, 0.75, 10, Stabilizer::kNone), 0.5);
-  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred row 0"),
+  expect_error(ErrorKind::kNonFinite, HasSubstr("preferred completion 0"),
                [&] { evaluate(*high, unpaired({0.7}, {})); });
   ObjectiveOptions steep = ddro_options(Generator::kBasu, 0.5, 10, Stabilizer::kNone);
   steep.basu_power = 1000;
-  expect_error(ErrorKind::kNonFinite, HasSubstr("row 0"),
+  expect_error(ErrorKind::kNonFinite, HasSubstr("completion 0"),
                [&] { evaluate(*make_objective(steep, 0.5), unpaired({}, {0.6931})); });
 }
 
 TEST(Objective, NnbdNeedsBothClasses) {
   const auto nnbd = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, Stabilizer::kNnbd), 0.5);
-  for (const auto& rows : {unpaired({0.1}, {}), unpaired({}, {0.1})}) {
+  for (const auto& completions : {unpaired({0.1}, {}), unpaired({}, {0.1})}) {
     expect_error(ErrorKind::kInput, HasSubstr("[objective.stabilizer] nnbd needs both classes"),
-                 [&] { evaluate(*nnbd, rows); });
+                 [&] { evaluate(*nnbd, completions); });
   }
-  const std::vector<LossRow> rows = unpaired({0.1, 0.2}, {0.1});
+  const std::vector<ScoredCompletion> completions = unpaired({0.1, 0.2}, {0.1});
   expect_error(ErrorKind::kInternal, HasSubstr("whole effective batch"),
-               [&] { evaluate(*nnbd, std::span(rows).last(2), batch_counts(rows)); });
+               [&] { evaluate(*nnbd, std::span(completions).last(2), batch_counts(completions)); });
 }
 
 TEST(Objective, BcoIsOfTheWholeBatch) {
   const auto bco = make_objective(options_of(LossType::kBco), 0.5);
-  const std::vector<LossRow> rows = unpaired({0.1, 0.2}, {0.1});
+  const std::vector<ScoredCompletion> completions = unpaired({0.1, 0.2}, {0.1});
   expect_error(ErrorKind::kInternal, HasSubstr("whole effective batch"),
-               [&] { evaluate(*bco, std::span(rows).last(2), batch_counts(rows)); });
+               [&] { evaluate(*bco, std::span(completions).last(2), batch_counts(completions)); });
 }
 
 TEST(Objective, EveryLossOfPairsNamesARowWithoutPartner) {
   for (const LossType type : all_loss_types()) {
     const auto objective = make_objective(options_of(type), 0.5);
-    const std::vector<LossRow> rows = unpaired({-1}, {-2});
+    const std::vector<ScoredCompletion> completions = unpaired({-1}, {-2});
     if (!needs_pairs(type)) {
-      EXPECT_NO_THROW(evaluate(*objective, rows));
+      EXPECT_NO_THROW(evaluate(*objective, completions));
       continue;
     }
-    expect_error(ErrorKind::kInput, AllOf(HasSubstr(loss_name(type)), HasSubstr("row 0 has no partner")),
-                 [&] { evaluate(*objective, rows); });
+    expect_error(ErrorKind::kInput,
+                 AllOf(HasSubstr(loss_name(type)), HasSubstr("completion 0 has no partner")),
+                 [&] { evaluate(*objective, completions); });
   }
 }
 
 TEST(Objective, SigmoidNeedsPairs) {
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
-  std::vector<LossRow> rows = paired({1}, {2});
-  rows.push_back(chosen_row(0));
+  std::vector<ScoredCompletion> completions = paired({1}, {2});
+  completions.push_back(chosen_row(0));
   expect_error(ErrorKind::kInput,
-               AllOf(HasSubstr("[objective.loss_type]"), HasSubstr("row 2 has no partner")),
-               [&] { evaluate(*sigmoid, rows); });
-  rows = paired({1, 1}, {2, 2});
-  rows[0].partner = 3;
+               AllOf(HasSubstr("[objective.loss_type]"), HasSubstr("completion 2 has no partner")),
+               [&] { evaluate(*sigmoid, completions); });
+  completions = paired({1, 1}, {2, 2});
+  completions[0].partner = 3;
   expect_error(ErrorKind::kInternal, HasSubstr("partners name each other"),
-               [&] { evaluate(*sigmoid, rows); });
+               [&] { evaluate(*sigmoid, completions); });
 }
 
 TEST(Objective, OutputsAndCountsMustFitTheRows) {
-  const std::vector<LossRow> rows = paired({1}, {2});
+  const std::vector<ScoredCompletion> completions = paired({1}, {2});
   std::vector<double> two(2), one(1);
   for (const LossType type : {LossType::kDdro, LossType::kSigmoid, LossType::kSft}) {
     const auto objective = make_objective(options_of(type), 0.5);
-    expect_error(ErrorKind::kInternal, HasSubstr("one output a row"),
-                 [&] { objective->evaluate(rows, batch_counts(rows), two, one); });
+    expect_error(ErrorKind::kInternal, HasSubstr("one output a completion"),
+                 [&] { objective->evaluate(completions, batch_counts(completions), two, one); });
     expect_error(ErrorKind::kInternal, HasSubstr("counts lack"),
-                 [&] { objective->evaluate(rows, {}, two, two); });
+                 [&] { objective->evaluate(completions, {}, two, two); });
   }
 }
 

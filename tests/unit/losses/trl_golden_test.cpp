@@ -1,5 +1,5 @@
-// Each loss's value a pair or row against the numbers of other trainers' own code in float64 (forward_kl, js
-// and alpha divergences: in float32), at three pairs of log-probabilities.
+// Each loss's value a pair or completion against the numbers of other trainers' own code in float64
+// (forward_kl, js and alpha divergences: in float32), at three pairs of log-probabilities.
 #include <gmock/gmock.h>
 
 #include <functional>
@@ -10,24 +10,24 @@ namespace ddro::losses {
 namespace {
 
 // l+ = 1, 0.5, -2.25; l- = -0.5, 1.5, -5.
-std::vector<LossRow> three_pairs() {
-  std::vector<LossRow> rows = paired({-12, -35.5, -80.25}, {-14, -30, -95});
+std::vector<ScoredCompletion> three_pairs() {
+  std::vector<ScoredCompletion> completions = paired({-12, -35.5, -80.25}, {-14, -30, -95});
   const std::vector<double> reference = {-13, -13.5, -36, -31.5, -78, -90};
   const std::vector<std::int64_t> tokens = {8, 10, 20, 16, 40, 50};
-  for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].ref_logp = reference[i];
-    rows[i].num_tokens = tokens[i];
+  for (size_t i = 0; i < completions.size(); ++i) {
+    completions[i].ref_logp = reference[i];
+    completions[i].num_tokens = tokens[i];
   }
-  return rows;
+  return completions;
 }
 
-// The preferred rows of three_pairs, then the first `num_rejected` others.
-std::vector<LossRow> single_rows(size_t num_rejected) {
-  const std::vector<LossRow> pairs = three_pairs();
-  std::vector<LossRow> rows = {pairs[0], pairs[2], pairs[4]};
-  for (size_t i = 0; i < num_rejected; ++i) rows.push_back(pairs[2 * i + 1]);
-  for (LossRow& row : rows) row.partner = -1;
-  return rows;
+// The preferred completions of three_pairs, then the first `num_rejected` others.
+std::vector<ScoredCompletion> single_rows(size_t num_rejected) {
+  const std::vector<ScoredCompletion> pairs = three_pairs();
+  std::vector<ScoredCompletion> completions = {pairs[0], pairs[2], pairs[4]};
+  for (size_t i = 0; i < num_rejected; ++i) completions.push_back(pairs[2 * i + 1]);
+  for (ScoredCompletion& completion : completions) completion.partner = -1;
+  return completions;
 }
 
 struct Golden {
@@ -50,7 +50,8 @@ TEST_P(PairGolden, ValuesAgree) {
   golden.set(options);
   const Evaluation got = evaluate(*make_objective(options, 0.5), three_pairs());
   for (size_t i = 0; i < 3; ++i) {
-    EXPECT_NEAR(3 * (got.row_loss[2 * i] + got.row_loss[2 * i + 1]), golden.pairs[i], golden.tolerance);
+    EXPECT_NEAR(3 * (got.completion_loss[2 * i] + got.completion_loss[2 * i + 1]), golden.pairs[i],
+                golden.tolerance);
   }
   EXPECT_NEAR(got.loss, golden.mean, golden.tolerance);
 }
@@ -124,7 +125,7 @@ TEST(Golden, OrpoIsTheOddsTermAndTheLikelihood) {
   const std::vector<double> odds = {0.07606163, 0.06353064, 0.07569739};
   const std::vector<double> nll = {12, 35.5, 80.25};
   for (size_t i = 0; i < 3; ++i) {
-    const double pair = got.row_loss[2 * i] + got.row_loss[2 * i + 1];
+    const double pair = got.completion_loss[2 * i] + got.completion_loss[2 * i + 1];
     EXPECT_NEAR(pair - nll[i] / 68, odds[i] / 3, 1e-7);
   }
 }
@@ -142,13 +143,13 @@ TEST(Golden, CpoAlphaWeighsTheLikelihood) {
   EXPECT_NEAR(loss(LossType::kSimpo, 1), 1.02303233 + kLikelihood, 1e-7);
 }
 
-void expect_rows(const ObjectiveOptions& options, const std::vector<LossRow>& rows, double kl,
+void expect_rows(const ObjectiveOptions& options, const std::vector<ScoredCompletion>& completions, double kl,
                  const std::vector<double>& values, double pooled) {
-  BatchCounts counts = batch_counts(rows);
+  BatchCounts counts = batch_counts(completions);
   counts.kl = kl;
-  const Evaluation got = evaluate(*make_objective(options, 0.5), rows, counts);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    EXPECT_NEAR(static_cast<double>(rows.size()) * got.row_loss[i], values[i], 1e-7);
+  const Evaluation got = evaluate(*make_objective(options, 0.5), completions, counts);
+  for (size_t i = 0; i < completions.size(); ++i) {
+    EXPECT_NEAR(static_cast<double>(completions.size()) * got.completion_loss[i], values[i], 1e-7);
   }
   EXPECT_NEAR(got.loss, pooled, 1e-7);
 }

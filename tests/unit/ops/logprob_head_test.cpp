@@ -1,6 +1,6 @@
 // The fused head against the composed definition under autograd, in float64 unless a test says otherwise.
 //
-// Legend: C completion tokens, D width, V vocabulary, N rows.
+// Legend: C completion tokens, D width, V vocabulary, N completions.
 #include "ddro/ops/logprob_head.h"
 
 #include <ATen/OpMathType.h>
@@ -25,21 +25,21 @@ using testing::HasSubstr;
 
 struct Problem {
   HeadInput input;
-  std::vector<double> coefficients;  // d loss / d logp of each row
+  std::vector<double> coefficients;  // d loss / d logp of each completion
 };
 
-// Rows of the given lengths; hidden states and weights are normal, and the same numbers in every dtype that
-// holds them.
+// Completions of the given lengths; hidden states and weights are normal, and the same numbers in every dtype
+// that holds them.
 Problem make_problem(const std::vector<std::int64_t>& lengths, std::int64_t width, std::int64_t vocabulary,
                      at::ScalarType dtype = at::kDouble, double scale = 1) {
   at::manual_seed(1);
   Problem problem;
-  problem.input.row_offsets = {0};
+  problem.input.completion_offsets = {0};
   for (const std::int64_t length : lengths) {
-    problem.input.row_offsets.push_back(problem.input.row_offsets.back() + length);
+    problem.input.completion_offsets.push_back(problem.input.completion_offsets.back() + length);
     problem.coefficients.push_back(std::sin(1.0 + static_cast<double>(problem.coefficients.size())));
   }
-  const std::int64_t num_tokens = problem.input.row_offsets.back();
+  const std::int64_t num_tokens = problem.input.completion_offsets.back();
   problem.input.hidden_CD = (scale * at::randn({num_tokens, width}, at::kFloat)).to(dtype);
   problem.input.weight_VD = at::randn({vocabulary, width}, at::kFloat).to(dtype);
   problem.input.targets_C = at::randint(vocabulary, {num_tokens}, at::kLong);
@@ -50,7 +50,7 @@ HeadInput cast(const HeadInput& input, at::TensorOptions options) {
   return {input.hidden_CD.to(options),
           input.weight_VD.to(options),
           input.targets_C.to(options.device()),
-          input.row_offsets,
+          input.completion_offsets,
           input.softcap,
           input.bias_V.defined() ? input.bias_V.to(options) : Tensor()};
 }
@@ -74,10 +74,11 @@ Gradients composed(const Problem& problem) {
   const Tensor logp_C = logp_CV.gather(1, problem.input.targets_C.unsqueeze(1)).squeeze(1);
   Gradients result;
   Tensor loss = logp_C.sum() * 0;
-  for (size_t n = 0; n + 1 < problem.input.row_offsets.size(); ++n) {
-    const Tensor row = logp_C.slice(0, problem.input.row_offsets[n], problem.input.row_offsets[n + 1]).sum();
-    result.logp.push_back(row.item<double>());
-    loss = loss + problem.coefficients[n] * row;
+  for (size_t n = 0; n + 1 < problem.input.completion_offsets.size(); ++n) {
+    const Tensor completion =
+        logp_C.slice(0, problem.input.completion_offsets[n], problem.input.completion_offsets[n + 1]).sum();
+    result.logp.push_back(completion.item<double>());
+    loss = loss + problem.coefficients[n] * completion;
   }
   loss.backward();
   result.d_hidden_CD = hidden_CD.grad();
@@ -90,18 +91,18 @@ Gradients composed_float64(const Problem& problem) {
   return composed({cast(problem.input, at::kDouble), problem.coefficients});
 }
 
-// Units of `unit_rows` rows each, the last one smaller.
-std::vector<std::int64_t> units_of(size_t num_rows, size_t unit_rows) {
+// Units of `unit_size` completions each, the last one smaller.
+std::vector<std::int64_t> units_of(size_t num_completions, size_t unit_size) {
   std::vector<std::int64_t> offsets = {0};
-  for (size_t row = 0; row < num_rows; row += unit_rows) {
-    offsets.push_back(static_cast<std::int64_t>(std::min(row + unit_rows, num_rows)));
+  for (size_t completion = 0; completion < num_completions; completion += unit_size) {
+    offsets.push_back(static_cast<std::int64_t>(std::min(completion + unit_size, num_completions)));
   }
   return offsets;
 }
 
-Gradients fused(const Problem& problem, std::int64_t chunk_tokens, size_t unit_rows = 1) {
-  const RowGradientFunction gradient = [&](std::int64_t first, std::span<const double> logp,
-                                           std::span<double> out) {
+Gradients fused(const Problem& problem, std::int64_t chunk_tokens, size_t unit_size = 1) {
+  const CompletionGradient gradient = [&](std::int64_t first, std::span<const double> logp,
+                                          std::span<double> out) {
     ASSERT_EQ(logp.size(), out.size());
     for (size_t i = 0; i < out.size(); ++i) out[i] = problem.coefficients[static_cast<size_t>(first) + i];
   };
@@ -109,7 +110,7 @@ Gradients fused(const Problem& problem, std::int64_t chunk_tokens, size_t unit_r
       problem.input.hidden_CD.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const Tensor d_weight_VD = at::zeros_like(problem.input.weight_VD, sum_dtype);
   const HeadResult result =
-      fused_logprob_head(problem.input, units_of(problem.coefficients.size(), unit_rows), gradient,
+      fused_logprob_head(problem.input, units_of(problem.coefficients.size(), unit_size), gradient,
                          d_weight_VD, {.chunk_tokens = chunk_tokens});
   return {result.logp, result.d_hidden_CD, d_weight_VD, result.d_bias_V};
 }
@@ -126,7 +127,7 @@ void expect_close(const Gradients& got, const Gradients& expected, double tolera
   ASSERT_EQ(got.logp.size(), expected.logp.size());
   for (size_t n = 0; n < got.logp.size(); ++n) {
     EXPECT_NEAR(got.logp[n], expected.logp[n], tolerance * std::max(1.0, std::abs(expected.logp[n])))
-        << "row " << n;
+        << "completion " << n;
   }
   EXPECT_LE(relative_error(got.d_hidden_CD, expected.d_hidden_CD), tolerance);
   EXPECT_LE(relative_error(got.d_weight_VD, expected.d_weight_VD), tolerance);
@@ -184,7 +185,7 @@ TEST(LogprobHead, EqualsTheComposedDefinitionWithABias) {
   }
 }
 
-// Rows of logits so long that the CPU works on a chunk block by block.
+// Completions of logits so long that the CPU works on a chunk block by block.
 TEST(LogprobHead, EqualsTheComposedDefinitionAtALargeVocabulary) {
   const Problem wide = make_problem(kLengths, 33, 20001);
   expect_close(fused(wide, 109, 2), composed(wide), 1e-12);
@@ -196,19 +197,20 @@ TEST(LogprobHead, DoesNotDependOnTheChunks) {
   const Problem wide = make_problem(kLengths, 33, 100);
   const Problem single = make_problem(kLengths, 33, 100, at::kFloat);
   const Gradients expected = composed(wide);
-  for (const size_t unit_rows : {size_t{1}, size_t{2}, kLengths.size()}) {
+  for (const size_t unit_size : {size_t{1}, size_t{2}, kLengths.size()}) {
     // From a token a chunk (every longer unit in two passes) to everything in one.
     for (const std::int64_t chunk_tokens : {1, 7, 32, 33, 64, 109, 5000}) {
-      SCOPED_TRACE(std::to_string(unit_rows) + " rows a unit, chunk of " + std::to_string(chunk_tokens));
-      expect_close(fused(wide, chunk_tokens, unit_rows), expected, 1e-12);
-      expect_close(fused(single, chunk_tokens, unit_rows), expected, 2e-6);
+      SCOPED_TRACE(std::to_string(unit_size) + " completions a unit, chunk of " +
+                   std::to_string(chunk_tokens));
+      expect_close(fused(wide, chunk_tokens, unit_size), expected, 1e-12);
+      expect_close(fused(single, chunk_tokens, unit_size), expected, 2e-6);
       // The same bits as the fused pass's, so that a policy equal to its reference has log-ratios of exactly
       // 0.
-      const auto units = units_of(wide.coefficients.size(), unit_rows);
-      EXPECT_EQ(row_logprobs(wide.input, units, {.chunk_tokens = chunk_tokens}),
-                fused(wide, chunk_tokens, unit_rows).logp);
-      EXPECT_EQ(row_logprobs(single.input, units, {.chunk_tokens = chunk_tokens}),
-                fused(single, chunk_tokens, unit_rows).logp);
+      const auto units = units_of(wide.coefficients.size(), unit_size);
+      EXPECT_EQ(completion_logprobs(wide.input, units, {.chunk_tokens = chunk_tokens}),
+                fused(wide, chunk_tokens, unit_size).logp);
+      EXPECT_EQ(completion_logprobs(single.input, units, {.chunk_tokens = chunk_tokens}),
+                fused(single, chunk_tokens, unit_size).logp);
     }
   }
 }
@@ -221,7 +223,7 @@ TEST(LogprobHead, EqualsTheEquationInScalars) {
   const auto target = problem.input.targets_C.accessor<std::int64_t, 1>();
   std::vector<double> logp(2), d_weight(5 * 3);
   for (std::int64_t c = 0; c < 3; ++c) {
-    const size_t row = c < 2 ? 0 : 1;
+    const size_t completion = c < 2 ? 0 : 1;
     double logits[5];
     double sum = 0;
     for (std::int64_t v = 0; v < 5; ++v) {
@@ -229,12 +231,12 @@ TEST(LogprobHead, EqualsTheEquationInScalars) {
       for (std::int64_t d = 0; d < 3; ++d) logits[v] += hidden[c][d] * weight[v][d];
       sum += std::exp(logits[v]);
     }
-    logp[row] += logits[target[c]] - std::log(sum);
+    logp[completion] += logits[target[c]] - std::log(sum);
     for (std::int64_t d = 0; d < 3; ++d) {
       double d_hidden = 0;
       for (std::int64_t v = 0; v < 5; ++v) {
         const double d_logit =
-            problem.coefficients[row] * ((v == target[c] ? 1 : 0) - std::exp(logits[v]) / sum);
+            problem.coefficients[completion] * ((v == target[c] ? 1 : 0) - std::exp(logits[v]) / sum);
         d_hidden += d_logit * weight[v][d];
         d_weight[static_cast<size_t>(3 * v + d)] += d_logit * hidden[c][d];
       }
@@ -252,8 +254,8 @@ TEST(LogprobHead, GivesTheGradientFunctionWholeUnitsOnce) {
   const Problem problem = make_problem({3, 4, 2, 20, 1, 1, 9}, 5, 11);
   const std::vector<double> expected = composed(problem).logp;
   std::vector<std::pair<std::int64_t, size_t>> calls;
-  const RowGradientFunction gradient = [&](std::int64_t first, std::span<const double> logp,
-                                           std::span<double> out) {
+  const CompletionGradient gradient = [&](std::int64_t first, std::span<const double> logp,
+                                          std::span<double> out) {
     calls.emplace_back(first, logp.size());
     for (size_t i = 0; i < logp.size(); ++i) {
       EXPECT_NEAR(logp[i], expected[static_cast<size_t>(first) + i], 1e-12);
@@ -270,8 +272,8 @@ TEST(LogprobHead, AddsToTheWeightGradient) {
   const Problem problem = make_problem(kLengths, 8, 20);
   const Gradients expected = composed(problem);
   const Tensor d_weight_VD = at::ones_like(problem.input.weight_VD);
-  const RowGradientFunction gradient = [&](std::int64_t first, std::span<const double>,
-                                           std::span<double> out) {
+  const CompletionGradient gradient = [&](std::int64_t first, std::span<const double>,
+                                          std::span<double> out) {
     for (size_t i = 0; i < out.size(); ++i) out[i] = problem.coefficients[static_cast<size_t>(first) + i];
   };
   fused_logprob_head(problem.input, units_of(kLengths.size(), 1), gradient, d_weight_VD,
@@ -307,7 +309,7 @@ TEST(LogprobHead, NothingGivesNothing) {
   EXPECT_TRUE(got.logp.empty());
   EXPECT_EQ(got.d_hidden_CD.sizes(), (std::vector<std::int64_t>{0, 7}));
   EXPECT_EQ(got.d_weight_VD.abs().sum().item<double>(), 0);
-  EXPECT_TRUE(row_logprobs(none.input, units_of(0, 1)).empty());
+  EXPECT_TRUE(completion_logprobs(none.input, units_of(0, 1)).empty());
   const Problem empty_row = make_problem({0}, 7, 50);
   EXPECT_THAT(fused(empty_row, 16).logp, ElementsAre(0));
 }
@@ -377,12 +379,13 @@ TEST(LogprobHead, NoTensorHoldsMoreLogitsThanAChunk) {
       make_problem(std::vector<std::int64_t>(8, kTokens / 8), kWidth, kVocabulary, at::kFloat);
   constexpr std::int64_t kChunkBytes = kChunk * kVocabulary * 4;
   constexpr std::int64_t kOtherBytes = (2 * kVocabulary + 4 * kTokens) * kWidth * 4;
-  for (const size_t unit_rows : {1, 8}) {
+  for (const size_t unit_size : {1, 8}) {
     const auto probe = std::make_shared<AllocationProbe>();
     {
       const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, probe);
-      fused(problem, kChunk, unit_rows);
-      row_logprobs(problem.input, units_of(problem.coefficients.size(), unit_rows), {.chunk_tokens = kChunk});
+      fused(problem, kChunk, unit_size);
+      completion_logprobs(problem.input, units_of(problem.coefficients.size(), unit_size),
+                          {.chunk_tokens = kChunk});
     }
     EXPECT_EQ(probe->largest, kChunkBytes);
     EXPECT_GE(probe->peak, kChunkBytes);
@@ -397,7 +400,7 @@ TEST(LogprobHead, RefusesTokensOutsideTheVocabulary) {
     expect_error(ErrorKind::kModel, "got " + std::to_string(id) + ", expected 0 to 29",
                  [&] { fused(problem, 8); });
     expect_error(ErrorKind::kModel, "[head]",
-                 [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
+                 [&] { completion_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   }
 }
 
@@ -407,20 +410,20 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
     Problem problem = good;
     spoil(problem.input);
     expect_error(ErrorKind::kInternal, part,
-                 [&] { row_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
+                 [&] { completion_logprobs(problem.input, units_of(problem.coefficients.size(), 1)); });
   };
   expect_bug("C x D", [](HeadInput& input) { input.hidden_CD = input.hidden_CD.flatten(); });
   expect_bug("C and D agree", [](HeadInput& input) { input.weight_VD = at::zeros({30, 9}, at::kDouble); });
   expect_bug("one floating dtype",
              [](HeadInput& input) { input.weight_VD = input.weight_VD.to(at::kFloat); });
   expect_bug("int64", [](HeadInput& input) { input.targets_C = input.targets_C.to(at::kInt); });
-  expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {0, 3}; });
-  expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {}; });
-  expect_bug("row offsets", [](HeadInput& input) { input.row_offsets = {0, 3, 2, 4}; });
+  expect_bug("completion offsets", [](HeadInput& input) { input.completion_offsets = {0, 3}; });
+  expect_bug("completion offsets", [](HeadInput& input) { input.completion_offsets = {}; });
+  expect_bug("completion offsets", [](HeadInput& input) { input.completion_offsets = {0, 3, 2, 4}; });
   expect_error(ErrorKind::kInternal, "a chunk holds a token", [&] {
-    row_logprobs(good.input, units_of(good.coefficients.size(), 1), {.chunk_tokens = -1});
+    completion_logprobs(good.input, units_of(good.coefficients.size(), 1), {.chunk_tokens = -1});
   });
-  const RowGradientFunction gradient = [](std::int64_t, std::span<const double>, std::span<double>) {};
+  const CompletionGradient gradient = [](std::int64_t, std::span<const double>, std::span<double>) {};
   const std::vector<std::int64_t> units = {0, 1}, short_units = {0};
   expect_error(ErrorKind::kInternal, "unit offsets",
                [&] { fused_logprob_head(good.input, short_units, gradient, {}); });
@@ -432,7 +435,7 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   });
 }
 
-// The CUDA kernel at row lengths that begin off, and end between, sixteen-byte boundaries.
+// The CUDA kernel at completion lengths that begin off, and end between, sixteen-byte boundaries.
 TEST(LogprobHeadCuda, EqualsTheComposedDefinition) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
   for (const std::int64_t vocabulary : {1, 2, 7, 31, 32, 33, 511, 4096, 50257}) {

@@ -60,7 +60,7 @@ TEST(ReferenceCache, ComputesEveryRowOnceAndOnlyWhatIsMissing) {
     const data::PackedBatch whole = data::SetPlan(*set, {.micro_batch_tokens = 1 << 20}).micro_batch(0);
     const std::vector<double> got = table.of(whole, train::ModelBatch(whole, at::kCPU), false);
     for (size_t i = 0; i < got.size(); ++i)
-      EXPECT_NEAR(got[i], apart[static_cast<size_t>(whole.rows[i].step_row)], 1e-3);
+      EXPECT_NEAR(got[i], apart[static_cast<size_t>(whole.completions[i].step_index)], 1e-3);
   }
   // Nothing is computed any more: a model that would give other numbers changes nothing.
   const std::string bytes = read_file(cache.path());

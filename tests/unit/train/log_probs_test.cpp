@@ -23,7 +23,7 @@ TEST(LogProbTable, GivesEachRowItsValueAndNothingElse) {
     const data::PackedBatch batch = plan.micro_batch(i);
     const std::vector<double> got = table.of(batch, ModelBatch(batch, at::kCPU), false);
     for (size_t j = 0; j < got.size(); ++j)
-      EXPECT_EQ(got[j], -1 - static_cast<double>(batch.rows[j].step_row));
+      EXPECT_EQ(got[j], -1 - static_cast<double>(batch.completions[j].step_index));
   }
   EXPECT_THROW(LogProbTable(set, {-1, -2}), Error);
   const data::Dataset larger = test::random_dataset(6, /*paired=*/true, 1);

@@ -1,4 +1,4 @@
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 
 #include <gmock/gmock.h>
 
@@ -12,7 +12,8 @@ namespace {
 
 class Mismatched : public testing::Test {
  protected:
-  MismatchedRows rows(const data::Dataset& dataset, const std::vector<std::int64_t>& examples) const {
+  MismatchedCompletions completions(const data::Dataset& dataset,
+                                    const std::vector<std::int64_t>& examples) const {
     return {dataset, examples, policy_->spec(), {.micro_batch_tokens = 40}};
   }
 
@@ -22,27 +23,27 @@ class Mismatched : public testing::Test {
 };
 
 TEST_F(Mismatched, OfEqualModelsIsZero) {
-  MismatchedRows some = rows(dataset_, {0, 1, 2});
+  MismatchedCompletions some = completions(dataset_, {0, 1, 2});
   EXPECT_EQ(some.kl(*policy_, ModelLogProbs(*policy_), [] { return false; }), 0.0);
 }
 
 TEST_F(Mismatched, OneExampleHasNoReferencePoint) {
-  MismatchedRows one = rows(dataset_, {3});
+  MismatchedCompletions one = completions(dataset_, {3});
   EXPECT_EQ(one.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }), 0.0);
 }
 
 TEST_F(Mismatched, NeedAModelLogProbs) {
-  MismatchedRows some = rows(dataset_, {0, 1, 2});
+  MismatchedCompletions some = completions(dataset_, {0, 1, 2});
   const LogProbTable table(dataset_, std::vector<double>(8, -1.0));
   EXPECT_THROW(some.kl(*policy_, table, [] { return false; }), Error);
 }
 
 TEST_F(Mismatched, StopsBetweenMicroBatchesAndGoesOn) {
-  MismatchedRows all = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
+  MismatchedCompletions all = completions(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
   EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [] { return true; }), std::nullopt);
   int calls = 0;
   EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [&] { return ++calls > 2; }), std::nullopt);
-  MismatchedRows undisturbed = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
+  MismatchedCompletions undisturbed = completions(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
   EXPECT_EQ(all.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }),
             undisturbed.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }));
 }
@@ -54,7 +55,7 @@ TEST_F(Mismatched, AnEvaluationSetHasItsOwnReferencePoint) {
   EvaluationSet set("held_out", dataset_, {.micro_batch_tokens = 40},
                     std::make_shared<ModelLogProbs>(*reference_));
   const auto metrics = set.evaluate(*policy_, *kto, [] { return false; });
-  MismatchedRows all = rows(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
+  MismatchedCompletions all = completions(dataset_, {0, 1, 2, 3, 4, 5, 6, 7});
   const std::pair<std::string, double> expected = {
       "kl", *all.kl(*policy_, ModelLogProbs(*reference_), [] { return false; })};
   EXPECT_EQ(metrics->metrics.back(), expected);

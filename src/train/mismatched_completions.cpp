@@ -1,4 +1,4 @@
-#include "ddro/train/mismatched_rows.h"
+#include "ddro/train/mismatched_completions.h"
 
 #include <numeric>
 
@@ -20,28 +20,30 @@ data::StepPlan mismatched_plan(const data::Dataset& dataset, std::span<const std
 
 }  // namespace
 
-MismatchedRows::MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
-                               const models::ModelSpec& model, const data::PackOptions& options)
+MismatchedCompletions::MismatchedCompletions(const data::Dataset& dataset,
+                                             std::span<const std::int64_t> examples,
+                                             const models::ModelSpec& model, const data::PackOptions& options)
     : plan_(mismatched_plan(dataset, examples, model.max_position_embeddings, options)) {}
 
-std::optional<double> MismatchedRows::kl(const models::CausalLm& policy, const LogProbs& reference,
-                                         const std::function<bool()>& stop, const dist::Communicator& ranks) {
+std::optional<double> MismatchedCompletions::kl(const models::CausalLm& policy, const LogProbs& reference,
+                                                const std::function<bool()>& stop,
+                                                const dist::Communicator& ranks) {
   const at::Device device = policy.head_weight().device();
   if (reference_logp_.empty()) {
-    DDRO_CHECK(reference.is_live(), "mismatched rows need a reference that is live");
+    DDRO_CHECK(reference.is_live(), "mismatched completions need a reference that is live");
     auto scored = score(reference, plan_, device, {.ranks = ranks, .stop = stop});
     if (!scored) return std::nullopt;
     reference_logp_ = std::move(*scored);
   }
   const auto logp = score(ModelLogProbs(policy), plan_, device, {.ranks = ranks, .stop = stop});
   if (!logp) return std::nullopt;
-  std::vector<losses::LossRow> rows(logp->size());
-  for (const data::PackedBatch& batch : plan_.micro_batches) fill_rows(batch, rows);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].logp = (*logp)[i];
-    rows[i].ref_logp = reference_logp_[i];
+  std::vector<losses::ScoredCompletion> completions(logp->size());
+  for (const data::PackedBatch& batch : plan_.micro_batches) fill_completions(batch, completions);
+  for (size_t i = 0; i < completions.size(); ++i) {
+    completions[i].logp = (*logp)[i];
+    completions[i].ref_logp = reference_logp_[i];
   }
-  return losses::kl_estimate(rows);
+  return losses::kl_estimate(completions);
 }
 
 }  // namespace ddro::train

@@ -1,4 +1,4 @@
-// The rows behind kto's reference point: completions scored under prompts that are not theirs.
+// The completions behind kto's reference point: completions scored under prompts that are not theirs.
 #pragma once
 
 #include <functional>
@@ -14,21 +14,22 @@
 
 namespace ddro::train {
 
-class MismatchedRows {
+class MismatchedCompletions {
  public:
   // Of `examples` of `dataset` (see data::mismatched_examples), cut at the model's positions.
-  MismatchedRows(const data::Dataset& dataset, std::span<const std::int64_t> examples,
-                 const models::ModelSpec& model, const data::PackOptions& options);
+  MismatchedCompletions(const data::Dataset& dataset, std::span<const std::int64_t> examples,
+                        const models::ModelSpec& model, const data::PackOptions& options);
 
-  // losses::kl_estimate of the rows, or nullopt when `stop` became true between micro-batches. No gradient.
-  // The reference's log-probabilities are computed by the first call, for which it is live, and kept.
+  // losses::kl_estimate of the completions, or nullopt when `stop` became true between micro-batches. No
+  // gradient. The reference's log-probabilities are computed by the first call, for which it is live, and
+  // kept.
   std::optional<double> kl(const models::CausalLm& policy, const LogProbs& reference,
                            const std::function<bool()>& stop,
                            const dist::Communicator& ranks = dist::alone());
 
  private:
   data::StepPlan plan_;
-  std::vector<double> reference_logp_;  // by step_row; empty until computed
+  std::vector<double> reference_logp_;  // by step_index; empty until computed
 };
 
 }  // namespace ddro::train
