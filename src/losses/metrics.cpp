@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "ddro/losses/mixture_mean.h"
+
 namespace ddro::losses {
 namespace {
 
@@ -177,6 +179,10 @@ void add_log_ratios(std::span<const ScoredCompletion> completions, const Objecti
   list.add("ratio/capped", rejected_share(completions, objective.cap_log_ratio(counts), false));
   list.add("ratio/chosen_mean", ratio_mean(completions, true));
   list.add("ratio/rejected_mean", ratio_mean(completions, false));
+  if (const auto mixture = mixture_ratio(completions, objective.alpha())) {
+    list.add("ratio/mixture_mean", mixture->mean);
+    list.add("ratio/mixture_mean_se", mixture->standard_error);
+  }
 }
 
 }  // namespace

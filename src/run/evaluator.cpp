@@ -3,10 +3,19 @@
 #include <chrono>
 
 #include "ddro/base/log.h"
+#include "ddro/losses/mixture_mean.h"
 #include "run/step_log.h"
 
 namespace ddro::run {
 namespace {
+
+// More than chance makes of a mean of positive numbers whose expectation is 1. It is above 1000 in one of
+// 1000 sets at most, whatever their distribution (Markov); below that its standard error has to tell.
+bool is_above_one(const losses::Estimate& ratio) {
+  constexpr double kRounding = 1.1;  // cached log-probabilities
+  if (ratio.mean > 1000) return true;
+  return ratio.standard_error && ratio.mean - 4 * *ratio.standard_error > kRounding;
+}
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -48,6 +57,7 @@ bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
                                                 {"auc", "ratio/auc", "%.4g"},
                                                 {"chosen", "log_ratio/chosen", "%+.3f"},
                                                 {"rejected", "log_ratio/rejected", "%+.3f"}}));
+    judge_mixture(set.name(), *evaluation);
     for (const auto& [name, value] : evaluation->metrics)
       all.emplace_back("eval_" + set.name() + "_" + name, value);
     evaluations.push_back(std::move(*evaluation));
@@ -57,6 +67,19 @@ bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
   metrics_.write("eval", step, all);
   last_ = std::move(evaluations);
   return true;
+}
+
+// What a loss with an alpha assumes of its rows, as far as rows that were not trained on can tell.
+void Evaluator::judge_mixture(const std::string& set, const train::Evaluation& evaluation) {
+  const auto& options = run_.config.objective;
+  if (!losses::uses_option(options, "alpha") || off_mixture_.contains(set)) return;
+  const auto ratio = losses::mixture_ratio(evaluation.completions, run_.objective->alpha());
+  if (!ratio || !is_above_one(*ratio)) return;
+  off_mixture_.insert(set);
+  log_warning(
+      "eval " + set + ": ratio/mixture_mean is " + printable(ratio->mean, "%.4g") +
+      ", 1 is expected of held-out samples of the reference. Either these rows are not its samples, "
+      "or objective.alpha is not the share of preferred ones among them, or the policy was trained on them");
 }
 
 bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {

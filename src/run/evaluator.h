@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "ddro/run/loaded_run.h"
@@ -31,6 +33,7 @@ class Evaluator {
   const std::vector<train::Evaluation>& last() const { return last_; }
 
  private:
+  void judge_mixture(const std::string& set, const train::Evaluation& evaluation);
   bool sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
   bool draw_samples(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
 
@@ -39,7 +42,8 @@ class Evaluator {
   MetricsLog& metrics_;
   std::vector<train::EvaluationSet> sets_;
   std::vector<train::Evaluation> last_;
-  std::optional<SampleLog> samples_;  // of the first rank, which draws them while the others wait
+  std::set<std::string> off_mixture_;  // sets whose rows have been said not to be the reference's samples
+  std::optional<SampleLog> samples_;   // of the first rank, which draws them while the others wait
 };
 
 }  // namespace ddro::run

@@ -21,13 +21,29 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
   EXPECT_NEAR(steps[0]["loss"].get<double>(), 2 * std::log(2.0), 1e-5);
   EXPECT_LT(steps[0]["log_ratio/abs_max"].get<double>(), 1e-4);
   EXPECT_LT(steps.back()["loss"].get<double>(), 0.9 * 2 * std::log(2.0));
-  for (const char* name : {"grad_norm",          "learning_rate",      "epoch",
-                           "num_tokens",         "rewards/chosen",     "rewards/rejected",
-                           "rewards/accuracies", "rewards/margins",    "logps/chosen",
-                           "logps/rejected",     "ratio/auc",          "ratio/saturated",
-                           "ratio/capped",       "ratio/chosen_mean",  "ratio/rejected_mean",
-                           "log_ratio/chosen",   "log_ratio/rejected", "step_time_s",
-                           "peak_memory_bytes",  "tokens_per_second",  "mfu",
+  for (const char* name : {"grad_norm",
+                           "learning_rate",
+                           "epoch",
+                           "num_tokens",
+                           "rewards/chosen",
+                           "rewards/rejected",
+                           "rewards/accuracies",
+                           "rewards/margins",
+                           "logps/chosen",
+                           "logps/rejected",
+                           "ratio/auc",
+                           "ratio/saturated",
+                           "ratio/capped",
+                           "ratio/chosen_mean",
+                           "ratio/rejected_mean",
+                           "ratio/mixture_mean",
+                           "ratio/mixture_mean_se",
+                           "log_ratio/chosen",
+                           "log_ratio/rejected",
+                           "step_time_s",
+                           "peak_memory_bytes",
+                           "tokens_per_second",
+                           "mfu",
                            "data_wait_s"}) {
     EXPECT_TRUE(steps[3].contains(name)) << name;
   }
@@ -52,6 +68,21 @@ TEST(Train, LearnsAndLeavesWhatTheInterfacePromises) {
     ++checkpoints;
   }
   EXPECT_EQ(checkpoints, 3u);  // save_total_limit
+}
+
+// An evaluation on the very rows that are trained on: they become more likely as a whole.
+TEST(Train, SaysWhenTheMixtureDoesNotHold) {
+  const std::string rows = fixture("tiny_run/pairs_train.jsonl").string();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"data.eval_files={seen: " + rows + "}", "train.num_train_epochs=12",
+                                    "optimizer.learning_rate=1.0e-2"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::string log = run.log_text();
+  const size_t said = log.find("eval seen: ratio/mixture_mean is ");
+  ASSERT_NE(said, std::string::npos) << log;
+  EXPECT_EQ(log.find("eval seen: ratio/mixture_mean is ", said + 1), std::string::npos) << "once is enough";
+  const Json last = run.metrics("eval").back();
+  EXPECT_GT(last["eval_seen_ratio/mixture_mean"].get<double>(), 1);
 }
 
 TEST(Train, TwoRunsGiveTheSameBits) {

@@ -28,14 +28,14 @@ inline Evaluation evaluate(const Objective& objective, std::span<const ScoredCom
   return evaluate(objective, completions, batch_counts(completions));
 }
 
-inline ScoredCompletion chosen_row(double log_ratio) { return {.logp = log_ratio, .chosen = true}; }
-inline ScoredCompletion rejected_row(double log_ratio) { return {.logp = log_ratio, .chosen = false}; }
+inline ScoredCompletion chosen_at(double log_ratio) { return {.logp = log_ratio, .chosen = true}; }
+inline ScoredCompletion rejected_at(double log_ratio) { return {.logp = log_ratio, .chosen = false}; }
 
 inline std::vector<ScoredCompletion> unpaired(const std::vector<double>& chosen,
                                               const std::vector<double>& rejected) {
   std::vector<ScoredCompletion> completions;
-  for (const double l : chosen) completions.push_back(chosen_row(l));
-  for (const double l : rejected) completions.push_back(rejected_row(l));
+  for (const double l : chosen) completions.push_back(chosen_at(l));
+  for (const double l : rejected) completions.push_back(rejected_at(l));
   return completions;
 }
 

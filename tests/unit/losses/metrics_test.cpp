@@ -27,13 +27,13 @@ TEST(Metrics, ComeInTheDocumentedOrder) {
   for (const auto& [name, value] :
        preference_metrics(completions, *make_objective({}, 0.5), batch_counts(completions), 0))
     names.push_back(name);
-  EXPECT_THAT(names,
-              testing::ElementsAre(
-                  "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins",
-                  "logps/chosen", "logps/rejected", "log_ratio/chosen", "log_ratio/rejected",
-                  "log_ratio/abs_max", "log_ratio/chosen_p10", "log_ratio/chosen_p50", "log_ratio/chosen_p90",
-                  "log_ratio/rejected_p10", "log_ratio/rejected_p50", "log_ratio/rejected_p90", "ratio/auc",
-                  "ratio/saturated", "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean"));
+  EXPECT_THAT(names, testing::ElementsAre(
+                         "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies",
+                         "rewards/margins", "logps/chosen", "logps/rejected", "log_ratio/chosen",
+                         "log_ratio/rejected", "log_ratio/abs_max", "log_ratio/chosen_p10",
+                         "log_ratio/chosen_p50", "log_ratio/chosen_p90", "log_ratio/rejected_p10",
+                         "log_ratio/rejected_p50", "log_ratio/rejected_p90", "ratio/auc", "ratio/saturated",
+                         "ratio/capped", "ratio/chosen_mean", "ratio/rejected_mean", "ratio/mixture_mean"));
 }
 
 TEST(Metrics, OfPairs) {
@@ -55,6 +55,8 @@ TEST(Metrics, OfPairs) {
   EXPECT_DOUBLE_EQ(metrics["ratio/auc"], 5.0 / 9);  // (1, .5 and -2.25 beat 2, 2 and 1 of three)
   EXPECT_DOUBLE_EQ(metrics["ratio/chosen_mean"], (std::exp(1) + std::exp(0.5) + std::exp(-2.25)) / 3);
   EXPECT_DOUBLE_EQ(metrics["ratio/rejected_mean"], (std::exp(-0.5) + std::exp(1.5) + std::exp(-5)) / 3);
+  EXPECT_DOUBLE_EQ(metrics["ratio/mixture_mean"],
+                   (metrics["ratio/chosen_mean"] + metrics["ratio/rejected_mean"]) / 2);
   EXPECT_DOUBLE_EQ(metrics["ratio/saturated"], 1.0 / 3);
   EXPECT_EQ(metrics["ratio/capped"], 0);
   EXPECT_DOUBLE_EQ(metrics_of(completions, options_of(LossType::kDdro))["rewards/chosen"], -0.25);
@@ -143,6 +145,7 @@ TEST(Metrics, WeightsAreDuplicatedRows) {
   for (const LossType type : {LossType::kDdro, LossType::kSigmoid}) {
     const auto weighted = metrics_of(completions, options_of(type));
     for (const auto& [name, value] : metrics_of(copies, options_of(type))) {
+      if (name == "ratio/mixture_mean_se") continue;  // a row is one observation, however much it counts
       EXPECT_DOUBLE_EQ(weighted.at(name), value) << name;
     }
   }
@@ -151,9 +154,9 @@ TEST(Metrics, WeightsAreDuplicatedRows) {
 // Nearest rank, by counting: the smallest l with at least that share of the completions at or below it.
 TEST(Metrics, PercentilesOfTheLogRatioOfEachClass) {
   for (const std::int64_t size : {1, 2, 9, 10, 11, 100}) {
-    std::vector<ScoredCompletion> completions = {rejected_row(-3), rejected_row(5)};
+    std::vector<ScoredCompletion> completions = {rejected_at(-3), rejected_at(5)};
     for (std::int64_t i = 0; i < size; ++i) {
-      completions.push_back(chosen_row(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
+      completions.push_back(chosen_at(8 * random_unit(2, 2, static_cast<std::uint64_t>(i)) - 4));
       completions.back().weight = 1 + static_cast<double>(i % 3);
     }
     auto metrics = metrics_of(completions, options_of(LossType::kRdro));
@@ -184,7 +187,7 @@ TEST(Metrics, AucCountsEveryCrossPair) {
     for (std::int64_t i = 0; i < size; ++i) {
       const auto index = static_cast<std::uint64_t>(i);
       // Few different values, so that many pairs are tied.
-      ScoredCompletion completion = i % 3 == 0 ? chosen_row(0) : rejected_row(0);
+      ScoredCompletion completion = i % 3 == 0 ? chosen_at(0) : rejected_at(0);
       completion.logp = std::floor(8 * random_unit(1, 2, index));
       completion.weight = 1 + std::floor(3 * random_unit(1, 3, index));
       completions.push_back(completion);

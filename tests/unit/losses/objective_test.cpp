@@ -34,7 +34,7 @@ void expect_error(ErrorKind kind, const testing::Matcher<std::string>& message, 
 
 TEST(BatchCounts, SumWeightsOfClassesPairsAndTokens) {
   std::vector<ScoredCompletion> completions = paired({-1, -2}, {-3, -4});
-  completions.push_back(chosen_row(-5));
+  completions.push_back(chosen_at(-5));
   completions[0].weight = completions[1].weight = 2.5;
   completions[0].num_tokens = 4;
   completions[2].num_tokens = 3;
@@ -121,20 +121,20 @@ TEST(Objective, PropertiesFollowTheOptions) {
   const auto ddro = make_objective(ddro_options(Generator::kLogistic, 0.4, 10), 0.5);
   EXPECT_EQ(ddro->locality(), Locality::kCompletion);
   EXPECT_TRUE(ddro->reads_reference());
-  EXPECT_EQ(ddro->reward(chosen_row(3)), 3);
+  EXPECT_EQ(ddro->reward(chosen_at(3)), 3);
   EXPECT_EQ(ddro->alpha(), 0.4);
   EXPECT_EQ(make_objective(ddro_options(Generator::kKl, 0.4, 10, Stabilizer::kNnbd), 0.5)->locality(),
             Locality::kBatch);
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
   EXPECT_EQ(sigmoid->locality(), Locality::kPair);
-  EXPECT_EQ(sigmoid->reward(chosen_row(3)), 0.1 * 3);
+  EXPECT_EQ(sigmoid->reward(chosen_at(3)), 0.1 * 3);
   EXPECT_EQ(sigmoid->alpha(), 0.5);
   EXPECT_EQ(sigmoid->cap_log_ratio({}), std::numeric_limits<double>::infinity());
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
   EXPECT_EQ(sft->locality(), Locality::kCompletion);
   EXPECT_FALSE(sft->reads_reference());
   EXPECT_TRUE(std::isnan(sft->alpha()));
-  EXPECT_TRUE(std::isnan(sft->reward(chosen_row(3))));
+  EXPECT_TRUE(std::isnan(sft->reward(chosen_at(3))));
   const auto bco = make_objective(options_of(LossType::kBco), 0.3);
   EXPECT_EQ(bco->locality(), Locality::kBatch);
   EXPECT_EQ(bco->alpha(), 0.3);
@@ -155,7 +155,7 @@ TEST(Objective, ASumIsAsWideAsItsWidestPart) {
   EXPECT_EQ(sum({LossType::kSigmoid, LossType::kBco})->locality(), Locality::kBatch);
   const auto likelihood_first = sum({LossType::kSft, LossType::kSigmoid});
   EXPECT_TRUE(likelihood_first->reads_reference());
-  EXPECT_EQ(likelihood_first->reward(chosen_row(3)), 0.1 * 3);
+  EXPECT_EQ(likelihood_first->reward(chosen_at(3)), 0.1 * 3);
   EXPECT_EQ(likelihood_first->alpha(), 0.4);
   EXPECT_FALSE(sum({LossType::kCpo, LossType::kSft})->reads_reference());
   EXPECT_TRUE(sum({LossType::kSft, LossType::kKto})->needs_mismatched());
@@ -311,7 +311,7 @@ TEST(Objective, EveryLossOfPairsNamesARowWithoutPartner) {
 TEST(Objective, SigmoidNeedsPairs) {
   const auto sigmoid = make_objective(options_of(LossType::kSigmoid), 0.5);
   std::vector<ScoredCompletion> completions = paired({1}, {2});
-  completions.push_back(chosen_row(0));
+  completions.push_back(chosen_at(0));
   expect_error(ErrorKind::kInput,
                AllOf(HasSubstr("[objective.loss_type]"), HasSubstr("completion 2 has no partner")),
                [&] { evaluate(*sigmoid, completions); });
