@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/on_policy.h"
 #include "cli/output.h"
 #include "cli/row_options.h"
 #include "cli/token_display.h"
@@ -20,6 +22,8 @@ struct InspectDataOptions {
   std::string model;
   std::int64_t max_length = 1024;
   std::int64_t rows = 3;
+  bool on_policy = false;
+  std::optional<double> alpha;  // of on_policy
 };
 
 void print_class(const data::Dataset& dataset, data::CompletionClass completion_class,
@@ -90,11 +94,12 @@ void run_inspect_data(const InspectDataOptions& arguments) {
   options.max_length = arguments.max_length;
   options.on_overlength = data::OnOverlength::kDrop;
   options.on_bad_row = data::OnBadRow::kDrop;
-  const text::ModelText text =
-      run::load_text(models::resolve_model_path(arguments.model), options.chat_template);
+  const std::filesystem::path path = models::resolve_model_path(arguments.model);
+  const text::ModelText text = run::load_text(path, options.chat_template);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const data::Dataset dataset = data::load_dataset(arguments.rows_read.files, options, text, now);
   print_report(dataset, text);
+  if (arguments.on_policy) print_on_policy(models::open_model_folder(path), dataset, arguments.alpha);
   const bool colours = output_takes_colours();
   const size_t shown = std::min(static_cast<size_t>(arguments.rows), dataset.examples.size());
   for (size_t i = 0; i < shown; ++i) print_example(dataset, i, *text.tokenizer, colours);
@@ -119,6 +124,13 @@ void add_inspect_data_command(CLI::App& inspect) {
   command->add_option("--rows", options->rows, "rows to show token by token")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  CLI::Option* on_policy = command->add_flag(
+      "--on-policy", options->on_policy, "score the rows and say whether the model may have written them");
+  command
+      ->add_option("--alpha", options->alpha,
+                   "share of preferred completions among the model's samples (default: that of the rows)")
+      ->needs(on_policy)
+      ->check(CLI::Range(0.0, 1.0));
   add_row_options(command, options->rows_read);
   command->callback([options] { run_inspect_data(*options); });
 }

@@ -6,10 +6,9 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/row_options.h"
-#include "ddro/base/progress.h"
+#include "cli/score_folder.h"
 #include "ddro/data/packed_batch.h"
 #include "ddro/run/setup.h"
-#include "ddro/train/score.h"
 
 namespace ddro::cli {
 namespace {
@@ -24,20 +23,11 @@ struct ScoreArguments {
   std::int64_t micro_batch_tokens = 8192;
 };
 
-std::vector<double> score_folder(const models::ModelFolder& folder, const ScoreArguments& arguments,
+std::vector<double> log_probs_of(const models::ModelFolder& folder, const ScoreArguments& arguments,
                                  const data::Dataset& dataset, const data::SetPlan& plan,
                                  const std::string& label) {
-  run::check_fits_model(dataset, folder.spec);
-  const at::Device device = run::default_device();
-  const auto model = run::build_model(
-      folder, device,
-      run::compute_dtype(parse_enum<models::ComputeDType>("--dtype", arguments.dtype), device),
-      /*trainable=*/false,
-      /*gradient_checkpointing=*/false);
-  Progress progress(label, plan.num_micro_batches());
-  std::int64_t done = 0;
-  return *train::score(train::ModelLogProbs(*model), plan, device,
-                       {.scored = [&](const auto&, const auto&) { progress.update(++done, 0); }});
+  return score_folder(folder, parse_enum<models::ComputeDType>("--dtype", arguments.dtype), dataset, plan,
+                      label, values_of<train::ModelLogProbs>());
 }
 
 std::string score_lines(const data::Dataset& dataset, const std::vector<double>& logp,
@@ -81,9 +71,9 @@ void run_score(const ScoreArguments& arguments) {
     reference = models::open_model_folder(models::resolve_model_path(arguments.reference));
     run::check_same_ids(*reference, model, *text.tokenizer);
   }
-  const std::vector<double> logp = score_folder(model, arguments, dataset, plan, "score");
+  const std::vector<double> logp = log_probs_of(model, arguments, dataset, plan, "score");
   std::vector<double> ref_logp;
-  if (reference) ref_logp = score_folder(*reference, arguments, dataset, plan, "reference");
+  if (reference) ref_logp = log_probs_of(*reference, arguments, dataset, plan, "reference");
   write_result(arguments.out, score_lines(dataset, logp, ref_logp));
 }
 

@@ -124,10 +124,20 @@ class HeadPass {
     const Tensor logp_C = logits_CV.is_cuda()
                               ? cuda::target_logprobs(logits_CV, targets_C, residual_CV, softcap_)
                               : cpu::target_logprobs(logits_CV, targets_C, residual_CV, softcap_);
-    if (!sum) return;
-    const Tensor host_C = logp_C.to(at::kCPU, at::kDouble);  // where the host waits for a GPU
-    const double* values = host_C.const_data_ptr<double>();
-    for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[completion_of(tokens.begin + c)] += values[c];
+    if (sum) add(tokens, logp_C);
+  }
+
+  // The tokens' logp + H, summed into logp().
+  void add_excess(Range tokens) {
+    Tensor logits_CV = logits_CV_.narrow(0, 0, tokens.size());
+    multiply(tokens, logits_CV);
+    Tensor wide_CV = logits_CV.to(at::toOpMathType(logits_CV.scalar_type()));
+    if (softcap_ > 0) wide_CV = at::tanh(wide_CV / softcap_) * softcap_;
+    const Tensor logp_CV = at::log_softmax(wide_CV, -1);
+    const Tensor targets_C1 = targets_C_.narrow(0, tokens.begin, tokens.size()).unsqueeze(1);
+    const Tensor excess_C =
+        logp_CV.gather(1, targets_C1).squeeze(1) + at::special_entr(logp_CV.exp()).sum(-1);
+    add(tokens, excess_C);
   }
 
   // Gradients of tokens whose residuals onehot - softmax are in the buffer. A completion's coefficient is
@@ -157,6 +167,12 @@ class HeadPass {
     } else {
       at::mm_out(logits_CV, hidden_CD, weight_VD_.t());
     }
+  }
+
+  void add(Range tokens, const Tensor& values_C) {
+    const Tensor host_C = values_C.to(at::kCPU, at::kDouble);  // where the host waits for a GPU
+    const double* values = host_C.const_data_ptr<double>();
+    for (std::int64_t c = 0; c < tokens.size(); ++c) logp_[completion_of(tokens.begin + c)] += values[c];
   }
 
   // In the type of the products that follow; where that is the logits', in their place.
@@ -227,6 +243,15 @@ std::vector<double> completion_logprobs(const HeadInput& input, std::span<const 
     for (const Range piece : pass.pieces(pass.tokens_of(completions)))
       pass.forward(piece, Keep::kNothing, true);
   }
+  return std::move(pass.logp());
+}
+
+std::vector<double> excess_logprobs(const HeadInput& input, const HeadOptions& options) {
+  check(input, options);
+  const at::NoGradGuard no_grad;
+  // Some more matrices of a chunk's size than a log-probability takes.
+  HeadPass pass(input, std::max<std::int64_t>(resolved_chunk_tokens(input, options) / 4, 1));
+  for (const Range piece : pass.pieces({0, input.hidden_CD.size(0)})) pass.add_excess(piece);
   return std::move(pass.logp());
 }
 

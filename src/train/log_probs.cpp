@@ -17,6 +17,12 @@ std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const Mode
   return ops::completion_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
 }
 
+std::vector<double> ModelExcess::of(const data::PackedBatch&, const ModelBatch& on_device, bool) const {
+  at::NoGradGuard no_grad;
+  const Tensor hidden_CD = model_.hidden(on_device.input());
+  return ops::excess_logprobs(on_device.head_input(hidden_CD, model_));
+}
+
 LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)
     : first_{0}, logp_(std::move(logp)) {
   for (const data::EncodedExample& example : dataset.examples)

@@ -29,9 +29,10 @@ losses::ScoredCompletion scored_completion(const data::PackedCompletion& source)
 }  // namespace
 
 // In rounds: a micro-batch for each rank, whose values are then told to all.
-std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::MicroBatches& batches,
-                                         at::Device device, const ScoreOptions& options) {
-  const dist::Communicator& ranks = log_probs.is_live() ? options.ranks : dist::alone();
+std::optional<std::vector<double>> score(const CompletionValues& completion_values,
+                                         const data::MicroBatches& batches, at::Device device,
+                                         const ScoreOptions& options) {
+  const dist::Communicator& ranks = completion_values.is_live() ? options.ranks : dist::alone();
   const bool may_stop = ranks.size() == options.ranks.size();  // or else one rank might leave the others
   const auto rank = static_cast<size_t>(ranks.rank());
   std::vector<double> by_completion(static_cast<size_t>(batches.num_completions()));
@@ -43,7 +44,7 @@ std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::
     Values values;
     if (!stop && rank < round.size()) {
       const data::PackedBatch batch = batches.micro_batch(static_cast<std::int64_t>(round[rank]));
-      values = log_probs.of(batch, ModelBatch(batch, device), options.keep_pairs);
+      values = completion_values.of(batch, ModelBatch(batch, device), options.keep_pairs);
     }
     if (ranks.any(stop)) return std::nullopt;
     const std::vector<Values> all = ranks.all_gather(values);

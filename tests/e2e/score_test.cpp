@@ -105,6 +105,27 @@ TEST(Score, RefusesBeforeItWorks) {
   EXPECT_EQ(refused({"--max-length", "20"}).exit_code, 2);
 }
 
+TEST(OnPolicy, IsWhatTransformersComputes) {
+  for (const std::string alpha : {"0.5", "0.2"}) {
+    const std::string shown = output_of({"inspect", "data", tiny("pairs_eval.jsonl"), "--model",
+                                         tiny("model"), "--rows", "0", "--on-policy", "--alpha", alpha});
+    const ProgramResult result = run_program(
+        {source_path(".venv/bin/python").string(), source_path("tests/e2e/check_on_policy.py").string(),
+         tiny("model"), tiny("pairs_eval.jsonl"), alpha},
+        shown);
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  }
+}
+
+TEST(OnPolicy, NeedsBothClasses) {
+  const TemporaryFolder folder;
+  const std::string rows =
+      folder.write("rows.jsonl", R"({"prompt": "Q:", "completion": " a", "label": true})").string();
+  EXPECT_THAT(output_of({"inspect", "data", rows, "--model", tiny("model"), "--on-policy"}),
+              ::testing::HasSubstr("on-policy   not known: rows of both classes are needed"));
+  EXPECT_EQ(ddro_train({"inspect", "data", rows, "--model", tiny("model"), "--alpha", "0.5"}).exit_code, 2);
+}
+
 TEST(Tokenize, LinesAndChatsAreWhatTransformersGives) {
   const auto file = [](const std::string& name) {
     return read_file(fixture("encoded_rows/smollm2/" + name));

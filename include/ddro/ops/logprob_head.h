@@ -58,6 +58,10 @@ double bytes_of_logit(at::ScalarType dtype, at::Device device);
 std::vector<double> completion_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
                                         const HeadOptions& options = {});
 
+// Of each completion the sum over its tokens of logp(token) + H, H the entropy of the distribution that the
+// token was drawn from: expected to be 0 for what the model itself has sampled, whatever the prompt.
+std::vector<double> excess_logprobs(const HeadInput& input, const HeadOptions& options = {});
+
 struct HeadResult {
   std::vector<double> logp;  // N
   Tensor d_hidden_CD;        // dtype of hidden_CD

@@ -1,4 +1,5 @@
-// Where log-probabilities of completions come from: a model, or values computed before.
+// What completions are scored by: their log-probabilities, of a model or computed before, and how these
+// compare with what the model expects of its own.
 #pragma once
 
 #include <vector>
@@ -10,20 +11,36 @@
 
 namespace ddro::train {
 
-class LogProbs {
+// A number for each completion of a batch.
+class CompletionValues {
  public:
-  virtual ~LogProbs() = default;
-  // log pi(completion | prompt) of each completion of `batch`, no graph built. `keep_pairs` as in
-  // unit_offsets: two models of equal weights that are cut alike give equal bits.
+  virtual ~CompletionValues() = default;
+  // No graph built. `keep_pairs` as in unit_offsets: two models of equal weights that are cut alike give
+  // equal bits.
   virtual std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                  bool keep_pairs) const = 0;
   virtual bool is_live() const = 0;  // computes a forward for each batch
 };
 
+// log pi(completion | prompt).
+class LogProbs : public CompletionValues {};
+
 // The model outlives it.
 class ModelLogProbs : public LogProbs {
  public:
   explicit ModelLogProbs(const models::CausalLm& model) : model_(model) {}
+  std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                         bool keep_pairs) const override;
+  bool is_live() const override { return true; }
+
+ private:
+  const models::CausalLm& model_;
+};
+
+// ops::excess_logprobs under a model, which outlives it.
+class ModelExcess : public CompletionValues {
+ public:
+  explicit ModelExcess(const models::CausalLm& model) : model_(model) {}
   std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                          bool keep_pairs) const override;
   bool is_live() const override { return true; }

@@ -27,10 +27,11 @@ struct ScoreOptions {
       [](const std::vector<data::PackedCompletion>&, const std::vector<double>&) {};
 };
 
-// log pi of each completion of `batches`, by step_index (0 where a micro-batch was not wanted), computed on
-// `device`; nullopt when stopped before the end.
-std::optional<std::vector<double>> score(const LogProbs& log_probs, const data::MicroBatches& batches,
-                                         at::Device device, const ScoreOptions& options = {});
+// `completion_values` of each completion of `batches`, by step_index (0 where a micro-batch was not wanted),
+// computed on `device`; nullopt when stopped before the end.
+std::optional<std::vector<double>> score(const CompletionValues& completion_values,
+                                         const data::MicroBatches& batches, at::Device device,
+                                         const ScoreOptions& options = {});
 
 // Fills in, by step_index, everything about a micro-batch's completions but their log-probabilities.
 void fill_completions(const data::PackedBatch& batch, std::vector<losses::ScoredCompletion>& completions);

@@ -435,6 +435,60 @@ TEST(LogprobHead, ChecksWhatCallersPromise) {
   });
 }
 
+// The definition, over all logits at once.
+std::vector<double> composed_excess(const Problem& problem) {
+  const Tensor plain_CV = at::matmul(problem.input.hidden_CD, problem.input.weight_VD.t()) +
+                          (problem.input.bias_V.defined() ? problem.input.bias_V : at::zeros({1}));
+  const double cap = problem.input.softcap;
+  const Tensor logp_CV = at::log_softmax(cap > 0 ? at::tanh(plain_CV / cap) * cap : plain_CV, 1);
+  const Tensor excess_C =
+      logp_CV.gather(1, problem.input.targets_C.unsqueeze(1)).squeeze(1) - (logp_CV.exp() * logp_CV).sum(1);
+  std::vector<double> result;
+  const std::vector<std::int64_t>& offsets = problem.input.completion_offsets;
+  for (size_t n = 0; n + 1 < offsets.size(); ++n)
+    result.push_back(excess_C.slice(0, offsets[n], offsets[n + 1]).sum().item<double>());
+  return result;
+}
+
+TEST(ExcessLogProbs, AreTheirDefinition) {
+  for (const double softcap : {0.0, 2.0}) {
+    for (const bool biased : {false, true}) {
+      Problem problem = make_problem({3, 1, 5, 0, 2}, 7, 50);
+      problem.input.softcap = softcap;
+      if (biased) problem.input.bias_V = at::randn({50}, at::kDouble);
+      const std::vector<double> expected = composed_excess(problem);
+      for (const std::int64_t chunk_tokens : {1, 8, 100}) {
+        const std::vector<double> got = excess_logprobs(problem.input, {.chunk_tokens = chunk_tokens});
+        ASSERT_EQ(got.size(), expected.size());
+        for (size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], expected[n], 1e-12);
+        const std::vector<double> narrow =
+            excess_logprobs(cast(problem.input, at::kFloat), {.chunk_tokens = chunk_tokens});
+        for (size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(narrow[n], expected[n], 1e-4);
+      }
+    }
+  }
+}
+
+// Targets drawn at a temperature: the mean over many is 0, within its standard error, at temperature 1 alone.
+TEST(ExcessLogProbs, AreZeroOnAverageOfOnesOwnSamples) {
+  constexpr std::int64_t kTokens = 4000;
+  Problem problem = make_problem(std::vector<std::int64_t>(kTokens, 1), 16, 40);
+  problem.input.hidden_CD *= 0.5;
+  const Tensor logits_CV = at::matmul(problem.input.hidden_CD, problem.input.weight_VD.t());
+  for (const double temperature : {0.7, 1.0, 1.5}) {
+    problem.input.targets_C = at::multinomial(at::softmax(logits_CV / temperature, 1), 1).squeeze(1);
+    const std::vector<double> excess = excess_logprobs(problem.input);
+    const Tensor excess_C = at::tensor(excess, at::kDouble);
+    const double standard_error = excess_C.std().item<double>() / std::sqrt(kTokens);
+    const double mean = excess_C.mean().item<double>() / standard_error;
+    const testing::Matcher<double> expected =
+        temperature == 1  ? testing::Matcher<double>(testing::AllOf(testing::Gt(-4), testing::Lt(4)))
+        : temperature < 1 ? testing::Matcher<double>(testing::Gt(8))
+                          : testing::Matcher<double>(testing::Lt(-8));
+    EXPECT_THAT(mean, expected) << temperature;
+  }
+}
+
 // The CUDA kernel at completion lengths that begin off, and end between, sixteen-byte boundaries.
 TEST(LogprobHeadCuda, EqualsTheComposedDefinition) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
