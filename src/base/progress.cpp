@@ -44,6 +44,7 @@ void Progress::update(std::int64_t done, double tokens_per_second, const std::st
   std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);
   shown_ = true;
+  set_open_line(true);
 }
 
 void Progress::clear() {
@@ -51,6 +52,7 @@ void Progress::clear() {
   std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
   shown_ = false;
+  set_open_line(false);
 }
 
 std::string format_duration(double seconds) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <future>
 #include <numeric>
 #include <optional>
 
@@ -130,6 +132,62 @@ class HeaderReader {
   std::vector<Range> ranges_;
 };
 
+std::uint64_t num_bytes(const BytesSource& tensor) {
+  return std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::uint64_t{dtype_size(tensor.dtype)},
+                         [](std::uint64_t product, std::int64_t size) {
+                           return product * static_cast<std::uint64_t>(size);
+                         });
+}
+
+std::vector<const BytesSource*> in_file_order(const std::vector<BytesSource>& tensors) {
+  std::vector<const BytesSource*> order;
+  for (const BytesSource& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const BytesSource* a, const BytesSource* b) {
+    const size_t a_size = dtype_size(a->dtype);
+    const size_t b_size = dtype_size(b->dtype);
+    return a_size != b_size ? a_size > b_size : a->name < b->name;
+  });
+  return order;
+}
+
+std::string header_text(const std::vector<const BytesSource*>& order,
+                        const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const BytesSource* tensor : order) {
+    DDRO_CHECK(!header.contains(tensor->name), "tensor " + tensor->name + " is written twice");
+    const std::uint64_t end = offset + num_bytes(*tensor);
+    header[tensor->name] = {
+        {"dtype", dtype_name(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
+}
+
+class HashedFile {
+ public:
+  explicit HashedFile(const std::filesystem::path& path) : file_(path) {}
+
+  // Hashes while it writes; in turn where no thread can be had.
+  void write(std::span<const std::byte> bytes) {
+    auto hashed =
+        std::async(std::launch::async | std::launch::deferred, [this, bytes] { hasher_.update(bytes); });
+    file_.write(bytes);
+    hashed.get();
+  }
+  std::string close() {
+    file_.close();
+    return hasher_.hex();
+  }
+
+ private:
+  DurableFile file_;
+  Hasher hasher_;
+};
+
 }  // namespace
 
 const char* dtype_name(DType dtype) { return row_of(dtype).name; }
@@ -169,40 +227,28 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   reader.check_tiling();
 }
 
+std::string write_safetensors(const std::filesystem::path& path, const std::vector<BytesSource>& tensors,
+                              const std::map<std::string, std::string>& metadata) {
+  const std::vector<const BytesSource*> order = in_file_order(tensors);
+  const std::string text = header_text(order, metadata);
+  const std::uint64_t header_bytes = text.size();
+  HashedFile file(path);
+  file.write(std::as_bytes(std::span(&header_bytes, 1)));
+  file.write(std::as_bytes(std::span(text)));
+  for (const BytesSource* tensor : order) {
+    const auto bytes = tensor->fetch();
+    DDRO_CHECK(bytes.size() == num_bytes(*tensor), "tensor " + tensor->name + " has another size");
+    file.write(bytes);
+  }
+  return file.close();
+}
+
 std::string write_safetensors(const std::filesystem::path& path, const std::vector<NamedBytes>& tensors,
                               const std::map<std::string, std::string>& metadata) {
-  std::vector<const NamedBytes*> order;
-  for (const NamedBytes& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const NamedBytes* a, const NamedBytes* b) {
-    const size_t a_size = dtype_size(a->dtype);
-    const size_t b_size = dtype_size(b->dtype);
-    return a_size != b_size ? a_size > b_size : a->name < b->name;
-  });
-  Json header = Json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::uint64_t offset = 0;
-  for (const NamedBytes* tensor : order) {
-    DDRO_CHECK(!header.contains(tensor->name), "tensor " + tensor->name + " is written twice");
-    const std::uint64_t end = offset + tensor->bytes.size();
-    header[tensor->name] = {
-        {"dtype", dtype_name(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');
-  const std::uint64_t header_bytes = text.size();
-
-  DurableFile file(path);
-  Hasher hasher;
-  const auto put = [&](std::span<const std::byte> bytes) {
-    file.write(bytes);
-    hasher.update(bytes);
-  };
-  put(std::as_bytes(std::span(&header_bytes, 1)));
-  put(std::as_bytes(std::span(text)));
-  for (const NamedBytes* tensor : order) put(tensor->bytes);
-  file.close();
-  return hasher.hex();
+  std::vector<BytesSource> sources;
+  for (const NamedBytes& tensor : tensors)
+    sources.push_back({tensor.name, tensor.dtype, tensor.shape, [&tensor] { return tensor.bytes; }});
+  return write_safetensors(path, sources, metadata);
 }
 
 }  // namespace ddro

@@ -1,6 +1,7 @@
 #include "ddro/base/tensor_io.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/accumulate.h>
 
 namespace ddro {
 namespace {
@@ -31,8 +32,8 @@ at::ScalarType scalar_type(DType dtype) {
   return at::kFloat;
 }
 
-DType dtype_of(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
+DType dtype_of(at::ScalarType type) {
+  switch (type) {
     case at::kDouble:
       return DType::kFloat64;
     case at::kFloat:
@@ -89,19 +90,33 @@ Tensor tensor_from_view(const TensorView& view, const std::shared_ptr<MappedFile
   return copy;
 }
 
+std::uint64_t TensorSource::nbytes() const {
+  return static_cast<std::uint64_t>(c10::multiply_integers(sizes)) * at::elementSize(dtype);
+}
+
+TensorSources sources_of(const NamedTensors& tensors) {
+  TensorSources sources;
+  for (const auto& [name, tensor] : tensors)
+    sources.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
+  return sources;
+}
+
+std::string write_tensors(const std::filesystem::path& path, const TensorSources& tensors,
+                          const std::map<std::string, std::string>& metadata) {
+  Tensor held;
+  std::vector<BytesSource> files;
+  for (const TensorSource& source : tensors) {
+    files.push_back({source.name, dtype_of(source.dtype), source.sizes, [&held, &source] {
+                       held = source.fetch().detach().to(at::kCPU).contiguous();
+                       return std::span(static_cast<const std::byte*>(held.const_data_ptr()), held.nbytes());
+                     }});
+  }
+  return write_safetensors(path, files, metadata);
+}
+
 std::string write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                           const std::map<std::string, std::string>& metadata) {
-  std::vector<Tensor> kept;
-  std::vector<NamedBytes> views;
-  for (const auto& [name, tensor] : tensors) {
-    const Tensor flat = tensor.detach().to(at::kCPU).contiguous();
-    kept.push_back(flat);
-    views.push_back({name,
-                     dtype_of(flat),
-                     flat.sizes().vec(),
-                     {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
-  }
-  return write_safetensors(path, views, metadata);
+  return write_tensors(path, sources_of(tensors), metadata);
 }
 
 }  // namespace ddro

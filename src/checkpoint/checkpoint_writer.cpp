@@ -48,11 +48,11 @@ CheckpointWriter::~CheckpointWriter() {
   if (!committed_) remove_quietly(temporary_path_);
 }
 
-void CheckpointWriter::add_tensors(const std::string& file_name, const NamedTensors& tensors,
+void CheckpointWriter::add_tensors(const std::string& file_name, const TensorSources& tensors,
                                    const std::map<std::string, std::string>& metadata) {
   DDRO_CHECK(is_file_name(file_name), "not a file name: " + file_name);
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors) bytes += tensor.nbytes();
+  for (const TensorSource& tensor : tensors) bytes += tensor.nbytes();
   require_free_space(temporary_path_, bytes);
   record(file_name, write_tensors(temporary_path_ / file_name, tensors, metadata));
 }

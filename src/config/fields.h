@@ -156,6 +156,8 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("save_total_limit", o.save_total_limit, OnChange::kNothing, "newest checkpoints kept");
     field("save_before_timeout_s", o.save_before_timeout_s, OnChange::kNothing,
           "save and leave this long before the job's time limit");
+    field("async_save", o.async_save, OnChange::kNothing,
+          "write from a copy in memory while the next steps are computed; false: the steps wait");
   });
   visitor.section("logging", config.logging, [](auto& o, auto& field) {
     field("logging_steps", o.logging_steps, OnChange::kNothing, "optimizer steps between lines of the log");

@@ -116,6 +116,7 @@ const std::vector<KeyAdvice>& key_advice() {
       {{"save_strategy", "saves_per_epoch", "save_period", "checkpointing_steps"},
        "write checkpoint.save_steps"},
       {{"keep_top_k", "keep_latest_k"}, "write checkpoint.save_total_limit"},
+      {{"async_mode", "async_checkpoint"}, "write checkpoint.async_save: true | false"},
       {{"save_only_model", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"},
        "is not built yet"},
       {{"checkpoint_must_save_by", "enable_jit_checkpoint"}, "write checkpoint.save_before_timeout_s"},

@@ -72,7 +72,7 @@ data::StepPlan largest_step(const LoadedRun& run) {
   return result;
 }
 
-std::string describe_memory(const LoadedRun& run) {
+train::MemoryModel memory_model(const LoadedRun& run) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
   model.spec = run.base_model.spec;
@@ -83,14 +83,25 @@ std::string describe_memory(const LoadedRun& run) {
   model.live_reference = live_reference && (!run.adapter || run.reference_model);
   if (run.adapter) model.adapter = run.adapter->spec;
   model.gradient_checkpointing = run.config.model.gradient_checkpointing;
+  // The last one is written from the weights themselves.
+  const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
+  model.copies_checkpoints = saves.async_save && saves.save_steps < run.total_steps;
   for (const auto& [name, tensor] : run.base_model.tensors)
     model.mapped_bytes += static_cast<double>(tensor.nbytes());
+  return model;
+}
+
+std::string describe_memory(const LoadedRun& run, const train::MemoryModel& model) {
   const train::MemoryEstimate estimate = train::estimate_memory(model, largest_step(run));
   std::string text = "memory: " + gigabytes(estimate.peak()) + " at most: " + gigabytes(estimate.weights) +
-                     " weights, gradients and moments" + (live_reference ? ", reference" : "") + ", " +
+                     " weights, gradients and moments" +
+                     (run.reference_source() == "live" ? ", reference" : "") + ", " +
                      gigabytes(estimate.activations) + " activations, " + gigabytes(estimate.head) +
                      " logits";
   if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
+  if (estimate.copy > 0) text += ", " + gigabytes(estimate.copy) + " copy of a checkpoint";
+  if (model.copies_checkpoints && !model.device.is_cpu())
+    text += "; on the host: " + gigabytes(train::checkpoint_bytes(model)) + " copy of a checkpoint";
   return text + "\n";
 }
 
@@ -146,12 +157,11 @@ std::string describe_plan(const LoadedRun& run, int sharing_ranks) {
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.num_tokens) +
           " of all sequences\n";
-  text += describe_memory(run);
-  const std::int64_t trained = run.adapter ? models::num_parameters(run.adapter->spec) : n;
-  text +=
-      "disk: " + gigabytes(train::checkpoint_bytes(trained, run.dtype, run.config.optimizer.moment_dtype)) +
-      " a checkpoint, at most " + std::to_string(run.config.checkpoint.save_total_limit + 1) +
-      " at a time, in " + run.config.train.output_dir + "\n";
+  const train::MemoryModel memory = memory_model(run);
+  text += describe_memory(run, memory);
+  text += "disk: " + gigabytes(train::checkpoint_bytes(memory)) + " a checkpoint, at most " +
+          std::to_string(run.config.checkpoint.save_total_limit + 1) + " at a time, in " +
+          run.config.train.output_dir + "\n";
   return text;
 }
 

@@ -2,10 +2,13 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/train/finite.h"
 #include "run/policy_files.h"
 
 namespace ddro::run {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kMaxFailedSaves = 3;
 
@@ -36,9 +39,32 @@ RunState read_state(const checkpoint::Checkpoint& from, std::int64_t steps_per_e
   return state;
 }
 
+// The same, each looked at before it is written.
+TensorSources checked(const NamedTensors& tensors, std::int64_t step) {
+  TensorSources sources = sources_of(tensors);
+  for (TensorSource& source : sources) {
+    source.fetch = [name = source.name, fetch = std::move(source.fetch), step] {
+      const Tensor tensor = fetch();
+      if (train::is_finite(name, tensor)) return tensor;
+      throw Error(ErrorKind::kNonFinite,
+                  "[train] step " + std::to_string(step) + ": tensor \"" + name +
+                      "\" holds values that are not finite; not saved, the last checkpoint is kept");
+    };
+  }
+  return sources;
+}
+
 }  // namespace
 
 Saver::Saver(const LoadedRun& run, RunIdentity identity) : run_(run), identity_(std::move(identity)) {}
+
+Saver::~Saver() {
+  try {
+    wait();
+  } catch (const std::exception& error) {
+    log_warning(std::string("a checkpoint could not be saved: ") + error.what());
+  }
+}
 
 void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& parameters,
                     train::AdamW& optimizer, RunState& state) {
@@ -62,38 +88,74 @@ bool Saver::is_due(const RunState& state) const {
 }
 
 void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
-  if (!run_.ranks->is_first()) return;
-  std::string bad = parameters.first_non_finite();
-  if (bad.empty()) bad = optimizer.first_non_finite();
-  if (!bad.empty()) {
-    throw Error(ErrorKind::kNonFinite,
-                "[train] step " + std::to_string(state.step) + ": tensor \"" + bad +
-                    "\" holds values that are not finite; not saved, the last checkpoint is kept");
-  }
-  checkpoint::CheckpointWriter writer(folder(), state.step);
-  const NamedTensors weights = parameters.masters();
-  writer.add_tensors(weights_file(run_), weights, weights_metadata(run_));
-  writer.add_tensors("optimizer.safetensors", optimizer.state());
-  writer.add_text("trainer.json", state.to_json().dump(1) + "\n");
-  for (const models::FolderFile& file : policy_files(run_, weights)) writer.add_text(file.name, file.content);
-  const auto path = writer.commit({{"run", identity_}});
-  saved_step_ = state.step;
-  log_info("saved " + path.string());
-  checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
+  wait();
+  if (run_.ranks->is_first()) write({parameters.masters(), optimizer.state(), state, Clock::now()});
 }
 
-void Saver::save_or_count_failure(const train::Parameters& parameters, const train::AdamW& optimizer,
-                                  const RunState& state) {
+void Saver::save_due(const train::Parameters& parameters, const train::AdamW& optimizer,
+                     const RunState& state) {
+  const Clock::time_point begin = Clock::now();
+  wait();
   attempted_step_ = state.step;
+  if (run_.config.checkpoint.async_save && state.step < run_.total_steps && run_.ranks->is_first()) {
+    // Deferred where no thread can be had.
+    writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this,
+                          copy_of(parameters, optimizer, state, begin));
+    return;
+  }
   try {
     save(parameters, optimizer, state);
     failed_saves_ = 0;
   } catch (const Error& error) {
-    const bool last = state.step >= run_.total_steps || ++failed_saves_ >= kMaxFailedSaves;
-    if (error.kind() != ErrorKind::kSave || last) throw;
-    log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") +
-                error.what());
+    count_failure(error);
   }
+}
+
+void Saver::note_written() {
+  if (writing_.valid() && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) wait();
+}
+
+void Saver::wait() {
+  if (!writing_.valid()) return;
+  try {
+    writing_.get();
+    failed_saves_ = 0;
+  } catch (const Error& error) {
+    count_failure(error);
+  }
+}
+
+Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::AdamW& optimizer,
+                              const RunState& state, Clock::time_point begin) {
+  Content content{weights_copy_.take(sources_of(parameters.masters())),
+                  optimizer_copy_.take(sources_of(optimizer.state())), state, Clock::now()};
+  content.waited_s = std::chrono::duration<double>(content.begin - begin).count();
+  return content;
+}
+
+// Also beside the steps: of the run it reads what no step changes.
+void Saver::write(const Content& content) {
+  const std::int64_t step = content.state.step;
+  checkpoint::CheckpointWriter writer(folder(), step);
+  writer.add_tensors(weights_file(run_), checked(content.weights, step), weights_metadata(run_));
+  writer.add_tensors("optimizer.safetensors", checked(content.optimizer, step));
+  writer.add_text("trainer.json", content.state.to_json().dump(1) + "\n");
+  for (const models::FolderFile& file : policy_files(run_, content.weights))
+    writer.add_text(file.name, file.content);
+  const auto path = writer.commit({{"run", identity_}});
+  saved_step_ = step;
+  const double seconds = std::chrono::duration<double>(Clock::now() - content.begin).count();
+  log_info("saved " + path.string() + " in " + printable(seconds, "%.2f s") +
+           (content.waited_s ? ", the steps waited " + printable(*content.waited_s, "%.2f s") : ""));
+  checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
+}
+
+// In the handler of `error`.
+void Saver::count_failure(const Error& error) {
+  const bool last = attempted_step_ >= run_.total_steps || ++failed_saves_ >= kMaxFailedSaves;
+  if (error.kind() != ErrorKind::kSave || last) throw;
+  log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") +
+              error.what());
 }
 
 }  // namespace ddro::run

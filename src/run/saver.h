@@ -1,10 +1,15 @@
 // A run's checkpoints, out and in.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <future>
+#include <optional>
 
 #include "ddro/checkpoint/checkpoint.h"
+#include "ddro/checkpoint/host_copy.h"
 #include "ddro/run/loaded_run.h"
 #include "ddro/train/adamw.h"
 #include "run/identity.h"
@@ -16,6 +21,10 @@ class Saver {
  public:
   // The run outlives it.
   Saver(const LoadedRun& run, RunIdentity identity);
+  // Waits for what is being written.
+  ~Saver();
+  Saver(const Saver&) = delete;
+  Saver& operator=(const Saver&) = delete;
 
   // Weights, moments and place as `from` has them. Error(kModel) for files that do not fit the run.
   void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::AdamW& optimizer,
@@ -23,22 +32,42 @@ class Saver {
 
   // Whether a checkpoint is due after state.step steps.
   bool is_due(const RunState& state) const;
-  // Written by the first rank. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
+  // Written by the first rank; on the disk when it returns. Error(kNonFinite) for weights or moments that are
+  // not finite; Error(kSave).
   void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
-  // As save; but a checkpoint that cannot be written is passed over with a warning, unless it is the run's
-  // last or the third in a row.
-  void save_or_count_failure(const train::Parameters& parameters, const train::AdamW& optimizer,
-                             const RunState& state);
+  // As save, of a checkpoint that is due. With checkpoint.async_save and steps to come, it returns with a copy
+  // made and the writing begun, after that of the checkpoint before has ended. One that cannot be written is
+  // passed over with a warning, unless it is the run's last or the third in a row.
+  void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
+  // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
+  void note_written();
+  void wait();
   bool has_saved(std::int64_t step) const { return step == saved_step_; }
 
  private:
+  struct Content {
+    NamedTensors weights;
+    NamedTensors optimizer;
+    RunState state;
+    std::chrono::steady_clock::time_point begin;
+    std::optional<double> waited_s = std::nullopt;  // of the steps, where they go on meanwhile
+  };
+
   std::filesystem::path folder() const { return run_.output("checkpoints"); }
+  // `begin`: since when the steps wait.
+  Content copy_of(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
+                  std::chrono::steady_clock::time_point begin);
+  void write(const Content& content);
+  void count_failure(const Error& error);
 
   const LoadedRun& run_;
   RunIdentity identity_;
-  std::int64_t saved_step_ = -1;      // of the newest checkpoint
-  std::int64_t attempted_step_ = -1;  // of the newest attempt to save
+  std::atomic<std::int64_t> saved_step_ = -1;  // of the newest checkpoint
+  std::int64_t attempted_step_ = -1;           // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
+  checkpoint::HostCopy weights_copy_;
+  checkpoint::HostCopy optimizer_copy_;
+  std::future<void> writing_;  // the last member: its thread reads the others
 };
 
 }  // namespace ddro::run

@@ -54,6 +54,7 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
 
 void Training::run() {
   while (true) {
+    saver_.note_written();
     if (stop_.agree(*run_.ranks)) stop_now();
     if (evaluation_due()) {
       progress_.clear();
@@ -69,7 +70,7 @@ void Training::save() {
   progress_.clear();
   train::check_same_weights(parameters_, *run_.ranks, state_.step);
   metrics_.sync();
-  saver_.save_or_count_failure(parameters_, optimizer_, state_);
+  saver_.save_due(parameters_, optimizer_, state_);
 }
 
 void Training::train_step() {
@@ -152,6 +153,7 @@ void Training::stop_now() {
   log_info("stopping: " + reason);
   if (state_.step == 0) stop_.leave_if_requested(*run_.ranks);
   train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  saver_.wait();
   if (!saver_.has_saved(state_.step)) {
     metrics_.sync();
     saver_.save(parameters_, optimizer_, state_);

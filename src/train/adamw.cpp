@@ -146,13 +146,4 @@ void AdamW::load(const NamedTensors& state, const std::string& where) {
   check_all_read(state, num_read, where);
 }
 
-std::string AdamW::first_non_finite() const {
-  at::NoGradGuard no_grad;
-  for (const Slot& slot : slots_) {
-    if (!slot.exp_avg.is_finite()) return "exp_avg." + slot.parameter.name;
-    if (!slot.exp_avg_sq.is_finite()) return "exp_avg_sq." + slot.parameter.name;
-  }
-  return "";
-}
-
 }  // namespace ddro::train

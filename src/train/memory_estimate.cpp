@@ -191,6 +191,11 @@ double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, Momen
   return static_cast<double>(num_parameters) * (master + 2 * moment_bytes(moment_dtype, master));
 }
 
+double checkpoint_bytes(const MemoryModel& model) {
+  const std::int64_t trained = model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
+  return checkpoint_bytes(trained, model.dtype, model.moment_dtype);
+}
+
 MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {
   MemoryEstimate estimate;
   estimate.weights = weight_bytes(model);
@@ -205,6 +210,7 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
   }
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
+    if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model);
   }
   return estimate;
 }

@@ -6,7 +6,6 @@
 
 #include "ddro/base/error.h"
 #include "ddro/ops/moment_code.h"
-#include "train/stored_tensors.h"
 
 namespace ddro::train {
 namespace {
@@ -102,10 +101,6 @@ void Moment::convert(const Moment& from, std::uint64_t key) {
     from.read(begin, values_N);
     write(begin, values_N, key);
   }
-}
-
-bool Moment::is_finite() const {
-  return dtype_ == MomentDType::kFloat8 ? !exponents_.eq(255).any().item<bool>() : all_finite(stored_);
 }
 
 NamedTensors Moment::tensors(const std::string& prefix, const std::string& name) const {

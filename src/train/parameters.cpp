@@ -103,12 +103,4 @@ void Parameters::load_masters(const NamedTensors& masters, const std::string& wh
   masters_changed();
 }
 
-std::string Parameters::first_non_finite() const {
-  const at::NoGradGuard no_grad;
-  for (const auto& [name, master] : masters()) {
-    if (!all_finite(master)) return name;
-  }
-  return "";
-}
-
 }  // namespace ddro::train

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "ddro/base/error.h"
 
 namespace ddro::train {
@@ -22,12 +20,6 @@ void restore(const Tensor& target, const std::string& name, const TensorsByName&
 
 void check_all_read(const NamedTensors& tensors, size_t num_read, const std::string& where) {
   if (tensors.size() != num_read) throw model_error("[" + where + "] holds more tensors than the model has");
-}
-
-bool all_finite(const Tensor& tensor) {
-  // A sum over finite values of a well-behaved model is finite; only a suspicious one is looked at closely.
-  return std::isfinite(at::sum(tensor, at::kDouble).item<double>()) ||
-         at::isfinite(tensor).all().item<bool>();
 }
 
 }  // namespace ddro::train

@@ -19,6 +19,4 @@ void restore(const Tensor& target, const std::string& name, const TensorsByName&
 // Error(kModel) when a checkpoint holds more tensors than were read from it.
 void check_all_read(const NamedTensors& tensors, size_t num_read, const std::string& where);
 
-bool all_finite(const Tensor& tensor);
-
 }  // namespace ddro::train

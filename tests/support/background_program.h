@@ -93,6 +93,21 @@ class BackgroundProgram {
     return false;
   }
 
+  // Waits until a signal would end the program, which handled it before; false after the time-out.
+  bool wait_until_unhandled(int number, double timeout_s) const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+    while (std::chrono::steady_clock::now() < end) {
+      std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+      for (std::string line; std::getline(status, line);) {
+        if (!line.starts_with("SigCgt:")) continue;
+        const unsigned long long handled = std::stoull(line.substr(7), nullptr, 16);
+        if ((handled >> (number - 1) & 1) == 0) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
+  }
+
   bool wait_for_file(const std::filesystem::path& path, double timeout_s) const {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
     while (std::chrono::steady_clock::now() < end) {

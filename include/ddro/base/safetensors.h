@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -53,8 +54,19 @@ struct NamedBytes {
   std::span<const std::byte> bytes;
 };
 
+// Bytes that are asked for when their turn to be written comes; they need not outlive the next that are.
+struct BytesSource {
+  std::string name;
+  DType dtype = DType::kFloat32;
+  std::vector<std::int64_t> shape;
+  std::function<std::span<const std::byte>()> fetch;
+};
+
 // Writes `tensors` in the reference writer's order (descending dtype size, then name), synced, to a new file
-// at `path` (which must not exist: write into a temporary folder). Returns the XXH3-128 of the file's bytes.
+// at `path` (which must not exist: write into a temporary folder). Returns the XXH3-128 of the file's bytes,
+// computed beside the writing.
+std::string write_safetensors(const std::filesystem::path& path, const std::vector<BytesSource>& tensors,
+                              const std::map<std::string, std::string>& metadata);
 std::string write_safetensors(const std::filesystem::path& path, const std::vector<NamedBytes>& tensors,
                               const std::map<std::string, std::string>& metadata);
 

@@ -30,7 +30,8 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   // Names are plain and not manifest.json; a text's may be FOLDER/NAME.
-  void add_tensors(const std::string& file_name, const NamedTensors& tensors,
+  // What a fetch throws is passed on.
+  void add_tensors(const std::string& file_name, const TensorSources& tensors,
                    const std::map<std::string, std::string>& metadata = {});
   void add_text(const std::string& file_name, const std::string& text);
   // Writes the manifest with the members of `description` merged in, syncs, renames; a checkpoint of this

@@ -9,6 +9,7 @@ struct CheckpointOptions {
   std::int64_t save_steps = 100;       // optimizer steps between checkpoints
   std::int64_t save_total_limit = 3;   // newest ones kept
   double save_before_timeout_s = 120;  // save and leave this long before the job's time limit
+  bool async_save = true;              // written from a copy while the next steps are computed
 
   void validate() const;  // Error(kInput) naming the dotted key
 };

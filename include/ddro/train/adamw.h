@@ -28,9 +28,6 @@ class AdamW {
   // surplus or misshapen tensor.
   void load(const NamedTensors& state, const std::string& where);
 
-  // The first moment that holds a value which is not finite, or empty.
-  std::string first_non_finite() const;
-
  private:
   struct Slot {
     const Parameter& parameter;

@@ -16,7 +16,7 @@ namespace ddro::train {
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
                     bool live_reference);
 
-// Bytes of masters and moments on disk.
+// Bytes of masters and moments on disk, and of their copy while they are written.
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype);
 
 struct MemoryModel {
@@ -28,11 +28,13 @@ struct MemoryModel {
   at::Device device = at::kCPU;
   bool live_reference = false;  // with weights of its own
   bool gradient_checkpointing = false;
+  bool copies_checkpoints = false;  // to write them while it goes on
   double mapped_bytes = 0;  // of weight files that this process has read
 };
 
 // weight_bytes of what is trained, and the weights of a frozen base.
 double weight_bytes(const MemoryModel& model);
+double checkpoint_bytes(const MemoryModel& model);
 
 // Bytes.
 struct MemoryEstimate {
@@ -40,7 +42,8 @@ struct MemoryEstimate {
   double activations = 0;  // of the largest micro-batch, what its backward holds for a moment included
   double head = 0;         // the logits of a chunk
   double process = 0;      // CPU: libraries, data, and what the allocator cannot give back
-  double peak() const { return weights + activations + head + process; }
+  double copy = 0;         // CPU: of what a checkpoint holds; a GPU's is in the host's memory
+  double peak() const { return weights + activations + head + process + copy; }
 };
 
 // Adds up what the forward of this code keeps for its backward. `plan`: the step with the largest

@@ -32,7 +32,6 @@ class Moment {
   // Takes over the numbers of a moment of the same shape.
   void convert(const Moment& from, std::uint64_t key);
 
-  bool is_finite() const;
   // All that is stored, for a checkpoint: "PREFIX.NAME", and for float8 "PREFIX_exponents.NAME".
   NamedTensors tensors(const std::string& prefix, const std::string& name) const;
 

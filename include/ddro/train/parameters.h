@@ -45,7 +45,6 @@ class Parameters {
   NamedTensors masters() const;  // of the trainable entries: what a checkpoint holds and an export writes
   // Error(kModel) with `where` for a missing, surplus or misshapen tensor.
   void load_masters(const NamedTensors& masters, const std::string& where);
-  std::string first_non_finite() const;  // name of the first master that holds such a value, or empty
 
  private:
   std::vector<Tensor> gradients() const;

@@ -221,5 +221,27 @@ TEST(Safetensors, ReadsBackWhatItWrote) {
               HasSubstr("File exists"));
 }
 
+TEST(Safetensors, AsksForBytesWhenTheirTurnComes) {
+  const TemporaryFolder folder;
+  std::vector<std::string> asked;
+  std::vector<std::byte> one_for_all(12);
+  const auto source = [&](const std::string& name, DType dtype) {
+    return BytesSource{name, dtype, {3}, [&asked, &one_for_all, name, dtype] {
+                         asked.push_back(name);
+                         std::fill(one_for_all.begin(), one_for_all.end(), static_cast<std::byte>(name[0]));
+                         return std::span<const std::byte>(one_for_all).first(3 * dtype_size(dtype));
+                       }};
+  };
+  const auto path = folder.path() / "x.safetensors";
+  const std::string hash = write_safetensors(
+      path, {source("c", DType::kInt16), source("b", DType::kFloat32), source("a", DType::kFloat32)}, {});
+  EXPECT_EQ(asked, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(hash, hash_file(path));
+  const SafetensorsFile file(path);
+  for (const char* name : {"a", "b", "c"}) {
+    for (const std::byte byte : file.tensors().at(name).bytes) EXPECT_EQ(byte, static_cast<std::byte>(name[0]));
+  }
+}
+
 }  // namespace
 }  // namespace ddro

@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(All, FailpointTest,
 void expect_failed_save(const std::filesystem::path& folder, const std::string& reason) {
   const std::string message = message_of(ErrorKind::kSave, [&] {
     CheckpointWriter writer(folder, 2);
-    writer.add_tensors("model.safetensors", {{"w", at::zeros({1 << 20})}});
+    writer.add_tensors("model.safetensors", sources_of({{"w", at::zeros({1 << 20})}}));
     writer.commit(Json::object());
   });
   if (message.find(reason) == std::string::npos || message.find("step_000002.tmp") == std::string::npos) {

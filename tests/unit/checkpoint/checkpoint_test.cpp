@@ -22,8 +22,9 @@ NamedTensors sample_tensors(std::int64_t step) {
 
 std::filesystem::path write_sample(const std::filesystem::path& folder, std::int64_t step) {
   CheckpointWriter writer(folder, step);
-  writer.add_tensors("model.safetensors", sample_tensors(step));
-  writer.add_tensors("optimizer.safetensors", {{"m", at::zeros({4, 4})}, {"v", at::ones({4, 4})}});
+  writer.add_tensors("model.safetensors", sources_of(sample_tensors(step)));
+  writer.add_tensors("optimizer.safetensors",
+                     sources_of({{"m", at::zeros({4, 4})}, {"v", at::ones({4, 4})}}));
   writer.add_text("state.json", "{\"step\": " + std::to_string(step) + "}\n");
   return writer.commit({{"alpha", 0.39}, {"note", "caf\u00e9"}});
 }

@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 TEST(InspectCheckpoint, ShowsManifestAndTensors) {
   const TemporaryFolder folder;
   checkpoint::CheckpointWriter writer(folder.path(), 12);
-  writer.add_tensors("model.safetensors", {{"w", at::zeros({3, 4})}, {"s", at::zeros({}, at::kLong)}});
+  writer.add_tensors("model.safetensors",
+                     sources_of({{"w", at::zeros({3, 4})}, {"s", at::zeros({}, at::kLong)}}));
   writer.add_text("state.json", "{}");
   const auto path = writer.commit({{"alpha", 0.39}});
   const ProgramResult result = ddro_train({"inspect", "checkpoint", path.string()});

@@ -120,6 +120,17 @@ TEST(MemoryEstimate, LogitsStayBoundedWhileTokensAndVocabularyGrow) {
   EXPECT_LE(estimate_memory(model, plan_of(4, 4096)).head, 1.05 * logits);
 }
 
+// Float32 masters and two moments of 8 bits and a share of their blocks' exponents.
+TEST(MemoryEstimate, CountsTheCopyOfACheckpointWhereItLies) {
+  MemoryModel model = recipe();
+  const double before = estimate_memory(model, plan_of(1, 100)).peak();
+  model.copies_checkpoints = true;
+  EXPECT_EQ(estimate_memory(model, plan_of(1, 100)).peak(), before) << "a GPU's is in the host's memory";
+  EXPECT_NEAR(checkpoint_bytes(model), 8'030'261'248.0 * (4 + 2), 0.1e9);
+  model.device = at::kCPU;
+  EXPECT_EQ(estimate_memory(model, plan_of(1, 100)).copy, checkpoint_bytes(model));
+}
+
 TEST(MemoryEstimate, ActivationsGrowWithTheMicroBatch) {
   const double small = estimate_memory(recipe(), plan_of(1, 4096)).activations;
   EXPECT_DOUBLE_EQ(estimate_memory(recipe(), plan_of(4, 4096)).activations, 4 * small);

@@ -125,12 +125,12 @@ TEST(Parameters, RefuseForeignMasters) {
   EXPECT_THAT(refusal(masters), testing::HasSubstr("holds more tensors than the model has"));
 }
 
-TEST(Parameters, TheFirstThatIsNotFiniteIsNamed) {
+TEST(Parameters, ThatAreNotFiniteAreFound) {
   const TwoParameters model;
   const Parameters parameters(model, model.initial());
-  EXPECT_EQ(parameters.first_non_finite(), "");
+  EXPECT_EQ(first_non_finite(parameters.masters()), "");
   parameters.masters()[1].second[7] = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(parameters.first_non_finite(), "model.norm.weight");
+  EXPECT_EQ(first_non_finite(parameters.masters()), "model.norm.weight");
 }
 
 }  // namespace

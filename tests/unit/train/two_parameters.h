@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "ddro/train/adamw.h"
+#include "ddro/train/finite.h"
 
 namespace ddro::test {
 
@@ -37,5 +38,13 @@ struct Trained {
   train::Parameters parameters;
   train::AdamW optimizer;
 };
+
+// Name of the first that holds a value which is not finite, or empty.
+inline std::string first_non_finite(const NamedTensors& stored) {
+  for (const auto& [name, tensor] : stored) {
+    if (!train::is_finite(name, tensor)) return name;
+  }
+  return "";
+}
 
 }  // namespace ddro::test

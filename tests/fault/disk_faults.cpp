@@ -1,0 +1,223 @@
+// A disk that fails, is slow or loses power, for a program into which this is preloaded (LD_PRELOAD). It is told by
+// the environment, and concerns files below one folder:
+//
+//   DDRO_DISK          that folder, an absolute path
+//   DDRO_DISK_FAIL     CALL:FIRST[-LAST]:ERROR: the calls FIRST to LAST of open (for writing), write, fsync, rename or
+//                      mkdir fail with ERROR, as "ENOSPC"; with "short" a write takes half of its bytes
+//   DDRO_DISK_DELAY_MS how much longer each write and fsync takes
+//   DDRO_DISK_HOLD     a file: as long as it exists, an fsync does not end
+//   DDRO_DISK_DURABLE  a folder that receives what a loss of power leaves: of a file its bytes, of a folder its
+//                      entries, as they were when it was last synced or the program started (tests/fault/power.h)
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "fault/disk_key.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename Function>
+Function next_of(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+const char* setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+bool concerns(const std::string& path) {
+  static const char* const folder = setting("DDRO_DISK");
+  if (folder == nullptr || !path.starts_with(folder)) return false;
+  return path.size() == std::strlen(folder) || path[std::strlen(folder)] == '/';
+}
+
+std::string path_of(int descriptor) {
+  char target[4096];
+  const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+  const ssize_t size = readlink(link.c_str(), target, sizeof target);
+  return size > 0 ? std::string(target, static_cast<size_t>(size)) : "";
+}
+
+enum class Call { kOpen, kWrite, kFsync, kRename, kMkdir, kNone };
+constexpr const char* kCallNames[] = {"open", "write", "fsync", "rename", "mkdir"};
+
+struct Rule {
+  Call call = Call::kNone;
+  long first = 0;
+  long last = 0;
+  int error = 0;  // 0: a short write
+};
+
+int error_of(const std::string& name) {
+  for (int number = 1; number < 134; ++number) {
+    const char* const known = strerrorname_np(number);
+    if (known != nullptr && name == known) return number;
+  }
+  return 0;
+}
+
+Rule read_rule() {
+  const char* const text = setting("DDRO_DISK_FAIL");
+  if (text == nullptr) return {};
+  const std::string rule = text;
+  const size_t numbers = rule.find(':') + 1;
+  const size_t error = rule.find(':', numbers) + 1;
+  const size_t dash = rule.find('-', numbers);
+  Rule result;
+  for (int call = 0; call < static_cast<int>(Call::kNone); ++call) {
+    if (rule.substr(0, numbers - 1) == kCallNames[call]) result.call = static_cast<Call>(call);
+  }
+  result.first = std::atol(rule.c_str() + numbers);
+  result.last = dash < error ? std::atol(rule.c_str() + dash + 1) : result.first;
+  result.error = error_of(rule.substr(error));
+  return result;
+}
+
+// Whether the rule is for this call, which is counted.
+bool fails(Call call) {
+  static const Rule rule = read_rule();
+  static std::atomic<long> calls{0};
+  if (call != rule.call) return false;
+  const long number = ++calls;
+  if (number < rule.first || number > rule.last) return false;
+  errno = rule.error;
+  return true;
+}
+
+void take_longer() {
+  static const char* const delay = setting("DDRO_DISK_DELAY_MS");
+  if (delay != nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(std::atol(delay)));
+}
+
+void wait_while_held() {
+  static const char* const hold = setting("DDRO_DISK_HOLD");
+  while (hold != nullptr && access(hold, F_OK) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+// What survives.
+
+void put(const fs::path& path, const std::string& content) {
+  static const auto write_next = next_of<ssize_t (*)(int, const void*, size_t)>("write");
+  static const auto open_next = next_of<int (*)(const char*, int, ...)>("open");
+  const std::string fresh = path.string() + ".new";
+  const int to = open_next(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  for (size_t done = 0; done < content.size();) {
+    const ssize_t wrote = write_next(to, content.data() + done, content.size() - done);
+    if (wrote <= 0) std::abort();
+    done += static_cast<size_t>(wrote);
+  }
+  close(to);
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) std::abort();
+}
+
+std::string bytes_of(const std::string& path) {
+  static const auto open_next = next_of<int (*)(const char*, int, ...)>("open");
+  std::string content;
+  const int from = open_next(path.c_str(), O_RDONLY | O_CLOEXEC);
+  char buffer[1 << 16];
+  for (ssize_t got = 0; (got = read(from, buffer, sizeof buffer)) > 0;)
+    content.append(buffer, static_cast<size_t>(got));
+  close(from);
+  return content;
+}
+
+// A line "KEY NAME" an entry.
+std::string entries_of(const std::string& path) {
+  std::string text;
+  DIR* const folder = opendir(path.c_str());
+  while (const dirent* const entry = folder != nullptr ? readdir(folder) : nullptr) {
+    const std::string name = entry->d_name;
+    const std::string key = ddro::test::disk_key(dirfd(folder), entry->d_name);
+    if (name != "." && name != ".." && !key.empty()) text += key + " " + name + "\n";
+  }
+  if (folder != nullptr) closedir(folder);
+  return text;
+}
+
+void keep(const std::string& path) {
+  static const char* const durable = setting("DDRO_DISK_DURABLE");
+  static std::mutex one_at_a_time;
+  if (durable == nullptr) return;
+  const std::lock_guard lock(one_at_a_time);
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return;
+  const bool is_folder = S_ISDIR(info.st_mode);
+  const std::string key = ddro::test::disk_key(AT_FDCWD, path.c_str());
+  put(fs::path(durable) / key, is_folder ? entries_of(path) : bytes_of(path));
+}
+
+// All that is there when the program starts has been there for long.
+__attribute__((constructor)) void keep_all() {
+  const char* const folder = setting("DDRO_DISK");
+  std::error_code ignored;
+  if (folder == nullptr || setting("DDRO_DISK_DURABLE") == nullptr || !fs::exists(folder, ignored)) return;
+  keep(folder);
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) keep(entry.path().string());
+}
+
+int synced(int descriptor, int (*sync)(int)) {
+  const std::string path = path_of(descriptor);
+  if (!concerns(path)) return sync(descriptor);
+  take_longer();
+  wait_while_held();
+  if (fails(Call::kFsync)) return -1;
+  keep(path);
+  return 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+int open(const char* path, int flags, ...) {
+  static const auto next = next_of<int (*)(const char*, int, ...)>("open");
+  va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  if ((flags & O_ACCMODE) != O_RDONLY && concerns(path) && fails(Call::kOpen)) return -1;
+  return next(path, flags, mode);
+}
+
+ssize_t write(int descriptor, const void* bytes, size_t size) {
+  static const auto next = next_of<ssize_t (*)(int, const void*, size_t)>("write");
+  if (!concerns(path_of(descriptor))) return next(descriptor, bytes, size);
+  take_longer();
+  if (!fails(Call::kWrite)) return next(descriptor, bytes, size);
+  return errno == 0 ? next(descriptor, bytes, (size + 1) / 2) : -1;
+}
+
+int fsync(int descriptor) {
+  static const auto next = next_of<int (*)(int)>("fsync");
+  return synced(descriptor, next);
+}
+
+int rename(const char* from, const char* to) noexcept {
+  static const auto next = next_of<int (*)(const char*, const char*)>("rename");
+  return concerns(to) && fails(Call::kRename) ? -1 : next(from, to);
+}
+
+int mkdir(const char* path, mode_t mode) noexcept {
+  static const auto next = next_of<int (*)(const char*, mode_t)>("mkdir");
+  return concerns(path) && fails(Call::kMkdir) ? -1 : next(path, mode);
+}
+
+}  // extern "C"

@@ -1,0 +1,53 @@
+#include "ddro/checkpoint/host_copy.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace ddro::checkpoint {
+namespace {
+
+TEST(HostCopy, StaysWhileTheTensorsChange) {
+  const NamedTensors live = {{"matrix", at::arange(0, 12, at::kFloat).view({3, 4})},
+                             {"half", at::arange(0, 5, at::kFloat).to(at::kBFloat16)},
+                             {"codes", at::arange(0, 7, at::kByte)},
+                             {"step", at::scalar_tensor(3, at::kLong)}};
+  NamedTensors before;
+  for (const auto& [name, tensor] : live) before.emplace_back(name, tensor.clone());
+  HostCopy copy;
+  const NamedTensors taken = copy.take(sources_of(live));
+  for (const auto& [name, tensor] : live) tensor.add_(1);
+  ASSERT_EQ(taken.size(), live.size());
+  for (size_t i = 0; i < taken.size(); ++i) {
+    EXPECT_EQ(taken[i].first, before[i].first);
+    EXPECT_EQ(taken[i].second.scalar_type(), before[i].second.scalar_type());
+    EXPECT_TRUE(at::equal(taken[i].second, before[i].second)) << before[i].first;
+  }
+}
+
+TEST(HostCopy, KeepsItsMemoryForTheNextTime) {
+  const Tensor live = at::zeros({100});
+  HostCopy copy;
+  const void* const memory = copy.take(sources_of({{"w", live}})).front().second.const_data_ptr();
+  live.fill_(7);
+  const NamedTensors& again = copy.take(sources_of({{"w", live}}));
+  EXPECT_EQ(again.front().second.const_data_ptr(), memory);
+  EXPECT_TRUE(at::equal(again.front().second, live));
+  const Tensor other = at::ones({3, 5});
+  EXPECT_TRUE(at::equal(copy.take(sources_of({{"w", other}})).front().second, other));
+}
+
+TEST(HostCopy, FetchesEachTensorOnceInTheirOrder) {
+  std::vector<std::string> fetched;
+  TensorSources sources;
+  for (const std::string name : {"b", "a"}) {
+    sources.push_back({name, at::kFloat, {2}, [&fetched, name] {
+                         fetched.push_back(name);
+                         return at::ones({2});
+                       }});
+  }
+  HostCopy().take(sources);
+  EXPECT_EQ(fetched, (std::vector<std::string>{"b", "a"}));
+}
+
+}  // namespace
+}  // namespace ddro::checkpoint
