@@ -36,7 +36,7 @@ Json measure(const models::ModelFolder& folder, train::MomentDType form, int ste
   }
   const double cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / steps;
   size_t bytes = 0;
-  for (const auto& [name, tensor] : optimizer.state()) bytes += tensor.nbytes();
+  for (const train::StateTensor& tensor : optimizer.state()) bytes += tensor.own.nbytes();
   return {{"moment_dtype", enum_name(form)},
           {"seconds", fastest},
           {"cpu_seconds", cpu_seconds},

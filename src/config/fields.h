@@ -168,6 +168,8 @@ void visit_fields(Config& config, Visitor& visitor) {
         "backend", o.backend, OnChange::kBits,
         "auto | none | gloo | nccl, between several ranks; auto: nccl where each has a GPU, else gloo; none: "
         "one process");
+    field("shard", o.shard, OnChange::kBits,
+          "none | optimizer: each of several ranks keeps all masters and moments, or a part of them");
     field("timeout_s", o.timeout_s, OnChange::kNothing,
           "of several ranks: how long one may be silent before the others end");
   });

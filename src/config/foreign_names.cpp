@@ -135,10 +135,11 @@ const std::vector<KeyAdvice>& key_advice() {
       {{"ddp_backend"}, "write distributed.backend"},
       {{"world_size", "local_rank", "num_gpus", "num_processes"},
        "what starts the ranks says it: --nproc N, srun or torchrun"},
-      {{"shard", "sharding_strategy", "deepspeed", "fsdp", "fsdp_config",
-        "fsdp_transformer_layer_cls_to_wrap", "zero_stage", "tensor_parallel_degree",
+      {{"shard", "sharding_strategy", "deepspeed", "fsdp", "zero_stage"},
+       "write distributed.shard: none | optimizer (masters and moments in parts, as ZeRO 1)"},
+      {{"fsdp_config", "fsdp_transformer_layer_cls_to_wrap", "tensor_parallel_degree",
         "pipeline_parallel_degree", "context_parallel_degree"},
-       "is not built yet: every rank holds the whole model; leave it out"},
+       "is not built yet: every rank holds all weights; leave it out"},
   };
   return table;
 }
@@ -154,6 +155,7 @@ const std::vector<UnbuiltValues>& unbuilt_values() {
       {"logging.report_to",
        {"wandb", "mlflow", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
       {"distributed.backend", {"mpi"}},
+      {"distributed.shard", {"full", "gradients"}},
       {"model.dtype", {"float16", "fp16", "float8", "fp8", "int8"}},
   };
   return table;

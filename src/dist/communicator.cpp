@@ -12,9 +12,9 @@ class Alone : public Communicator {
  public:
   Alone() : Communicator(0, 1) {}
   void all_reduce(const Tensor&) const override {}
-
- private:
-  Tensor gather(const Tensor& tensor_N) const override { return tensor_N; }
+  Tensor reduce_scatter(const Tensor& rows_WN) const override { return rows_WN[0]; }
+  Tensor all_gather(const Tensor& own_N) const override { return own_N.unsqueeze(0); }
+  Tensor gather(const Tensor& own_N) const override { return own_N.unsqueeze(0); }
 };
 
 std::vector<std::int64_t> sizes_of(const Tensor& gathered_W) {
@@ -29,14 +29,14 @@ template <typename Values>
 std::vector<Values> Communicator::gather_values(const Values& values) const {
   if (size_ == 1) return {values};
   const auto own_size = static_cast<std::int64_t>(values.size());
-  const std::vector<std::int64_t> sizes = sizes_of(gather(at::full({1}, own_size, at::kLong)));
+  const std::vector<std::int64_t> sizes = sizes_of(all_gather(at::full({1}, own_size, at::kLong)));
   const std::int64_t longest = *std::max_element(sizes.begin(), sizes.end());
   std::vector<Values> result(sizes.size());
   if (longest == 0) return result;
   using Value = typename Values::value_type;
   const Tensor own_N = at::zeros({longest}, sizeof(Value) == 1 ? at::kByte : at::kDouble);
   std::memcpy(own_N.data_ptr(), values.data(), values.size() * sizeof(Value));
-  const Tensor all = gather(own_N);
+  const Tensor all = all_gather(own_N);
   const auto* begin = static_cast<const Value*>(all.const_data_ptr());
   for (size_t rank = 0; rank < result.size(); ++rank) {
     const Value* own = begin + static_cast<std::int64_t>(rank) * longest;
@@ -63,7 +63,7 @@ std::vector<double> Communicator::broadcast(const std::vector<double>& values) c
 
 bool Communicator::any(bool value) const {
   if (size_ == 1) return value;
-  const std::vector<std::int64_t> all = sizes_of(gather(at::full({1}, value ? 1 : 0, at::kLong)));
+  const std::vector<std::int64_t> all = sizes_of(all_gather(at::full({1}, value ? 1 : 0, at::kLong)));
   return std::any_of(all.begin(), all.end(), [](std::int64_t one) { return one != 0; });
 }
 

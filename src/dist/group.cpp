@@ -63,12 +63,47 @@ class Group : public Communicator {
     exchange([&] { return backend_of(tensor).allreduce(tensors); });
   }
 
- private:
-  Tensor gather(const Tensor& tensor_N) const override {
-    Tensor in = tensor_N;
+  Tensor reduce_scatter(const Tensor& rows_WN) const override {
+    return rows_WN.is_cuda() && nccl_ ? reduce_scatter_in_nccl(rows_WN) : sum_of_own_row(rows_WN);
+  }
+
+  Tensor all_gather(const Tensor& own_N) const override {
+    Tensor in = own_N;
     Tensor out = at::empty({size() * in.numel()}, in.options());
     exchange([&] { return backend_of(in)._allgather_base(out, in); });
+    return out.view({size(), in.numel()});
+  }
+
+  Tensor gather(const Tensor& own_N) const override {
+    std::vector<at::Tensor> in{own_N};
+    std::vector<std::vector<at::Tensor>> out;
+    Tensor rows_WN;
+    if (is_first()) {
+      rows_WN = at::empty({size(), own_N.numel()}, own_N.options());
+      out.push_back(rows_WN.unbind());
+    }
+    exchange([&] { return backend_of(own_N).gather(out, in); });
+    return rows_WN;
+  }
+
+ private:
+  Tensor reduce_scatter_in_nccl(const Tensor& rows_WN) const {
+    Tensor in = rows_WN;
+    Tensor out = at::empty({in.size(1)}, in.options());
+    exchange([&] { return nccl_->_reduce_scatter_base(out, in); });
     return out;
+  }
+
+  // Gloo's own reduces all rows everywhere. This moves as few bytes as can be, and adds up in the order of
+  // the ranks.
+  Tensor sum_of_own_row(const Tensor& rows_WN) const {
+    Tensor in = rows_WN;
+    Tensor out = at::empty_like(in);
+    std::vector<std::int64_t> equal_parts;
+    exchange([&] { return backend_of(in).alltoall_base(out, in, equal_parts, equal_parts); });
+    Tensor sum_N = out[0];
+    for (int rank = 1; rank < size(); ++rank) sum_N.add_(out[rank]);
+    return sum_N;
   }
 
   c10d::Backend& backend_of(const Tensor& tensor) const {

@@ -40,8 +40,7 @@ RunState read_state(const checkpoint::Checkpoint& from, std::int64_t steps_per_e
 }
 
 // The same, each looked at before it is written.
-TensorSources checked(const NamedTensors& tensors, std::int64_t step) {
-  TensorSources sources = sources_of(tensors);
+TensorSources checked(TensorSources sources, std::int64_t step) {
   for (TensorSource& source : sources) {
     source.fetch = [name = source.name, fetch = std::move(source.fetch), step] {
       const Tensor tensor = fetch();
@@ -75,12 +74,15 @@ void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& param
   std::error_code ignored;
   const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), folder(), ignored);
   saved_step_ = is_ours ? state.step : -1;
+  saved_path_ = from.path;
   log_info("resuming from " + where + " after step " + std::to_string(state.step) + " of " +
            std::to_string(run_.total_steps));
   // Also what a killed run left half-written or half-removed there.
   if (run_.ranks->is_first())
     checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
 }
+
+NamedTensors Saver::saved_weights() const { return read_tensors(saved_path_ / weights_file(run_)); }
 
 bool Saver::is_due(const RunState& state) const {
   if (state.step == attempted_step_ || state.step == saved_step_ || state.step == 0) return false;
@@ -89,7 +91,19 @@ bool Saver::is_due(const RunState& state) const {
 
 void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
   wait();
-  if (run_.ranks->is_first()) write({parameters.masters(), optimizer.state(), state, Clock::now()});
+  lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
+    write({weights, moments, parameters.masters(), state, Clock::now()});
+  });
+}
+
+void Saver::lend_state(const train::Parameters& parameters, const train::AdamW& optimizer,
+                       const UseOfState& use) const {
+  train::StateTensors all = parameters.state();
+  const auto num_weights = static_cast<std::ptrdiff_t>(all.size());
+  for (train::StateTensor& tensor : optimizer.state()) all.push_back(std::move(tensor));
+  train::lend_whole(all, *run_.ranks, [&](const TensorSources& sources) {
+    use({sources.begin(), sources.begin() + num_weights}, {sources.begin() + num_weights, sources.end()});
+  });
 }
 
 void Saver::save_due(const train::Parameters& parameters, const train::AdamW& optimizer,
@@ -97,7 +111,8 @@ void Saver::save_due(const train::Parameters& parameters, const train::AdamW& op
   const Clock::time_point begin = Clock::now();
   wait();
   attempted_step_ = state.step;
-  if (run_.config.checkpoint.async_save && state.step < run_.total_steps && run_.ranks->is_first()) {
+  if (run_.config.checkpoint.async_save && !parameters.is_sharded() && state.step < run_.total_steps &&
+      run_.ranks->is_first()) {
     // Deferred where no thread can be had.
     writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this,
                           copy_of(parameters, optimizer, state, begin));
@@ -127,8 +142,11 @@ void Saver::wait() {
 
 Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::AdamW& optimizer,
                               const RunState& state, Clock::time_point begin) {
-  Content content{weights_copy_.take(sources_of(parameters.masters())),
-                  optimizer_copy_.take(sources_of(optimizer.state())), state, Clock::now()};
+  Content content;
+  lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
+    content = {sources_of(weights_copy_.take(weights)), sources_of(optimizer_copy_.take(moments)),
+               parameters.masters(), state, Clock::now()};
+  });
   content.waited_s = std::chrono::duration<double>(content.begin - begin).count();
   return content;
 }
@@ -140,12 +158,12 @@ void Saver::write(const Content& content) {
   writer.add_tensors(weights_file(run_), checked(content.weights, step), weights_metadata(run_));
   writer.add_tensors("optimizer.safetensors", checked(content.optimizer, step));
   writer.add_text("trainer.json", content.state.to_json().dump(1) + "\n");
-  for (const models::FolderFile& file : policy_files(run_, content.weights))
+  for (const models::FolderFile& file : policy_files(run_, content.masters))
     writer.add_text(file.name, file.content);
-  const auto path = writer.commit({{"run", identity_}});
+  saved_path_ = writer.commit({{"run", identity_}});
   saved_step_ = step;
   const double seconds = std::chrono::duration<double>(Clock::now() - content.begin).count();
-  log_info("saved " + path.string() + " in " + printable(seconds, "%.2f s") +
+  log_info("saved " + saved_path_.string() + " in " + printable(seconds, "%.2f s") +
            (content.waited_s ? ", the steps waited " + printable(*content.waited_s, "%.2f s") : ""));
   checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
 }

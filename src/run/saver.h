@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <optional>
 
@@ -32,28 +33,37 @@ class Saver {
 
   // Whether a checkpoint is due after state.step steps.
   bool is_due(const RunState& state) const;
-  // Written by the first rank; on the disk when it returns. Error(kNonFinite) for weights or moments that are
-  // not finite; Error(kSave).
+  // Written by the first rank, to which the others send what they alone have, a tensor at a time; on its disk
+  // when it returns there. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
   void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
-  // As save, of a checkpoint that is due. With checkpoint.async_save and steps to come, it returns with a copy
-  // made and the writing begun, after that of the checkpoint before has ended. One that cannot be written is
-  // passed over with a warning, unless it is the run's last or the third in a row.
+  // As save, of a checkpoint that is due. With checkpoint.async_save, parameters that are not sharded and
+  // steps to come, it returns with a copy made and the writing begun, after that of the checkpoint before has
+  // ended. One that cannot be written is passed over with a warning, unless it is the run's last or the third
+  // in a row.
   void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
   // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
   void note_written();
   void wait();
-  bool has_saved(std::int64_t step) const { return step == saved_step_; }
+  // Whether the first rank has, the same answer on all.
+  bool has_saved(std::int64_t step) const { return run_.ranks->broadcast(step == saved_step_); }
+  // Of the newest checkpoint, read from the disk as they are used; of the first rank.
+  NamedTensors saved_weights() const;
 
  private:
   struct Content {
-    NamedTensors weights;
-    NamedTensors optimizer;
+    TensorSources weights;
+    TensorSources optimizer;
+    NamedTensors masters;  // as they are trained on, for their type alone
     RunState state;
     std::chrono::steady_clock::time_point begin;
     std::optional<double> waited_s = std::nullopt;  // of the steps, where they go on meanwhile
   };
 
   std::filesystem::path folder() const { return run_.output("checkpoints"); }
+  // On the first rank; see train::lend_whole.
+  using UseOfState = std::function<void(const TensorSources& weights, const TensorSources& optimizer)>;
+  void lend_state(const train::Parameters& parameters, const train::AdamW& optimizer,
+                  const UseOfState& use) const;
   // `begin`: since when the steps wait.
   Content copy_of(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
                   std::chrono::steady_clock::time_point begin);
@@ -62,8 +72,11 @@ class Saver {
 
   const LoadedRun& run_;
   RunIdentity identity_;
-  std::atomic<std::int64_t> saved_step_ = -1;  // of the newest checkpoint
-  std::int64_t attempted_step_ = -1;           // of the newest attempt to save
+  // What the first rank alone knows of the newest checkpoint.
+  std::atomic<std::int64_t> saved_step_ = -1;
+  std::filesystem::path saved_path_;
+
+  std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
   checkpoint::HostCopy weights_copy_;
   checkpoint::HostCopy optimizer_copy_;

@@ -150,10 +150,16 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   return "";
 }
 
+void warn_of_shard(const dist::DistributedOptions& options, const dist::Launch& launch) {
+  if (launch.size > 1 || options.shard == dist::DistributedOptions().shard) return;
+  log_warning("[distributed.shard] has no effect: there is one rank");
+}
+
 }  // namespace
 
 std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const dist::Launch& launch = request.launch;
+  warn_of_shard(config.distributed, launch);
   if (launch.size == 1 || request.dry_run) return train(std::move(config), request, nullptr);
   if (config.distributed.backend == dist::Backend::kNone) {
     throw input_error("[distributed.backend] none is for one process; got " + std::to_string(launch.size) +

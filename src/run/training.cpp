@@ -31,7 +31,8 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
     : run_(run),
       policy_(policy),
       stop_(stop),
-      parameters_(policy, run.adapter ? run.adapter->tensors : run.base_model.tensors),
+      parameters_(policy, run.adapter ? run.adapter->tensors : run.base_model.tensors, *run.ranks,
+                  run.config.distributed.shard),
       optimizer_(parameters_, run.config.optimizer),
       plans_(run.train.dataset, run.sampler(), run.pack_options()),
       stepper_({.policy = policy,
@@ -68,7 +69,7 @@ void Training::run() {
 
 void Training::save() {
   progress_.clear();
-  train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  train::check_same_weights(parameters_, state_.step);
   metrics_.sync();
   saver_.save_due(parameters_, optimizer_, state_);
 }
@@ -87,7 +88,7 @@ void Training::train_step() {
   state_.step += 1;
   state_.sampler = plans_.sampler().next(state_.sampler);
   state_.num_tokens += plan.num_tokens;
-  if (!compared_) train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  if (!compared_) train::check_same_weights(parameters_, state_.step);
   compared_ = true;
   if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
   train::synchronize(run_.device);
@@ -152,7 +153,7 @@ void Training::stop_now() {
   const std::string reason = stop_.reason();
   log_info("stopping: " + reason);
   if (state_.step == 0) stop_.leave_if_requested(*run_.ranks);
-  train::check_same_weights(parameters_, *run_.ranks, state_.step);
+  train::check_same_weights(parameters_, state_.step);
   saver_.wait();
   if (!saver_.has_saved(state_.step)) {
     metrics_.sync();

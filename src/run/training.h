@@ -33,8 +33,11 @@ class Training {
   // Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be written.
   void run();
 
-  // The trained weights at full precision, named as in the model folder.
-  NamedTensors weights() const { return parameters_.masters(); }
+  // The trained weights at full precision, named as in the model folder; of the last checkpoint where no
+  // rank has them all. Of the first rank, after run().
+  NamedTensors weights() const {
+    return parameters_.is_sharded() ? saver_.saved_weights() : parameters_.masters();
+  }
   // What the evaluation sets gave at the last step; empty where it was made before a resume.
   const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
 

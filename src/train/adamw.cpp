@@ -27,17 +27,17 @@ MomentDType stored_form(const TensorsByName& state, const std::string& name, Mom
   }
 }
 
-// The number of tensors it was read from. `key`: of the rounding where the form changes.
-size_t restore_moment(Moment& moment, const std::string& prefix, const std::string& name,
-                      const TensorsByName& state, const std::string& where, std::uint64_t key) {
-  const MomentDType form = stored_form(state, prefix + "." + name, moment.dtype());
-  const bool same_form = form == moment.dtype();
-  const Moment stored = same_form ? moment : moment.like(form);
-  const NamedTensors parts = stored.tensors(prefix, name);
-  for (const auto& [part, tensor] : parts) restore(tensor, part, state, where);
-  if (!same_form) moment.convert(stored, key);
-  return parts.size();
+StateTensors state_of(const Parameters& parameters, const Parameter& parameter, const Moment& moment,
+                      const std::string& prefix) {
+  StateTensors tensors;
+  for (const auto& [name, own] : moment.tensors(prefix, parameter.name)) {
+    const std::int64_t block = tensors.empty() ? 1 : ops::kMomentBlock;
+    tensors.push_back(parameters.state_tensor(parameter, name, own, block));
+  }
+  return tensors;
 }
+
+StateTensor state_of(const Tensor& step) { return {.name = "step", .own = step, .sizes = {}}; }
 
 // Of the roundings of one moment after one update. Parameters have a fixed order.
 std::uint64_t rounding_key(std::int64_t update, size_t slot, Moment::Kind kind) {
@@ -51,7 +51,8 @@ AdamW::AdamW(Parameters& parameters, const OptimizerOptions& options)
   for (const Parameter& parameter : parameters.entries()) {
     if (!parameter.trainable) continue;
     const auto zeros = [&](Moment::Kind kind) {
-      return Moment(kind, options.moment_dtype, parameter.master.sizes(), parameter.master.options());
+      return Moment(kind, options.moment_dtype, parameter.master.sizes(), parameter.master.options(),
+                    parameter.part.begin);
     };
     slots_.push_back({parameter, zeros(Moment::Kind::kFirst), zeros(Moment::Kind::kSecond)});
   }
@@ -73,9 +74,9 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 void AdamW::update_group(bool decays, double learning_rate) {
   std::vector<Tensor> weights, gradients, exp_avgs, exp_avg_sqs;
   for (const Slot& slot : slots_) {
-    if (slot.parameter.decays != decays) continue;
+    if (slot.parameter.decays != decays || slot.parameter.part.size == 0) continue;
     weights.push_back(slot.parameter.master.detach());
-    gradients.push_back(slot.parameter.gradient);
+    gradients.push_back(slot.parameter.own_gradient);
     exp_avgs.push_back(slot.exp_avg.stored());
     exp_avg_sqs.push_back(slot.exp_avg_sq.stored());
   }
@@ -91,7 +92,7 @@ void AdamW::update_in_chunks(double learning_rate) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     const Tensor weights_N = slot.parameter.master.detach().view(-1);
-    const Tensor gradients_N = slot.parameter.gradient.view(-1);
+    const Tensor gradients_N = slot.parameter.own_gradient.view(-1);
     for (std::int64_t begin = 0; begin < weights_N.numel(); begin += chunk) {
       const std::int64_t size = std::min(chunk, weights_N.numel() - begin);
       const Tensor exp_avg = exp_avg_N.narrow(0, 0, size);
@@ -117,31 +118,42 @@ void AdamW::update(const std::vector<Tensor>& weights, const std::vector<Tensor>
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
-NamedTensors AdamW::state() const {
-  NamedTensors tensors;
+StateTensors AdamW::state() const {
+  StateTensors tensors;
   for (const Slot& slot : slots_) {
-    for (auto& part : slot.exp_avg.tensors("exp_avg", slot.parameter.name))
+    for (auto& part : state_of(parameters_, slot.parameter, slot.exp_avg, "exp_avg"))
       tensors.push_back(std::move(part));
-    for (auto& part : slot.exp_avg_sq.tensors("exp_avg_sq", slot.parameter.name))
+    for (auto& part : state_of(parameters_, slot.parameter, slot.exp_avg_sq, "exp_avg_sq"))
       tensors.push_back(std::move(part));
   }
-  tensors.emplace_back("step", at::full({}, steps_done_, at::TensorOptions().dtype(at::kLong)));
+  tensors.push_back(state_of(at::full({}, steps_done_, at::TensorOptions().dtype(at::kLong))));
   return tensors;
 }
 
 void AdamW::load(const NamedTensors& state, const std::string& where) {
   at::NoGradGuard no_grad;
-  const TensorsByName state_of = by_name(state);
+  const TensorsByName stored = by_name(state);
   const Tensor step = at::zeros({}, at::TensorOptions().dtype(at::kLong));
-  restore(step, "step", state_of, where);
+  restore(state_of(step), stored, where);
   steps_done_ = step.item<std::int64_t>();
   size_t num_read = 1;
+  // `key`: of the rounding where the form changes.
+  const auto restore_moment = [&](const Parameter& parameter, Moment& moment, const std::string& prefix,
+                                  std::uint64_t key) {
+    const MomentDType form = stored_form(stored, prefix + "." + parameter.name, moment.dtype());
+    const bool same_form = form == moment.dtype();
+    const Moment read = same_form ? moment : moment.like(form);
+    const StateTensors parts = state_of(parameters_, parameter, read, prefix);
+    for (const StateTensor& part : parts) restore(part, stored, where);
+    if (!same_form) moment.convert(read, key);
+    num_read += parts.size();
+  };
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    num_read += restore_moment(slot.exp_avg, "exp_avg", slot.parameter.name, state_of, where,
-                               rounding_key(steps_done_, i, Moment::Kind::kFirst));
-    num_read += restore_moment(slot.exp_avg_sq, "exp_avg_sq", slot.parameter.name, state_of, where,
-                               rounding_key(steps_done_, i, Moment::Kind::kSecond));
+    restore_moment(slot.parameter, slot.exp_avg, "exp_avg",
+                   rounding_key(steps_done_, i, Moment::Kind::kFirst));
+    restore_moment(slot.parameter, slot.exp_avg_sq, "exp_avg_sq",
+                   rounding_key(steps_done_, i, Moment::Kind::kSecond));
   }
   check_all_read(state, num_read, where);
 }

@@ -31,16 +31,6 @@ ops::MomentCode code_of(Moment::Kind kind, MomentDType dtype) {
   return kind == Moment::Kind::kFirst ? ops::MomentCode::kSignedFloat8 : ops::MomentCode::kUnsignedFloat8;
 }
 
-ops::MomentPart part_of(const Tensor& stored, const Tensor& exponents_B, std::int64_t begin,
-                        std::int64_t size) {
-  DDRO_CHECK(begin % ops::kMomentBlock == 0, "a part begins with a block");
-  ops::MomentPart part;
-  part.codes_N = stored.view(-1).narrow(0, begin, size);
-  part.first_block = begin / ops::kMomentBlock;
-  if (exponents_B.defined()) part.exponents_B = exponents_B.narrow(0, part.first_block, num_blocks(size));
-  return part;
-}
-
 }  // namespace
 
 double moment_bytes(MomentDType dtype, double master_bytes) {
@@ -59,8 +49,9 @@ std::int64_t moment_chunk(at::Device device) {
   return device.is_cuda() ? std::int64_t{1} << 22 : std::int64_t{1} << 17;
 }
 
-Moment::Moment(Kind kind, MomentDType dtype, at::IntArrayRef sizes, at::TensorOptions master)
-    : kind_(kind), dtype_(dtype) {
+Moment::Moment(Kind kind, MomentDType dtype, at::IntArrayRef sizes, at::TensorOptions master,
+               std::int64_t begin)
+    : kind_(kind), dtype_(dtype), begin_(begin) {
   const at::ScalarType master_type = c10::typeMetaToScalarType(master.dtype());
   DDRO_CHECK(dtype == MomentDType::kFloat32 || master_type == at::kFloat,
              "short moments are of float32 masters");
@@ -71,15 +62,24 @@ Moment::Moment(Kind kind, MomentDType dtype, at::IntArrayRef sizes, at::TensorOp
 }
 
 Moment Moment::like(MomentDType dtype) const {
-  return {kind_, dtype, stored_.sizes(), stored_.options().dtype(at::kFloat)};
+  return {kind_, dtype, stored_.sizes(), stored_.options().dtype(at::kFloat), begin_};
+}
+
+ops::MomentPart Moment::part(std::int64_t begin, std::int64_t size) const {
+  DDRO_CHECK((begin_ + begin) % ops::kMomentBlock == 0, "a part begins with a block");
+  ops::MomentPart part;
+  part.codes_N = stored_.view(-1).narrow(0, begin, size);
+  part.first_block = (begin_ + begin) / ops::kMomentBlock;
+  if (exponents_.defined())
+    part.exponents_B = exponents_.narrow(0, begin / ops::kMomentBlock, num_blocks(size));
+  return part;
 }
 
 void Moment::read(std::int64_t begin, const Tensor& values_N) const {
   if (dtype_ == MomentDType::kFloat32) {
     values_N.copy_(stored_.view(-1).narrow(0, begin, values_N.numel()));
   } else {
-    ops::decode_moment(code_of(kind_, dtype_), part_of(stored_, exponents_, begin, values_N.numel()),
-                       values_N);
+    ops::decode_moment(code_of(kind_, dtype_), part(begin, values_N.numel()), values_N);
   }
 }
 
@@ -87,8 +87,7 @@ void Moment::write(std::int64_t begin, const Tensor& values_N, std::uint64_t key
   if (dtype_ == MomentDType::kFloat32) {
     stored_.view(-1).narrow(0, begin, values_N.numel()).copy_(values_N);
   } else {
-    ops::encode_moment(code_of(kind_, dtype_), values_N, key,
-                       part_of(stored_, exponents_, begin, values_N.numel()));
+    ops::encode_moment(code_of(kind_, dtype_), values_N, key, part(begin, values_N.numel()));
   }
 }
 

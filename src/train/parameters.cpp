@@ -3,72 +3,107 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
+#include <optional>
+
+#include "ddro/base/error.h"
+#include "train/exchange_parts.h"
 #include "train/stored_tensors.h"
 
 namespace ddro::train {
 namespace {
 
-Tensor make_master(const std::string& name, const Tensor& compute, const TensorsByName& initial) {
-  if (compute.scalar_type() == at::kFloat || compute.scalar_type() == at::kDouble) return compute;
-  return initial.at(name)
-      .to(compute.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true)
-      .contiguous();
+at::ScalarType master_type(const Tensor& compute) {
+  return compute.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-Parameter make_parameter(const std::string& name, const Tensor& compute, const TensorsByName& initial) {
-  Parameter entry{.name = name,
-                  .compute = compute,
-                  .master = {},
-                  .gradient = {},
-                  .trainable = compute.requires_grad(),
-                  .decays = compute.dim() >= 2 && !name.ends_with("_bias")};
+Tensor numbers_of(const Part& part, const Tensor& whole) {
+  DDRO_CHECK(whole.is_contiguous(), "parts are cut in the order of memory");
+  return whole.detach().view(-1).narrow(0, part.begin, part.size);
+}
+
+// `sharded`: the part that this rank updates, where that is not the whole.
+Parameter make_parameter(const std::string& name, const Tensor& compute, const TensorsByName& initial,
+                         const std::optional<Part>& sharded) {
+  Parameter entry;
+  entry.name = name;
+  entry.compute = compute;
+  entry.trainable = compute.requires_grad();
+  entry.decays = compute.dim() >= 2 && !name.ends_with("_bias");
   if (!entry.trainable) return entry;
-  entry.master = make_master(name, compute, initial);
-  entry.gradient = at::zeros_like(entry.master, at::MemoryFormat::Contiguous);
+  const at::ScalarType type = master_type(compute);
+  const auto own = [&](const Tensor& whole) { return sharded ? numbers_of(*sharded, whole) : whole; };
+  entry.gradient = at::zeros(compute.sizes(), compute.options().dtype(type));
   entry.compute.mutable_grad() = entry.gradient;
+  entry.part = sharded.value_or(Part{0, compute.numel()});
+  entry.own_gradient = own(entry.gradient);
+  entry.master = type == compute.scalar_type()
+                     ? own(compute)
+                     : own(initial.at(name).contiguous())
+                           .to(compute.device(), type, /*non_blocking=*/false, /*copy=*/true)
+                           .contiguous();
   return entry;
+}
+
+double norm_of(const std::vector<Tensor>& tensors) {
+  const at::NoGradGuard no_grad;
+  if (tensors.empty()) return 0;
+  const Tensor norms = at::stack(at::_foreach_norm(tensors, 2));
+  return at::linalg_vector_norm(norms.to(at::kDouble), 2).item<double>();
 }
 
 }  // namespace
 
-Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initial) {
+Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initial,
+                       const dist::Communicator& ranks, dist::Shard shard)
+    : ranks_(ranks), is_sharded_(shard == dist::Shard::kOptimizer && ranks.size() > 1) {
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(initial);
   for (const auto& [name, compute] : model.parameters()) {
     index_[name] = entries_.size();
-    entries_.push_back(make_parameter(name, compute, source));
+    std::optional<Part> sharded;
+    if (is_sharded_) sharded = part_of(compute.numel(), ranks.size(), ranks.rank());
+    entries_.push_back(make_parameter(name, compute, source, sharded));
   }
 }
 
 std::int64_t Parameters::size() const {
   std::int64_t count = 0;
-  for (const Parameter& entry : entries_) count += entry.trainable ? entry.master.numel() : 0;
+  for (const Parameter& entry : entries_) count += entry.trainable ? entry.compute.numel() : 0;
   return count;
 }
 
 // All tensors at once: on a GPU a few kernels instead of one for each of some hundred tensors.
-std::vector<Tensor> Parameters::gradients() const {
+std::vector<Tensor> Parameters::own_gradients() const {
   std::vector<Tensor> result;
   for (const Parameter& entry : entries_) {
-    if (entry.trainable) result.push_back(entry.gradient);
+    if (entry.part.size > 0) result.push_back(entry.own_gradient);
   }
   return result;
 }
 
 void Parameters::zero_gradients() {
   const at::NoGradGuard no_grad;
-  at::_foreach_zero_(gradients());
+  std::vector<Tensor> gradients;
+  for (const Parameter& entry : entries_) {
+    if (entry.trainable) gradients.push_back(entry.gradient);
+  }
+  at::_foreach_zero_(gradients);
 }
 
 void Parameters::scale_gradients(double factor) {
   const at::NoGradGuard no_grad;
-  at::_foreach_mul_(gradients(), factor);
+  const std::vector<Tensor> gradients = own_gradients();
+  if (!gradients.empty()) at::_foreach_mul_(gradients, factor);
 }
 
+// Equal gradients may be added up by numbers of threads that differ between the ranks.
 double Parameters::gradient_norm() const {
-  const at::NoGradGuard no_grad;
-  const Tensor norms = at::stack(at::_foreach_norm(gradients(), 2));
-  return at::linalg_vector_norm(norms.to(at::kDouble), 2).item<double>();
+  const double norm = norm_of(own_gradients());
+  if (!is_sharded_) return ranks_.broadcast(norm);
+  double squares = 0;
+  for (const auto& of_rank : ranks_.all_gather(std::vector{norm})) squares += of_rank[0] * of_rank[0];
+  return std::sqrt(squares);
 }
 
 const Tensor& Parameters::gradient(const std::string& name) const {
@@ -77,13 +112,16 @@ const Tensor& Parameters::gradient(const std::string& name) const {
 
 void Parameters::masters_changed() {
   const at::NoGradGuard no_grad;
-  std::vector<Tensor> compute, masters;
+  std::vector<Tensor> whole, own, masters;
   for (const Parameter& entry : entries_) {
+    if (!entry.trainable) continue;
+    whole.push_back(entry.compute.detach());
     if (!entry.is_mixed()) continue;
-    compute.push_back(entry.compute.detach());
+    own.push_back(is_sharded_ ? numbers_of(entry.part, entry.compute) : whole.back());
     masters.push_back(entry.master);
   }
-  if (!compute.empty()) at::_foreach_copy_(compute, masters);
+  if (!own.empty()) at::_foreach_copy_(own, masters);
+  if (is_sharded_) all_gather_parts(whole, ranks_);
 }
 
 NamedTensors Parameters::masters() const {
@@ -94,11 +132,30 @@ NamedTensors Parameters::masters() const {
   return tensors;
 }
 
+StateTensors Parameters::state() const {
+  StateTensors tensors;
+  for (const Parameter& entry : entries_) {
+    if (entry.trainable) tensors.push_back(state_tensor(entry, entry.name, entry.master.detach()));
+  }
+  return tensors;
+}
+
+StateTensor Parameters::state_tensor(const Parameter& entry, const std::string& name, const Tensor& own,
+                                     std::int64_t block) const {
+  StateTensor tensor{.name = name, .own = own, .sizes = own.sizes().vec()};
+  if (!is_sharded_) return tensor;
+  const std::int64_t numbers = entry.compute.numel();
+  tensor.sizes = block == 1 ? entry.compute.sizes().vec() : std::vector{(numbers + block - 1) / block};
+  tensor.begin = entry.part.begin / block;
+  tensor.capacity = part_capacity(numbers, ranks_.size()) / block;
+  return tensor;
+}
+
 void Parameters::load_masters(const NamedTensors& masters, const std::string& where) {
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(masters);
-  const NamedTensors own = this->masters();
-  for (const auto& [name, master] : own) restore(master, name, source, where);
+  const StateTensors own = state();
+  for (const StateTensor& master : own) restore(master, source, where);
   check_all_read(masters, own.size(), where);
   masters_changed();
 }

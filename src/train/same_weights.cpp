@@ -10,21 +10,33 @@
 namespace ddro::train {
 namespace {
 
-std::int64_t sum_of_bits(const Tensor& master) {
-  const Tensor bits = master.view(master.element_size() == 8 ? at::kLong : at::kInt);
-  return bits.sum(at::kLong).item<std::int64_t>();
+at::ScalarType integer_of(const Tensor& weights) {
+  switch (weights.element_size()) {
+    case 8:
+      return at::kLong;
+    case 4:
+      return at::kInt;
+    default:
+      return at::kShort;
+  }
+}
+
+std::int64_t sum_of_bits(const Tensor& weights) {
+  return weights.detach().view(integer_of(weights)).sum(at::kLong).item<std::int64_t>();
 }
 
 }  // namespace
 
-void check_same_weights(const Parameters& parameters, const dist::Communicator& ranks, std::int64_t step) {
+void check_same_weights(const Parameters& parameters, std::int64_t step) {
+  const dist::Communicator& ranks = parameters.ranks();
   if (ranks.size() == 1) return;
   const at::NoGradGuard no_grad;
   std::vector<std::string> names;
   std::string sums;
-  for (const auto& [name, master] : parameters.masters()) {
-    const std::int64_t sum = sum_of_bits(master);
-    names.push_back(name);
+  for (const Parameter& entry : parameters.entries()) {
+    if (!entry.trainable) continue;
+    const std::int64_t sum = sum_of_bits(parameters.is_sharded() ? entry.compute : entry.master);
+    names.push_back(entry.name);
     sums.append(reinterpret_cast<const char*>(&sum), sizeof sum);
   }
   const std::vector<std::string> all = ranks.all_gather(sums);

@@ -42,9 +42,8 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
   parameters_.zero_gradients();
   report.counts = counts_of(plan, place);
   report.result = compute(plan, report.counts, steps_done);
-  reduce_gradients(parameters_, parts_.ranks);
-  // Of equal gradients, but added up by numbers of threads that may differ.
-  report.gradient_norm = parts_.ranks.broadcast(parameters_.gradient_norm());
+  reduce_gradients(parameters_);
+  report.gradient_norm = parameters_.gradient_norm();
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
   report.updated = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
   if (report.updated) {

@@ -8,14 +8,14 @@ namespace ddro::train {
 
 TensorsByName by_name(const NamedTensors& tensors) { return {tensors.begin(), tensors.end()}; }
 
-void restore(const Tensor& target, const std::string& name, const TensorsByName& source,
-             const std::string& where) {
-  const auto found = source.find(name);
-  if (found == source.end()) throw model_error("[" + where + "] tensor \"" + name + "\" is missing");
-  if (found->second.sizes() != target.sizes() || found->second.scalar_type() != target.scalar_type()) {
-    throw model_error("[" + where + "] tensor \"" + name + "\" has another shape or type than the model");
-  }
-  target.copy_(found->second);
+void restore(const StateTensor& target, const TensorsByName& source, const std::string& where) {
+  const std::string named = "[" + where + "] tensor \"" + target.name + "\"";
+  const auto found = source.find(target.name);
+  if (found == source.end()) throw model_error(named + " is missing");
+  const Tensor& whole = found->second;
+  if (whole.sizes() != at::IntArrayRef(target.sizes) || whole.scalar_type() != target.own.scalar_type())
+    throw model_error(named + " has another shape or type than the model");
+  target.own.copy_(whole.reshape(-1).narrow(0, target.begin, target.own.numel()).view_as(target.own));
 }
 
 void check_all_read(const NamedTensors& tensors, size_t num_read, const std::string& where) {

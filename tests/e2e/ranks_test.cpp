@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <tuple>
 
 #include "ddro/base/hash.h"
 #include "ddro/base/safetensors.h"
@@ -100,16 +101,44 @@ TEST_P(RanksOf, GiveTheRunOfOneProcess) {
 }
 
 // Two passes over a step, a live reference, a frozen base; and what rank 0 does while the others wait.
-INSTANTIATE_TEST_SUITE_P(Settings, RanksOf,
-                         testing::Values(Course{"Ddro", sampling},
-                                         Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
-                                         Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
-                                         Course{"LiveReference",
-                                                [] {
-                                                  return Settings{"reference.precompute_ref_log_probs=false"};
-                                                }},
-                                         Course{"Lora", lora, "adapter_model.safetensors"}),
-                         [](const testing::TestParamInfo<Course>& entry) { return entry.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Settings, RanksOf,
+    testing::Values(Course{"Ddro", sampling},
+                    Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
+                    Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
+                    Course{"LiveReference",
+                           [] { return Settings{"reference.precompute_ref_log_probs=false"}; }},
+                    Course{"WholeMoments", [] { return Settings{"distributed.shard=none"}; }},
+                    Course{"Lora", lora, "adapter_model.safetensors"}),
+    [](const testing::TestParamInfo<Course>& entry) { return entry.param.name; });
+
+// Of two ranks the sum of the gradients has the same bits whoever adds them up; so has all that follows.
+class ShardOf : public testing::TestWithParam<std::pair<const char*, Settings>> {};
+
+TEST_P(ShardOf, TwoRanksGivesTheBitsOfWholeMoments) {
+  const TemporaryFolder whole_folder, folder;
+  Settings settings = GetParam().second;
+  settings.insert(settings.end(), {"optimizer.max_grad_norm=0", "train.num_train_epochs=2"});
+  const TinyRun run(folder.path(), settings);
+  settings.emplace_back("distributed.shard=none");
+  const TinyRun whole(whole_folder.path(), settings);
+  ASSERT_EQ(whole.run(ranks(2)), 0) << whole.log_text();
+  ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
+  for (const char* file : {"optimizer.safetensors", "trainer.json"}) {
+    const std::string path = std::string("checkpoints/step_000014/") + file;
+    EXPECT_EQ(hash_file(run.output_dir() / path), hash_file(whole.output_dir() / path)) << file;
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(whole.output_dir() / "final"))
+    EXPECT_EQ(hash_file(run.output_dir() / "final" / entry.path().filename()), hash_file(entry.path()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Settings, ShardOf,
+    testing::Values(std::pair{"Float32", Settings{}}, std::pair{"BFloat16", Settings{"model.dtype=bfloat16"}},
+                    std::pair{"ShortMoments", Settings{"optimizer.moment_dtype=float8"}},
+                    std::pair{"ExportOfMasters", Settings{"model.dtype=bfloat16", "export.dtype=float32"}},
+                    std::pair{"Lora", lora()}),
+    [](const testing::TestParamInfo<std::pair<const char*, Settings>>& entry) { return entry.param.first; });
 
 TEST(Ranks, GoOnInAnotherNumber) {
   const TemporaryFolder one_folder;
@@ -117,8 +146,10 @@ TEST(Ranks, GoOnInAnotherNumber) {
   ASSERT_EQ(one.run(), 0) << one.log_text();
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), exact());
-  for (const auto& [count, step] : {std::pair{2, 6}, std::pair{4, 15}}) {
-    BackgroundProgram program(run.arguments(ranks(count)), run.log().string());
+  for (const auto& [count, step, shard] : {std::tuple{2, 6, "none"}, std::tuple{4, 12, "optimizer"},
+                                           std::tuple{3, 18, "optimizer"}, std::tuple{2, 22, "none"}}) {
+    const Settings settings = {"--set", std::string("distributed.shard=") + shard};
+    BackgroundProgram program(run.arguments(ranks(count, settings)), run.log().string());
     ASSERT_TRUE(program.wait_for_output("step " + std::to_string(step) + "/28", 60)) << program.output();
     program.send(SIGTERM);
     EXPECT_EQ(program.wait(60).code, 75) << program.output();
@@ -201,6 +232,17 @@ TEST(LostRanks, LoseNothingHoweverOftenTheyAre) {
   ASSERT_EQ(run.run(ranks(kRanks)), 0) << run.log_text();
   EXPECT_EQ(final_hash(run), final_hash(straight));
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
+}
+
+TEST(Ranks, OneHasNothingToShareOut) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path());
+  for (const auto& [shard, warns] : {std::pair{"none", true}, std::pair{"optimizer", false}}) {
+    const ProgramResult result =
+        run_program(run.arguments({"--dry-run", "--set", std::string("distributed.shard=") + shard}));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.err.find("[distributed.shard] has no effect") != std::string::npos, warns);
+  }
 }
 
 TEST(Ranks, ShowTheirPlan) {

@@ -17,6 +17,7 @@
 #include "ddro/train/adamw.h"
 #include "ddro/train/score.h"
 #include "ddro/train/step.h"
+#include "support/own_tensors.h"
 #include "support/tiny_model.h"
 
 namespace ddro::test {
@@ -194,7 +195,7 @@ struct OrdinaryStep {
       results.push_back(parameters.gradient(name).clone());
     optimizer.step(1e-3, 1 / norm);
     for (const auto& [name, tensor] : parameters.masters()) results.push_back(tensor);
-    for (const auto& [name, tensor] : optimizer.state()) results.push_back(tensor);
+    for (const auto& [name, tensor] : test::own_tensors(optimizer.state())) results.push_back(tensor);
     return results;
   }
 };

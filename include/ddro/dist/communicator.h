@@ -1,4 +1,4 @@
-// What the ranks of a run say to each other.
+// What the ranks of a run say to each other. Legend: W ranks, N numbers.
 #pragma once
 
 #include <string>
@@ -20,8 +20,16 @@ class Communicator {
   int size() const { return size_; }
   bool is_first() const { return rank_ == 0; }  // which alone writes the run's files
 
+  // Tensors are contiguous, and of one shape and type on all ranks.
   // Sum over the ranks, in place.
   virtual void all_reduce(const Tensor& tensor) const = 0;
+  // A row for each rank: the sum over the ranks of this rank's row.
+  virtual Tensor reduce_scatter(const Tensor& rows_WN) const = 0;
+  // By rank, what each has.
+  virtual Tensor all_gather(const Tensor& own_N) const = 0;
+  // The same on the first rank, undefined on the others.
+  virtual Tensor gather(const Tensor& own_N) const = 0;
+
   // By rank, what each has; any number each.
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) const;
   std::vector<std::string> all_gather(const std::string& bytes) const;
@@ -36,9 +44,6 @@ class Communicator {
 
  protected:
   Communicator(int rank, int size) : rank_(rank), size_(size) {}
-
-  // Of one shape and type on all ranks: size() times `tensor_N`, by rank.
-  virtual Tensor gather(const Tensor& tensor_N) const = 0;
 
  private:
   template <typename Values>

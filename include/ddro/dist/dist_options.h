@@ -10,10 +10,15 @@ namespace ddro::dist {
 
 enum class Backend { kAuto, kNone, kGloo, kNccl };
 
-// Of a run in several ranks; one process reads neither.
+// What of the trained model each rank holds a part of, in place of the whole: nothing; or masters and
+// moments.
+enum class Shard { kNone, kOptimizer };
+
+// Of a run in several ranks; one process reads none.
 struct DistributedOptions {
   Backend backend = Backend::kAuto;  // kAuto: NCCL where every rank has a CUDA device, else Gloo
-  std::int64_t timeout_s = 600;      // within which the others end when a rank is lost
+  Shard shard = Shard::kOptimizer;
+  std::int64_t timeout_s = 600;  // within which the others end when a rank is lost
 
   void validate() const;  // Error(kInput) naming the dotted key
 };
@@ -27,6 +32,12 @@ struct EnumNames<dist::Backend> {
   using E = dist::Backend;
   static constexpr std::array<EnumName<E>, 4> kNames = {
       {{"auto", E::kAuto}, {"none", E::kNone}, {"gloo", E::kGloo}, {"nccl", E::kNccl}}};
+};
+
+template <>
+struct EnumNames<dist::Shard> {
+  using E = dist::Shard;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"none", E::kNone}, {"optimizer", E::kOptimizer}}};
 };
 
 }  // namespace ddro

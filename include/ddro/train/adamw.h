@@ -20,10 +20,11 @@ class AdamW {
   AdamW(Parameters& parameters, const OptimizerOptions& options);
 
   // Decoupled weight decay of the parameters that decay, bias-corrected moments; then the parameters' compute
-  // copies follow. `gradient_scale` multiplies the gradients first (clipping).
+  // copies follow. `gradient_scale` multiplies the gradients first (clipping). Each of several ranks updates
+  // its parts of the parameters, and keeps the moments of those.
   void step(double learning_rate, double gradient_scale);
 
-  NamedTensors state() const;  // "exp_avg.NAME", "exp_avg_sq.NAME" (as Moment::tensors), "step"
+  StateTensors state() const;  // "exp_avg.NAME", "exp_avg_sq.NAME" (as Moment::tensors), "step"
   // Restores it; moments of another moment_dtype are converted. Error(kModel) with `where` for a missing,
   // surplus or misshapen tensor.
   void load(const NamedTensors& state, const std::string& where);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ddro/base/tensor_io.h"
+#include "ddro/ops/moment_code.h"
 #include "ddro/train/train_options.h"
 
 namespace ddro::train {
@@ -16,8 +17,10 @@ class Moment {
  public:
   enum class Kind { kFirst, kSecond };  // signed; not negative
 
-  // Zeros. `master`: type and device of the master weight. The short forms are of float32 masters.
-  Moment(Kind kind, MomentDType dtype, at::IntArrayRef sizes, at::TensorOptions master);
+  // Zeros. `master`: type and device of the master weight. The short forms are of float32 masters. `begin`:
+  // place in the parameter of the moment's first number, a multiple of ops::kMomentBlock.
+  Moment(Kind kind, MomentDType dtype, at::IntArrayRef sizes, at::TensorOptions master,
+         std::int64_t begin = 0);
 
   MomentDType dtype() const { return dtype_; }
   // What is stored: in the parameter's shape, the moment itself or the codes of its short form.
@@ -32,14 +35,18 @@ class Moment {
   // Takes over the numbers of a moment of the same shape.
   void convert(const Moment& from, std::uint64_t key);
 
-  // All that is stored, for a checkpoint: "PREFIX.NAME", and for float8 "PREFIX_exponents.NAME".
+  // All that is stored, for a checkpoint: "PREFIX.NAME", and for float8 "PREFIX_exponents.NAME", with one
+  // number for each ops::kMomentBlock of the moment.
   NamedTensors tensors(const std::string& prefix, const std::string& name) const;
 
  private:
+  ops::MomentPart part(std::int64_t begin, std::int64_t size) const;
+
   Kind kind_;
   MomentDType dtype_;
   Tensor stored_;
   Tensor exponents_;  // of float8
+  std::int64_t begin_;
 };
 
 // Numbers to read, update and write at once: what stays in the caches of a CPU, or fills a GPU.

@@ -6,7 +6,11 @@
 #include <vector>
 
 #include "ddro/base/tensor_io.h"
+#include "ddro/dist/communicator.h"
+#include "ddro/dist/dist_options.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/train/parts.h"
+#include "ddro/train/state_tensors.h"
 
 namespace ddro::train {
 
@@ -18,37 +22,52 @@ struct Parameter {
   bool trainable = true;  // false: neither master nor gradient
   bool decays = false;    // matrices, as in Hugging Face's Trainer: norms and biases do not
 
-  bool is_mixed() const { return trainable && !master.is_same(compute); }
+  // Of several ranks with Shard::kOptimizer each updates its part of the numbers: `master` is of those alone,
+  // in a row (in float32 and float64 a view of `compute`).
+  Part part;
+  Tensor own_gradient;  // of the master: `gradient`, or a view of its part
+
+  bool is_mixed() const { return trainable && master.scalar_type() != compute.scalar_type(); }
 };
 
 // Owns masters and gradients. The model outlives it.
 class Parameters {
  public:
   // In the order of model.parameters(); those that do not require grad are frozen. `initial`: weights at the
-  // precision of the model folder, from which the masters start.
-  Parameters(const models::CausalLm& model, const NamedTensors& initial);
+  // precision of the model folder, from which the masters start. `ranks`: that train the model together.
+  Parameters(const models::CausalLm& model, const NamedTensors& initial,
+             const dist::Communicator& ranks = dist::alone(), dist::Shard shard = dist::Shard::kNone);
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
 
   const std::vector<Parameter>& entries() const { return entries_; }
   std::int64_t size() const;  // numbers that are trained
+  const dist::Communicator& ranks() const { return ranks_; }
+  bool is_sharded() const { return is_sharded_; }
 
-  // Gradients of a step add up over any number of backward passes.
+  // Gradients of a step add up over any number of backward passes. What follows a sum over the ranks
+  // (train/reduce_gradients.h) is of this rank's parts.
   void zero_gradients();
   void scale_gradients(double factor);
-  double gradient_norm() const;                           // 2-norm over all parameters
+  double gradient_norm() const;                           // 2-norm over all parameters; the same on all ranks
   const Tensor& gradient(const std::string& name) const;  // accumulator of one parameter, to add to directly
 
-  // Rounds the masters into what the model computes with.
+  // Rounds the masters into what the model computes with, on all ranks.
   void masters_changed();
 
-  NamedTensors masters() const;  // of the trainable entries: what a checkpoint holds and an export writes
+  NamedTensors masters() const;  // of the trainable entries: what is updated here
+  StateTensors state() const;    // the same, as a checkpoint holds it and an export writes it
+  // A tensor that belongs to the part of `entry` on this rank, with a number for each `block` of its numbers.
+  StateTensor state_tensor(const Parameter& entry, const std::string& name, const Tensor& own,
+                           std::int64_t block = 1) const;
   // Error(kModel) with `where` for a missing, surplus or misshapen tensor.
   void load_masters(const NamedTensors& masters, const std::string& where);
 
  private:
-  std::vector<Tensor> gradients() const;
+  std::vector<Tensor> own_gradients() const;
 
+  const dist::Communicator& ranks_;
+  bool is_sharded_;
   std::vector<Parameter> entries_;
   std::unordered_map<std::string, size_t> index_;
 };

@@ -3,13 +3,13 @@
 
 #include <cstdint>
 
-#include "ddro/dist/communicator.h"
 #include "ddro/train/parameters.h"
 
 namespace ddro::train {
 
-// By a sum over the bits of each parameter's master, that any one bit changes. Error(kInternal) naming rank
-// and parameter of the first difference from rank 0; `step`: for the message.
-void check_same_weights(const Parameters& parameters, const dist::Communicator& ranks, std::int64_t step);
+// By a sum over the bits of each parameter's master, that any one bit changes; of what the model computes
+// with, where each rank has masters of its own. Error(kInternal) naming rank and parameter of the first
+// difference from rank 0; `step`: for the message.
+void check_same_weights(const Parameters& parameters, std::int64_t step);
 
 }  // namespace ddro::train

@@ -12,6 +12,7 @@
 #include "ddro/train/evaluation.h"
 #include "ddro/train/stepper.h"
 #include "support/on_device.h"
+#include "support/own_tensors.h"
 #include "support/scored_apart.h"
 #include "support/tiny_model.h"
 
@@ -182,7 +183,7 @@ class Trained {
       return copies;
     };
     parameters_.load_masters(on_host(other.parameters_.masters()), "other");
-    optimizer_.load(on_host(other.optimizer_.state()), "other");
+    optimizer_.load(on_host(test::own_tensors(other.optimizer_.state())), "other");
     steps_done_ = other.steps_done_;
   }
 

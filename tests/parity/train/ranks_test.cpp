@@ -12,6 +12,7 @@
 #include "ddro/train/step.h"
 #include "support/on_ranks.h"
 #include "support/tiny_model.h"
+#include "train/exchange_parts.h"
 #include "train/reduce_gradients.h"
 
 namespace ddro::train {
@@ -29,6 +30,7 @@ struct Case {
   std::int64_t micro_batch_tokens = 60;  // 1: each row by itself, pairs split
   bool with_adapter = false;
   double router_loss = 0;  // above 0: a mixture of experts
+  dist::Shard shard = dist::Shard::kNone;
 };
 
 // One whose products all have gradients.
@@ -61,6 +63,14 @@ struct Numbers {
   std::vector<std::vector<double>> gradients;
 };
 
+std::vector<Tensor> gradients_of(const Parameters& parameters) {
+  std::vector<Tensor> gradients;
+  for (const Parameter& entry : parameters.entries()) {
+    if (entry.trainable) gradients.push_back(entry.gradient);
+  }
+  return gradients;
+}
+
 Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   const auto policy = policy_of(c);
   const auto reference_model = test::tiny_model(spec_of(c), 2, c.dtype, /*trainable=*/false);
@@ -76,7 +86,7 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   std::iota(all.begin(), all.end(), 0);
   const data::PackOptions pack{.micro_batch_tokens = c.micro_batch_tokens, .num_shares = ranks.size()};
   const data::StepPlan plan = data::plan_step(dataset, all, pack);
-  Parameters parameters(*policy, policy->parameters());
+  Parameters parameters(*policy, policy->parameters(), ranks, c.shard);
   parameters.zero_gradients();
   BatchCounts counts = plan.counts;
   if (objective->needs_mismatched()) {
@@ -87,13 +97,13 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   }
   const StepResult result =
       compute_step(*policy, &reference, plan, counts, *objective, parameters, c.router_loss, ranks);
-  reduce_gradients(parameters, ranks);
+  reduce_gradients(parameters);
+  if (parameters.is_sharded()) all_gather_parts(gradients_of(parameters), ranks);
   Numbers numbers{{result.loss}, {}};
   for (const losses::ScoredCompletion& row : result.completions)
     numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});
-  for (const Parameter& entry : parameters.entries()) {
-    if (!entry.trainable) continue;
-    const Tensor flat = entry.gradient.to(at::kDouble).view(-1).contiguous();
+  for (const Tensor& gradient : gradients_of(parameters)) {
+    const Tensor flat = gradient.to(at::kDouble).view(-1).contiguous();
     numbers.gradients.emplace_back(flat.const_data_ptr<double>(),
                                    flat.const_data_ptr<double>() + flat.numel());
   }
@@ -156,9 +166,12 @@ std::vector<Case> all_cuts() {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     const std::string type = dtype == at::kDouble ? "_float64" : "_float32";
     const auto add = [&](Case c) {
-      c.name += type;
       c.dtype = dtype;
-      all.push_back(std::move(c));
+      for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer}) {
+        all.push_back(c);
+        all.back().name += type + "_" + enum_name(shard);
+        all.back().shard = shard;
+      }
     };
     add({.name = "rows", .type = LossType::kDdro});
     add({.name = "adapter", .type = LossType::kDdro, .with_adapter = true});

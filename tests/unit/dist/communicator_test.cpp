@@ -35,6 +35,29 @@ TEST(Communicator, AddsUpTheSameBitsOnEachRank) {
   EXPECT_EQ(results[0].size(), 4000u);
 }
 
+// 1 + 2^-24 + 2^-24 is 1 in float32 from left to right, and more than 1 from right to left.
+TEST(Communicator, AddsUpEachRanksRowInTheOrderOfTheRanks) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    const Tensor rows_WN = at::full({3, 2}, ranks.rank() == 0 ? 1.0 : 0x1p-24, at::kFloat);
+    rows_WN[2].fill_(ranks.rank() + 1);
+    const Tensor sum_N = ranks.reduce_scatter(rows_WN);
+    return std::to_string(sum_N.numel()) +
+           (sum_N.eq(ranks.rank() == 2 ? 6 : 1).all().item<bool>() ? "y" : "n");
+  });
+  EXPECT_THAT(results, testing::Each("2y"));
+}
+
+TEST(Communicator, GathersTensorsByRank) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    const Tensor own_N = at::full({2}, ranks.rank(), at::kBFloat16);
+    const Tensor expected = at::tensor({0, 0, 1, 1, 2, 2}).view({3, 2});
+    const Tensor first = ranks.gather(own_N);
+    const bool is_right = ranks.is_first() ? first.eq(expected).all().item<bool>() : !first.defined();
+    return std::string(is_right && ranks.all_gather(own_N).eq(expected).all().item<bool>() ? "y" : "n");
+  });
+  EXPECT_THAT(results, testing::Each("y"));
+}
+
 TEST(Communicator, OfOneProcessSaysWhatItWasTold) {
   EXPECT_EQ(alone().size(), 1);
   EXPECT_EQ(alone().all_gather(std::string("a")), std::vector<std::string>{"a"});

@@ -94,7 +94,7 @@ TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {
   run(straight, 1);
   run(straight, 2);
   resumed.parameters.load_masters(straight.parameters.masters(), "test");
-  resumed.optimizer.load(straight.optimizer.state(), "test");
+  resumed.optimizer.load(test::own_tensors(straight.optimizer.state()), "test");
   run(straight, 3);
   run(resumed, 3);
   for (size_t i = 0; i < 2; ++i)
@@ -104,13 +104,13 @@ TEST(AdamW, RestoredStateGoesOnWithTheSameBits) {
 TEST(AdamW, RefusesForeignState) {
   TwoParameters model(at::kFloat);
   Trained trained(model, model.initial(), options());
-  NamedTensors state = trained.optimizer.state();
+  NamedTensors state = test::own_tensors(trained.optimizer.state());
   const auto refusal = [&] {
     return test::message_of(ErrorKind::kModel, [&] { trained.optimizer.load(state, "checkpoint"); });
   };
   state.pop_back();
   EXPECT_THAT(refusal(), testing::HasSubstr("[checkpoint] tensor \"step\" is missing"));
-  state = trained.optimizer.state();
+  state = test::own_tensors(trained.optimizer.state());
   state[0].first = "exp_avg.other";
   EXPECT_THAT(refusal(), testing::HasSubstr("\"exp_avg.model.embed_tokens.weight\" is missing"));
 }

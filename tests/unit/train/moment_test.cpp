@@ -44,6 +44,8 @@ Tensor tensor_of(const NamedTensors& tensors, const std::string& name) {
   return {};
 }
 
+NamedTensors state_of(const Trained& trained) { return test::own_tensors(trained.optimizer.state()); }
+
 // The numbers that a state's moment stands for, from its bits alone.
 std::vector<double> stored_numbers(const NamedTensors& state, const std::string& prefix,
                                    const std::string& name) {
@@ -88,14 +90,13 @@ TEST(ShortMoments, FollowTheScalarDefinition) {
       for (const auto& [name, master] : trained.parameters.masters())
         before.emplace_back(name, master.clone());
       NamedTensors state_before;
-      for (const auto& [name, tensor] : trained.optimizer.state())
-        state_before.emplace_back(name, tensor.clone());
+      for (const auto& [name, tensor] : state_of(trained)) state_before.emplace_back(name, tensor.clone());
       trained.optimizer.step(1e-2, 1.0);
       for (const auto& [name, master] : trained.parameters.masters()) {
         const std::vector<double> m = stored_numbers(state_before, "exp_avg", name);
         const std::vector<double> v = stored_numbers(state_before, "exp_avg_sq", name);
-        const std::vector<double> m_after = stored_numbers(trained.optimizer.state(), "exp_avg", name);
-        const std::vector<double> v_after = stored_numbers(trained.optimizer.state(), "exp_avg_sq", name);
+        const std::vector<double> m_after = stored_numbers(state_of(trained), "exp_avg", name);
+        const std::vector<double> v_after = stored_numbers(state_of(trained), "exp_avg_sq", name);
         const Tensor old = tensor_of(before, name).flatten(), now = master.flatten();
         const Tensor gradient = trained.parameters.gradient(name).flatten();
         for (std::int64_t i = 0; i < old.numel(); ++i) {
@@ -131,7 +132,7 @@ TEST(ShortMoments, SecondMomentsFollowSlowlyFallingGradients) {
       trained.optimizer.step(1e-6, 1.0);
     }
     double sum = 0, squares = 0;
-    const std::vector<double> numbers = stored_numbers(trained.optimizer.state(), "exp_avg_sq", kMatrix);
+    const std::vector<double> numbers = stored_numbers(state_of(trained), "exp_avg_sq", kMatrix);
     for (const double v : numbers) {
       sum += v;
       squares += (v - exact) * (v - exact);
@@ -172,12 +173,12 @@ TEST(ShortMoments, RestoredStateGoesOnWithTheSameBits) {
       straight.optimizer.step(1e-2, 1.0);
     }
     resumed.parameters.load_masters(straight.parameters.masters(), "test");
-    resumed.optimizer.load(straight.optimizer.state(), "test");
+    resumed.optimizer.load(state_of(straight), "test");
     for (Trained* trained : {&straight, &resumed}) {
       add_gradients(trained->parameters, 4);
       trained->optimizer.step(1e-2, 1.0);
     }
-    const NamedTensors expected = straight.optimizer.state(), got = resumed.optimizer.state();
+    const NamedTensors expected = state_of(straight), got = state_of(resumed);
     ASSERT_EQ(got.size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i)
       EXPECT_TRUE(at::equal(got[i].second, expected[i].second)) << expected[i].first;
@@ -198,10 +199,10 @@ TEST(ShortMoments, AreConvertedFromAnyOtherForm) {
     for (const MomentDType to : forms) {
       Model other;
       Trained after(other, other.parameters(), options(to));
-      after.optimizer.load(before.optimizer.state(), "test");
+      after.optimizer.load(state_of(before), "test");
       for (const char* prefix : {"exp_avg", "exp_avg_sq"}) {
-        const std::vector<double> expected = stored_numbers(before.optimizer.state(), prefix, kMatrix);
-        const std::vector<double> got = stored_numbers(after.optimizer.state(), prefix, kMatrix);
+        const std::vector<double> expected = stored_numbers(state_of(before), prefix, kMatrix);
+        const std::vector<double> got = stored_numbers(state_of(after), prefix, kMatrix);
         const double spacing = to == MomentDType::kFloat8 ? 0x1p-3 : 0x1p-7;
         for (size_t i = 0; i < expected.size(); ++i)
           ASSERT_NEAR(got[i], expected[i], spacing * std::fabs(expected[i]) + 1e-5) << prefix << " " << i;
@@ -220,7 +221,7 @@ TEST(ShortMoments, RefuseForeignState) {
   const auto refused = [&](const NamedTensors& state) {
     return ddro::test::message_of(ErrorKind::kModel, [&] { trained.optimizer.load(state, "there"); });
   };
-  NamedTensors state = trained.optimizer.state();
+  NamedTensors state = state_of(trained);
   const auto exponents = std::find_if(state.begin(), state.end(), [](const auto& entry) {
     return entry.first == std::string("exp_avg_exponents.") + kMatrix;
   });
@@ -230,7 +231,7 @@ TEST(ShortMoments, RefuseForeignState) {
   exponents->first = "else";
   EXPECT_THAT(refused(state),
               ::testing::HasSubstr("\"exp_avg_exponents.model.embed_tokens.weight\" is missing"));
-  state = trained.optimizer.state();
+  state = state_of(trained);
   state.emplace_back("exp_avg.more", at::zeros({3}));
   EXPECT_THAT(refused(state), ::testing::HasSubstr("[there] holds more tensors"));
 }
@@ -241,11 +242,11 @@ TEST(ShortMoments, ThatAreNotFiniteAreNamed) {
     Trained trained(model, model.parameters(), options(form));
     trained.parameters.zero_gradients();
     trained.optimizer.step(1e-3, 1.0);
-    EXPECT_EQ(first_non_finite(trained.optimizer.state()), "");
+    EXPECT_EQ(test::first_non_finite(state_of(trained)), "");
     trained.parameters.gradient("model.norm.weight")[299] = 1e25F;  // its square is past float32's end
     trained.optimizer.step(0, 1.0);
     const std::string part = form == MomentDType::kFloat8 ? "exp_avg_sq_exponents" : "exp_avg_sq";
-    EXPECT_EQ(first_non_finite(trained.optimizer.state()), part + ".model.norm.weight");
+    EXPECT_EQ(test::first_non_finite(state_of(trained)), part + ".model.norm.weight");
   }
 }
 

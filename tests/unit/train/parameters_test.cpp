@@ -128,9 +128,9 @@ TEST(Parameters, RefuseForeignMasters) {
 TEST(Parameters, ThatAreNotFiniteAreFound) {
   const TwoParameters model;
   const Parameters parameters(model, model.initial());
-  EXPECT_EQ(first_non_finite(parameters.masters()), "");
+  EXPECT_EQ(test::first_non_finite(parameters.masters()), "");
   parameters.masters()[1].second[7] = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(first_non_finite(parameters.masters()), "model.norm.weight");
+  EXPECT_EQ(test::first_non_finite(parameters.masters()), "model.norm.weight");
 }
 
 }  // namespace

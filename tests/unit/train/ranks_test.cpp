@@ -20,22 +20,24 @@ class Twin : public dist::Communicator {
     calls += 1;
     tensor.mul_(2);
   }
+  Tensor reduce_scatter(const Tensor& rows_WN) const override {
+    numbers += rows_WN.numel();
+    calls += 1;
+    return rows_WN[0] * 2;
+  }
+  Tensor all_gather(const Tensor& own_N) const override { return at::stack({own_N, own_N}); }
+  Tensor gather(const Tensor& own_N) const override { return all_gather(own_N); }
   mutable std::int64_t numbers = 0, calls = 0;
-
- protected:
-  Tensor gather(const Tensor& tensor_N) const override { return at::cat({tensor_N, tensor_N}); }
 };
 
 // As before, but one byte of what the other says in a list of bytes is another.
 class Liar : public Twin {
  public:
   explicit Liar(std::int64_t byte) : byte_(byte) {}
-
- protected:
-  Tensor gather(const Tensor& tensor_N) const override {
-    const Tensor other_N = tensor_N.clone();
-    if (tensor_N.scalar_type() == at::kByte) other_N[byte_] += 1;
-    return at::cat({tensor_N, other_N});
+  Tensor all_gather(const Tensor& own_N) const override {
+    const Tensor other_N = own_N.clone();
+    if (own_N.scalar_type() == at::kByte) other_N[byte_] += 1;
+    return at::stack({own_N, other_N});
   }
 
  private:
@@ -54,13 +56,13 @@ std::unique_ptr<models::CausalLm> model_with_adapter() {
 TEST(ReduceGradients, AddsUpWhatIsTrainedAndNothingElse) {
   for (const auto& model :
        {test::tiny_model(test::tiny_spec(), 1, at::kBFloat16, /*trainable=*/true), model_with_adapter()}) {
-    Parameters parameters(*model, model->parameters());
+    const Twin twin;
+    Parameters parameters(*model, model->parameters(), twin);
     parameters.zero_gradients();
     for (const Parameter& entry : parameters.entries()) {
       if (entry.trainable) entry.gradient.fill_(1.5);
     }
-    const Twin twin;
-    reduce_gradients(parameters, twin);
+    reduce_gradients(parameters);
     EXPECT_EQ(twin.numbers, parameters.size());
     EXPECT_EQ(twin.calls, 1) << "small tensors travel together";
     for (const Parameter& entry : parameters.entries()) {
@@ -72,13 +74,16 @@ TEST(ReduceGradients, AddsUpWhatIsTrainedAndNothingElse) {
 
 TEST(SameWeights, NamesTheRankAndTheParameterThatDiffer) {
   const auto model = test::tiny_model(test::tiny_spec(), 1, at::kFloat, /*trainable=*/true);
-  const Parameters parameters(*model, model->parameters());
-  EXPECT_NO_THROW(check_same_weights(parameters, Twin(), 3));
-  // Eight bytes a parameter.
-  const std::string message =
-      test::message_of(ErrorKind::kInternal, [&] { check_same_weights(parameters, Liar(2 * 8 + 5), 3); });
-  EXPECT_THAT(message, testing::HasSubstr("after step 3 the weights of rank 1 are not those of rank 0"));
-  EXPECT_THAT(message, testing::HasSubstr(parameters.masters()[2].first));
+  const Twin twin;
+  const Liar liar(2 * 8 + 5);  // eight bytes a parameter
+  for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer}) {
+    EXPECT_NO_THROW(check_same_weights(Parameters(*model, model->parameters(), twin, shard), 3));
+    const Parameters parameters(*model, model->parameters(), liar, shard);
+    const std::string message =
+        test::message_of(ErrorKind::kInternal, [&] { check_same_weights(parameters, 3); });
+    EXPECT_THAT(message, testing::HasSubstr("after step 3 the weights of rank 1 are not those of rank 0"));
+    EXPECT_THAT(message, testing::HasSubstr(parameters.masters()[2].first));
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "ddro/train/adamw.h"
 #include "ddro/train/finite.h"
+#include "support/own_tensors.h"
 
 namespace ddro::test {
 

@@ -1,0 +1,119 @@
+// Legend: W ranks, N numbers that each rank has of a batch.
+#include "train/exchange_parts.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "ddro/train/parts.h"
+
+namespace ddro::train {
+namespace {
+
+// Numbers that travel at once: enough to fill a wire, few beside a model.
+constexpr std::int64_t kMostNumbers = std::int64_t{1} << 24;
+
+// The same places in every rank's part of a tensor.
+struct Run {
+  Tensor flat;  // the tensor
+  std::int64_t begin = 0;
+  std::int64_t size = 0;
+
+  // As far as the rank's part goes.
+  Tensor in_part_of(int rank, int num_ranks) const {
+    const Part part = part_of(flat.numel(), num_ranks, rank);
+    const std::int64_t first = std::min(begin, part.size);
+    return flat.narrow(0, part.begin + first, std::min(begin + size, part.size) - first);
+  }
+};
+
+// What travels together.
+struct Batch {
+  std::vector<Run> runs;
+  std::int64_t size = 0;  // N
+};
+
+// Of one type each; a long tensor is spread over several.
+std::vector<Batch> make_batches(std::vector<Tensor> tensors, int num_ranks) {
+  const auto type_of = [](const Tensor& tensor) { return tensor.scalar_type(); };
+  std::ranges::stable_sort(tensors, {}, type_of);
+  const std::int64_t most = std::max<std::int64_t>(1, kMostNumbers / num_ranks);
+  const auto has_room = [&](const Batch& batch, const Tensor& tensor) {
+    return batch.size < most && type_of(batch.runs.back().flat) == type_of(tensor);
+  };
+  std::vector<Batch> batches;
+  for (const Tensor& tensor : tensors) {
+    const std::int64_t capacity = part_capacity(tensor.numel(), num_ranks);
+    for (std::int64_t begin = 0, size = 0; begin < capacity; begin += size) {
+      if (batches.empty() || !has_room(batches.back(), tensor)) batches.emplace_back();
+      Batch& batch = batches.back();
+      size = std::min(capacity - begin, most - batch.size);
+      batch.runs.push_back({tensor.view(-1), begin, size});
+      batch.size += size;
+    }
+  }
+  return batches;
+}
+
+// Places of equal numbers: in rows of N for the wire, and in the tensors.
+struct Places {
+  std::vector<Tensor> on_wire, in_tensors;
+
+  void add(const Batch& batch, const Tensor& row_N, int rank, int num_ranks) {
+    std::int64_t at = 0;
+    for (const Run& run : batch.runs) {
+      const Tensor numbers = run.in_part_of(rank, num_ranks);
+      if (numbers.numel() > 0) {
+        on_wire.push_back(row_N.narrow(0, at, numbers.numel()));
+        in_tensors.push_back(numbers);
+      }
+      at += run.size;
+    }
+  }
+  void load() const {
+    if (!on_wire.empty()) at::_foreach_copy_(on_wire, in_tensors);
+  }
+  void unload() const {
+    if (!on_wire.empty()) at::_foreach_copy_(in_tensors, on_wire);
+  }
+};
+
+Places own_places(const Batch& batch, const Tensor& row_N, const dist::Communicator& ranks) {
+  Places places;
+  places.add(batch, row_N, ranks.rank(), ranks.size());
+  return places;
+}
+
+void reduce_scatter(const Batch& batch, const dist::Communicator& ranks) {
+  const Tensor rows_WN = at::empty({ranks.size(), batch.size}, batch.runs.front().flat.options());
+  Places all;
+  for (int rank = 0; rank < ranks.size(); ++rank) all.add(batch, rows_WN[rank], rank, ranks.size());
+  all.load();
+  own_places(batch, ranks.reduce_scatter(rows_WN), ranks).unload();
+}
+
+void all_gather(const Batch& batch, const dist::Communicator& ranks) {
+  const Tensor own_N = at::empty({batch.size}, batch.runs.front().flat.options());
+  own_places(batch, own_N, ranks).load();
+  const Tensor rows_WN = ranks.all_gather(own_N);
+  Places others;
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    if (rank != ranks.rank()) others.add(batch, rows_WN[rank], rank, ranks.size());
+  }
+  others.unload();
+}
+
+}  // namespace
+
+void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
+  const at::NoGradGuard no_grad;
+  for (const Batch& batch : make_batches(tensors, ranks.size())) reduce_scatter(batch, ranks);
+}
+
+void all_gather_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
+  const at::NoGradGuard no_grad;
+  for (const Batch& batch : make_batches(tensors, ranks.size())) all_gather(batch, ranks);
+}
+
+}  // namespace ddro::train

@@ -1,0 +1,18 @@
+// Numbers that ranks with parts of tensors (ddro/train/parts.h) send to each other.
+#pragma once
+
+#include <vector>
+
+#include "ddro/base/tensor.h"
+#include "ddro/dist/communicator.h"
+
+namespace ddro::train {
+
+// `tensors`: contiguous, in one order on all ranks.
+// Leaves in this rank's part of each the sum over the ranks; the other parts stay what they were.
+void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks);
+
+// Fills in the other parts of each from the ranks whose they are.
+void all_gather_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks);
+
+}  // namespace ddro::train
