@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """The memory that `ddro-train train --dry-run` announces against the peak that the run then has.
 
-    .venv/bin/python benchmarks/memory.py
+    .venv/bin/python benchmarks/memory.py [--ranks N]
 
 SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation, reference and the form of the moments
-vary. The peak is the largest resident size up to the last step (`peak_memory_bytes` in metrics.jsonl).
+vary, with several ranks also what they share out. The peak is the largest resident size, of rank 0, up to the last step
+(`peak_memory_bytes` in metrics.jsonl).
 """
 import argparse
+import itertools
 import json
 import os
 import re
@@ -29,11 +31,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(measure.ROOT / "models/SmolLM2-135M-Instruct"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--ranks", type=int, default=1)
     arguments = parser.parse_args()
     program = str(measure.ROOT / "build/release/bin/ddro-train")
-    print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'moments':>10}{'estimate GB':>13}"
-          f"{'peak GB':>9}{'ratio':>7}")
-    for data, tokens, recompute, cached, moments in CASES:
+    print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'moments':>10}{'shard':>11}"
+          f"{'estimate GB':>13}{'peak GB':>9}{'ratio':>7}")
+    shards = ["none", "optimizer"] if arguments.ranks > 1 else ["optimizer"]
+    for (data, tokens, recompute, cached, moments), shard in itertools.product(CASES, shards):
         with tempfile.TemporaryDirectory() as scratch:
             rows, output = Path(scratch) / "rows.jsonl", Path(scratch) / "run"
             measure.write_rows(data, 48, rows)
@@ -45,9 +49,12 @@ def main():
                 "data": {"train_files": [str(rows)], "max_length": 4096},
                 "train": {"output_dir": str(output), "train_batch_size": 16, "micro_batch_tokens": tokens},
                 "optimizer": {"moment_dtype": moments},
+                "distributed": {"shard": shard},
                 "eval": {"eval_strategy": "no", "eval_on_start": False}}), encoding="utf-8")
             command = [program, "train", str(config)]
-            environment = measure.environment(arguments.threads)
+            if arguments.ranks > 1:
+                command += ["--nproc", str(arguments.ranks)]
+            environment = measure.environment(max(1, arguments.threads // arguments.ranks))
             plan = subprocess.run(command + ["--dry-run"], env=environment, check=True, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
             estimate = float(re.search(r"memory: ([0-9.]+) GB", plan).group(1))
@@ -55,7 +62,8 @@ def main():
             last = json.loads((output / "metrics.jsonl").read_text().splitlines()[-1])
         peak = last["peak_memory_bytes"] / 1e9
         print(f"{data:>12}{tokens:>13}{'yes' if recompute else 'no':>11}{'cached' if cached else 'live':>11}"
-              f"{moments:>10}{estimate:>13.2f}{peak:>9.2f}{estimate / peak:>7.2f}", flush=True)
+              f"{moments:>10}{shard if arguments.ranks > 1 else '-':>11}{estimate:>13.2f}{peak:>9.2f}"
+              f"{estimate / peak:>7.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,15 @@
 #include <ATen/Parallel.h>
 #include <ATen/cuda/CUDAContextLight.h>
 #include <c10/cuda/CUDACachingAllocator.h>
-#include <cuda_runtime_api.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <limits>
 #include <numeric>
 
 #include "ddro/base/error.h"
 #include "ddro/base/progress.h"
+#include "ddro/run/setup.h"
 #include "ddro/train/data_sheet.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/score.h"
@@ -100,19 +98,6 @@ class SpeedTrial {
     return count;
   }
 
-  double free_memory() const {
-    if (device_.is_cuda()) {
-      size_t free_bytes = 0, total_bytes = 0;
-      cudaMemGetInfo(&free_bytes, &total_bytes);
-      return static_cast<double>(free_bytes);
-    }
-    std::ifstream file("/proc/meminfo");
-    for (std::string line; std::getline(file, line);) {
-      if (line.starts_with("MemAvailable:")) return 1024 * std::stod(line.substr(13));
-    }
-    return std::numeric_limits<double>::infinity();
-  }
-
   void require_memory(at::ScalarType dtype) const {
     train::MemoryModel model;
     model.spec = spec_;
@@ -122,7 +107,7 @@ class SpeedTrial {
     model.device = device_;
     model.gradient_checkpointing = is_large_;
     const double needed = train::estimate_memory(model, plan_).peak();
-    const double there = free_memory();
+    const double there = run::free_memory(device_);
     if (needed <= there) return;
     throw model_error("[--speed] this model needs more memory than there is; got " + gigabytes(there) +
                       ", expected " + gigabytes(needed));

@@ -6,6 +6,7 @@
 
 #include "ddro/base/progress.h"
 #include "ddro/base/threads.h"
+#include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/schedule.h"
@@ -72,7 +73,7 @@ data::StepPlan largest_step(const LoadedRun& run) {
   return result;
 }
 
-train::MemoryModel memory_model(const LoadedRun& run) {
+train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
   model.spec = run.base_model.spec;
@@ -85,19 +86,35 @@ train::MemoryModel memory_model(const LoadedRun& run) {
   model.gradient_checkpointing = run.config.model.gradient_checkpointing;
   // The last one is written from the weights themselves.
   const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
-  model.copies_checkpoints = saves.async_save && saves.save_steps < run.total_steps;
+  model.num_ranks = run.num_ranks;
+  model.shard = shard;
+  model.copies_checkpoints =
+      saves.async_save && saves.save_steps < run.total_steps && !train::is_sharded(model);
   for (const auto& [name, tensor] : run.base_model.tensors)
     model.mapped_bytes += static_cast<double>(tensor.nbytes());
   return model;
 }
 
-std::string describe_memory(const LoadedRun& run, const train::MemoryModel& model) {
-  const train::MemoryEstimate estimate = train::estimate_memory(model, largest_step(run));
-  std::string text = "memory: " + gigabytes(estimate.peak()) + " at most: " + gigabytes(estimate.weights) +
-                     " weights, gradients and moments" +
-                     (run.reference_source() == "live" ? ", reference" : "") + ", " +
-                     gigabytes(estimate.activations) + " activations, " + gigabytes(estimate.head) +
-                     " logits";
+// Which kinds of sharding a rank has the memory for.
+std::string describe_shards(const LoadedRun& run, const data::StepPlan& largest, int ranks_here) {
+  const double there = free_memory(run.device) / (run.device.is_cuda() ? 1 : ranks_here);
+  std::string text;
+  for (const auto& [name, shard] : EnumNames<dist::Shard>::kNames) {
+    const double peak = train::estimate_memory(memory_model(run, shard), largest).peak();
+    text += (text.empty() ? "  with distributed.shard " : ", ") + std::string(name) + " " + gigabytes(peak) +
+            (peak <= there ? " (fits)" : " (does not fit)");
+  }
+  return text + "; free for each rank: " + gigabytes(there) + "\n";
+}
+
+std::string describe_memory(const LoadedRun& run, const train::MemoryModel& model,
+                            const data::StepPlan& largest) {
+  const train::MemoryEstimate estimate = train::estimate_memory(model, largest);
+  std::string text =
+      "memory: " + gigabytes(estimate.peak()) + (model.num_ranks > 1 ? " a rank at most: " : " at most: ") +
+      gigabytes(estimate.weights) + " weights, gradients and moments" +
+      (run.reference_source() == "live" ? ", reference" : "") + ", " + gigabytes(estimate.activations) +
+      " activations, " + gigabytes(estimate.head) + " logits";
   if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
   if (estimate.copy > 0) text += ", " + gigabytes(estimate.copy) + " copy of a checkpoint";
   if (model.copies_checkpoints && !model.device.is_cpu())
@@ -128,12 +145,12 @@ std::string describe_adapter(const LoadedRun& run) {
 
 }  // namespace
 
-std::string describe_plan(const LoadedRun& run, int sharing_ranks) {
+std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
   const std::int64_t n = num_parameters(run.base_model);
   std::string text = "model: " + run.base_model.path.string() + ", " + run.base_model.spec.model_type + ", " +
                      printable(static_cast<double>(n) / 1e6, "%.1f") + "M parameters, computes in " +
                      dtype_label(run.dtype) + " on " + (run.device.is_cuda() ? "cuda" : "cpu") + "\n";
-  text += "threads: " + plan_threads(sharing_ranks).describe() + "\n";
+  text += "threads: " + plan_threads(launch.sharing_ranks).describe() + "\n";
   if (run.num_ranks > 1) text += "ranks: " + std::to_string(run.num_ranks) + "\n";
   text += describe_adapter(run);
   text += "reference: " + describe_reference(run) + "\n" + describe_reference_cache(run);
@@ -157,8 +174,10 @@ std::string describe_plan(const LoadedRun& run, int sharing_ranks) {
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +
           std::to_string(first.packed_tokens) + " packed tokens for " + std::to_string(first.num_tokens) +
           " of all sequences\n";
-  const train::MemoryModel memory = memory_model(run);
-  text += describe_memory(run, memory);
+  const train::MemoryModel memory = memory_model(run, run.config.distributed.shard);
+  const data::StepPlan largest = largest_step(run);
+  text += describe_memory(run, memory, largest);
+  if (run.num_ranks > 1) text += describe_shards(run, largest, launch.local_size);
   text += "disk: " + gigabytes(train::checkpoint_bytes(memory)) + " a checkpoint, at most " +
           std::to_string(run.config.checkpoint.save_total_limit + 1) + " at a time, in " +
           run.config.train.output_dir + "\n";

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
+#include <limits>
 
 #include "ddro/base/log.h"
 #include "ddro/run/summaries.h"
@@ -46,6 +48,19 @@ void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
 }
 
 }  // namespace
+
+double free_memory(at::Device device) {
+  if (device.is_cuda()) {
+    size_t free_bytes = 0, total_bytes = 0;
+    cudaMemGetInfo(&free_bytes, &total_bytes);
+    return static_cast<double>(free_bytes);
+  }
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("MemAvailable:")) return 1024 * std::stod(line.substr(13));
+  }
+  return std::numeric_limits<double>::infinity();
+}
 
 std::string why_no_gpu() {
   int driver = 0;

@@ -126,7 +126,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   failpoint("train.loaded");
   if (request.dry_run) {
     stop.leave_if_requested(dist::alone());
-    return request.launch.rank == 0 ? describe_plan(run, request.launch.sharing_ranks) : "";
+    return request.launch.rank == 0 ? describe_plan(run, request.launch) : "";
   }
   if (rank != nullptr) meet_others(run, *rank);
   stop.leave_if_requested(*run.ranks);

@@ -106,6 +106,10 @@ void all_gather(const Batch& batch, const dist::Communicator& ranks) {
 
 }  // namespace
 
+double most_exchanged(std::int64_t numbers) {
+  return 2 * static_cast<double>(std::min(numbers, kMostNumbers));
+}
+
 void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
   const at::NoGradGuard no_grad;
   for (const Batch& batch : make_batches(tensors, ranks.size())) reduce_scatter(batch, ranks);

@@ -1,12 +1,16 @@
 // Numbers that ranks with parts of tensors (ddro/train/parts.h) send to each other.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "ddro/base/tensor.h"
 #include "ddro/dist/communicator.h"
 
 namespace ddro::train {
+
+// Numbers that a rank holds for it at once, of what is sent and what comes, beside tensors of so many.
+double most_exchanged(std::int64_t numbers);
 
 // `tensors`: contiguous, in one order on all ranks.
 // Leaves in this rank's part of each the sum over the ranks; the other parts stay what they were.

@@ -10,6 +10,7 @@
 #include "ddro/ops/logprob_head.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/moment.h"
+#include "train/exchange_parts.h"
 
 namespace ddro::train {
 namespace {
@@ -162,28 +163,37 @@ double activation_bytes(const MemoryModel& model, const BatchSize& size) {
   return element * (kept + sums.backward + outputs);
 }
 
+std::int64_t trained_numbers(const MemoryModel& model) {
+  return model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
+}
+
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }
 
 }  // namespace
 
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference) {
+                    bool live_reference, int num_parts) {
   const auto compute = static_cast<double>(at::elementSize(dtype));
   const double master = master_size(dtype);
   const double separate_master = compute < master ? master : 0;
   const double gradient = master;
   return static_cast<double>(num_parameters) *
-         (compute + separate_master + gradient + 2 * moment_bytes(moment_dtype, master) +
+         (compute + gradient + (separate_master + 2 * moment_bytes(moment_dtype, master)) / num_parts +
           (live_reference ? compute : 0));
 }
 
+bool is_sharded(const MemoryModel& model) {
+  return model.num_ranks > 1 && model.shard == dist::Shard::kOptimizer;
+}
+
 double weight_bytes(const MemoryModel& model) {
+  const int num_parts = is_sharded(model) ? model.num_ranks : 1;
   if (!model.adapter)
-    return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference);
+    return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference,
+                        num_parts);
   const double frozen = static_cast<double>(model.num_parameters) *
                         static_cast<double>(at::elementSize(model.dtype)) * (model.live_reference ? 2 : 1);
-  return frozen +
-         weight_bytes(models::num_parameters(*model.adapter), model.dtype, model.moment_dtype, false);
+  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, num_parts);
 }
 
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype) {
@@ -192,8 +202,7 @@ double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, Momen
 }
 
 double checkpoint_bytes(const MemoryModel& model) {
-  const std::int64_t trained = model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
-  return checkpoint_bytes(trained, model.dtype, model.moment_dtype);
+  return checkpoint_bytes(trained_numbers(model), model.dtype, model.moment_dtype);
 }
 
 MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {
@@ -208,6 +217,8 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
     estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.spec.vocab_size) *
                                                 ops::bytes_of_logit(model.dtype, model.device));
   }
+  if (model.num_ranks > 1)
+    estimate.exchange = most_exchanged(trained_numbers(model)) * master_size(model.dtype);
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
     if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model);

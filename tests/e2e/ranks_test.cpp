@@ -251,6 +251,10 @@ TEST(Ranks, ShowTheirPlan) {
   const ProgramResult result = run_program(run.arguments(ranks(3, {"--dry-run"})));
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("ranks: 3\n"));
+  EXPECT_THAT(result.out, testing::ContainsRegex("memory: [0-9.]+ GB a rank at most"));
+  EXPECT_THAT(result.out,
+              testing::ContainsRegex("distributed.shard none [0-9.]+ GB \\(fits\\), optimizer [0-9.]+ "
+                                     "GB \\(fits\\); free for each rank: [0-9.]+ GB"));
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
 }
 

@@ -3,12 +3,13 @@
 
 #include <string>
 
+#include "ddro/dist/launch.h"
 #include "ddro/run/loaded_run.h"
 
 namespace ddro::run {
 
-// Several lines: data, lengths, classes, steps, schedule, memory and disk. `sharing_ranks` share the machine.
-std::string describe_plan(const LoadedRun& run, int sharing_ranks = 1);
+// Several lines: data, lengths, classes, steps, schedule, memory and disk. `launch`: of one of its ranks.
+std::string describe_plan(const LoadedRun& run, const dist::Launch& launch);
 
 // One line at the start of a run.
 std::string describe_start(const LoadedRun& run, int sharing_ranks = 1);

@@ -1,10 +1,12 @@
 // What a run will need of memory, before it is started.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
 #include "ddro/data/packed_batch.h"
+#include "ddro/dist/dist_options.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/train_options.h"
@@ -12,9 +14,10 @@
 namespace ddro::train {
 
 // Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
-// weights, gradients, both moments, and the weights of a live reference.
+// weights, gradients, both moments, and the weights of a live reference. `num_parts`: in which masters and
+// moments are shared out, one to a process.
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference);
+                    bool live_reference, int num_parts = 1);
 
 // Bytes of masters and moments on disk, and of their copy while they are written.
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype);
@@ -29,21 +32,27 @@ struct MemoryModel {
   bool live_reference = false;  // with weights of its own
   bool gradient_checkpointing = false;
   bool copies_checkpoints = false;  // to write them while it goes on
+  int num_ranks = 1;
+  dist::Shard shard = dist::Shard::kNone;
   double mapped_bytes = 0;  // of weight files that this process has read
 };
+
+// Whether each rank has a part of masters and moments.
+bool is_sharded(const MemoryModel& model);
 
 // weight_bytes of what is trained, and the weights of a frozen base.
 double weight_bytes(const MemoryModel& model);
 double checkpoint_bytes(const MemoryModel& model);
 
-// Bytes.
+// Bytes, in each process.
 struct MemoryEstimate {
   double weights = 0;      // weight_bytes
   double activations = 0;  // of the largest micro-batch, what its backward holds for a moment included
   double head = 0;         // the logits of a chunk
   double process = 0;      // CPU: libraries, data, and what the allocator cannot give back
   double copy = 0;         // CPU: of what a checkpoint holds; a GPU's is in the host's memory
-  double peak() const { return weights + activations + head + process + copy; }
+  double exchange = 0;     // of gradients between ranks, when activations and logits are gone
+  double peak() const { return weights + std::max(activations + head, exchange) + process + copy; }
 };
 
 // Adds up what the forward of this code keeps for its backward. `plan`: the step with the largest

@@ -53,6 +53,19 @@ TEST(MemoryEstimate, RecipeFor8BFitsOneH200) {
   EXPECT_GT(estimate_memory(plain, plan_of(4, 4096)).peak(), kH200);
 }
 
+// Weights in bfloat16, float32 gradients; masters and 8-bit moments, with an exponent for each 256 numbers.
+TEST(MemoryEstimate, CountsTheRanksPartsOfMastersAndMoments) {
+  MemoryModel model = recipe();
+  model.num_ranks = 8;
+  constexpr double kParameters = 8'030'261'248, kMoment = 1 + 1.0 / 256;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, kParameters * (2 + 4 + 4 + 2 * kMoment));
+  model.shard = dist::Shard::kOptimizer;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights,
+                   kParameters * (2 + 4 + (4 + 2 * kMoment) / 8));
+  model.num_ranks = 1;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, kParameters * (2 + 4 + 4 + 2 * kMoment));
+}
+
 // 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
 // attention with its results and sums; behind them the backward of one feed-forward, and the outputs.
 TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {
