@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "ddro/base/error.h"
+#include "ddro/base/heartbeat.h"
 
 namespace ddro {
 namespace {
@@ -23,15 +24,13 @@ std::string where(const std::filesystem::path& path) { return "[" + printable(pa
 constexpr std::chrono::milliseconds kLookTime{20};
 
 std::string describe_this_process() {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
   std::array<char, 32> start{};
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   gmtime_r(&now, &utc);
   std::strftime(start.data(), start.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
   std::ostringstream text;
-  text << "process " << getpid() << " on " << host.data() << " since " << start.data() << '\n';
+  text << "process " << getpid() << " on " << host_name() << " since " << start.data() << '\n';
   return text.str();
 }
 

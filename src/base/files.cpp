@@ -14,6 +14,8 @@
 #include <optional>
 #include <vector>
 
+#include "ddro/base/activity.h"
+
 namespace ddro {
 namespace {
 
@@ -49,12 +51,18 @@ std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder) {
 }
 
 void sync_path(const std::filesystem::path& path, int flags) {
+  const Doing disk(Activity::kDisk);
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
   if (descriptor < 0) throw save_error(where(path) + "cannot be opened to sync it: " + reason());
   const int result = fsync(descriptor);
   const std::string why = reason();
   close(descriptor);
   if (result != 0) throw save_error(where(path) + "cannot be synced: " + why);
+}
+
+void rename_into_place(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return;
+  throw save_error(where(to) + "cannot be renamed into place: " + reason());
 }
 
 }  // namespace
@@ -118,6 +126,7 @@ DurableFile::~DurableFile() {
 }
 
 void DurableFile::write(std::span<const std::byte> bytes) {
+  const Doing disk(Activity::kDisk);
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t wrote = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
@@ -137,6 +146,7 @@ void DurableFile::write(std::span<const std::byte> bytes) {
 void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void DurableFile::sync() {
+  const Doing disk(Activity::kDisk);
   if (fsync(descriptor_) != 0) throw save_error(where(path_) + "cannot be synced: " + reason());
 }
 
@@ -164,6 +174,19 @@ void write_file_atomic(const std::filesystem::path& path, const std::function<vo
     write(file);
     file.close();
     rename_durable(temporary, path);
+  } catch (...) {
+    std::filesystem::remove(temporary, ignored);
+    throw;
+  }
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view text) {
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  std::error_code ignored;
+  std::filesystem::remove(temporary, ignored);
+  try {
+    DurableFile(temporary).write(text);
+    rename_into_place(temporary, path);
   } catch (...) {
     std::filesystem::remove(temporary, ignored);
     throw;
@@ -200,9 +223,7 @@ void make_folder(const std::filesystem::path& folder) {
 }
 
 void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) {
-    throw save_error(where(to) + "cannot be renamed into place: " + reason());
-  }
+  rename_into_place(from, to);
   sync_folder(to.parent_path());
 }
 

@@ -4,11 +4,11 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
+
+#include "base/terminal_line.h"
 
 namespace ddro {
 namespace {
@@ -42,8 +42,6 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-std::atomic<bool> open_line = false;
-
 std::string& prefix() {
   static std::string text;
   return text;
@@ -51,8 +49,9 @@ std::string& prefix() {
 
 void log(LogLevel level, std::string_view message) {
   if (!logger().should_log(to_spdlog(level))) return;
-  if (open_line.exchange(false)) std::fputs("\r\033[K", stderr);
   const std::string line = prefix() + std::string(message);
+  TerminalLine terminal;
+  terminal.wipe();
   logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
@@ -65,7 +64,6 @@ LogLevel log_level() {
   }
   return LogLevel::kOff;
 }
-void set_open_line(bool open) { open_line = open; }
 void set_log_prefix(const std::string& text) { prefix() = text; }
 const std::string& log_prefix() { return prefix(); }
 void log_debug(std::string_view message) { log(LogLevel::kDebug, message); }

@@ -8,15 +8,32 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/terminal_line.h"
 #include "ddro/base/error.h"
 #include "ddro/base/log.h"
 
 namespace ddro {
+namespace {
+
+size_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+std::string with_detail(std::string line, const std::string& detail) {
+  if (!detail.empty()) line += "  " + detail;
+  line.resize(std::min(line.size(), terminal_columns() - 1));
+  return line;
+}
+
+}  // namespace
 
 Progress::Progress(std::string label, std::int64_t total, std::int64_t done)
     : label_(std::move(label)),
       total_(total),
       first_(done),
+      line_(label_),
       terminal_(isatty(STDERR_FILENO) == 1 && log_level() <= LogLevel::kInfo),
       start_(std::chrono::steady_clock::now()) {}
 
@@ -24,10 +41,6 @@ Progress::~Progress() { clear(); }
 
 void Progress::update(std::int64_t done, double tokens_per_second, const std::string& detail) {
   if (!terminal_) return;
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  const size_t columns = known ? size.ws_col : 80;
-
   const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const std::int64_t fresh = done - first_;
   const double left =
@@ -39,21 +52,18 @@ void Progress::update(std::int64_t done, double tokens_per_second, const std::st
                      "/" + std::to_string(total_);
   if (tokens_per_second > 0) line += "  " + std::to_string(std::llround(tokens_per_second)) + " tokens/s";
   if (fresh > 0) line += "  " + format_duration(left) + " left";
-  if (!detail.empty()) line += "  " + detail;
-  if (line.size() >= columns) line.resize(columns - 1);
-  std::fprintf(stderr, "\r\033[K%s", line.c_str());
-  std::fflush(stderr);
-  shown_ = true;
-  set_open_line(true);
+  TerminalLine terminal;
+  line_ = line;
+  terminal.draw(with_detail(line, detail));
 }
 
-void Progress::clear() {
-  if (!shown_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  shown_ = false;
-  set_open_line(false);
+void Progress::remark(const std::string& detail) {
+  if (!terminal_) return;
+  TerminalLine terminal;
+  terminal.draw(with_detail(line_, detail));
 }
+
+void Progress::clear() { TerminalLine().wipe(); }
 
 std::string format_duration(double seconds) {
   const auto total = static_cast<long long>(std::max(0.0, std::round(seconds)));

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "ddro/base/log.h"
 #include "ddro/report/status.h"
 
 namespace ddro::cli {
@@ -14,11 +15,24 @@ struct StatusArguments {
   bool json = false;
 };
 
+void print_status(const std::string& folder, bool json) {
+  const report::RunStatus status = report::read_status(folder);
+  print_line(json ? status.to_json().dump() : status.describe());
+}
+
+// One folder of many that is no run's hides no other.
 void run_status(const StatusArguments& arguments) {
+  size_t failed = 0;
   for (const std::string& folder : arguments.runs) {
-    const report::RunStatus status = report::read_status(folder);
-    print_line(arguments.json ? status.to_json().dump() : status.describe());
+    try {
+      print_status(folder, arguments.json);
+    } catch (const Error& error) {
+      if (arguments.runs.size() == 1) throw;
+      log_warning(error.what());
+      ++failed;
+    }
   }
+  if (failed == arguments.runs.size()) throw input_error("[status] none of the folders is a run's");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #include <utility>
 
+#include "ddro/base/activity.h"
 #include "ddro/base/error.h"
 #include "dist/sockets.h"
 
@@ -114,6 +115,7 @@ class Group : public Communicator {
   // `begin` gives the work to wait for.
   template <typename Begin>
   void exchange(const Begin& begin) const {
+    const Doing waits(Activity::kRanks);
     meeting_.count_exchange();
     std::string reason;
     try {

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <string_view>
 
 #include "ddro/base/file_lock.h"
 #include "ddro/base/progress.h"
 #include "ddro/report/run_history.h"
+#include "report/liveness.h"
 #include "report/run_values.h"
 
 namespace ddro::report {
@@ -99,14 +101,29 @@ void remark_on_silence(RunStatus& status) {
   const double late = std::max(kLateSeconds, kLateSteps * *status.step_seconds);
   if (*status.seconds_since_log < late) return;
   status.remarks.push_back("nothing logged for " + format_duration(*status.seconds_since_log) +
-                           ", and a step takes " + printable(*status.step_seconds, "%.3g") +
-                           " s: it evaluates, saves, exports, or hangs");
+                           ", and a step takes " + printable(*status.step_seconds, "%.3g") + " s: " +
+                           (status.beat ? "it is at: " + enum_name(status.beat->phase)
+                                        : "it evaluates, saves, exports, or hangs"));
 }
 
 std::string first_line(const RunStatus& status) {
   std::string line = status.name + ": " + enum_name(status.state);
   if (!status.holder.empty()) line += ", " + status.holder;
   return line;
+}
+
+std::string beat_line(const Beat& beat, double age) {
+  return "heartbeat of process " + std::to_string(beat.process) + " on " + beat.host + " " +
+         format_duration(std::fabs(age)) + (age < 0 ? " ahead of this clock" : " ago") + ", at step " +
+         std::to_string(beat.step) + ": " + enum_name(beat.phase);
+}
+
+Json beat_json(const Beat& beat, double age) {
+  return {{"process", beat.process},
+          {"host", beat.host},
+          {"phase", enum_name(beat.phase)},
+          {"step", beat.step},
+          {"seconds_ago", age}};
 }
 
 std::string progress_line(const RunStatus& status) {
@@ -134,10 +151,28 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+// A process removes its heartbeat before it leaves the lock: the heartbeat is read first.
+void read_life(const fs::path& folder, const RunHistory& run, RunStatus& status) {
+  LifeSigns signs{.is_finished = !field(run, "finished_step").is_null(),
+                  .beat = read_beat(folder / "heartbeat.json"),
+                  .host = host_name(),
+                  .now = seconds_since_1970()};
+  const auto holder = FileLock::holder_of(folder / ".lock");
+  signs.is_held = holder.has_value();
+  status.holder = holder.value_or("");
+  status.state = state_of(signs);
+  status.step = last_step(run);
+  if (!signs.beat) return;
+  status.beat = signs.beat;
+  status.seconds_since_beat = signs.now - signs.beat->time;
+  if (status.state == RunState::kRunning) status.step = std::max(status.step, signs.beat->step);
+}
+
 }  // namespace
 
 std::string RunStatus::describe() const {
   std::string text = first_line(*this) + "\n  " + progress_line(*this);
+  if (beat) text += "\n  " + beat_line(*beat, seconds_since_beat);
   for (const Evaluated& each : evaluated) {
     text += "\n  " + printable(each.set) + " at step " + std::to_string(each.step) + ": loss " +
             printable(each.loss, "%.4f");
@@ -153,6 +188,7 @@ Json RunStatus::to_json() const {
   return {{"run", name},
           {"state", enum_name(state)},
           {"holder", holder.empty() ? Json(nullptr) : Json(holder)},
+          {"heartbeat", beat ? beat_json(*beat, seconds_since_beat) : Json(nullptr)},
           {"step", step},
           {"total_steps", or_null(total_steps)},
           {"starts", or_null(starts)},
@@ -171,13 +207,7 @@ RunStatus read_status(const fs::path& folder) {
   const RunHistory run = read_history(folder);
   RunStatus status;
   status.name = run.name;
-  if (const auto holder = FileLock::holder_of(folder / ".lock")) {
-    status.state = RunState::kRunning;
-    status.holder = *holder;
-  } else if (!field(run, "finished_step").is_null()) {
-    status.state = RunState::kFinished;
-  }
-  status.step = last_step(run);
+  read_life(folder, run, status);
   status.total_steps = as_integer(identity_field(run, "total_steps"));
   status.starts = as_integer(field(run, "starts"));
   status.step_seconds = recent_median(run, "step_time_s");

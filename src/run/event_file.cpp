@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "ddro/base/heartbeat.h"
 #include "run/event_record.h"
 
 namespace ddro::run {
@@ -17,10 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "events.out.tfevents.";
-
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // Readers take the files of a folder in the order of their names: the time of the start, which is moved on
 // where an earlier start, perhaps on a machine whose clock is ahead, has a later one.

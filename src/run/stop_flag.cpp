@@ -1,11 +1,11 @@
 #include "run/stop_flag.h"
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 
 #include "ddro/base/error.h"
+#include "ddro/base/heartbeat.h"
 
 namespace ddro::run {
 namespace {
@@ -41,10 +41,6 @@ void on_signal(int number) {
   set_handlers(SIG_DFL);
 }
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 StopFlag::StopFlag(double save_before_timeout_s) : margin_s_(save_before_timeout_s) {
@@ -59,7 +55,7 @@ StopFlag::StopFlag(double save_before_timeout_s) : margin_s_(save_before_timeout
 StopFlag::~StopFlag() { set_handlers(SIG_DFL); }
 
 bool StopFlag::requested() const {
-  return !agreed_.empty() || caught_signal != 0 || (stop_at_ > 0 && now_s() >= stop_at_);
+  return !agreed_.empty() || caught_signal != 0 || (stop_at_ > 0 && seconds_since_1970() >= stop_at_);
 }
 
 bool StopFlag::agree(const dist::Communicator& ranks) const {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "ddro/base/files.h"
+#include "ddro/base/heartbeat.h"
 #include "ddro/base/log.h"
 #include "ddro/base/threads.h"
 #include "ddro/dist/agreement.h"
@@ -51,17 +52,24 @@ std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const model
                                  .gradient_checkpointing = run.config.model.gradient_checkpointing});
 }
 
+std::unique_ptr<models::CausalLm> reference_of(LoadedRun& run, const StopFlag& stop) {
+  const Doing reference(Activity::kReference);
+  return prepare_reference(run, stop);
+}
+
 // From the first step, or that of `resume_from`, to the exported model.
 void train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFlag& stop,
-                      const std::optional<checkpoint::Checkpoint>& resume_from) {
-  const auto reference = prepare_reference(run, stop);
+                      const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat) {
+  const auto reference = reference_of(run, stop);
   const auto policy = build_policy(run, reference.get());
   failpoint("train.built");
   std::vector<train::Evaluation> last;
+  std::optional<Doing> exporting;
   {
-    Training training(run, *policy, stop, identity, resume_from);
+    Training training(run, *policy, stop, identity, resume_from, heartbeat);
     run.base_model.release_pages();
     training.run();
+    exporting.emplace(Activity::kExport);
     if (run.ranks->is_first()) export_final(run, training.weights());
     run.ranks->barrier();
     last = training.last_evaluation();
@@ -83,6 +91,7 @@ void meet_others(LoadedRun& run, dist::Rank& rank) {
 struct Beginning {
   Beginning(const LoadedRun& run, const RunIdentity& identity, const TrainRequest& request)
       : lock(made(run.config.train.output_dir)),
+        heartbeat(run.output("heartbeat.json")),
         folder(run, identity, read_run_record(run.config.train.output_dir)),
         resume_from(find_checkpoint(request.resume, run)),
         is_finished(request.resume == "auto" && resume_from && folder.is_finished(resume_from->step)) {
@@ -101,6 +110,7 @@ struct Beginning {
   }
 
   checkpoint::RunLock lock;
+  Heartbeat heartbeat;
   RunFolder folder;
   std::optional<checkpoint::Checkpoint> resume_from;
   bool is_finished;
@@ -142,7 +152,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
     log_info(describe_start(run, request.launch.sharing_ranks));
     if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   }
-  train_and_export(run, identity, stop, resume_from);
+  train_and_export(run, identity, stop, resume_from, beginning ? &beginning->heartbeat : nullptr);
   if (beginning) {
     beginning->folder.write_end(
         run.total_steps, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

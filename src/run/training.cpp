@@ -27,7 +27,8 @@ std::int64_t last_logged_step(const std::optional<checkpoint::Checkpoint>& resum
 }  // namespace
 
 Training::Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop,
-                   RunIdentity identity, const std::optional<checkpoint::Checkpoint>& resume_from)
+                   RunIdentity identity, const std::optional<checkpoint::Checkpoint>& resume_from,
+                   Heartbeat* heartbeat)
     : run_(run),
       policy_(policy),
       stop_(stop),
@@ -48,16 +49,22 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
       saver_(run, std::move(identity)),
       metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from), *run.ranks),
       evaluator_(run, stop, metrics_),
-      progress_("train", run.total_steps, resume_from ? resume_from->step : 0) {
-  if (run.ranks->is_first()) step_log_.emplace(run, policy, metrics_);
+      progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
+      heartbeat_(heartbeat) {
+  if (run.ranks->is_first()) {
+    step_log_.emplace(run, policy, metrics_);
+    watch_.emplace(progress_);
+  }
   if (resume_from) saver_.restore(*resume_from, parameters_, optimizer_, state_);
 }
 
 void Training::run() {
   while (true) {
     saver_.note_written();
+    tell_watchers();
     if (stop_.agree(*run_.ranks)) stop_now();
     if (evaluation_due()) {
+      const Doing evaluation(Activity::kEvaluation);
       progress_.clear();
       if (!evaluator_.evaluate(policy_, state_.step)) stop_now();
     }
@@ -67,7 +74,14 @@ void Training::run() {
   }
 }
 
+void Training::tell_watchers() {
+  if (heartbeat_ != nullptr) heartbeat_->set_step(state_.step);
+  if (watch_) watch_->begin(state_.step + 1);
+}
+
 void Training::save() {
+  const Doing save(Activity::kSave);
+  if (watch_) watch_->begin(state_.step);
   progress_.clear();
   train::check_same_weights(parameters_, state_.step);
   metrics_.sync();
@@ -75,8 +89,10 @@ void Training::save() {
 }
 
 void Training::train_step() {
+  const Doing step(Activity::kStep);
+  if (watch_) watch_->begin(state_.step + 1);
   const auto start = std::chrono::steady_clock::now();
-  const data::StepPlan plan = plans_.take(state_.sampler);
+  const data::StepPlan plan = take_plan();
   StepTimes times{.data_wait = seconds_since(start)};
   const train::StepReport report = stepper_.step(plan, state_.sampler, state_.step);
   if (state_.step == 0) check_reference(report.result);
@@ -90,6 +106,7 @@ void Training::train_step() {
   state_.num_tokens += plan.num_tokens;
   if (!compared_) train::check_same_weights(parameters_, state_.step);
   compared_ = true;
+  if (watch_) watch_->step_done(seconds_since(start));
   if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
   train::synchronize(run_.device);
   times.seconds = seconds_since(start);
@@ -97,6 +114,11 @@ void Training::train_step() {
   progress_.clear();
   if (step_log_) step_log_->write(plan, report, state_, times);
   progress_.update(state_.step, times.tokens_per_second);
+}
+
+data::StepPlan Training::take_plan() {
+  const Doing waits(Activity::kData);
+  return plans_.take(state_.sampler);
 }
 
 void Training::skip_update(const data::StepPlan& plan, const train::StepReport& report) {
@@ -156,6 +178,7 @@ void Training::stop_now() {
   train::check_same_weights(parameters_, state_.step);
   saver_.wait();
   if (!saver_.has_saved(state_.step)) {
+    const Doing save(Activity::kSave);
     metrics_.sync();
     saver_.save(parameters_, optimizer_, state_);
   }

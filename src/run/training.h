@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/heartbeat.h"
 #include "ddro/base/progress.h"
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/data/plan_ahead.h"
@@ -18,6 +19,7 @@
 #include "run/run_state.h"
 #include "run/saver.h"
 #include "run/step_log.h"
+#include "run/step_watch.h"
 #include "run/stop_flag.h"
 
 namespace ddro::run {
@@ -26,8 +28,9 @@ class Training {
  public:
   // `run`: with its references prepared; it, `policy` and `stop` outlive the training. `resume_from`: the
   // checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the run's lock.
+  // `heartbeat`: of the first rank; it is told of each step.
   Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop, RunIdentity identity,
-           const std::optional<checkpoint::Checkpoint>& resume_from);
+           const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat);
 
   // Runs to the last step. Error(kInterrupted) after a checkpoint when a stop was asked for,
   // Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be written.
@@ -42,7 +45,9 @@ class Training {
   const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
 
  private:
+  void tell_watchers();
   void train_step();
+  data::StepPlan take_plan();
   void skip_update(const data::StepPlan& plan, const train::StepReport& report);
   void save();
   void check_reference(const train::StepResult& result) const;
@@ -61,7 +66,9 @@ class Training {
   MetricsLog metrics_;
   Evaluator evaluator_;
   Progress progress_;
+  Heartbeat* heartbeat_;             // null in other ranks than the first
   std::optional<StepLog> step_log_;  // of the first rank
+  std::optional<StepWatch> watch_;   // of the first rank
   bool compared_ = false;            // the ranks' weights, since this start
 };
 

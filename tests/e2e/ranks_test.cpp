@@ -16,6 +16,7 @@ namespace ddro::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -199,6 +200,10 @@ TEST_P(LostRank, IsFoundWhenItHangs) {
   EXPECT_EQ(program.wait(90).code, 76) << program.output();
   EXPECT_LT(seconds_since(halted), 10 + kGoneWithin);  // and the time that the others have to end
   EXPECT_THAT(program.output(), AllOf(HasSubstr("rank " + std::to_string(GetParam())), HasSubstr("is lost")));
+  if (GetParam() == 1) {
+    EXPECT_THAT(program.output(), ContainsRegex("step [0-9]+ waits for another rank, for 0:0[5-9] now; a "
+                                                "step takes 0[.0-9]+ s"));
+  }
   for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
 }
 

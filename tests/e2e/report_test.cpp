@@ -1,8 +1,10 @@
-// What a run leaves for TensorBoard, and `ddro-train report` as a real browser shows it.
+// What a run leaves for TensorBoard, what `ddro-train status` says of it, and `ddro-train report` as a real
+// browser shows it.
 #include <gmock/gmock.h>
 
 #include <fstream>
 
+#include "ddro/base/heartbeat.h"
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
 #include "tiny_run.h"
@@ -14,6 +16,7 @@ using ddro::test::ddro_train;
 using ddro::test::ProgramResult;
 using ddro::test::run_program;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -55,17 +58,56 @@ TEST(Status, FollowsARunOverItsStarts) {
   const TinyRun run(folder.path(), {"train.max_steps=6"});
   ASSERT_EQ(run.run({}, {"DDRO_FAILPOINT=checkpoint.before_rename:2"}), -SIGKILL) << run.log_text();
   const Json killed = status_of(run);
-  EXPECT_EQ(killed["state"], "stopped");
+  EXPECT_EQ(killed["state"], "dead");
+  EXPECT_EQ(killed["heartbeat"]["host"], host_name());
   EXPECT_EQ(killed["step"], 6);
   EXPECT_EQ(killed["newest_checkpoint"], 3);
   EXPECT_EQ(killed["starts"], 1);
   ASSERT_EQ(run.run(), 0) << run.log_text();
   const Json finished = status_of(run);
   EXPECT_EQ(finished["state"], "finished");
+  EXPECT_EQ(finished["heartbeat"], nullptr);
   EXPECT_EQ(finished["total_steps"], 6);
   EXPECT_EQ(finished["newest_checkpoint"], 6);
   EXPECT_EQ(finished["starts"], 2);
   EXPECT_EQ(finished["evaluated"]["held_out"]["step"], 6);
+}
+
+// Halted in its first save, and asked to stop.
+TEST(Status, OfARunThatGoesOn) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=2000"});
+  BackgroundProgram program(run.arguments(), run.log().string(),
+                            {"DDRO_FAILPOINT=checkpoint.before_rename:1:stop"});
+  ASSERT_TRUE(program.wait_for_halt(60)) << program.output();
+  const Json halted = status_of(run);
+  EXPECT_EQ(halted["state"], "running");
+  EXPECT_EQ(halted["heartbeat"]["process"], program.pid());
+  EXPECT_GE(halted["step"], 3);
+  EXPECT_EQ(halted["newest_checkpoint"], nullptr);
+  EXPECT_EQ(
+      ddro_train({"report", run.output_dir().string(), "--out", (folder / "page.html").string()}).exit_code,
+      0);
+  program.send(SIGTERM);
+  program.send(SIGCONT);
+  EXPECT_EQ(program.wait(60).code, 75) << program.output();
+  const Json stopped = status_of(run);
+  EXPECT_EQ(stopped["state"], "stopped");
+  EXPECT_EQ(stopped["newest_checkpoint"], stopped["step"]);
+}
+
+TEST(Status, OfSeveralFoldersTellsThoseThatAreRuns) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=2"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::string here = run.output_dir().string();
+  const ProgramResult some = ddro_train({"status", here, folder.path().string(), here});
+  EXPECT_EQ(some.exit_code, 0);
+  EXPECT_THAT(some.out, ContainsRegex("run: finished\n(.*\n)+run: finished\n"));
+  EXPECT_THAT(some.err, HasSubstr("[" + folder.path().string() + "] is not a run's folder"));
+  const ProgramResult none = ddro_train({"status", folder.path().string(), "/no/such/folder"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("error: [status] none of the folders is a run's"));
 }
 
 TEST(TensorBoard, ReadsTheValuesOfMetricsJsonl) {

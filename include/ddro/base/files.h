@@ -1,6 +1,6 @@
-// Files that are whole or absent. Every function that writes syncs what it wrote before it returns; failures
-// throw Error(kSave) that names the path and the system's reason. Reading throws Error(kInput) unless `kind`
-// says otherwise.
+// Files that are whole or absent. Every function that writes, but replace_file, syncs what it wrote before it
+// returns; failures throw Error(kSave) that names the path and the system's reason. Reading throws
+// Error(kInput) unless `kind` says otherwise.
 #pragma once
 
 #include <cstddef>
@@ -72,6 +72,10 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view text)
 // The same for content that is not in memory as a whole: `write` is given the temporary file. What it throws
 // is passed on, and leaves nothing behind.
 void write_file_atomic(const std::filesystem::path& path, const std::function<void(DurableFile&)>& write);
+
+// Replaces a file at once for its readers, but syncs nothing: for what tells how a process is at the moment,
+// and need not outlive the machine.
+void replace_file(const std::filesystem::path& path, std::string_view text);
 
 // Makes the entries of a folder durable (fsync on the folder itself).
 void sync_folder(const std::filesystem::path& folder);

@@ -10,8 +10,6 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
 void set_log_level(LogLevel level);
 LogLevel log_level();
-// Whether the terminal's last line is a bar, without an end: the next message takes its place.
-void set_open_line(bool open);
 // What each message begins with, such as "rank 1: "; empty at first.
 void set_log_prefix(const std::string& prefix);
 const std::string& log_prefix();

@@ -16,6 +16,8 @@ class Progress {
 
   // `detail`: shown behind the bar, such as the loss.
   void update(std::int64_t done, double tokens_per_second, const std::string& detail = "");
+  // Shows the bar as it was last with another `detail`. May be called by another thread.
+  void remark(const std::string& detail);
   // Takes the bar off the screen until the next update.
   void clear();
 
@@ -23,8 +25,8 @@ class Progress {
   std::string label_;
   std::int64_t total_;
   std::int64_t first_;
+  std::string line_;  // as it was last, without a detail
   bool terminal_;
-  bool shown_ = false;
   std::chrono::steady_clock::time_point start_;
 };
 

@@ -9,20 +9,25 @@
 #include <vector>
 
 #include "ddro/base/enum_names.h"
+#include "ddro/base/heartbeat.h"
 #include "ddro/base/json.h"
 
 namespace ddro::report {
 
 enum class RunState {
-  kRunning,   // a process holds the folder
+  kRunning,   // a process holds the folder, or its heartbeat on another host is fresh
   kFinished,  // final/ is there
-  kStopped,   // neither: it goes on when the same command is given again
+  kStopped,   // it was ended, and goes on when the same command is given again
+  kDead,      // so it does, but its process was killed
+  kUnknown,   // it ran on another host, and its heartbeat is neither fresh nor old
 };
 
 struct RunStatus {
   std::string name;
   RunState state = RunState::kStopped;
-  std::string holder;  // of a running one: process, host and time of its start
+  std::string holder;             // of a running one: process, host and time of its start
+  std::optional<Beat> beat;       // the last one of a run that has not ended by itself
+  double seconds_since_beat = 0;  // by the clock of this host; below 0 where that of its host is ahead
   std::int64_t step = 0;
   std::optional<std::int64_t> total_steps;
   std::optional<std::int64_t> starts;
@@ -58,8 +63,11 @@ namespace ddro {
 template <>
 struct EnumNames<report::RunState> {
   using E = report::RunState;
-  static constexpr std::array<EnumName<E>, 3> kNames = {
-      {{"running", E::kRunning}, {"finished", E::kFinished}, {"stopped", E::kStopped}}};
+  static constexpr std::array<EnumName<E>, 5> kNames = {{{"running", E::kRunning},
+                                                         {"finished", E::kFinished},
+                                                         {"stopped", E::kStopped},
+                                                         {"dead", E::kDead},
+                                                         {"unknown", E::kUnknown}}};
 };
 
 }  // namespace ddro

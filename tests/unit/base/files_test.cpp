@@ -107,6 +107,20 @@ TEST(WriteFileAtomic, WritesInPartsAndLeavesNothingWhenAPartFails) {
   EXPECT_EQ(read_file(path), "new text");
 }
 
+TEST(ReplaceFile, PutsAWholeFileInThePlaceOfAnother) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("f", "old");
+  folder.write("f.tmp", "left by a killed writer");
+  const MappedFile reader(path);
+  replace_file(path, "new");
+  EXPECT_EQ(read_file(path), "new");
+  EXPECT_EQ(static_cast<char>(reader.bytes()[0]), 'o');
+  std::filesystem::create_directory(folder / "folder");
+  EXPECT_THAT(message_of(ErrorKind::kSave, [&] { replace_file(folder / "folder", "x"); }),
+              HasSubstr("folder] cannot be renamed into place: Is a directory"));
+  EXPECT_EQ(count_entries(folder.path()), 2u);
+}
+
 TEST(DurableFile, RefusesAFileThatExists) {
   const TemporaryFolder folder;
   const auto path = folder.write("f", "kept");

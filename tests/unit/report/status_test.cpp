@@ -93,6 +93,49 @@ TEST_F(Status, OnlyALongSilenceOfARunningOneIsSaid) {
   EXPECT_THAT(read().remarks, Not(Contains(HasSubstr("nothing logged"))));
 }
 
+std::string beat(const std::string& host, double age) {
+  const Json json = {{"process", 17},
+                     {"host", host},
+                     {"phase", "evaluation"},
+                     {"step", 5},
+                     {"time", seconds_since_1970() - age}};
+  return json.dump() + "\n";
+}
+
+TEST_F(Status, AHeartbeatSaysWhatARunningOneIsAt) {
+  folder_.write("heartbeat.json", beat(host_name(), 4));
+  EXPECT_EQ(read().state, RunState::kDead);
+  EXPECT_EQ(read().step, 3) << "a resume does not begin with what was not saved";
+  FileLock lock(folder_ / ".lock");
+  ASSERT_TRUE(lock.try_lock());
+  std::filesystem::last_write_time(folder_ / "metrics.jsonl",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::minutes(5));
+  const RunStatus status = read();
+  EXPECT_EQ(status.state, RunState::kRunning);
+  EXPECT_EQ(status.step, 5);
+  EXPECT_THAT(status.describe(), HasSubstr("\n  heartbeat of process 17 on " + host_name() +
+                                           " 0:04 ago, at step 5: evaluation\n"));
+  EXPECT_THAT(status.remarks, Contains(HasSubstr("it is at: evaluation")));
+  EXPECT_EQ(status.to_json()["heartbeat"]["phase"], "evaluation");
+  EXPECT_NEAR(status.to_json()["heartbeat"]["seconds_ago"].get<double>(), 4, 2);
+}
+
+TEST_F(Status, ARunOnAnotherHostIsJudgedByItsHeartbeat) {
+  folder_.write("heartbeat.json", beat("elsewhere", 4));
+  EXPECT_EQ(read().state, RunState::kRunning);
+  folder_.write("heartbeat.json", beat("elsewhere", 200));
+  EXPECT_EQ(read().state, RunState::kUnknown);
+  folder_.write("heartbeat.json", beat("elsewhere", -200));
+  EXPECT_EQ(read().state, RunState::kUnknown);
+  EXPECT_THAT(read().describe(), HasSubstr(": unknown\n  step 3 of 10"));
+  EXPECT_THAT(read().describe(), HasSubstr("on elsewhere 3:20 ahead of this clock"));
+  folder_.write("heartbeat.json", beat("elsewhere", 4000));
+  EXPECT_EQ(read().state, RunState::kDead);
+  folder_.write("heartbeat.json", "{");
+  EXPECT_EQ(read().state, RunState::kStopped);
+  EXPECT_EQ(read().to_json()["heartbeat"], nullptr);
+}
+
 TEST_F(Status, AFinishedRunHasNoTimeLeft) {
   folder_.write("run.json", R"({"run": {"total_steps": 3}, "finished_step": 3})");
   const RunStatus status = read();

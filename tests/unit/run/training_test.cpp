@@ -36,7 +36,7 @@ class TinyTraining {
       run_.train.reference = std::make_shared<train::ModelLogProbs>(*reference_);
     }
     std::filesystem::create_directories(folder / "run");
-    training_ = std::make_unique<Training>(run_, *policy_, stop_, RunIdentity(), std::nullopt);
+    training_ = std::make_unique<Training>(run_, *policy_, stop_, RunIdentity(), std::nullopt, nullptr);
   }
 
   // The error that ends the run, or "finished".
