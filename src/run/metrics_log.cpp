@@ -4,8 +4,17 @@
 
 #include "run/event_file.h"
 #include "run/metrics_file.h"
+#include "run/prometheus_file.h"
 
 namespace ddro::run {
+namespace {
+
+bool is_named(const train::LoggingOptions& options, const char* sink) {
+  const auto& names = options.report_to;
+  return std::find(names.begin(), names.end(), sink) != names.end();
+}
+
+}  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& folder, const train::LoggingOptions& options,
                        std::int64_t last_step, const dist::Communicator& ranks) {
@@ -13,9 +22,8 @@ MetricsLog::MetricsLog(const std::filesystem::path& folder, const train::Logging
     auto file = std::make_unique<MetricsFile>(folder / "metrics.jsonl", last_step);
     last_evaluation_ = file->last_evaluation();
     sinks_.push_back(std::move(file));
-    const auto& names = options.report_to;
-    if (std::find(names.begin(), names.end(), "tensorboard") != names.end())
-      sinks_.push_back(std::make_unique<EventFile>(folder, last_step));
+    if (is_named(options, "tensorboard")) sinks_.push_back(std::make_unique<EventFile>(folder, last_step));
+    if (is_named(options, "prometheus")) sinks_.push_back(std::make_unique<PrometheusFile>(folder));
   }
   last_evaluation_ = static_cast<std::int64_t>(ranks.broadcast(static_cast<double>(last_evaluation_)));
 }

@@ -1,4 +1,5 @@
-// Where metrics go: metrics.jsonl (metrics_file.h), TensorBoard's event files (event_file.h).
+// Where metrics go: metrics.jsonl (metrics_file.h), TensorBoard's event files (event_file.h), metrics.prom
+// (prometheus_file.h).
 #pragma once
 
 #include <cstdint>

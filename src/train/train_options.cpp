@@ -70,12 +70,12 @@ void EvalOptions::validate() const {
 }
 
 void LoggingOptions::validate() const {
-  constexpr std::array<std::string_view, 2> kSinks = {"jsonl", "tensorboard"};
+  constexpr std::array<std::string_view, 3> kSinks = {"jsonl", "tensorboard", "prometheus"};
   require_count("logging.logging_steps", logging_steps);
   for (auto sink = report_to.begin(); sink != report_to.end(); ++sink) {
     if (std::find(kSinks.begin(), kSinks.end(), *sink) == kSinks.end()) {
       throw input_error("[logging.report_to] unknown sink; got " + printable(*sink) +
-                        ", expected jsonl or tensorboard");
+                        ", expected jsonl, tensorboard or prometheus");
     }
     if (std::find(report_to.begin(), sink, *sink) != sink) {
       throw input_error("[logging.report_to] names " + *sink + " twice");

@@ -1,5 +1,5 @@
-// What a run leaves for TensorBoard, what `ddro-train status` says of it, and `ddro-train report` as a real
-// browser shows it.
+// What a run leaves for TensorBoard and Prometheus, what `ddro-train status` says of it, and `ddro-train
+// report` as a real browser shows it.
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -108,6 +108,18 @@ TEST(Status, OfSeveralFoldersTellsThoseThatAreRuns) {
   const ProgramResult none = ddro_train({"status", folder.path().string(), "/no/such/folder"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_THAT(none.err, HasSubstr("error: [status] none of the folders is a run's"));
+}
+
+TEST(Prometheus, ReadsTheLastValuesOfMetricsJsonl) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(),
+                    {"train.max_steps=6", "eval.eval_steps=2", "logging.report_to=[jsonl, prometheus]",
+                     "data.eval_files={held_out: '" + fixture("tiny_run/pairs_eval.jsonl").string() +
+                         "', other-set: '" + fixture("tiny_run/pairs_eval.jsonl").string() + "'}"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const ProgramResult check = run_program(
+      {python(), source_path("tests/e2e/check_prometheus.py").string(), run.output_dir().string()});
+  EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
 }
 
 TEST(TensorBoard, ReadsTheValuesOfMetricsJsonl) {
