@@ -116,7 +116,8 @@ void MappedFile::release_pages() const {
 
 DurableFile::DurableFile(const std::filesystem::path& path, Mode mode) : path_(path) {
   const bool is_new = mode == Mode::kNew;
-  descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : O_APPEND), 0666);
+  descriptor_ =
+      open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : O_APPEND), 0666);
   if (descriptor_ < 0)
     throw save_error(where(path) + "cannot be " + (is_new ? "created" : "written") + ": " + reason());
 }
@@ -144,6 +145,11 @@ void DurableFile::write(std::span<const std::byte> bytes) {
 }
 
 void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void DurableFile::cut(std::uint64_t size) {
+  if (ftruncate(descriptor_, static_cast<off_t>(size)) != 0)
+    throw save_error(where(path_) + "cannot be cut: " + reason());
+}
 
 void DurableFile::sync() {
   const Doing disk(Activity::kDisk);

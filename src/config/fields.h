@@ -158,6 +158,8 @@ void visit_fields(Config& config, Visitor& visitor) {
           "save and leave this long before the job's time limit");
     field("async_save", o.async_save, OnChange::kNothing,
           "write from a copy in memory while the next steps are computed; false: the steps wait");
+    field("allow_world_writable", o.allow_world_writable, OnChange::kNothing,
+          "true: go on from a checkpoint that every user of the machine could have changed");
   });
   visitor.section("logging", config.logging, [](auto& o, auto& field) {
     field("logging_steps", o.logging_steps, OnChange::kNothing, "optimizer steps between lines of the log");

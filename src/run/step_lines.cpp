@@ -26,22 +26,17 @@ std::uint64_t bytes_to_keep(const std::filesystem::path& path, std::int64_t last
   return begin;
 }
 
-DurableFile open_cut(const std::filesystem::path& path, std::int64_t last_step,
-                     const std::function<void(const Json&)>& on_kept) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return DurableFile(path);
-  std::filesystem::resize_file(path, bytes_to_keep(path, last_step, on_kept), error);
-  if (error) {
-    throw save_error("[" + printable(path.string(), 400) +
-                     "] cannot be opened for writing: " + error.message());
-  }
-  return DurableFile(path, DurableFile::Mode::kAppend);
+DurableFile::Mode mode_for(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? DurableFile::Mode::kAppend : DurableFile::Mode::kNew;
 }
 
 }  // namespace
 
 StepLines::StepLines(const std::filesystem::path& path, std::int64_t last_step,
                      const std::function<void(const Json&)>& on_kept)
-    : file_(open_cut(path, last_step, on_kept)) {}
+    : file_(path, mode_for(path)) {
+  file_.cut(bytes_to_keep(path, last_step, on_kept));
+}
 
 }  // namespace ddro::run

@@ -15,6 +15,7 @@
 #include "ddro/run/setup.h"
 #include "ddro/run/version.h"
 #include "run/final_model.h"
+#include "run/folder_safety.h"
 #include "run/policy_files.h"
 #include "run/reference.h"
 #include "run/resume.h"
@@ -100,6 +101,7 @@ struct Beginning {
                std::to_string(resume_from->step) + " steps); its model is " + run.output("final").string());
     } else if (resume_from) {
       check_checkpoint(*resume_from, run, identity, request.allowed_changes);
+      check_writers(*resume_from, run.config.checkpoint.allow_world_writable);
       if (request.resume != "auto") checkpoint::set_aside_after(run.output("checkpoints"), resume_from->step);
     }
   }
@@ -133,6 +135,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   run.num_ranks = request.launch.size;
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
+  refuse_links(run.config.train.output_dir);
   failpoint("train.loaded");
   if (request.dry_run) {
     stop.leave_if_requested(dist::alone());

@@ -192,7 +192,7 @@ std::vector<BadInput> output_cases() {
          return s.train();
        },
        "", true},
-      {"MetricsIsAFolder", 78, "run/metrics.jsonl] cannot be opened for writing: Is a directory",
+      {"MetricsIsAFolder", 78, "run/metrics.jsonl] cannot be written: Is a directory",
        [](Scene& s) {
          std::filesystem::create_directories(s.path("run/metrics.jsonl"));
          return s.train();

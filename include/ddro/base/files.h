@@ -42,7 +42,8 @@ class MappedFile {
 };
 
 // Sequential writer that syncs on close: of a new file (an existing one is refused: another reader may have
-// it mapped), or behind the end of a file that is there. Without close() the destructor leaves a partial file
+// it mapped), or behind the end of a file that is there. A symbolic link is refused: what is written stays
+// where it seems to be. Without close() the destructor leaves a partial file
 // behind: what must be whole is written under a temporary name and renamed (write_file_atomic, or a temporary
 // folder). A failed write may leave a part of its bytes.
 class DurableFile {
@@ -55,6 +56,7 @@ class DurableFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  void cut(std::uint64_t size);                 // takes away what is behind
   void sync();                                  // what was written so far; writing can go on
   void close();                                 // sync, close
   std::uint64_t size() const { return size_; }  // bytes written

@@ -138,6 +138,28 @@ TEST(DurableFile, AppendsWhatIsWritten) {
   EXPECT_EQ(read_file(folder.path() / "f"), "abcde");
 }
 
+TEST(DurableFile, NeverFollowsALink) {
+  const TemporaryFolder folder;
+  const auto target = folder.write("target", "kept");
+  const auto link = folder.path() / "link";
+  std::filesystem::create_symlink(target, link);
+  EXPECT_THAT(message_of(ErrorKind::kSave, [&] { DurableFile file(link); }), HasSubstr("File exists"));
+  EXPECT_THAT(message_of(ErrorKind::kSave, [&] { DurableFile file(link, DurableFile::Mode::kAppend); }),
+              HasSubstr("link] cannot be written: Too many levels of symbolic links"));
+  write_file_atomic(link, "new");
+  EXPECT_EQ(read_file(link), "new");
+  EXPECT_EQ(read_file(target), "kept");
+}
+
+TEST(DurableFile, IsCutAndWrittenOn) {
+  const TemporaryFolder folder;
+  DurableFile file(folder.write("f", "abcdef"), DurableFile::Mode::kAppend);
+  file.cut(2);
+  file.write("x");
+  file.close();
+  EXPECT_EQ(read_file(folder.path() / "f"), "abx");
+}
+
 TEST(MakeFolder, MakesParents) {
   const TemporaryFolder folder;
   make_folder(folder.path() / "a" / "b" / "c");
