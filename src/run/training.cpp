@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ddro/base/log.h"
+#include "ddro/train/finite.h"
 #include "ddro/train/same_weights.h"
 #include "ddro/train/throughput.h"
 #include "run/step_rows.h"
@@ -125,10 +126,11 @@ void Training::skip_update(const data::StepPlan& plan, const train::StepReport& 
   using Verdict = train::NonFiniteGuard::Verdict;
   const std::int64_t step = state_.step + 1;
   const Verdict verdict = state_.guard.record_non_finite(step);
+  const std::string origin = train::non_finite_origin(parameters_);
   progress_.clear();
   log_warning("step " + std::to_string(step) + " is skipped: loss " + printable(report.result.loss, "%.4g") +
               ", gradient norm " + printable(report.gradient_norm, "%.4g") + "; rows " +
-              row_names(run_.train.dataset, plan));
+              row_names(run_.train.dataset, plan) + (origin.empty() ? "" : "; not finite first: " + origin));
   if (verdict == Verdict::kSkipAndDump && run_.ranks->is_first()) {
     const auto path = run_.output("non_finite_step_" + std::to_string(step) + ".json");
     dump_batch(path, run_.train.dataset, plan);

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::vector<std::string> kShort = {"train.max_steps=6", "logging.report_to=[jsonl, tensorboard, prometheus]"};
+const std::vector<std::string> kShort = {"train.max_steps=6",
+                                         "logging.report_to=[jsonl, tensorboard, prometheus]"};
 
 std::vector<std::string> with(std::vector<std::string> settings, const std::vector<std::string>& more) {
   settings.insert(settings.end(), more.begin(), more.end());
@@ -79,7 +80,8 @@ TEST_P(LinkIn, TheFolderIsRefusedWhereOutputsWouldFollowIt) {
   const fs::path target = is_file ? elsewhere.write("f", "kept") : elsewhere.path();
   fs::create_symlink(target, run.output_dir() / GetParam());
   EXPECT_EQ(run.run(), 2) << run.log_text();
-  EXPECT_THAT(run.log_text(), HasSubstr(std::string(GetParam()) + "] is a symbolic link; a run writes below"));
+  EXPECT_THAT(run.log_text(),
+              HasSubstr(std::string(GetParam()) + "] is a symbolic link; a run writes below"));
   EXPECT_EQ(fs::is_empty(elsewhere.path()), !is_file);
   if (is_file) {
     EXPECT_EQ(read_file(target), "kept");
@@ -141,7 +143,8 @@ TEST(CheckpointOfAll, IsRefusedUnlessToldOtherwise) {
   const fs::path checkpoint = run.output_dir() / "checkpoints/step_000003";
   fs::permissions(checkpoint / "trainer.json", fs::perms::others_write, fs::perm_options::add);
   EXPECT_EQ(run.run(), 3) << run.log_text();
-  EXPECT_THAT(run.log_text(), HasSubstr("step_000003/trainer.json] (mode 0646) can be written by every user"));
+  EXPECT_THAT(run.log_text(),
+              HasSubstr("step_000003/trainer.json] (mode 0646) can be written by every user"));
   fs::permissions(checkpoint / "trainer.json", fs::perms::others_write, fs::perm_options::remove);
   fs::permissions(run.output_dir(), fs::perms::all);
   EXPECT_EQ(run.run(), 3) << run.log_text();

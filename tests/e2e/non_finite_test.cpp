@@ -52,6 +52,8 @@ TEST(NonFinite, FiveSkippedStepsInARowGiveUpAndKeepTheLastCheckpoint) {
                                    " is skipped: loss .*, gradient norm nan; rows "));
   }
   EXPECT_THAT(log, HasSubstr("; rows " + fixture("tiny_run/pairs_train.jsonl").string() + ":"));
+  EXPECT_THAT(log,
+              ContainsRegex("step 3 is skipped: .*; not finite first: the gradient of model\\..*weight"));
   EXPECT_THAT(log, HasSubstr("ddro-train: error: [train] step 7: too many steps with a loss or gradient that "
                              "is not finite (5 in all)"));
 
@@ -98,6 +100,7 @@ TEST(NonFinite, AnInfiniteWeightInTheModelFolderSkipsFromTheFirstStep) {
   const TinyRun run(folder.path(), {model, "reference.precompute_ref_log_probs=false"});
   EXPECT_EQ(run.run(), 77) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("step 1 is skipped: loss nan, gradient norm nan; rows "));
+  EXPECT_THAT(run.log_text(), HasSubstr("; not finite first: the weights model."));
   EXPECT_EQ(checkpoint_names(run), std::vector<std::string>{});
   EXPECT_FALSE(std::filesystem::exists(run.output_dir() / "final"));
   EXPECT_TRUE(run.metrics("train").at(0)["loss"].is_null());
