@@ -71,6 +71,14 @@ void check_moments(const LoadedRun& run) {
       "expected float32 (the default)");
 }
 
+void check_replays(const LoadedRun& run) {
+  const train::TrainOptions& train = run.config.train;
+  if (train.replay_check_steps == 0 || !run.device.is_cuda() || train.full_determinism) return;
+  throw input_error(
+      "[train.replay_check_steps] on a GPU a step gives the same bits twice with train.full_determinism "
+      "alone; set it to true, or replay_check_steps to 0");
+}
+
 void check_rows_suit_loss(const LoadedRun& run) {
   const losses::LossTypes& loss = run.config.objective.loss_type;
   if (losses::needs_pairs(loss) && run.train.dataset.kind != data::RowKind::kPaired) {
@@ -207,6 +215,7 @@ LoadedRun load_run(config::RunConfig config, int local_rank) {
   run.dtype = compute_dtype(run.config.model.dtype, run.device);
   if (run.config.train.full_determinism) ops::require_repeatable(run.device);
   check_moments(run);
+  check_replays(run);
   const auto model_path = models::resolve_model_path(run.config.model.model_name_or_path);
   run.text = load_run_text(run.config, model_path);
   warn_of_unread_kwargs(run);

@@ -45,6 +45,7 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                 .steps_per_epoch = run.steps_per_epoch,
                 .total_steps = run.total_steps,
                 .router_aux_loss_coef = run.router_aux_loss_coef,
+                .replay_check_steps = run.config.train.replay_check_steps,
                 .ranks = *run.ranks},
                run.config.optimizer, parameters_, optimizer_),
       saver_(run, std::move(identity)),

@@ -1,31 +1,13 @@
 #include "ddro/train/same_weights.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <string>
 
 #include "ddro/base/error.h"
+#include "train/sum_of_bits.h"
 
 namespace ddro::train {
-namespace {
-
-at::ScalarType integer_of(const Tensor& weights) {
-  switch (weights.element_size()) {
-    case 8:
-      return at::kLong;
-    case 4:
-      return at::kInt;
-    default:
-      return at::kShort;
-  }
-}
-
-std::int64_t sum_of_bits(const Tensor& weights) {
-  return weights.detach().view(integer_of(weights)).sum(at::kLong).item<std::int64_t>();
-}
-
-}  // namespace
 
 void check_same_weights(const Parameters& parameters, std::int64_t step) {
   const dist::Communicator& ranks = parameters.ranks();

@@ -5,6 +5,7 @@
 #include "ddro/base/error.h"
 #include "ddro/train/mismatched_completions.h"
 #include "ddro/train/schedule.h"
+#include "ddro/train/step_trace.h"
 #include "train/reduce_gradients.h"
 
 namespace ddro::train {
@@ -42,6 +43,7 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
   parameters_.zero_gradients();
   report.counts = counts_of(plan, place);
   report.result = compute(plan, report.counts, steps_done);
+  if (is_replayed(steps_done)) replay(plan, report, steps_done);
   reduce_gradients(parameters_);
   report.gradient_norm = parameters_.gradient_norm();
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
@@ -52,6 +54,24 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
     optimizer_.step(report.learning_rate, limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1.0);
   }
   return report;
+}
+
+bool Stepper::is_replayed(std::int64_t steps_done) const {
+  return parts_.replay_check_steps > 0 && (steps_done + 1) % parts_.replay_check_steps == 0;
+}
+
+// Of this rank's share; leaves the same gradients.
+void Stepper::replay(const data::StepPlan& plan, const StepReport& report, std::int64_t steps_done) {
+  const StepTrace before(report.result, parameters_);
+  parameters_.zero_gradients();
+  const StepTrace again(compute(plan, report.counts, steps_done), parameters_);
+  const std::string difference = before.difference(again);
+  if (difference.empty()) return;
+  throw Error(ErrorKind::kInternal,
+              "[train.replay_check_steps] step " + std::to_string(steps_done + 1) +
+                  " computed twice is not the same: " + difference +
+                  " differs; likely the machine is faulty; the last checkpoint is kept, go on from it on "
+                  "another");
 }
 
 BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerState& place) const {

@@ -37,6 +37,7 @@ void TrainOptions::validate() const {
     throw option_error("train.max_steps", std::to_string(max_steps),
                        "-1 (num_train_epochs decide) or an integer from 1 to " + std::to_string(kMaxCount));
   }
+  require_count("train.replay_check_steps", replay_check_steps, 0);
   if (seed < 0) throw option_error("train.seed", std::to_string(seed), "an integer of at least 0");
 }
 

@@ -37,6 +37,7 @@ struct StepperParts {
   std::int64_t steps_per_epoch;
   std::int64_t total_steps;
   double router_aux_loss_coef = 0;
+  std::int64_t replay_check_steps = 0;              // 0: never
   const dist::Communicator& ranks = dist::alone();  // among which steps are shared out
 };
 
@@ -46,12 +47,14 @@ class Stepper {
           AdamW& optimizer);
 
   // The step at `place`, before which `steps_done` were done. Error(kNonFinite) naming the data row for the
-  // raw loss past its pole.
+  // raw loss past its pole; Error(kInternal) when the step is one that is computed twice and differs.
   StepReport step(const data::StepPlan& plan, const data::SamplerState& place, std::int64_t steps_done);
 
  private:
   BatchCounts counts_of(const data::StepPlan& plan, const data::SamplerState& place) const;
   StepResult compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done);
+  bool is_replayed(std::int64_t steps_done) const;
+  void replay(const data::StepPlan& plan, const StepReport& report, std::int64_t steps_done);
 
   StepperParts parts_;
   OptimizerOptions options_;

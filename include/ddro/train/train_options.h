@@ -18,7 +18,8 @@ struct TrainOptions {
   double num_train_epochs = 1;             // passes over the training rows; may end within one
   std::int64_t max_steps = -1;             // -1: num_train_epochs decide
   std::int64_t seed = 42;
-  bool full_determinism = false;  // on a GPU as well
+  bool full_determinism = false;        // on a GPU as well
+  std::int64_t replay_check_steps = 0;  // so often a step is computed twice and compared; 0: never
 
   void validate() const;  // Error(kInput) naming the dotted key
 };

@@ -1,0 +1,13 @@
+// A checksum of a tensor that its own device computes.
+#pragma once
+
+#include <cstdint>
+
+#include "ddro/base/tensor.h"
+
+namespace ddro::train {
+
+// The sum of its numbers' bits, read as integers. One bit more or less changes it.
+std::int64_t sum_of_bits(const Tensor& tensor);
+
+}  // namespace ddro::train
