@@ -108,6 +108,8 @@ void visit_fields(Config& config, Visitor& visitor) {
           "of the order of the rows, and of the answers sampled at evaluations");
     field("full_determinism", o.full_determinism, OnChange::kBits,
           "the same bits each time on a GPU too, which is slower; on the CPU they always are");
+    field("skip_spikes", o.skip_spikes, OnChange::kCourse,
+          "true: a step whose loss or gradient norm is far above the usual is left out; false: it is told");
     field("replay_check_steps", o.replay_check_steps, OnChange::kNothing,
           "every so many steps one is computed twice and the bits compared: is the hardware sound? 0: never");
   });

@@ -86,7 +86,7 @@ void add_metric_remarks(RunHistory& run) {
   const auto skipped = run.train.find("skipped_steps");
   if (skipped != run.train.end() && skipped->second.values.back() > 0) {
     const auto count = static_cast<std::int64_t>(skipped->second.values.back());
-    run.remarks.push_back(counted(count, "step") + " skipped: loss or gradient was not finite");
+    run.remarks.push_back(counted(count, "step") + " skipped: loss or gradient was not finite, or a spike");
   }
   const auto loss = run.train.find("loss");
   if (loss == run.train.end()) {

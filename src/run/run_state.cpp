@@ -7,7 +7,8 @@ Json RunState::to_json() const {
           {"epoch", sampler.epoch},
           {"step_in_epoch", sampler.step_in_epoch},
           {"num_tokens", num_tokens},
-          {"non_finite", guard.state()}};
+          {"non_finite", guard.state()},
+          {"spikes", spikes.state()}};
 }
 
 RunState RunState::from_json(const Json& json) {
@@ -17,6 +18,7 @@ RunState RunState::from_json(const Json& json) {
   state.sampler.step_in_epoch = json.at("step_in_epoch").get<std::int64_t>();
   state.num_tokens = json.at("num_tokens").get<std::int64_t>();
   state.guard.load(json.at("non_finite"));
+  if (json.contains("spikes")) state.spikes.load(json.at("spikes"));  // not in those of older versions
   return state;
 }
 

@@ -6,6 +6,7 @@
 #include "ddro/base/json.h"
 #include "ddro/data/sampler.h"
 #include "ddro/train/nonfinite_guard.h"
+#include "ddro/train/spike_guard.h"
 
 namespace ddro::run {
 
@@ -14,6 +15,7 @@ struct RunState {
   data::SamplerState sampler;
   std::int64_t num_tokens = 0;
   train::NonFiniteGuard guard;
+  train::SpikeGuard spikes;
 
   // As trainer.json of a checkpoint has it.
   Json to_json() const;

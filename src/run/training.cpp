@@ -46,6 +46,8 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                 .total_steps = run.total_steps,
                 .router_aux_loss_coef = run.router_aux_loss_coef,
                 .replay_check_steps = run.config.train.replay_check_steps,
+                .spikes = &state_.spikes,
+                .skip_spikes = run.config.train.skip_spikes,
                 .ranks = *run.ranks},
                run.config.optimizer, parameters_, optimizer_),
       saver_(run, std::move(identity)),
@@ -98,8 +100,9 @@ void Training::train_step() {
   StepTimes times{.data_wait = seconds_since(start)};
   const train::StepReport report = stepper_.step(plan, state_.sampler, state_.step);
   if (state_.step == 0) check_reference(report.result);
-  if (report.updated) {
+  if (report.is_finite) {
     state_.guard.record_finite();
+    watch_for_spike(plan, report);
   } else {
     skip_update(plan, report);
   }
@@ -116,6 +119,15 @@ void Training::train_step() {
   progress_.clear();
   if (step_log_) step_log_->write(plan, report, state_, times);
   progress_.update(state_.step, times.tokens_per_second);
+}
+
+void Training::watch_for_spike(const data::StepPlan& plan, const train::StepReport& report) {
+  state_.spikes.record(report.result.loss, report.gradient_norm, !report.updated);
+  if (report.spike.empty()) return;
+  progress_.clear();
+  log_warning("step " + std::to_string(state_.step + 1) +
+              (report.updated ? " is a spike: " : " is skipped: ") + report.spike + "; rows " +
+              row_names(run_.train.dataset, plan));
 }
 
 data::StepPlan Training::take_plan() {

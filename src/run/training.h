@@ -48,6 +48,7 @@ class Training {
   void tell_watchers();
   void train_step();
   data::StepPlan take_plan();
+  void watch_for_spike(const data::StepPlan& plan, const train::StepReport& report);
   void skip_update(const data::StepPlan& plan, const train::StepReport& report);
   void save();
   void check_reference(const train::StepResult& result) const;

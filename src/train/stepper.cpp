@@ -47,7 +47,10 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
   reduce_gradients(parameters_);
   report.gradient_norm = parameters_.gradient_norm();
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
-  report.updated = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
+  report.is_finite = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
+  if (report.is_finite && parts_.spikes != nullptr)
+    report.spike = parts_.spikes->spike(report.result.loss, report.gradient_norm);
+  report.updated = report.is_finite && !(parts_.skip_spikes && !report.spike.empty());
   if (report.updated) {
     const double limit = options_.max_grad_norm;
     const double norm = report.gradient_norm;

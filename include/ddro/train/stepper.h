@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "ddro/data/packed_batch.h"
 #include "ddro/data/sampler.h"
@@ -10,6 +11,7 @@
 #include "ddro/models/causal_lm.h"
 #include "ddro/train/adamw.h"
 #include "ddro/train/log_probs.h"
+#include "ddro/train/spike_guard.h"
 #include "ddro/train/step.h"
 #include "ddro/train/train_options.h"
 
@@ -24,7 +26,9 @@ struct StepReport {
   BatchCounts counts;
   double gradient_norm = 0;
   double learning_rate = 0;
-  bool updated = false;  // false: loss or norm is not finite, the weights are untouched
+  bool is_finite = false;  // loss and norm
+  std::string spike;       // what is far above the usual
+  bool updated = false;    // false: the weights are untouched
 };
 
 // What steps work on; all of it outlives the stepper.
@@ -37,7 +41,9 @@ struct StepperParts {
   std::int64_t steps_per_epoch;
   std::int64_t total_steps;
   double router_aux_loss_coef = 0;
-  std::int64_t replay_check_steps = 0;              // 0: never
+  std::int64_t replay_check_steps = 0;  // 0: never
+  const SpikeGuard* spikes = nullptr;   // of the steps before
+  bool skip_spikes = false;
   const dist::Communicator& ranks = dist::alone();  // among which steps are shared out
 };
 

@@ -19,6 +19,7 @@ struct TrainOptions {
   std::int64_t max_steps = -1;             // -1: num_train_epochs decide
   std::int64_t seed = 42;
   bool full_determinism = false;        // on a GPU as well
+  bool skip_spikes = false;             // steps far above the usual change nothing
   std::int64_t replay_check_steps = 0;  // so often a step is computed twice and compared; 0: never
 
   void validate() const;  // Error(kInput) naming the dotted key

@@ -39,7 +39,7 @@ TEST(RunHistory, ReadsMetricsByKindAndSet) {
   EXPECT_EQ(run.eval[0].second.at("loss").values, std::vector<double>{2});
   EXPECT_EQ(run.eval[1].first, "a_b");
   EXPECT_EQ(run.eval[1].second.at("ratio/auc").values, std::vector<double>{0.5});
-  EXPECT_THAT(run.remarks, ElementsAre("1 step skipped: loss or gradient was not finite",
+  EXPECT_THAT(run.remarks, ElementsAre("1 step skipped: loss or gradient was not finite, or a spike",
                                        "1 logged step without a finite loss, drawn as gaps"));
   EXPECT_THAT(run.samples, IsEmpty());
   EXPECT_THAT(run.settings, IsEmpty());

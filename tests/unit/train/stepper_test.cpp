@@ -35,7 +35,7 @@ class Shaky : public LogProbs {
 // Steps of a tiny model, one micro-batch each.
 class Steps {
  public:
-  Steps(const LogProbs& reference, std::int64_t replay_check_steps)
+  Steps(const LogProbs& reference, std::int64_t replay_check_steps, bool skip_spikes = false)
       : stepper_({.policy = *policy_,
                   .reference = &reference,
                   .train_set = dataset_,
@@ -43,7 +43,9 @@ class Steps {
                   .pack_options = {},
                   .steps_per_epoch = 6,
                   .total_steps = 6,
-                  .replay_check_steps = replay_check_steps},
+                  .replay_check_steps = replay_check_steps,
+                  .spikes = &usual_,
+                  .skip_spikes = skip_spikes},
                  options_, trained_.parameters, trained_.optimizer) {}
 
   void run(std::int64_t count) {
@@ -53,6 +55,10 @@ class Steps {
     const std::vector<std::int64_t> examples = {2 * done_, 2 * done_ + 1};
     const data::SamplerState place{.epoch = 0, .step_in_epoch = done_};
     return stepper_.step(data::plan_step(dataset_, examples, {}), place, done_++);
+  }
+  // The steps before had smaller norms by far.
+  void expect_nothing_much() {
+    for (int i = 0; i < 50; ++i) usual_.record(1, 1e-6, false);
   }
   Tensor embedding() const { return trained_.parameters.entries()[0].master; }
 
@@ -64,6 +70,7 @@ class Steps {
   const std::unique_ptr<losses::Objective> objective_ = losses::make_objective({}, 0.5);
   const OptimizerOptions options_{.learning_rate = 1e-2, .warmup_ratio = 0};
   test::Trained trained_{*policy_, test::tiny_weights(spec_, 1), options_};
+  SpikeGuard usual_;
   Stepper stepper_;
   std::int64_t done_ = 0;
 };
@@ -87,6 +94,21 @@ TEST(Replay, EndsTheRunWhereAComputationDiffers) {
   EXPECT_THAT(test::message_of(ErrorKind::kInternal, [&] { steps.run(6); }),
               AllOf(HasSubstr("[train.replay_check_steps] step 4 computed twice is not the same"),
                     HasSubstr("the reference's log-probability of completion ")));
+}
+
+TEST(Spikes, AreToldAndChangeNothingOnRequest) {
+  const Shaky sound(0);
+  for (const bool skip : {false, true}) {
+    Steps steps(sound, 0, skip);
+    EXPECT_EQ(steps.step().spike, "");
+    steps.expect_nothing_much();
+    const Tensor before = steps.embedding().clone();
+    const StepReport report = steps.step();
+    EXPECT_TRUE(report.is_finite);
+    EXPECT_THAT(report.spike, HasSubstr("gradient norm "));
+    EXPECT_EQ(report.updated, !skip);
+    EXPECT_EQ(at::equal(steps.embedding(), before), skip);
+  }
 }
 
 }  // namespace
