@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kBeat = 500ms;
-constexpr milliseconds kListen = 2000ms;    // four beats: who has not changed then does not live
-constexpr milliseconds kPatience = 2000ms;  // for one answer of the store
+constexpr milliseconds kListen = 2000ms;            // four beats: who has not changed then does not live
+constexpr milliseconds kPatience = kTimeToExplain;  // for one answer of the store
 constexpr milliseconds kPoll = 50ms;
 constexpr milliseconds kHearing = 2000ms;  // for the others to hear of the end
 constexpr int kLostCode = static_cast<int>(ErrorKind::kLost);
