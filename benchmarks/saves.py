@@ -3,7 +3,7 @@
 
     .venv/bin/python benchmarks/saves.py [--scratch DIR]        DIR: on the disk to be measured
 
-A model of SmolLM2-135M's shape with random weights in float32, 16 `brief` pairs a step, 12 steps, a checkpoint after 4
+A model of SmolLM2-135M's shape with random weights in float32, 4 `brief` pairs a step, 12 steps, a checkpoint after 4
 and 8 and at the end. Of the first two: how long each took to reach the disk, and how long the steps waited for it. Steps:
 median seconds of those during a write, and of the others. The peak is of the resident memory up to the last step.
 """
@@ -30,7 +30,7 @@ def run(model, rows, scratch, threads, settings):
         config.write_text(json.dumps({
             "model": {"model_name_or_path": str(model), "dtype": "float32"},
             "data": {"train_files": [str(rows)], "max_length": 4096},
-            "train": {"output_dir": str(output), "train_batch_size": 16, "micro_batch_tokens": 2048, "max_steps": STEPS},
+            "train": {"output_dir": str(output), "train_batch_size": 4, "micro_batch_tokens": 2048, "max_steps": STEPS},
             "eval": {"eval_strategy": "no", "eval_on_start": False},
             "checkpoint": {"save_total_limit": 2} | settings}), encoding="utf-8")
         command = [str(PROGRAM), "train", str(config)]

@@ -133,10 +133,9 @@ class HeaderReader {
 };
 
 std::uint64_t num_bytes(const BytesSource& tensor) {
-  return std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::uint64_t{dtype_size(tensor.dtype)},
-                         [](std::uint64_t product, std::int64_t size) {
-                           return product * static_cast<std::uint64_t>(size);
-                         });
+  return std::accumulate(
+      tensor.shape.begin(), tensor.shape.end(), std::uint64_t{dtype_size(tensor.dtype)},
+      [](std::uint64_t product, std::int64_t size) { return product * static_cast<std::uint64_t>(size); });
 }
 
 std::vector<const BytesSource*> in_file_order(const std::vector<BytesSource>& tensors) {

@@ -97,7 +97,8 @@ std::uint64_t TensorSource::nbytes() const {
 TensorSources sources_of(const NamedTensors& tensors) {
   TensorSources sources;
   for (const auto& [name, tensor] : tensors)
-    sources.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
+    sources.push_back(
+        {name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
   return sources;
 }
 

@@ -15,8 +15,7 @@ bool fits(const std::pair<std::string, Tensor>& buffer, const TensorSource& sour
 }
 
 Tensor buffer_for(const TensorSource& source, at::Device device) {
-  return at::empty(source.sizes,
-                   at::TensorOptions().dtype(source.dtype).pinned_memory(device.is_cuda()));
+  return at::empty(source.sizes, at::TensorOptions().dtype(source.dtype).pinned_memory(device.is_cuda()));
 }
 
 }  // namespace

@@ -239,7 +239,8 @@ TEST(Safetensors, AsksForBytesWhenTheirTurnComes) {
   EXPECT_EQ(hash, hash_file(path));
   const SafetensorsFile file(path);
   for (const char* name : {"a", "b", "c"}) {
-    for (const std::byte byte : file.tensors().at(name).bytes) EXPECT_EQ(byte, static_cast<std::byte>(name[0]));
+    for (const std::byte byte : file.tensors().at(name).bytes)
+      EXPECT_EQ(byte, static_cast<std::byte>(name[0]));
   }
 }
 

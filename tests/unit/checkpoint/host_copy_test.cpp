@@ -3,16 +3,21 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "support/on_device.h"
+
 namespace ddro::checkpoint {
 namespace {
 
-TEST(HostCopy, StaysWhileTheTensorsChange) {
-  const NamedTensors live = {{"matrix", at::arange(0, 12, at::kFloat).view({3, 4})},
-                             {"half", at::arange(0, 5, at::kFloat).to(at::kBFloat16)},
-                             {"codes", at::arange(0, 7, at::kByte)},
+class CopyFrom : public test::OnDevice {};
+
+TEST_P(CopyFrom, StaysWhileTheTensorsChange) {
+  const NamedTensors live = {{"matrix", at::arange(0, 12, at::kFloat).view({3, 4}).to(device())},
+                             {"half", at::arange(0, 5, at::kFloat).to(at::kBFloat16).to(device())},
+                             {"codes", at::arange(0, 7, at::kByte).to(device())},
                              {"step", at::scalar_tensor(3, at::kLong)}};
   NamedTensors before;
-  for (const auto& [name, tensor] : live) before.emplace_back(name, tensor.clone());
+  for (const auto& [name, tensor] : live)
+    before.emplace_back(name, tensor.to(at::kCPU, tensor.scalar_type(), false, true));
   HostCopy copy;
   const NamedTensors taken = copy.take(sources_of(live));
   for (const auto& [name, tensor] : live) tensor.add_(1);
@@ -24,17 +29,21 @@ TEST(HostCopy, StaysWhileTheTensorsChange) {
   }
 }
 
-TEST(HostCopy, KeepsItsMemoryForTheNextTime) {
-  const Tensor live = at::zeros({100});
+TEST_P(CopyFrom, KeepsItsMemoryForTheNextTime) {
+  const Tensor live = at::zeros({100}, device());
   HostCopy copy;
-  const void* const memory = copy.take(sources_of({{"w", live}})).front().second.const_data_ptr();
+  const Tensor first = copy.take(sources_of({{"w", live}})).front().second;
+  EXPECT_EQ(first.is_pinned(), device().is_cuda());
   live.fill_(7);
   const NamedTensors& again = copy.take(sources_of({{"w", live}}));
-  EXPECT_EQ(again.front().second.const_data_ptr(), memory);
-  EXPECT_TRUE(at::equal(again.front().second, live));
-  const Tensor other = at::ones({3, 5});
-  EXPECT_TRUE(at::equal(copy.take(sources_of({{"w", other}})).front().second, other));
+  EXPECT_EQ(again.front().second.const_data_ptr(), first.const_data_ptr());
+  EXPECT_TRUE(at::equal(again.front().second, live.to(at::kCPU)));
+  const Tensor other = at::ones({3, 5}, device());
+  EXPECT_TRUE(at::equal(copy.take(sources_of({{"w", other}})).front().second, other.to(at::kCPU)));
 }
+
+INSTANTIATE_TEST_SUITE_P(HostCopyCpu, CopyFrom, testing::Values(at::kCPU));
+INSTANTIATE_TEST_SUITE_P(HostCopyCuda, CopyFrom, testing::Values(at::kCUDA));
 
 TEST(HostCopy, FetchesEachTensorOnceInTheirOrder) {
   std::vector<std::string> fetched;
