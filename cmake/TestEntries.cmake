@@ -1,7 +1,7 @@
 # Read by ctest: the entries of one test binary, from the list of its tests that the build wrote.
 
-# Names of tests that may be skipped: for want of a device, or of the right to mount a small disk.
-set(DDRO_SKIPPABLE Cuda Gpu Disk)
+# Names of tests that may be skipped: for want of a device, or of the right to mount a small disk or a file.
+set(DDRO_SKIPPABLE Cuda Gpu Disk Mounted)
 
 # One entry a test suite, NAME.Suite, or, if EACH is true or ctest runs with -C cases, one a test, NAME.Suite.Test. Tests
 # that may be skipped always have their own, so that they are skipped by name; a suite's entry fails if any other is.

@@ -2,6 +2,8 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/base/progress.h"
+#include "ddro/run/setup.h"
 #include "ddro/train/finite.h"
 #include "run/policy_files.h"
 
@@ -51,6 +53,12 @@ TensorSources checked(TensorSources sources, std::int64_t step) {
     };
   }
   return sources;
+}
+
+double bytes_of(const train::StateTensors& tensors) {
+  double bytes = 0;
+  for (const train::StateTensor& tensor : tensors) bytes += static_cast<double>(tensor.own.nbytes());
+  return bytes;
 }
 
 }  // namespace
@@ -111,8 +119,9 @@ void Saver::save_due(const train::Parameters& parameters, const train::AdamW& op
   const Clock::time_point begin = Clock::now();
   wait();
   attempted_step_ = state.step;
-  if (run_.config.checkpoint.async_save && !parameters.is_sharded() && state.step < run_.total_steps &&
-      run_.ranks->is_first()) {
+  const bool goes_on =
+      run_.config.checkpoint.async_save && !parameters.is_sharded() && state.step < run_.total_steps;
+  if (goes_on && run_.ranks->is_first() && has_room_for_copy(parameters, optimizer)) {
     // Deferred where no thread can be had.
     writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this,
                           copy_of(parameters, optimizer, state, begin));
@@ -138,6 +147,20 @@ void Saver::wait() {
   } catch (const Error& error) {
     count_failure(error);
   }
+}
+
+// The memory of an earlier copy is kept.
+bool Saver::has_room_for_copy(const train::Parameters& parameters, const train::AdamW& optimizer) {
+  if (has_copied_) return true;
+  const double needed = bytes_of(parameters.state()) + bytes_of(optimizer.state());
+  const double there = free_memory(at::kCPU);
+  has_copied_ = needed <= there;
+  if (!has_copied_) {
+    log_warning("[checkpoint.async_save] a copy of " + gigabytes(needed) + " does not fit in the " +
+                gigabytes(there) +
+                " of memory that are left; the steps wait while this checkpoint is written");
+  }
+  return has_copied_;
 }
 
 Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::AdamW& optimizer,

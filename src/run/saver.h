@@ -36,10 +36,10 @@ class Saver {
   // Written by the first rank, to which the others send what they alone have, a tensor at a time; on its disk
   // when it returns there. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
   void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
-  // As save, of a checkpoint that is due. With checkpoint.async_save, parameters that are not sharded and
-  // steps to come, it returns with a copy made and the writing begun, after that of the checkpoint before has
-  // ended. One that cannot be written is passed over with a warning, unless it is the run's last or the third
-  // in a row.
+  // As save, of a checkpoint that is due. With checkpoint.async_save, parameters that are not sharded, room
+  // for a copy and steps to come, it returns with a copy made and the writing begun, after that of the
+  // checkpoint before has ended. One that cannot be written is passed over with a warning, unless it is the
+  // run's last or the third in a row.
   void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
   // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
   void note_written();
@@ -67,6 +67,7 @@ class Saver {
   // `begin`: since when the steps wait.
   Content copy_of(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
                   std::chrono::steady_clock::time_point begin);
+  bool has_room_for_copy(const train::Parameters& parameters, const train::AdamW& optimizer);
   void write(const Content& content);
   void count_failure(const Error& error);
 
@@ -78,6 +79,7 @@ class Saver {
 
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
+  bool has_copied_ = false;
   checkpoint::HostCopy weights_copy_;
   checkpoint::HostCopy optimizer_copy_;
   std::future<void> writing_;  // the last member: its thread reads the others

@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 
 #include "ddro/base/log.h"
+#include "ddro/base/memory.h"
 #include "ddro/run/summaries.h"
 #include "run/gpu.h"
 
@@ -55,11 +55,7 @@ double free_memory(at::Device device) {
     cudaMemGetInfo(&free_bytes, &total_bytes);
     return static_cast<double>(free_bytes);
   }
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("MemAvailable:")) return 1024 * std::stod(line.substr(13));
-  }
-  return std::numeric_limits<double>::infinity();
+  return available_memory().value_or(std::numeric_limits<double>::infinity());
 }
 
 std::string why_no_gpu() {

@@ -24,7 +24,7 @@ namespace ddro::run {
 // not what was asked for; and where the device is too old.
 at::Device default_device(int local_rank = 0);
 
-// Bytes that can be had on a device now; infinity where nobody says.
+// Bytes that can be had on a device now (available_memory on the CPU); infinity where nobody says.
 double free_memory(at::Device device);
 
 // Why there is no CUDA device, for people.
