@@ -3,11 +3,16 @@
 # Names of tests that may be skipped: for want of a device, or of the right to mount a small disk or a file.
 set(DDRO_SKIPPABLE Cuda Gpu Disk Mounted)
 
+# Tests labelled fault take hours: ctest has them with -C fault alone.
+#
 # One entry a test suite, NAME.Suite, or, if EACH is true or ctest runs with -C cases, one a test, NAME.Suite.Test. Tests
 # that may be skipped always have their own, so that they are skipped by name; a suite's entry fails if any other is.
 function(ddro_test_entries name program list each labels timeout environment)
   if(NOT EXISTS "${list}")
     add_test(${name}_NOT_BUILT ${name}_NOT_BUILT)
+    return()
+  endif()
+  if("${labels}" MATCHES "fault" AND NOT CTEST_CONFIGURATION_TYPE STREQUAL "fault")
     return()
   endif()
   string(JOIN "|" skippable ${DDRO_SKIPPABLE})

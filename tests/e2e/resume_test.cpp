@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
-#include <random>
 
 #include "ddro/base/hash.h"
 #include "support/temporary_folder.h"
@@ -143,73 +142,6 @@ TEST(Resume, BeforeTheJobsTimeLimit) {
   const int code = run.run({}, {"SLURM_JOB_END_TIME=" + std::to_string(end)});
   EXPECT_EQ(code, 75) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("time limit"));
-}
-
-// The largest step whose checkpoint the log reports as saved.
-int reported_step(const std::string& log) {
-  int step = 0;
-  for (size_t at = log.find("saved "); at != std::string::npos; at = log.find("saved ", at + 1)) {
-    const size_t name = log.find("step_", at);
-    if (name != std::string::npos && name < log.find('\n', at)) step = std::stoi(log.substr(name + 5, 6));
-  }
-  return step;
-}
-
-int resumed_step(const std::string& log) {
-  const size_t at = log.find("after step ");
-  return at == std::string::npos ? 0 : std::stoi(log.substr(at + 11));
-}
-
-TEST(Resume, FiftyKillsLoseNothing) {
-  // Long enough that most kills meet a step, an evaluation or a checkpoint being written.
-  std::vector<std::string> longer = sampling();
-  longer.insert(longer.end(), {"train.num_train_epochs=40", "checkpoint.save_steps=2"});
-  const TemporaryFolder straight_folder;
-  const TinyRun straight(straight_folder.path(), longer);
-  ASSERT_EQ(straight.run(), 0) << straight.log_text();
-  const int last_step = reported_step(straight.log_text());
-  std::mt19937 random(20260101);
-  int kills = 0;
-  int resumed = 0;
-  int finished = 0;
-  while (kills < 50 || finished == 0) {
-    const TemporaryFolder folder;
-    const TinyRun run(folder.path(), longer);
-    int reported = 0;
-    for (bool done = false; !done;) {
-      BackgroundProgram program(run.arguments(), run.log().string());
-      // Each second kill is counted from a checkpoint on, so that a slow start does not have all of them.
-      const bool after_save = kills % 2 == 1 && reported < last_step;
-      if (after_save) program.wait_for_output("saved ", 60);
-      const double delay_s =
-          std::uniform_real_distribution<>(after_save ? 0 : 0.2, after_save ? 0.5 : 1.2)(random);
-      ExitStatus status = kills < 50 ? program.wait(delay_s) : program.wait(60);
-      if (status.timed_out) {
-        program.send(SIGKILL);
-        status = program.wait(60);
-      }
-      // It may have ended just before the signal came.
-      done = status.signal != SIGKILL;
-      if (done) {
-        ASSERT_EQ(status.code, 0) << program.output();
-      } else {
-        ++kills;
-      }
-      const std::string log = program.output();
-      if (log.find("resuming from") != std::string::npos) {
-        ++resumed;
-        EXPECT_GE(resumed_step(log), reported) << "a reported checkpoint was lost";
-      }
-      reported = std::max(reported, reported_step(log));
-    }
-    EXPECT_EQ(final_hash(run), final_hash(straight));
-    EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
-    EXPECT_EQ(samples_of(run), samples_of(straight));
-    ++finished;
-  }
-  EXPECT_GT(resumed, 10) << "the kills came before anything was saved";
-  RecordProperty("kills", kills);
-  RecordProperty("finished_runs", finished);
 }
 
 TEST(Resume, ADamagedNewestCheckpointFallsBackToTheOneBefore) {

@@ -1,6 +1,7 @@
 // A run of the program on the tiny model of tests/fixtures/make_tiny_run.py.
 #pragma once
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ inline std::vector<Json> json_lines(const std::filesystem::path& path) {
 
 class TinyRun {
  public:
-  // Writes a configuration into `folder`; `extra` are further --set overrides.
+  // Writes a configuration into `folder`; `extra` are further --set overrides. So is DDRO_TINY_SETTING in the
+  // environment of the tests, which has all of them run another way.
   explicit TinyRun(const std::filesystem::path& folder, std::vector<std::string> extra = {})
       : folder_(folder), extra_(std::move(extra)) {
     const std::string base = fixture("tiny_run/model").parent_path().string();
@@ -46,6 +48,8 @@ class TinyRun {
 
   std::vector<std::string> arguments(const std::vector<std::string>& more = {}) const {
     std::vector<std::string> all = {environment_path("DDRO_TRAIN").string(), "train", config().string()};
+    if (const char* everywhere = std::getenv("DDRO_TINY_SETTING"))
+      all.insert(all.end(), {"--set", everywhere});
     for (const std::string& override : extra_) all.insert(all.end(), {"--set", override});
     all.insert(all.end(), more.begin(), more.end());
     return all;

@@ -1,14 +1,16 @@
-// A disk that fails, is slow or loses power, for a program into which this is preloaded (LD_PRELOAD). It is told by
-// the environment, and concerns files below one folder:
+// A disk that fails, is slow or loses power, for a program into which this is preloaded (LD_PRELOAD). It is
+// told by the environment, and concerns files below one folder:
 //
-//   DDRO_DISK          that folder, an absolute path
-//   DDRO_DISK_FAIL     CALL:FIRST[-LAST]:ERROR: the calls FIRST to LAST of open (for writing), write, fsync, rename or
-//                      mkdir fail with ERROR, as "ENOSPC"; with "short" a write takes half of its bytes
-//   DDRO_DISK_DELAY_MS how much longer each write and fsync takes
-//   DDRO_DISK_HOLD     a file: as long as it exists, an fsync does not end
-//   DDRO_DISK_DURABLE  a folder that receives what a loss of power leaves: of a file its bytes, of a folder its
-//                      entries, as they were when it was last synced or the program started (tests/fault/power.h)
-#include <dirent.h>
+//   DDRO_DISK           that folder, an absolute path
+//   DDRO_DISK_FAIL      CALL:FIRST[-LAST]:ERROR: of the calls open (for writing), write, fsync, rename or
+//   mkdir
+//                       those from FIRST to LAST fail with ERROR, as "ENOSPC"; with "short" a write takes
+//                       half
+//   DDRO_DISK_COUNTS    a file that is told at the end how many calls of the rule's kind there were
+//   DDRO_DISK_DELAY_MS  how much longer each write and fsync takes
+//   DDRO_DISK_HOLD      a file: as long as it exists, an fsync does not end
+//   DDRO_DISK_DURABLE   a folder that receives what a loss of power leaves: of a file its bytes, of a folder
+//                       its entries, as they were when it was last synced (tests/fault/power_loss.h)
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,11 +24,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
 
-#include "fault/disk_key.h"
+#include "fault/disk_entries.h"
 
 namespace {
 
@@ -90,10 +93,11 @@ Rule read_rule() {
   return result;
 }
 
+std::atomic<long> calls{0};
+
 // Whether the rule is for this call, which is counted.
 bool fails(Call call) {
   static const Rule rule = read_rule();
-  static std::atomic<long> calls{0};
   if (call != rule.call) return false;
   const long number = ++calls;
   if (number < rule.first || number > rule.last) return false;
@@ -110,6 +114,10 @@ void wait_while_held() {
   static const char* const hold = setting("DDRO_DISK_HOLD");
   while (hold != nullptr && access(hold, F_OK) == 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+__attribute__((destructor)) void tell_counts() {
+  if (const char* const path = setting("DDRO_DISK_COUNTS")) std::ofstream(path) << calls;
 }
 
 // What survives.
@@ -139,19 +147,6 @@ std::string bytes_of(const std::string& path) {
   return content;
 }
 
-// A line "KEY NAME" an entry.
-std::string entries_of(const std::string& path) {
-  std::string text;
-  DIR* const folder = opendir(path.c_str());
-  while (const dirent* const entry = folder != nullptr ? readdir(folder) : nullptr) {
-    const std::string name = entry->d_name;
-    const std::string key = ddro::test::disk_key(dirfd(folder), entry->d_name);
-    if (name != "." && name != ".." && !key.empty()) text += key + " " + name + "\n";
-  }
-  if (folder != nullptr) closedir(folder);
-  return text;
-}
-
 void keep(const std::string& path) {
   static const char* const durable = setting("DDRO_DISK_DURABLE");
   static std::mutex one_at_a_time;
@@ -160,17 +155,8 @@ void keep(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return;
   const bool is_folder = S_ISDIR(info.st_mode);
-  const std::string key = ddro::test::disk_key(AT_FDCWD, path.c_str());
-  put(fs::path(durable) / key, is_folder ? entries_of(path) : bytes_of(path));
-}
-
-// All that is there when the program starts has been there for long.
-__attribute__((constructor)) void keep_all() {
-  const char* const folder = setting("DDRO_DISK");
-  std::error_code ignored;
-  if (folder == nullptr || setting("DDRO_DISK_DURABLE") == nullptr || !fs::exists(folder, ignored)) return;
-  keep(folder);
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) keep(entry.path().string());
+  const std::string key = ddro::test::disk_key(path);
+  put(fs::path(durable) / key, is_folder ? ddro::test::entries_text(path) : bytes_of(path));
 }
 
 int synced(int descriptor, int (*sync)(int)) {

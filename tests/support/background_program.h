@@ -121,7 +121,9 @@ class BackgroundProgram {
   bool wait_for_output(const std::string& text, double timeout_s) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
     while (std::chrono::steady_clock::now() < end) {
+      const bool ended = has_ended();
       if (output().find(text) != std::string::npos) return true;
+      if (ended) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return false;
@@ -135,6 +137,12 @@ class BackgroundProgram {
   }
 
  private:
+  bool has_ended() const {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid == pid_;
+  }
+
   std::string stderr_path_;
   pid_t pid_ = -1;
   bool running_ = true;
