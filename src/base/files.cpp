@@ -1,6 +1,7 @@
 #include "ddro/base/files.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -231,6 +232,12 @@ void make_folder(const std::filesystem::path& folder) {
 void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to) {
   rename_into_place(from, to);
   sync_folder(to.parent_path());
+}
+
+bool exchange_names(const std::filesystem::path& a, const std::filesystem::path& b) {
+  if (renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0) return false;
+  sync_folder(b.parent_path());
+  return true;
 }
 
 void failpoint(const char* name) {

@@ -1,6 +1,3 @@
-#include <fcntl.h>
-#include <stdio.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -20,8 +17,7 @@ void remove_quietly(const std::filesystem::path& path) {
 // Puts `from` in the place of the folder `to`. Exchanging the names leaves no moment without a checkpoint; a
 // file system that cannot exchange gets the old one moved aside first.
 void replace_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
-    sync_folder(to.parent_path());
+  if (exchange_names(from, to)) {
     remove_quietly(from);
     return;
   }

@@ -146,6 +146,13 @@ void visit_fields(Config& config, Visitor& visitor) {
           "sample from so many most probable tokens; 0: from all");
     field("top_p", o.samples.sampling.top_p, OnChange::kNothing,
           "sample from the most probable tokens up to this share");
+    field("metric_for_best_model", o.metric_for_best_model, OnChange::kNothing,
+          "of an evaluation: loss, eval_held_out_ratio/auc, ...; the best weights by it go to best/; null: "
+          "none");
+    field("greater_is_better", o.greater_is_better, OnChange::kNothing,
+          "of that metric; null: true unless its name ends in loss");
+    field("early_stopping_patience", o.early_stopping_patience, OnChange::kNothing,
+          "the run ends after so many evaluations in a row that are no better than the best; 0: it does not");
   });
   visitor.section("export", config.final_model, [](auto& o, auto& field) {
     field(

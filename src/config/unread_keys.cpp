@@ -77,6 +77,9 @@ constexpr Condition kConditions[] = {
     {"eval.num_samples", samples, kNoPrompts},
     {"eval.max_new_tokens", samples, kNoPrompts},
     {"eval.temperature", samples, kNoPrompts},
+    {"eval.greater_is_better",
+     [](const RunConfig& c) { return c.eval.metric_for_best_model || !c.eval.greater_is_better; },
+     "no evaluation is the best without eval.metric_for_best_model"},
     {"eval.top_k", draws, kGreedy},
     {"eval.top_p", draws, kGreedy},
 };

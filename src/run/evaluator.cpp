@@ -36,21 +36,33 @@ std::vector<train::EvaluationSet> make_evaluation_sets(const LoadedRun& run) {
   return sets;
 }
 
-Evaluator::Evaluator(const LoadedRun& run, const StopFlag& stop, MetricsLog& metrics)
-    : run_(run), stop_(stop), metrics_(metrics), sets_(make_evaluation_sets(run)) {
-  if (!run.ranks->is_first()) return;
-  samples_.emplace(SamplePrompts{run.prompts, run.text.tokenizer.get(), run.text.end_ids},
-                   sampling_options(run), run.output("samples.jsonl"), metrics.last_evaluation());
+std::vector<train::Evaluation> evaluate_sets(const LoadedRun& run, const models::CausalLm& model,
+                                             const StopFlag& stop) {
+  std::vector<train::Evaluation> evaluations;
+  for (train::EvaluationSet& set : make_evaluation_sets(run)) {
+    auto evaluation = set.evaluate(
+        model, *run.objective, [&] { return stop.requested(); }, *run.ranks);
+    if (!evaluation) stop.leave_if_requested(*run.ranks);
+    evaluations.push_back(std::move(*evaluation));
+  }
+  return evaluations;
 }
 
-bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
+Evaluator::Evaluator(const LoadedRun& run, const StopFlag& stop, std::int64_t last_step)
+    : run_(run), stop_(stop), sets_(make_evaluation_sets(run)) {
+  if (!run.ranks->is_first()) return;
+  samples_.emplace(SamplePrompts{run.prompts, run.text.tokenizer.get(), run.text.end_ids},
+                   sampling_options(run), run.output("samples.jsonl"), last_step);
+}
+
+std::optional<losses::Metrics> Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   losses::Metrics all;
   std::vector<train::Evaluation> evaluations;
   for (train::EvaluationSet& set : sets_) {
     auto evaluation = set.evaluate(
         policy, *run_.objective, [&] { return stop_.requested(); }, *run_.ranks);
-    if (!evaluation) return false;
+    if (!evaluation) return std::nullopt;
     log_info("eval " + set.name() + " at step " + std::to_string(step) +
              metrics_line(evaluation->metrics, {{"loss", "loss", "%.4g"},
                                                 {"accuracy", "rewards/accuracies", "%.4g"},
@@ -62,11 +74,10 @@ bool Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
       all.emplace_back("eval_" + set.name() + "_" + name, value);
     evaluations.push_back(std::move(*evaluation));
   }
-  if (!run_.prompts.empty() && !sample(policy, step, all)) return false;
+  if (!run_.prompts.empty() && !sample(policy, step, all)) return std::nullopt;
   all.emplace_back("eval_runtime", seconds_since(start));
-  metrics_.write("eval", step, all);
   last_ = std::move(evaluations);
-  return true;
+  return all;
 }
 
 // What a loss with an alpha assumes of its rows, as far as rows that were not trained on can tell.

@@ -5,55 +5,12 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
-#include "ddro/run/setup.h"
 #include "ddro/train/score.h"
 #include "run/evaluator.h"
+#include "run/exported_policy.h"
 
 namespace ddro::run {
 namespace {
-
-bool is_merged(const LoadedRun& run) {
-  return run.adapter && run.config.final_model.adapter == models::AdapterExport::kMerged;
-}
-
-models::ExportDType export_dtype(const LoadedRun& run) {
-  switch (run.config.final_model.dtype) {
-    case models::ExportType::kFloat32:
-      return models::ExportDType::kFloat32;
-    case models::ExportType::kBFloat16:
-      return models::ExportDType::kBFloat16;
-    case models::ExportType::kFloat16:
-      return models::ExportDType::kFloat16;
-    case models::ExportType::kAuto:
-      break;
-  }
-  // A float64 run is one for tests; its masters are kept as they are. So are an adapter's, as PEFT does: they
-  // are small, and become what was computed with when they are read.
-  const bool is_adapter = run.adapter && !is_merged(run);
-  return run.dtype == at::kBFloat16 && !is_adapter ? models::ExportDType::kBFloat16
-                                                   : models::ExportDType::kKeep;
-}
-
-NamedTensors merged_weights(const LoadedRun& run, const NamedTensors& weights) {
-  NamedTensors on_cpu;
-  for (const auto& [name, tensor] : weights) on_cpu.emplace_back(name, tensor.to(at::kCPU));
-  return models::merged_weights(run.base_model.spec, run.base_model.tensors, run.adapter->spec, on_cpu,
-                                run.dtype == at::kDouble ? at::kDouble : at::kFloat);
-}
-
-// Whether what is stored says less than what was computed with: a narrower type, or low-rank factors that are
-// rounded into weights of two bytes.
-bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
-  const auto bytes = at::elementSize(stored);
-  return bytes < at::elementSize(run.dtype) || (is_merged(run) && bytes < at::elementSize(at::kFloat));
-}
-
-void remove_old(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error)
-    throw save_error("[" + printable(path.string(), 400) + "] cannot be removed: " + error.message());
-}
 
 // What a model gives for the completions that it is compared by.
 struct Measured {
@@ -81,14 +38,7 @@ Measured measure_first_step(const LoadedRun& run, const models::CausalLm& model)
 
 Measured measure(const LoadedRun& run, const models::CausalLm& model, const StopFlag& stop) {
   if (!run.evaluates() || run.eval_sets.empty()) return measure_first_step(run, model);
-  std::vector<train::Evaluation> evaluations;
-  for (train::EvaluationSet& set : make_evaluation_sets(run)) {
-    auto evaluation = set.evaluate(
-        model, *run.objective, [&] { return stop.requested(); }, *run.ranks);
-    if (!evaluation) stop.leave_if_requested(*run.ranks);
-    evaluations.push_back(std::move(*evaluation));
-  }
-  return measured(evaluations);
+  return measured(evaluate_sets(run, model, stop));
 }
 
 // How far the log-probabilities of the same completions are apart.
@@ -110,15 +60,13 @@ Distance distance(const std::vector<losses::ScoredCompletion>& a,
   return result;
 }
 
-void warn_of_cost(const LoadedRun& run, at::ScalarType stored, const Distance& apart, double loss_change) {
-  std::string cost = "final/ is stored in " + dtype_label(stored) + ", the run computed in " +
-                     dtype_label(run.dtype) + ": its log-probabilities are " + printable(apart.mean, "%.3g") +
+void warn_of_cost(const LoadedRun& run, const ExportedPolicy& exported, const Distance& apart,
+                  double loss_change) {
+  std::string cost = "its log-probabilities are " + printable(apart.mean, "%.3g") +
                      " nats a completion away from those that were trained";
   if (std::isfinite(loss_change))
     cost += ", the loss on " + run.eval_sets.front().name + " changes by " + printable(loss_change, "%+.3g");
-  log_warning(cost + (is_merged(run)
-                          ? "; export.dtype float32, or export.adapter separate, keeps what was measured"
-                          : "; export.dtype auto keeps what was measured"));
+  log_warning(rounding_remark(run, exported, "final", cost));
 }
 
 }  // namespace
@@ -126,33 +74,20 @@ void warn_of_cost(const LoadedRun& run, at::ScalarType stored, const Distance& a
 void export_final(const LoadedRun& run, const NamedTensors& weights) {
   const auto target = run.output("final");
   const auto fresh = run.output("final.new");
-  remove_old(fresh);
-  models::ExportOptions options = run.export_options();
-  options.dtype = export_dtype(run);
-  if (!run.adapter) {
-    models::export_model_folder(run.base_model.path, weights, options, fresh);
-  } else if (is_merged(run)) {
-    models::export_model_folder(run.base_model.path, merged_weights(run, weights), options, fresh);
-  } else {
-    models::export_adapter_folder(run.base_model, *run.adapter, weights, options, fresh);
-  }
-  remove_old(target);
+  export_policy(run, weights, fresh);
+  remove_folder(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());
 }
 
 void verify_final(const LoadedRun& run, const models::CausalLm& policy,
                   const std::vector<train::Evaluation>& last, const StopFlag& stop) {
-  const models::ModelFolder folder = models::open_model_folder(run.output("final"));
-  const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
-  const at::ScalarType stored = tensors.front().second.scalar_type();
-  const auto model =
-      build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
+  const ExportedPolicy read_back = read_exported(run, run.output("final"));
   const Measured trained = last.empty() ? measure(run, policy, stop) : measured(last);
-  const Measured exported = measure(run, *model, stop);
+  const Measured exported = measure(run, *read_back.model, stop);
   const Distance apart = distance(trained.completions, exported.completions);
-  if (is_rounded(run, stored)) {
-    warn_of_cost(run, stored, apart, exported.loss - trained.loss);
+  if (read_back.is_rounded) {
+    warn_of_cost(run, read_back, apart, exported.loss - trained.loss);
     return;
   }
   if (!(apart.per_token <= train::log_prob_tolerance(run.dtype))) {

@@ -12,6 +12,7 @@
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
 #include "ddro/train/schedule.h"
+#include "run/best_metric.h"
 #include "run/gpu.h"
 #include "run/start_model.h"
 
@@ -226,6 +227,7 @@ LoadedRun load_run(config::RunConfig config, int local_rank) {
   run.prompts = load_sample_prompts(run);
   check_rows_suit_loss(run);
   make_objective(run);
+  run.best_metric = find_best_metric(run);
   open_models(run, model_path);
   set_router_loss(run);
   warn_of_slow_paths(run);

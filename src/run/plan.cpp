@@ -134,6 +134,17 @@ std::string describe_samples(const LoadedRun& run) {
          " and at the end\n";
 }
 
+std::string describe_best(const LoadedRun& run) {
+  if (!run.best_metric) return "";
+  const BestMetric& metric = *run.best_metric;
+  return "best: by " + metric.name + ", " + (metric.greater_is_better ? "greater" : "smaller") +
+         " is better" +
+         (metric.patience > 0
+              ? "; the run ends after " + std::to_string(metric.patience) + " evaluations that are no better"
+              : "") +
+         "\n";
+}
+
 std::string describe_adapter(const LoadedRun& run) {
   if (!run.adapter) return "";
   const auto trained = static_cast<double>(models::num_parameters(run.adapter->spec));
@@ -156,7 +167,7 @@ std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
   text += "reference: " + describe_reference(run) + "\n" + describe_reference_cache(run);
   text += "data:\n" + describe_set(run.train) + describe_mixture(run);
   for (const RunSet& set : run.eval_sets) text += describe_set(set);
-  text += describe_samples(run);
+  text += describe_samples(run) + describe_best(run);
   text += "objective: " + losses::loss_name(run.config.objective.loss_type);
   if (std::isfinite(run.objective->alpha())) text += ", alpha " + printable(run.objective->alpha(), "%.6g");
   if (const double cap = run.objective->cap_log_ratio({}); std::isfinite(cap)) {

@@ -6,9 +6,23 @@
 
 namespace ddro::run {
 
+namespace {
+
+// Whether the evaluations that are logged end the run after `step` steps.
+bool stops_early(const LoadedRun& run, std::int64_t step) {
+  return run.best_metric && read_best_evaluation(run, step, dist::alone()).ends_run();
+}
+
+Json best_record(const BestEvaluation& best) {
+  return {{"metric", best.metric().name}, {"value", best.value()}, {"step", best.step()}};
+}
+
+}  // namespace
+
 bool RunFolder::is_finished(std::int64_t newest_step) const {
   if (!record_.is_object() || record_.value("finished_step", Json()) != newest_step ||
-      !models::is_model_folder(run_.output("final")) || newest_step < run_.total_steps) {
+      !models::is_model_folder(run_.output("final")) ||
+      (newest_step < run_.total_steps && !stops_early(run_, newest_step))) {
     return false;
   }
   check_is_same_run(record_.value("run", Json::object()), identity_);
@@ -31,8 +45,10 @@ void RunFolder::write_start() {
   data::write_dropped_rows(run_.output("dropped.jsonl").string(), dropped);
 }
 
-void RunFolder::write_end(std::int64_t step, double seconds) {
+void RunFolder::write_end(std::int64_t step, const BestEvaluation* best, double seconds) {
   record_["finished_step"] = step;
+  if (best && best->exists()) record_["best"] = best_record(*best);
+  if (step < run_.total_steps) record_["stopped_early"] = best->why_it_ends();
   record_["train_runtime"] = seconds;
   write_record();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ddro/run/loaded_run.h"
+#include "run/best_evaluation.h"
 #include "run/identity.h"
 
 namespace ddro::run {
@@ -12,13 +13,15 @@ class RunFolder {
   RunFolder(const LoadedRun& run, RunIdentity identity, Json record)
       : run_(run), identity_(std::move(identity)), record_(std::move(record)) {}
 
-  // Whether an earlier start of the run came to its end with a checkpoint of `newest_step`. Error(kInput)
+  // Whether an earlier start of the run came to its end, the last step or an early one, with a checkpoint of
+  // `newest_step`. Error(kInput)
   // when it was another run: see check_is_same_run.
   bool is_finished(std::int64_t newest_step) const;
 
   // Error(kSave) when a file cannot be written.
   void write_start();
-  void write_end(std::int64_t step, double seconds);
+  // `best`: of a run that looks for one, else null.
+  void write_end(std::int64_t step, const BestEvaluation* best, double seconds);
 
  private:
   void write_record() const;

@@ -92,9 +92,9 @@ void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& param
 
 NamedTensors Saver::saved_weights() const { return read_tensors(saved_path_ / weights_file(run_)); }
 
-bool Saver::is_due(const RunState& state) const {
+bool Saver::is_due(const RunState& state, bool is_last) const {
   if (state.step == attempted_step_ || state.step == saved_step_ || state.step == 0) return false;
-  return state.step >= run_.total_steps || state.step % run_.config.checkpoint.save_steps == 0;
+  return is_last || state.step % run_.config.checkpoint.save_steps == 0;
 }
 
 void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
@@ -115,12 +115,11 @@ void Saver::lend_state(const train::Parameters& parameters, const train::AdamW& 
 }
 
 void Saver::save_due(const train::Parameters& parameters, const train::AdamW& optimizer,
-                     const RunState& state) {
+                     const RunState& state, bool is_last) {
   const Clock::time_point begin = Clock::now();
   wait();
   attempted_step_ = state.step;
-  const bool goes_on =
-      run_.config.checkpoint.async_save && !parameters.is_sharded() && state.step < run_.total_steps;
+  const bool goes_on = run_.config.checkpoint.async_save && !parameters.is_sharded() && !is_last;
   if (goes_on && run_.ranks->is_first() && has_room_for_copy(parameters, optimizer)) {
     // Deferred where no thread can be had.
     writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this,
@@ -131,7 +130,7 @@ void Saver::save_due(const train::Parameters& parameters, const train::AdamW& op
     save(parameters, optimizer, state);
     failed_saves_ = 0;
   } catch (const Error& error) {
-    count_failure(error);
+    count_failure(error, is_last);
   }
 }
 
@@ -145,7 +144,7 @@ void Saver::wait() {
     writing_.get();
     failed_saves_ = 0;
   } catch (const Error& error) {
-    count_failure(error);
+    count_failure(error, /*is_last=*/false);  // which is not written beside the steps
   }
 }
 
@@ -192,9 +191,9 @@ void Saver::write(const Content& content) {
 }
 
 // In the handler of `error`.
-void Saver::count_failure(const Error& error) {
-  const bool last = attempted_step_ >= run_.total_steps || ++failed_saves_ >= kMaxFailedSaves;
-  if (error.kind() != ErrorKind::kSave || last) throw;
+void Saver::count_failure(const Error& error, bool is_last) {
+  const bool give_up = is_last || ++failed_saves_ >= kMaxFailedSaves;
+  if (error.kind() != ErrorKind::kSave || give_up) throw;
   log_warning(std::string("a checkpoint could not be saved, the next is tried after the next interval: ") +
               error.what());
 }

@@ -31,8 +31,8 @@ class Saver {
   void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::AdamW& optimizer,
                RunState& state);
 
-  // Whether a checkpoint is due after state.step steps.
-  bool is_due(const RunState& state) const;
+  // Whether a checkpoint is due after state.step steps, which are the run's last or not.
+  bool is_due(const RunState& state, bool is_last) const;
   // Written by the first rank, to which the others send what they alone have, a tensor at a time; on its disk
   // when it returns there. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
   void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
@@ -40,12 +40,15 @@ class Saver {
   // for a copy and steps to come, it returns with a copy made and the writing begun, after that of the
   // checkpoint before has ended. One that cannot be written is passed over with a warning, unless it is the
   // run's last or the third in a row.
-  void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
+  void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
+                bool is_last);
   // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
   void note_written();
   void wait();
   // Whether the first rank has, the same answer on all.
   bool has_saved(std::int64_t step) const { return run_.ranks->broadcast(step == saved_step_); }
+  // Of the newest checkpoint, or -1, as the first rank knows.
+  std::int64_t saved_step() const { return saved_step_; }
   // Of the newest checkpoint, read from the disk as they are used; of the first rank.
   NamedTensors saved_weights() const;
 
@@ -69,7 +72,7 @@ class Saver {
                   std::chrono::steady_clock::time_point begin);
   bool has_room_for_copy(const train::Parameters& parameters, const train::AdamW& optimizer);
   void write(const Content& content);
-  void count_failure(const Error& error);
+  void count_failure(const Error& error, bool is_last);
 
   const LoadedRun& run_;
   RunIdentity identity_;

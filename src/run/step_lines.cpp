@@ -6,10 +6,17 @@
 namespace ddro::run {
 namespace {
 
-// Bytes of the leading whole lines whose step is at most `last_step`.
-std::uint64_t bytes_to_keep(const std::filesystem::path& path, std::int64_t last_step,
-                            const std::function<void(const Json&)>& on_kept) {
-  if (last_step < 0) return 0;
+DurableFile::Mode mode_for(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? DurableFile::Mode::kAppend : DurableFile::Mode::kNew;
+}
+
+}  // namespace
+
+std::uint64_t read_step_lines(const std::filesystem::path& path, std::int64_t last_step,
+                              const std::function<void(const Json&)>& on_line) {
+  std::error_code ignored;
+  if (last_step < 0 || !std::filesystem::exists(path, ignored)) return 0;
   const std::string content = read_file(path, ErrorKind::kModel);
   size_t begin = 0;
   while (true) {
@@ -20,23 +27,16 @@ std::uint64_t bytes_to_keep(const std::filesystem::path& path, std::int64_t last
                     content.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) break;
     if (line["step"].get<std::int64_t>() > last_step) break;
-    on_kept(line);
+    on_line(line);
     begin = end + 1;
   }
   return begin;
 }
 
-DurableFile::Mode mode_for(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored) ? DurableFile::Mode::kAppend : DurableFile::Mode::kNew;
-}
-
-}  // namespace
-
 StepLines::StepLines(const std::filesystem::path& path, std::int64_t last_step,
                      const std::function<void(const Json&)>& on_kept)
     : file_(path, mode_for(path)) {
-  file_.cut(bytes_to_keep(path, last_step, on_kept));
+  file_.cut(read_step_lines(path, last_step, on_kept));
 }
 
 }  // namespace ddro::run

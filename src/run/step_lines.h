@@ -11,6 +11,11 @@
 
 namespace ddro::run {
 
+// Calls `on_line` with each leading whole line of the file whose step is at most `last_step`; the bytes that
+// they take. A file that is not there has none.
+std::uint64_t read_step_lines(const std::filesystem::path& path, std::int64_t last_step,
+                              const std::function<void(const Json&)>& on_line);
+
 class StepLines {
  public:
   // Opens for appending, after cutting off what an interrupted run wrote after step `last_step` (torn last

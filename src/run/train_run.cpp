@@ -53,19 +53,26 @@ std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const model
                                  .gradient_checkpointing = run.config.model.gradient_checkpointing});
 }
 
+// What a run has come to.
+struct Outcome {
+  std::int64_t step = 0;
+  std::optional<BestEvaluation> best;
+};
+
 std::unique_ptr<models::CausalLm> reference_of(LoadedRun& run, const StopFlag& stop) {
   const Doing reference(Activity::kReference);
   return prepare_reference(run, stop);
 }
 
 // From the first step, or that of `resume_from`, to the exported model.
-void train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFlag& stop,
-                      const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat) {
+Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFlag& stop,
+                         const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat) {
   const auto reference = reference_of(run, stop);
   const auto policy = build_policy(run, reference.get());
   failpoint("train.built");
   std::vector<train::Evaluation> last;
   std::optional<Doing> exporting;
+  Outcome outcome;
   {
     Training training(run, *policy, stop, identity, resume_from, heartbeat);
     run.base_model.release_pages();
@@ -74,8 +81,12 @@ void train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFla
     if (run.ranks->is_first()) export_final(run, training.weights());
     run.ranks->barrier();
     last = training.last_evaluation();
+    outcome.step = training.step();
+    if (training.best()) outcome.best = *training.best();
   }
   verify_final(run, *policy, last, stop);
+  if (outcome.best && outcome.best->exists()) verify_best(run, *outcome.best, stop);
+  return outcome;
 }
 
 // Error(kInput) where the ranks are not about to do the same.
@@ -98,7 +109,9 @@ struct Beginning {
         is_finished(request.resume == "auto" && resume_from && folder.is_finished(resume_from->step)) {
     if (is_finished) {
       log_info("the run in " + run.config.train.output_dir + " is finished (" +
-               std::to_string(resume_from->step) + " steps); its model is " + run.output("final").string());
+               std::to_string(resume_from->step) + " steps" +
+               (resume_from->step < run.total_steps ? ", stopped early" : "") + "); its model is " +
+               run.output("final").string());
     } else if (resume_from) {
       check_checkpoint(*resume_from, run, identity, request.allowed_changes);
       check_writers(*resume_from, run.config.checkpoint.allow_world_writable);
@@ -155,10 +168,12 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
     log_info(describe_start(run, request.launch.sharing_ranks));
     if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   }
-  train_and_export(run, identity, stop, resume_from, beginning ? &beginning->heartbeat : nullptr);
+  const Outcome outcome =
+      train_and_export(run, identity, stop, resume_from, beginning ? &beginning->heartbeat : nullptr);
   if (beginning) {
     beginning->folder.write_end(
-        run.total_steps, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        outcome.step, outcome.best ? &*outcome.best : nullptr,
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return "";
 }

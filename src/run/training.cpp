@@ -52,9 +52,10 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                run.config.optimizer, parameters_, optimizer_),
       saver_(run, std::move(identity)),
       metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from), *run.ranks),
-      evaluator_(run, stop, metrics_),
+      evaluator_(run, stop, metrics_.last_evaluation()),
       progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
       heartbeat_(heartbeat) {
+  if (run.best_metric) best_.emplace(run, last_logged_step(resume_from));
   if (run.ranks->is_first()) {
     step_log_.emplace(run, policy, metrics_);
     watch_.emplace(progress_);
@@ -67,15 +68,21 @@ void Training::run() {
     saver_.note_written();
     tell_watchers();
     if (stop_.agree(*run_.ranks)) stop_now();
-    if (evaluation_due()) {
-      const Doing evaluation(Activity::kEvaluation);
-      progress_.clear();
-      if (!evaluator_.evaluate(policy_, state_.step)) stop_now();
-    }
-    if (saver_.is_due(state_)) save();
-    if (state_.step >= run_.total_steps) break;
+    if (evaluation_due()) evaluate();
+    if (saver_.is_due(state_, is_done())) save();
+    if (is_done()) break;
     train_step();
   }
+  if (state_.step < run_.total_steps) log_info("stopping early: " + best_->evaluation().why_it_ends());
+}
+
+void Training::evaluate() {
+  const Doing evaluation(Activity::kEvaluation);
+  progress_.clear();
+  const auto metrics = evaluator_.evaluate(policy_, state_.step);
+  if (!metrics) stop_now();
+  if (best_) best_->add(state_.step, *metrics, parameters_, saver_.saved_step());
+  metrics_.write("eval", state_.step, *metrics);
 }
 
 void Training::tell_watchers() {
@@ -89,7 +96,7 @@ void Training::save() {
   progress_.clear();
   train::check_same_weights(parameters_, state_.step);
   metrics_.sync();
-  saver_.save_due(parameters_, optimizer_, state_);
+  saver_.save_due(parameters_, optimizer_, state_, is_done());
 }
 
 void Training::train_step() {

@@ -13,6 +13,7 @@
 #include "ddro/run/loaded_run.h"
 #include "ddro/train/adamw.h"
 #include "ddro/train/stepper.h"
+#include "run/best_model.h"
 #include "run/evaluator.h"
 #include "run/identity.h"
 #include "run/metrics_log.h"
@@ -32,8 +33,9 @@ class Training {
   Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop, RunIdentity identity,
            const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat);
 
-  // Runs to the last step. Error(kInterrupted) after a checkpoint when a stop was asked for,
-  // Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints cannot be written.
+  // Runs to the last step, or to where early stopping ends it. Error(kInterrupted) after a checkpoint when a
+  // stop was asked for, Error(kNonFinite) when the non-finite policy gives up, Error(kSave) when checkpoints
+  // cannot be written.
   void run();
 
   // The trained weights at full precision, named as in the model folder; of the last checkpoint where no
@@ -43,17 +45,23 @@ class Training {
   }
   // What the evaluation sets gave at the last step; empty where it was made before a resume.
   const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
+  std::int64_t step() const { return state_.step; }
+  // Of a run that looks for one.
+  const BestEvaluation* best() const { return best_ ? &best_->evaluation() : nullptr; }
 
  private:
   void tell_watchers();
   void train_step();
+  void evaluate();
   data::StepPlan take_plan();
   void watch_for_spike(const data::StepPlan& plan, const train::StepReport& report);
   void skip_update(const data::StepPlan& plan, const train::StepReport& report);
   void save();
   void check_reference(const train::StepResult& result) const;
   bool evaluation_due() const;
-  void stop_now();
+  bool stops_early() const { return best_ && best_->evaluation().ends_run(); }
+  bool is_done() const { return state_.step >= run_.total_steps || stops_early(); }
+  [[noreturn]] void stop_now();
 
   const LoadedRun& run_;
   const models::CausalLm& policy_;
@@ -66,6 +74,7 @@ class Training {
   Saver saver_;
   MetricsLog metrics_;
   Evaluator evaluator_;
+  std::optional<BestModel> best_;
   Progress progress_;
   Heartbeat* heartbeat_;             // null in other ranks than the first
   std::optional<StepLog> step_log_;  // of the first rank

@@ -62,11 +62,30 @@ void EvalOptions::validate() const {
   require_count("eval.eval_steps", eval_steps);
   require_count("eval.num_prompts", num_prompts);
   samples.validate("eval");
+  validate_best();
   if (prompts && prompts->empty()) throw option_error("eval.prompts", "an empty text", "a file, or null");
   if (prompts && eval_strategy == EvalStrategy::kNo) {
     throw input_error(
         "[eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none; got " +
         printable(*prompts) + ", expected null; or set eval.eval_strategy to steps or epoch");
+  }
+}
+
+void EvalOptions::validate_best() const {
+  require_count("eval.early_stopping_patience", early_stopping_patience, 0);
+  if (!metric_for_best_model && early_stopping_patience > 0) {
+    throw input_error(
+        "[eval.early_stopping_patience] counts evaluations by eval.metric_for_best_model; got " +
+        std::to_string(early_stopping_patience) +
+        " and no metric, expected 0; or set eval.metric_for_best_model");
+  }
+  if (!metric_for_best_model) return;
+  if (metric_for_best_model->empty())
+    throw option_error("eval.metric_for_best_model", "an empty text", "a metric's name, or null");
+  if (eval_strategy == EvalStrategy::kNo) {
+    throw input_error(
+        "[eval.metric_for_best_model] compares evaluations, of which eval.eval_strategy no has none; got " +
+        printable(*metric_for_best_model) + ", expected null; or set eval.eval_strategy to steps or epoch");
   }
 }
 

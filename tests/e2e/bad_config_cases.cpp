@@ -59,6 +59,15 @@ std::vector<BadInput> cases() {
          return scene.append_config("optimizer: {moment_dtype: float8}\n").train_with("model.dtype=float64");
        }},
       appended("EightBitOptimizer", "optimizer: {optim: adamw_8bit}\n", "optimizer.moment_dtype: float8"),
+      appended("BestByAMetricThatDoesNotExist", "eval: {metric_for_best_model: eval_accuracy}\n",
+               "[eval.metric_for_best_model] no evaluation gives it; got eval_accuracy, expected one of "
+               "eval_held_out_loss, eval_held_out_rewards/chosen"),
+      appended("BestWithoutEvaluations", "eval: {metric_for_best_model: loss, eval_strategy: 'no'}\n",
+               "run.yaml:7 eval.metric_for_best_model] compares evaluations"),
+      appended("PatienceWithoutMetric", "eval: {early_stopping_patience: 3}\n",
+               "run.yaml:7 eval.early_stopping_patience] counts evaluations by eval.metric_for_best_model"),
+      appended("NegativePatience", "eval: {metric_for_best_model: loss, early_stopping_patience: -1}\n",
+               "run.yaml:7 eval.early_stopping_patience] is out of range; got -1"),
       appended("YesForTrue", "eval: {eval_on_start: yes}\n",
                "eval.eval_on_start] got the text \"yes\", expected true or false"),
       appended("MappingForScalar", "eval: {eval_steps: {steps: 5}}\n", "got a mapping, expected an integer"),

@@ -39,19 +39,28 @@ constexpr const char* kPoints[] = {"train.loaded:1",
                                    "checkpoint.rotate_removed:1",
                                    "checkpoint.rotate_removed:2",
                                    "export_after_shard:1",
+                                   "export_after_shard:3",
                                    "export_before_compare:1",
+                                   "export_before_compare:3",
                                    "export_before_rename:1",
+                                   "export_before_rename:3",
                                    "export_after_rename:1",
+                                   "export_after_rename:3",
+                                   "best.written:1",
+                                   "best.written:2",
+                                   "best.in_place:1",
+                                   "best.in_place:2",
                                    "samples.written:1",
                                    "samples.written:2"};
 
 std::string name_of(const std::string& point) { return point.substr(0, point.find(':')); }
 
-// Four checkpoints, of which two are kept; evaluations with samples at steps 0, 7 and 8.
+// Four checkpoints, of which two are kept; evaluations with samples at steps 0, 7 and 8, the later one better
+// each time.
 std::vector<std::string> short_run() {
   std::vector<std::string> settings = sampling();
-  settings.insert(settings.end(),
-                  {"train.max_steps=8", "checkpoint.save_steps=2", "checkpoint.save_total_limit=2"});
+  settings.insert(settings.end(), {"train.max_steps=8", "checkpoint.save_steps=2",
+                                   "checkpoint.save_total_limit=2", "eval.metric_for_best_model=loss"});
   return settings;
 }
 
@@ -79,6 +88,8 @@ TEST_P(Failpoints, KilledThereAndStartedAgain) {
 
   EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
             hash_file(straight.output_dir() / "final/model.safetensors"));
+  EXPECT_EQ(hash_file(run.output_dir() / "best/model.safetensors"),
+            hash_file(straight.output_dir() / "best/model.safetensors"));
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
   EXPECT_EQ(samples_of(run), samples_of(straight));
   EXPECT_EQ(entries(run.output_dir() / "checkpoints"),

@@ -94,16 +94,19 @@ INSTANTIATE_TEST_SUITE_P(Names, LinkIn,
 
 TEST(LinksInTheFolder, GiveWayToFilesThatAreReplaced) {
   const TemporaryFolder folder, elsewhere;
-  const TinyRun run(folder.path(), kShort);
+  const TinyRun run(folder.path(), with(kShort, {"eval.metric_for_best_model=loss"}));
   const fs::path target = elsewhere.write("f", "{}");
   fs::create_directory(run.output_dir());
   for (const char* name : {"run.json", "config.yaml", "metrics.prom", "heartbeat.json", "run.json.tmp"})
     fs::create_symlink(target, run.output_dir() / name);
-  fs::create_symlink(elsewhere.path(), run.output_dir() / "final");
+  const auto folders = {"final", "best", "best.new", "best.previous"};
+  for (const char* name : folders) fs::create_symlink(elsewhere.path(), run.output_dir() / name);
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_EQ(read_file(target), "{}");
   EXPECT_EQ(std::distance(fs::directory_iterator(elsewhere.path()), fs::directory_iterator()), 1);
-  EXPECT_TRUE(fs::is_directory(fs::symlink_status(run.output_dir() / "final")));
+  for (const char* name : folders) EXPECT_FALSE(fs::is_symlink(run.output_dir() / name)) << name;
+  EXPECT_TRUE(fs::is_directory(run.output_dir() / "final"));
+  EXPECT_TRUE(fs::is_directory(run.output_dir() / "best"));
 }
 
 TEST(FolderBehindALink, GoesOn) {

@@ -92,6 +92,10 @@ void make_folder(const std::filesystem::path& folder);
 // rename(2), then sync of the parent folder.
 void rename_durable(const std::filesystem::path& from, const std::filesystem::path& to);
 
+// Exchanges the names of two files or folders of one parent in one step, then syncs that. False, and nothing
+// is changed, where the file system cannot.
+bool exchange_names(const std::filesystem::path& a, const std::filesystem::path& b);
+
 // A named point in our own code at which a test may end or halt the process:
 // DDRO_FAILPOINT=name[:count[:stop]] in the environment sends SIGKILL, or SIGSTOP, at the count-th visit
 // (default 1). Does nothing otherwise.

@@ -31,6 +31,13 @@ struct RunSet {
   std::shared_ptr<const train::LogProbs> reference;
 };
 
+// What eval.metric_for_best_model means on the run's evaluation sets.
+struct BestMetric {
+  std::string name;  // as metrics.jsonl has it
+  bool greater_is_better = false;
+  std::int64_t patience = 0;  // eval.early_stopping_patience
+};
+
 struct LoadedRun {
   config::RunConfig config;
   std::time_t now = 0;  // what a template's date shows
@@ -45,6 +52,7 @@ struct LoadedRun {
   RunSet train;
   std::vector<RunSet> eval_sets;
   std::vector<data::Prompt> prompts;  // sampled at evaluations
+  std::optional<BestMetric> best_metric;
   std::unique_ptr<losses::Objective> objective;
   double router_aux_loss_coef = 0;
   std::int64_t steps_per_epoch = 0;

@@ -52,11 +52,17 @@ struct EvalOptions {
   EvalStrategy eval_strategy = EvalStrategy::kSteps;
   std::int64_t eval_steps = 100;
   bool eval_on_start = true;
-  std::optional<std::string> prompts;  // file or glob, sampled at each evaluation
-  std::int64_t num_prompts = 8;        // at most so many, the first ones
-  generate::GenerateOptions samples;   // all but the seed, which is train.seed
+  std::optional<std::string> prompts;                // file or glob, sampled at each evaluation
+  std::int64_t num_prompts = 8;                      // at most so many, the first ones
+  generate::GenerateOptions samples;                 // all but the seed, which is train.seed
+  std::optional<std::string> metric_for_best_model;  // which evaluation leaves best/
+  std::optional<bool> greater_is_better;             // nullopt: unless the metric's name ends in loss
+  std::int64_t early_stopping_patience = 0;  // evaluations without a better one that end the run; 0: none do
 
   void validate() const;
+
+ private:
+  void validate_best() const;
 };
 
 struct LoggingOptions {

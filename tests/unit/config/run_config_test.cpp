@@ -307,6 +307,8 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     visit_fields(config, defaults);
     objective.label_smoothing /= 2;  // below 1/2
     if (config.eval.eval_strategy == train::EvalStrategy::kNo) config.eval.prompts.reset();
+    if (config.eval.eval_strategy == train::EvalStrategy::kNo) config.eval.metric_for_best_model.reset();
+    if (!config.eval.metric_for_best_model) config.eval.early_stopping_patience = 0;
     // Above alpha/(1 - alpha) for every alpha that is drawn.
     if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
     if (objective.stabilizer == losses::Stabilizer::kNnbd) {

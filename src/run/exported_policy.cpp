@@ -1,0 +1,81 @@
+#include "run/exported_policy.h"
+
+#include "ddro/base/files.h"
+#include "ddro/run/setup.h"
+
+namespace ddro::run {
+namespace {
+
+bool is_merged(const LoadedRun& run) {
+  return run.adapter && run.config.final_model.adapter == models::AdapterExport::kMerged;
+}
+
+models::ExportDType export_dtype(const LoadedRun& run) {
+  switch (run.config.final_model.dtype) {
+    case models::ExportType::kFloat32:
+      return models::ExportDType::kFloat32;
+    case models::ExportType::kBFloat16:
+      return models::ExportDType::kBFloat16;
+    case models::ExportType::kFloat16:
+      return models::ExportDType::kFloat16;
+    case models::ExportType::kAuto:
+      break;
+  }
+  // A float64 run is one for tests; its masters are kept as they are. So are an adapter's, as PEFT does: they
+  // are small, and become what was computed with when they are read.
+  const bool is_adapter = run.adapter && !is_merged(run);
+  return run.dtype == at::kBFloat16 && !is_adapter ? models::ExportDType::kBFloat16
+                                                   : models::ExportDType::kKeep;
+}
+
+NamedTensors merged_weights(const LoadedRun& run, const NamedTensors& weights) {
+  NamedTensors on_cpu;
+  for (const auto& [name, tensor] : weights) on_cpu.emplace_back(name, tensor.to(at::kCPU));
+  return models::merged_weights(run.base_model.spec, run.base_model.tensors, run.adapter->spec, on_cpu,
+                                run.dtype == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
+  const auto bytes = at::elementSize(stored);
+  return bytes < at::elementSize(run.dtype) || (is_merged(run) && bytes < at::elementSize(at::kFloat));
+}
+
+}  // namespace
+
+void remove_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error)
+    throw save_error("[" + printable(path.string(), 400) + "] cannot be removed: " + error.message());
+}
+
+void export_policy(const LoadedRun& run, const NamedTensors& weights, const std::filesystem::path& out) {
+  remove_folder(out);
+  models::ExportOptions options = run.export_options();
+  options.dtype = export_dtype(run);
+  if (!run.adapter) {
+    models::export_model_folder(run.base_model.path, weights, options, out);
+  } else if (is_merged(run)) {
+    models::export_model_folder(run.base_model.path, merged_weights(run, weights), options, out);
+  } else {
+    models::export_adapter_folder(run.base_model, *run.adapter, weights, options, out);
+  }
+}
+
+ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path) {
+  const models::ModelFolder folder = models::open_model_folder(path);
+  const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
+  const at::ScalarType stored = tensors.front().second.scalar_type();
+  return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false),
+          stored, is_rounded(run, stored)};
+}
+
+std::string rounding_remark(const LoadedRun& run, const ExportedPolicy& exported, const std::string& name,
+                            const std::string& cost) {
+  return name + "/ is stored in " + dtype_label(exported.stored) + ", the run computed in " +
+         dtype_label(run.dtype) + ": " + cost +
+         (is_merged(run) ? "; export.dtype float32, or export.adapter separate, keeps what was measured"
+                         : "; export.dtype auto keeps what was measured");
+}
+
+}  // namespace ddro::run
