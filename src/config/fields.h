@@ -163,6 +163,8 @@ void visit_fields(Config& config, Visitor& visitor) {
           "separate | merged: final/ is a PEFT folder, or a whole model with the adapter in its weights");
   });
   visitor.section("checkpoint", config.checkpoint, [](auto& o, auto& field) {
+    field("save_strategy", o.save_strategy, OnChange::kNothing,
+          "no | steps | epoch; a run that is stopped, and each at its end, saves in any case");
     field("save_steps", o.save_steps, OnChange::kNothing, "optimizer steps between checkpoints");
     field("save_total_limit", o.save_total_limit, OnChange::kNothing, "newest checkpoints kept");
     field("save_before_timeout_s", o.save_before_timeout_s, OnChange::kNothing,

@@ -5,7 +5,6 @@
 namespace ddro::config {
 namespace {
 
-using train::EvalStrategy;
 using train::Schedule;
 
 struct Condition {
@@ -19,7 +18,7 @@ bool caches_reference(const RunConfig& c) {
   return reads_reference(c) && c.reference.precompute_ref_log_probs;
 }
 bool has_warmup(const RunConfig& c) { return c.optimizer.lr_scheduler_type != Schedule::kConstant; }
-bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != EvalStrategy::kNo; }
+bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != IntervalStrategy::kNo; }
 bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
 bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
 
@@ -66,8 +65,11 @@ constexpr Condition kConditions[] = {
     {"optimizer.min_lr_ratio",
      [](const RunConfig& c) { return c.optimizer.lr_scheduler_type == Schedule::kCosineWithMinLr; },
      "only lr_scheduler_type cosine_with_min_lr has a lowest rate"},
-    {"eval.eval_steps", [](const RunConfig& c) { return c.eval.eval_strategy == EvalStrategy::kSteps; },
+    {"eval.eval_steps", [](const RunConfig& c) { return c.eval.eval_strategy == IntervalStrategy::kSteps; },
      "eval_strategy is not steps"},
+    {"checkpoint.save_steps",
+     [](const RunConfig& c) { return c.checkpoint.save_strategy == IntervalStrategy::kSteps; },
+     "save_strategy is not steps"},
     {"eval.eval_on_start",
      [](const RunConfig& c) {
        return !c.eval.eval_on_start || (evaluates(c) && (!c.data.eval_files.empty() || c.eval.prompts));

@@ -173,7 +173,7 @@ data::StratifiedSampler LoadedRun::sampler() const {
   return {train.dataset, config.train.train_batch_size, static_cast<std::uint64_t>(config.train.seed)};
 }
 
-bool LoadedRun::evaluates() const { return config.eval.eval_strategy != train::EvalStrategy::kNo; }
+bool LoadedRun::evaluates() const { return config.eval.eval_strategy != IntervalStrategy::kNo; }
 
 models::ExportOptions LoadedRun::export_options() const {
   models::ExportOptions options;

@@ -125,7 +125,7 @@ std::string describe_memory(const LoadedRun& run, const train::MemoryModel& mode
 std::string describe_samples(const LoadedRun& run) {
   if (run.prompts.empty()) return "";
   const train::EvalOptions& eval = run.config.eval;
-  const bool in_steps = eval.eval_strategy == train::EvalStrategy::kSteps;
+  const bool in_steps = eval.eval_strategy == IntervalStrategy::kSteps;
   return "samples: " + std::to_string(run.prompts.size()) + " prompts of " + *eval.prompts + ", " +
          std::to_string(eval.samples.num_samples) + " of each, at most " +
          std::to_string(eval.samples.max_new_tokens) + " tokens; " +

@@ -2,6 +2,18 @@
 
 namespace ddro::run {
 
+bool RunState::is_at(IntervalStrategy strategy, std::int64_t every) const {
+  switch (strategy) {
+    case IntervalStrategy::kNo:
+      return false;
+    case IntervalStrategy::kSteps:
+      return step % every == 0;
+    case IntervalStrategy::kEpoch:
+      return sampler.step_in_epoch == 0;
+  }
+  return false;
+}
+
 Json RunState::to_json() const {
   return {{"step", step},
           {"epoch", sampler.epoch},

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ddro/base/interval_strategy.h"
 #include "ddro/base/json.h"
 #include "ddro/data/sampler.h"
 #include "ddro/train/nonfinite_guard.h"
@@ -16,6 +17,9 @@ struct RunState {
   std::int64_t num_tokens = 0;
   train::NonFiniteGuard guard;
   train::SpikeGuard spikes;
+
+  // Whether these steps are done: `every` more, or an epoch.
+  bool is_at(IntervalStrategy strategy, std::int64_t every) const;
 
   // As trainer.json of a checkpoint has it.
   Json to_json() const;

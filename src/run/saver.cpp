@@ -94,7 +94,8 @@ NamedTensors Saver::saved_weights() const { return read_tensors(saved_path_ / we
 
 bool Saver::is_due(const RunState& state, bool is_last) const {
   if (state.step == attempted_step_ || state.step == saved_step_ || state.step == 0) return false;
-  return is_last || state.step % run_.config.checkpoint.save_steps == 0;
+  const checkpoint::CheckpointOptions& options = run_.config.checkpoint;
+  return is_last || state.is_at(options.save_strategy, options.save_steps);
 }
 
 void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {

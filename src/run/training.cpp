@@ -184,11 +184,10 @@ void Training::check_reference(const train::StepResult& result) const {
 bool Training::evaluation_due() const {
   if (evaluator_.is_empty() || metrics_.last_evaluation() == state_.step) return false;
   const train::EvalOptions& eval = run_.config.eval;
-  if (eval.eval_strategy == train::EvalStrategy::kNo) return false;
+  if (eval.eval_strategy == IntervalStrategy::kNo) return false;
   if (state_.step >= run_.total_steps) return true;
   if (state_.step == 0) return eval.eval_on_start;
-  if (eval.eval_strategy == train::EvalStrategy::kEpoch) return state_.sampler.step_in_epoch == 0;
-  return state_.step % eval.eval_steps == 0;
+  return state_.is_at(eval.eval_strategy, eval.eval_steps);
 }
 
 void Training::stop_now() {

@@ -64,7 +64,7 @@ void EvalOptions::validate() const {
   samples.validate("eval");
   validate_best();
   if (prompts && prompts->empty()) throw option_error("eval.prompts", "an empty text", "a file, or null");
-  if (prompts && eval_strategy == EvalStrategy::kNo) {
+  if (prompts && eval_strategy == IntervalStrategy::kNo) {
     throw input_error(
         "[eval.prompts] are sampled at evaluations, of which eval.eval_strategy no has none; got " +
         printable(*prompts) + ", expected null; or set eval.eval_strategy to steps or epoch");
@@ -82,7 +82,7 @@ void EvalOptions::validate_best() const {
   if (!metric_for_best_model) return;
   if (metric_for_best_model->empty())
     throw option_error("eval.metric_for_best_model", "an empty text", "a metric's name, or null");
-  if (eval_strategy == EvalStrategy::kNo) {
+  if (eval_strategy == IntervalStrategy::kNo) {
     throw input_error(
         "[eval.metric_for_best_model] compares evaluations, of which eval.eval_strategy no has none; got " +
         printable(*metric_for_best_model) + ", expected null; or set eval.eval_strategy to steps or epoch");

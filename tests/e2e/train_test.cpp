@@ -1,6 +1,9 @@
 // `ddro-train train` as a user runs it, on a model that trains in a second.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <csignal>
+
 #include "ddro/base/hash.h"
 #include "support/temporary_folder.h"
 #include "tiny_run.h"
@@ -123,6 +126,44 @@ TEST(Train, DryRunWritesNothing) {
   const TinyRun run(folder.path());
   EXPECT_EQ(run.run({"--dry-run"}), 0);
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+std::vector<std::string> checkpoints_of(const TinyRun& run) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints"))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// 7 steps an epoch.
+TEST(SaveStrategy, SavesAtTheEndOfEachEpochAndOfTheRun) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"checkpoint.save_strategy=epoch", "train.num_train_epochs=2.5",
+                                    "eval.eval_strategy=epoch", "checkpoint.save_total_limit=10"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_THAT(checkpoints_of(run), testing::ElementsAre("step_000007", "step_000014", "step_000018"));
+  std::vector<int> evaluated;
+  for (const Json& line : run.metrics("eval")) evaluated.push_back(line["step"]);
+  EXPECT_THAT(evaluated, testing::ElementsAre(0, 7, 14, 18));
+}
+
+TEST(SaveStrategy, NoSavesAtTheEndAndWhereTheRunIsStopped) {
+  const TemporaryFolder folder, whole_folder;
+  const std::vector<std::string> settings = {"checkpoint.save_strategy='no'"};
+  const TinyRun whole(whole_folder.path(), settings);
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  EXPECT_THAT(checkpoints_of(whole), testing::ElementsAre("step_000028"));
+  const TinyRun run(folder.path(), settings);
+  BackgroundProgram program(run.arguments(), run.log().string());
+  ASSERT_TRUE(program.wait_for_output("step 5/", 60)) << program.output();
+  program.send(SIGTERM);
+  ASSERT_EQ(program.wait(60).code, 75) << program.output();
+  EXPECT_EQ(checkpoints_of(run).size(), 1u);
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  EXPECT_EQ(lasting_metrics(run), lasting_metrics(whole));
+  EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
+            hash_file(whole.output_dir() / "final/model.safetensors"));
 }
 
 struct Variant {

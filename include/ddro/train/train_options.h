@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddro/base/enum_names.h"
+#include "ddro/base/interval_strategy.h"
 #include "ddro/generate/generate_options.h"
 
 namespace ddro::train {
@@ -46,10 +47,8 @@ struct OptimizerOptions {
   void validate() const;
 };
 
-enum class EvalStrategy { kNo, kSteps, kEpoch };
-
 struct EvalOptions {
-  EvalStrategy eval_strategy = EvalStrategy::kSteps;
+  IntervalStrategy eval_strategy = IntervalStrategy::kSteps;
   std::int64_t eval_steps = 100;
   bool eval_on_start = true;
   std::optional<std::string> prompts;                // file or glob, sampled at each evaluation
@@ -91,13 +90,6 @@ struct EnumNames<train::MomentDType> {
   using E = train::MomentDType;
   static constexpr std::array<EnumName<E>, 3> kNames = {
       {{"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float8", E::kFloat8}}};
-};
-
-template <>
-struct EnumNames<train::EvalStrategy> {
-  using E = train::EvalStrategy;
-  static constexpr std::array<EnumName<E>, 3> kNames = {
-      {{"no", E::kNo}, {"steps", E::kSteps}, {"epoch", E::kEpoch}}};
 };
 
 }  // namespace ddro

@@ -76,7 +76,7 @@ train: {max_steps: -1, seed: 0}
   EXPECT_EQ(config.optimizer.learning_rate, 1e-6);
   EXPECT_EQ(config.optimizer.adam_epsilon, 1e-8);
   EXPECT_EQ(config.optimizer.lr_scheduler_type, train::Schedule::kConstantWithWarmup);
-  EXPECT_EQ(config.eval.eval_strategy, train::EvalStrategy::kEpoch);
+  EXPECT_EQ(config.eval.eval_strategy, IntervalStrategy::kEpoch);
   EXPECT_EQ(config.eval.prompts, "p.jsonl");
   EXPECT_EQ(config.eval.num_prompts, 3);
   EXPECT_EQ(config.eval.samples.num_samples, 4);
@@ -306,8 +306,8 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     defaults.restoring = true;
     visit_fields(config, defaults);
     objective.label_smoothing /= 2;  // below 1/2
-    if (config.eval.eval_strategy == train::EvalStrategy::kNo) config.eval.prompts.reset();
-    if (config.eval.eval_strategy == train::EvalStrategy::kNo) config.eval.metric_for_best_model.reset();
+    if (config.eval.eval_strategy == IntervalStrategy::kNo) config.eval.prompts.reset();
+    if (config.eval.eval_strategy == IntervalStrategy::kNo) config.eval.metric_for_best_model.reset();
     if (!config.eval.metric_for_best_model) config.eval.early_stopping_patience = 0;
     // Above alpha/(1 - alpha) for every alpha that is drawn.
     if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
