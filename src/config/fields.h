@@ -116,12 +116,13 @@ void visit_fields(Config& config, Visitor& visitor) {
   visitor.section("optimizer", config.optimizer, [](auto& o, auto& field) {
     field("learning_rate", o.learning_rate, OnChange::kCourse, "highest learning rate of AdamW");
     field("lr_scheduler_type", o.lr_scheduler_type, OnChange::kCourse,
-          "constant | constant_with_warmup | linear | cosine | cosine_with_min_lr");
+          "cosine | linear | polynomial | constant | warmup_stable_decay | ... (docs/configuration.md)");
     field("warmup_ratio", o.warmup_ratio, OnChange::kResolved,
           "share of all steps; used when warmup_steps is 0");
     field("warmup_steps", o.warmup_steps, OnChange::kResolved, "optimizer steps");
-    field("min_lr_ratio", o.min_lr_ratio, OnChange::kCourse,
-          "cosine_with_min_lr: the last learning rate over the highest");
+    field("lr_scheduler_kwargs", o.lr_scheduler_kwargs, OnChange::kCourse,
+          "what the schedule takes beside its warm-up, as Hugging Face has it: {min_lr_rate: 0.1} "
+          "(docs/configuration.md)");
     field("weight_decay", o.weight_decay, OnChange::kCourse, "not applied to norms and biases");
     field("adam_beta1", o.adam_beta1, OnChange::kCourse, "decay of the gradient's mean");
     field("adam_beta2", o.adam_beta2, OnChange::kCourse, "decay of the gradient's square");

@@ -149,6 +149,7 @@ void plan_steps(LoadedRun& run) {
   run.one_class_steps = sampler.one_class_steps();
   run.total_steps = train::num_total_steps(run.config.train, run.steps_per_epoch);
   check_one_class_steps(run);
+  train::check_schedule(run.config.optimizer, run.total_steps);
   const std::int64_t warmup = train::num_warmup_steps(run.config.optimizer, run.total_steps);
   if (warmup >= run.total_steps) {
     log_warning("the warm-up takes all of the run's steps (" + std::to_string(warmup) + " of " +

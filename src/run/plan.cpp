@@ -134,6 +134,11 @@ std::string describe_samples(const LoadedRun& run) {
          " and at the end\n";
 }
 
+std::string describe_kwargs(const train::OptimizerOptions& optimizer) {
+  return optimizer.lr_scheduler_kwargs.empty() ? ""
+                                               : " " + printable(optimizer.lr_scheduler_kwargs.dump(), 400);
+}
+
 std::string describe_best(const LoadedRun& run) {
   if (!run.best_metric) return "";
   const BestMetric& metric = *run.best_metric;
@@ -178,8 +183,9 @@ std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
           std::to_string(run.config.train.train_batch_size) + " examples, " +
           std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
           printable(run.config.optimizer.learning_rate, "%g") + " " +
-          enum_name(run.config.optimizer.lr_scheduler_type) + ", warm-up " +
-          std::to_string(train::num_warmup_steps(run.config.optimizer, run.total_steps)) + " steps\n";
+          enum_name(run.config.optimizer.lr_scheduler_type) + describe_kwargs(run.config.optimizer) +
+          ", warm-up " + std::to_string(train::num_warmup_steps(run.config.optimizer, run.total_steps)) +
+          " steps\n";
 
   const data::StepPlan first = data::plan_step(run.train.dataset, run.sampler().step({}), run.pack_options());
   text += "first step: " + std::to_string(first.micro_batches.size()) + " micro-batches, " +

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ddro/base/error.h"
+#include "train/schedule_kwargs.h"
 
 namespace ddro::train {
 namespace {
@@ -46,8 +47,7 @@ void OptimizerOptions::validate() const {
   require_number("optimizer.warmup_ratio", warmup_ratio, warmup_ratio >= 0 && warmup_ratio <= 1,
                  "a number from 0 to 1");
   require_count("optimizer.warmup_steps", warmup_steps, 0);
-  require_number("optimizer.min_lr_ratio", min_lr_ratio, min_lr_ratio >= 0 && min_lr_ratio <= 1,
-                 "a number from 0 to 1");
+  validate_schedule_kwargs(*this);
   require_number("optimizer.weight_decay", weight_decay, weight_decay >= 0, "a number of at least 0");
   require_number("optimizer.adam_beta1", adam_beta1, adam_beta1 >= 0 && adam_beta1 < 1,
                  "a number from 0 to below 1");

@@ -68,6 +68,12 @@ std::vector<BadInput> cases() {
                "run.yaml:7 eval.early_stopping_patience] counts evaluations by eval.metric_for_best_model"),
       appended("NegativePatience", "eval: {metric_for_best_model: loss, early_stopping_patience: -1}\n",
                "run.yaml:7 eval.early_stopping_patience] is out of range; got -1"),
+      appended(
+          "ScheduleLongerThanTheRun",
+          "optimizer: {lr_scheduler_type: warmup_stable_decay, lr_scheduler_kwargs: {num_decay_steps: 2}}\n",
+          "[optimizer.lr_scheduler_kwargs] warm-up, stable and decay steps are more than the run has; got 1 "
+          "+ 0 + 2, "
+          "expected at most 2"),
       appended("YesForTrue", "eval: {eval_on_start: yes}\n",
                "eval.eval_on_start] got the text \"yes\", expected true or false"),
       appended("MappingForScalar", "eval: {eval_steps: {steps: 5}}\n", "got a mapping, expected an integer"),

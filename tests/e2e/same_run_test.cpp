@@ -60,14 +60,16 @@ TEST(SameRun, DoesNotExportMoreStepsThanItHas) {
 
 TEST(SameRun, LogsEveryKeyThatChangesAtAResume) {
   const TemporaryFolder folder;
-  ASSERT_EQ(
-      TinyRun(folder.path(), {"train.max_steps=2", "optimizer.lr_scheduler_type=cosine_with_min_lr"}).run(),
-      0);
-  const TinyRun run(folder.path(), {"train.max_steps=4", "optimizer.lr_scheduler_type=cosine_with_min_lr",
-                                    "optimizer.min_lr_ratio=0.5", "eval.eval_steps=2"});
+  const std::string schedule = "optimizer.lr_scheduler_type=cosine_with_min_lr";
+  ASSERT_EQ(TinyRun(folder.path(),
+                    {"train.max_steps=2", schedule, "optimizer.lr_scheduler_kwargs={min_lr_rate: 0.1}"})
+                .run(),
+            0);
+  const TinyRun run(folder.path(), {"train.max_steps=4", schedule,
+                                    "optimizer.lr_scheduler_kwargs={min_lr_rate: 0.5}", "eval.eval_steps=2"});
   ASSERT_EQ(run.run(), 0) << run.log_text();
-  for (const char* change :
-       {"optimizer.min_lr_ratio: 0.1 -> 0.5", "eval.eval_steps: 7 -> 2", "total_steps: 2 -> 4"})
+  for (const char* change : {"optimizer.lr_scheduler_kwargs: {min_lr_rate: 0.1} -> {min_lr_rate: 0.5}",
+                             "eval.eval_steps: 7 -> 2", "total_steps: 2 -> 4"})
     EXPECT_THAT(run.log_text(), HasSubstr(std::string("resuming with ") + change));
 }
 

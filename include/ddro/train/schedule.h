@@ -15,6 +15,9 @@ std::int64_t num_total_steps(const TrainOptions& options, std::int64_t steps_per
 // warmup_steps when set, else ceil(warmup_ratio * total_steps); 0 for `constant`.
 std::int64_t num_warmup_steps(const OptimizerOptions& options, std::int64_t total_steps);
 
+// Error(kInput) for parts of a schedule that are longer than the run.
+void check_schedule(const OptimizerOptions& options, std::int64_t total_steps);
+
 // Learning rate of the step before which `steps_done` of `total_steps` were done.
 double learning_rate(const OptimizerOptions& options, std::int64_t steps_done, std::int64_t total_steps);
 

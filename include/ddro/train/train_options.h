@@ -8,6 +8,7 @@
 
 #include "ddro/base/enum_names.h"
 #include "ddro/base/interval_strategy.h"
+#include "ddro/base/json.h"
 #include "ddro/generate/generate_options.h"
 
 namespace ddro::train {
@@ -29,15 +30,30 @@ struct TrainOptions {
 // What AdamW's moments are stored in between steps; kFloat32: in the type of the master weights.
 enum class MomentDType { kFloat32, kBFloat16, kFloat8 };
 
-enum class Schedule { kConstant, kConstantWithWarmup, kLinear, kCosine, kCosineWithMinLr };
+// Those of Hugging Face's SchedulerType that are a function of the step.
+enum class Schedule {
+  kLinear,
+  kCosine,
+  kCosineWithRestarts,
+  kPolynomial,
+  kConstant,
+  kConstantWithWarmup,
+  kInverseSqrt,
+  kCosineWithMinLr,
+  kCosineWarmupWithMinLr,
+  kWarmupStableDecay
+};
+
+// The last rate of Schedule::kPolynomial, unless lr_end says another.
+inline constexpr double kPolynomialEnd = 1e-7;
 
 struct OptimizerOptions {
   double learning_rate = 1e-6;
   Schedule lr_scheduler_type = Schedule::kCosine;
   double warmup_ratio = 0.1;  // of all steps; used when warmup_steps is 0
   std::int64_t warmup_steps = 0;
-  double min_lr_ratio = 0.1;  // cosine_with_min_lr: the last learning rate over the first
-  double weight_decay = 0.0;  // not applied to norms and biases
+  Json lr_scheduler_kwargs = Json::object();  // what the schedule takes beside its warm-up
+  double weight_decay = 0.0;                  // not applied to norms and biases
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
@@ -78,11 +94,17 @@ namespace ddro {
 template <>
 struct EnumNames<train::Schedule> {
   using E = train::Schedule;
-  static constexpr std::array<EnumName<E>, 5> kNames = {{{"constant", E::kConstant},
-                                                         {"constant_with_warmup", E::kConstantWithWarmup},
-                                                         {"linear", E::kLinear},
-                                                         {"cosine", E::kCosine},
-                                                         {"cosine_with_min_lr", E::kCosineWithMinLr}}};
+  static constexpr std::array<EnumName<E>, 10> kNames = {
+      {{"linear", E::kLinear},
+       {"cosine", E::kCosine},
+       {"cosine_with_restarts", E::kCosineWithRestarts},
+       {"polynomial", E::kPolynomial},
+       {"constant", E::kConstant},
+       {"constant_with_warmup", E::kConstantWithWarmup},
+       {"inverse_sqrt", E::kInverseSqrt},
+       {"cosine_with_min_lr", E::kCosineWithMinLr},
+       {"cosine_warmup_with_min_lr", E::kCosineWarmupWithMinLr},
+       {"warmup_stable_decay", E::kWarmupStableDecay}}};
 };
 
 template <>

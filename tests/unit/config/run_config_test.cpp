@@ -185,6 +185,7 @@ class Randomiser {
     }
   }
   void set(Json& out) {
+    if (std::strcmp(key_, "lr_scheduler_kwargs") == 0) return;  // of the schedule
     const std::string text = text_();
     out = {{text, bits() % 2 == 0},
            {"list", {unit(), static_cast<std::int64_t>(bits() >> 1), text, nullptr}}};
@@ -288,6 +289,20 @@ std::string flat(const RunConfig& config) {
   return flattener.text;
 }
 
+Json some_kwargs(train::Schedule schedule) {
+  switch (schedule) {
+    case train::Schedule::kPolynomial:
+      return {{"lr_end", 0}, {"power", 1.5}};
+    case train::Schedule::kCosineWithMinLr:
+    case train::Schedule::kCosineWarmupWithMinLr:
+      return {{"min_lr_rate", 0.25}};
+    case train::Schedule::kWarmupStableDecay:
+      return {{"num_decay_steps", 3}, {"decay_type", "1-sqrt"}};
+    default:
+      return Json::object();
+  }
+}
+
 TEST(Dump, ReadsBackToTheSameConfiguration) {
   const TemporaryFolder folder;
   int compared = 0;
@@ -309,6 +324,7 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     if (config.eval.eval_strategy == IntervalStrategy::kNo) config.eval.prompts.reset();
     if (config.eval.eval_strategy == IntervalStrategy::kNo) config.eval.metric_for_best_model.reset();
     if (!config.eval.metric_for_best_model) config.eval.early_stopping_patience = 0;
+    config.optimizer.lr_scheduler_kwargs = some_kwargs(config.optimizer.lr_scheduler_type);
     // Above alpha/(1 - alpha) for every alpha that is drawn.
     if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
     if (objective.stabilizer == losses::Stabilizer::kNnbd) {

@@ -52,9 +52,9 @@ TEST(CheckCanResume, RefusesAnotherOrderOfSamplesWhateverIsAllowed) {
 }
 
 TEST(CheckCanResume, SaysWhatElseChanges) {
-  for (const char* name : {"train.micro_batch_tokens", "optimizer.learning_rate", "optimizer.min_lr_ratio",
-                           "optimizer.adam_beta2", "eval.eval_steps", "model.dtype", "total_steps", "threads",
-                           "reference_log_probs"}) {
+  for (const char* name : {"train.micro_batch_tokens", "optimizer.learning_rate",
+                           "optimizer.lr_scheduler_kwargs", "optimizer.adam_beta2", "eval.eval_steps",
+                           "model.dtype", "total_steps", "threads", "reference_log_probs"}) {
     testing::internal::CaptureStderr();
     EXPECT_NO_THROW(check_can_resume(identity(), with(name, "99"), {})) << name;
     EXPECT_THAT(testing::internal::GetCapturedStderr(),
