@@ -14,7 +14,6 @@ namespace {
 
 using test::TemporaryFolder;
 using ::testing::AllOf;
-using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -29,17 +28,17 @@ class Prometheus : public testing::Test {
 
 TEST_F(Prometheus, NamesHaveUnitsAndCountersEndWithTotal) {
   file_.write("train", 3,
-              {{"loss", 0.25}, {"step_time_s", 2}, {"num_tokens", 1e6}, {"rewards/chosen", -1.5}});
+              {{"loss", 0.25}, {"step_time_s", 2}, {"num_tokens", 1234567}, {"rewards/chosen", -1.5}});
   EXPECT_THAT(text(), HasSubstr("# HELP ddro_train_loss loss of the last train line of metrics.jsonl\n"
                                 "# TYPE ddro_train_loss gauge\n"
                                 "ddro_train_loss{" +
                                 run() + "} 0.25\n"));
   EXPECT_THAT(text(), HasSubstr("# TYPE ddro_train_tokens_total counter\nddro_train_tokens_total{" + run() +
-                                "} 1000000\n"));
+                                "} 1234567\n"));
   EXPECT_THAT(text(), HasSubstr("ddro_train_step_time_seconds{" + run() + "} 2\n"));
   EXPECT_THAT(text(), HasSubstr("ddro_train_rewards_chosen{" + run() + "} -1.5\n"));
   EXPECT_THAT(text(), HasSubstr("ddro_train_step{" + run() + "} 3\n"));
-  EXPECT_THAT(text(), ContainsRegex("ddro_train_timestamp_seconds.run=.*. 1[0-9]+"));
+  EXPECT_THAT(text(), HasSubstr("ddro_train_timestamp_seconds{" + run() + "} "));
 }
 
 TEST_F(Prometheus, SetsAreLabelsOfOneName) {
