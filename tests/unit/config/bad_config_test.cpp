@@ -185,7 +185,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"optimizer: {lr_scheduler_type: cosine_with_min_lr, lr_scheduler_kwargs: {min_lr: 1}}\n",
                   {"min_lr is above optimizer.learning_rate"}},
         BadConfig{"optimizer: {lr_scheduler_type: polynomial, learning_rate: 1.0e-8}\n",
-                  {"ends at lr_end 1e-07, which is not below optimizer.learning_rate; got 1e-08"}},
+                  {"ends at lr_end 1e-7, which is not below optimizer.learning_rate; got 1e-8"}},
         BadConfig{"optimizer: {lr_scheduler_type: warmup_stable_decay}\n", {"needs num_decay_steps"}},
         BadConfig{
             "optimizer: {lr_scheduler_type: warmup_stable_decay, lr_scheduler_kwargs: {decay_type: sqrt}}\n",
