@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "ddro/base/hash.h"
 #include "rank_runs.h"
@@ -67,7 +68,8 @@ TEST(Best, IsTheModelOfTheBestEvaluation) {
       run_program({environment_path("DDRO_TRAIN").string(), "eval", run.config().string(), "--model",
                    (run.output_dir() / "best").string()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const auto& [name, value] : Json::parse(result.out).items()) {
+  const Json metrics = Json::parse(result.out);
+  for (const auto& [name, value] : metrics.items()) {
     if (name.starts_with("eval_")) EXPECT_EQ(value, best[name]) << name;
   }
 }

@@ -144,7 +144,7 @@ TEST(SaveStrategy, SavesAtTheEndOfEachEpochAndOfTheRun) {
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_THAT(checkpoints_of(run), testing::ElementsAre("step_000007", "step_000014", "step_000018"));
   std::vector<int> evaluated;
-  for (const Json& line : run.metrics("eval")) evaluated.push_back(line["step"]);
+  for (const Json& line : run.metrics("eval")) evaluated.push_back(line["step"].get<int>());
   EXPECT_THAT(evaluated, testing::ElementsAre(0, 7, 14, 18));
 }
 

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <cmath>
+#include <algorithm>
 #include <set>
 
 #include "ddro/base/json.h"
@@ -44,7 +44,7 @@ TEST(LearningRate, EqualsHuggingFaceStepByStep) {
       EXPECT_NEAR(learning_rate(options, step, total), expected, std::max(1e-12 * expected, 1e-20))
           << entry["name"] << " " << entry["kwargs"] << " step " << step;
     }
-    names.insert(entry["name"]);
+    names.insert(entry["name"].get<std::string>());
   }
   EXPECT_EQ(names.size(), EnumNames<Schedule>::kNames.size()) << "a schedule is not compared";
 }
