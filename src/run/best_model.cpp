@@ -41,6 +41,22 @@ NamedTensors on_cpu(const TensorSources& sources) {
   return tensors;
 }
 
+// What the log-probabilities of an evaluation depend on beside the weights.
+Json evaluated_as(const LoadedRun& run) {
+  Json sets = Json::object();
+  for (const RunSet& set : run.eval_sets) sets[set.name] = set.dataset.content_hash;
+  return {{"dtype", dtype_label(run.dtype)},
+          {"tokenizer", run.text.tokenizer_hash},
+          {"template", run.text.template_hash},
+          {"eval_files", sets}};
+}
+
+// Whether the run still evaluates as it did when best/ was written: a resume may change sets and type.
+bool evaluates_as_before(const LoadedRun& run) {
+  const Json record = read_json_file((run.output(kBest) / kRecord).string(), ErrorKind::kModel);
+  return record.value("evaluated", Json()) == evaluated_as(run);
+}
+
 // The line of the evaluation after `step` steps, on all ranks.
 Json logged_evaluation(const LoadedRun& run, std::int64_t step) {
   Json found = Json::object();
@@ -120,7 +136,10 @@ void BestModel::add(std::int64_t step, const losses::Metrics& metrics, const tra
 void BestModel::write(const NamedTensors& weights) const {
   const fs::path fresh = run_.output(kFresh);
   export_policy(run_, weights, fresh);
-  const Json record = {{"step", best_.step()}, {"metric", best_.metric().name}, {"value", best_.value()}};
+  const Json record = {{"step", best_.step()},
+                       {"metric", best_.metric().name},
+                       {"value", best_.value()},
+                       {"evaluated", evaluated_as(run_)}};
   write_file_atomic(fresh / kRecord, record.dump(1) + "\n");
 }
 
@@ -142,10 +161,18 @@ void BestModel::put_in_place(bool keep_old) const {
 }
 
 void verify_best(const LoadedRun& run, const BestEvaluation& best, const StopFlag& stop) {
+  if (run.ranks->is_first()) remove_folder(run.output(kPrevious));  // the last checkpoint has seen best/
   std::error_code ignored;
   if (!run.ranks->broadcast(fs::exists(run.output(kBest), ignored))) {
     log_warning("there is no best/: the weights of the best evaluation (" + best.describe() +
                 ") are not kept");
+    return;
+  }
+  if (!run.ranks->broadcast(run.ranks->is_first() && evaluates_as_before(run))) {
+    log_warning(
+        "best/ is not evaluated again: the evaluation sets or the type that the run computes in have changed "
+        "since step " +
+        std::to_string(best.step()));
     return;
   }
   const ExportedPolicy exported = read_exported(run, run.output(kBest));
@@ -166,7 +193,6 @@ void verify_best(const LoadedRun& run, const BestEvaluation& best, const StopFla
   } else {
     log_info("best/ as read back gives " + best.describe());
   }
-  if (run.ranks->is_first()) remove_folder(run.output(kPrevious));
 }
 
 }  // namespace ddro::run
