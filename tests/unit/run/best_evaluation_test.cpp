@@ -29,7 +29,9 @@ TEST(BestEvaluation, IsHuggingFacesAndEndsTheRunWhereItsCallbackDoes) {
     }
     EXPECT_EQ(ends_at, entry["ends_at"]) << entry;
     EXPECT_EQ(best.exists() ? Json(best.step()) : Json(), entry["best_step"]) << entry;
-    if (best.exists()) EXPECT_EQ(best.value(), entry["best"].get<double>()) << entry;
+    if (best.exists()) {
+      EXPECT_EQ(best.value(), entry["best"].get<double>()) << entry;
+    }
   }
 }
 
