@@ -11,8 +11,11 @@
 namespace ddro::train {
 namespace {
 
-// Numbers that travel at once: enough to fill a wire, few beside a model.
-constexpr std::int64_t kMostNumbers = std::int64_t{1} << 24;
+// Numbers that travel at once: enough to fill a wire, few beside a model. The heap of a CPU never gives back
+// what it held of them.
+std::int64_t most_at_once(at::Device device) {
+  return device.is_cuda() ? std::int64_t{1} << 24 : std::int64_t{1} << 21;
+}
 
 // The same places in every rank's part of a tensor.
 struct Run {
@@ -38,7 +41,7 @@ struct Batch {
 std::vector<Batch> make_batches(std::vector<Tensor> tensors, int num_ranks) {
   const auto type_of = [](const Tensor& tensor) { return tensor.scalar_type(); };
   std::ranges::stable_sort(tensors, {}, type_of);
-  const std::int64_t most = std::max<std::int64_t>(1, kMostNumbers / num_ranks);
+  const std::int64_t most = std::max<std::int64_t>(1, most_at_once(tensors.front().device()) / num_ranks);
   const auto has_room = [&](const Batch& batch, const Tensor& tensor) {
     return batch.size < most && type_of(batch.runs.back().flat) == type_of(tensor);
   };
@@ -106,8 +109,8 @@ void all_gather(const Batch& batch, const dist::Communicator& ranks) {
 
 }  // namespace
 
-double most_exchanged(std::int64_t numbers) {
-  return 2 * static_cast<double>(std::min(numbers, kMostNumbers));
+double most_exchanged(std::int64_t numbers, at::Device device) {
+  return 2 * static_cast<double>(std::min(numbers, most_at_once(device)));
 }
 
 void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {

@@ -10,7 +10,7 @@
 namespace ddro::train {
 
 // Numbers that a rank holds for it at once, of what is sent and what comes, beside tensors of so many.
-double most_exchanged(std::int64_t numbers);
+double most_exchanged(std::int64_t numbers, at::Device device);
 
 // `tensors`: contiguous, in one order on all ranks.
 // Leaves in this rank's part of each the sum over the ranks; the other parts stay what they were.

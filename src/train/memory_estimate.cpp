@@ -218,7 +218,7 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
                                                 ops::bytes_of_logit(model.dtype, model.device));
   }
   if (model.num_ranks > 1)
-    estimate.exchange = most_exchanged(trained_numbers(model)) * master_size(model.dtype);
+    estimate.exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
     if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model);
