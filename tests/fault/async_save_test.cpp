@@ -78,7 +78,7 @@ TEST(AsyncSave, StepsGoOnAndTheNextSaveWaits) {
 TEST(AsyncSave, TurnedOffTheStepsWait) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {kTwelveSteps[0], "checkpoint.async_save=false"});
-  ASSERT_EQ(run.run({}, faulty_disk(run.output_dir() / "checkpoints", {"DDRO_DISK_DELAY_MS=10"})), 0);
+  ASSERT_EQ(run.run({}, faulty_disk(run.output_dir() / "checkpoints", {"DDRO_DISK_DELAY_MS=2"})), 0);
   expect_saved_before(run, {{"000003", "step 4/12"}, {"000006", "step 7/12"}, {"000009", "step 10/12"}});
   expect_same_as_undisturbed(run);
 }

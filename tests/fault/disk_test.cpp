@@ -23,7 +23,7 @@ TEST(DiskFaults, ShortWritesAndInterruptedCallsAreFinished) {
 TEST(DiskFaults, ASlowDiskChangesNothing) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), short_run());
-  ASSERT_EQ(run.run({}, faulty_disk(run.output_dir(), {"DDRO_DISK_DELAY_MS=10"})), 0) << run.log_text();
+  ASSERT_EQ(run.run({}, faulty_disk(run.output_dir(), {"DDRO_DISK_DELAY_MS=3"})), 0) << run.log_text();
   expect_as_undisturbed(run, "a slow disk");
 }
 
