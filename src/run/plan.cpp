@@ -73,6 +73,13 @@ data::StepPlan largest_step(const LoadedRun& run) {
   return result;
 }
 
+// Whether checkpoints are due before the last step.
+bool saves_between(const LoadedRun& run) {
+  const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
+  if (saves.save_strategy == IntervalStrategy::kSteps) return saves.save_steps < run.total_steps;
+  return saves.save_strategy == IntervalStrategy::kEpoch && run.steps_per_epoch < run.total_steps;
+}
+
 train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
@@ -84,12 +91,11 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.live_reference = live_reference && (!run.adapter || run.reference_model);
   if (run.adapter) model.adapter = run.adapter->spec;
   model.gradient_checkpointing = run.config.model.gradient_checkpointing;
-  // The last one is written from the weights themselves.
-  const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
   model.num_ranks = run.num_ranks;
   model.shard = shard;
+  // The last one is written from the weights themselves.
   model.copies_checkpoints =
-      saves.async_save && saves.save_steps < run.total_steps && !train::is_sharded(model);
+      run.config.checkpoint.async_save && saves_between(run) && !train::is_sharded(model);
   for (const auto& [name, tensor] : run.base_model.tensors)
     model.mapped_bytes += static_cast<double>(tensor.nbytes());
   return model;
