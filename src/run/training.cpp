@@ -81,7 +81,10 @@ void Training::evaluate() {
   progress_.clear();
   const auto metrics = evaluator_.evaluate(policy_, state_.step);
   if (!metrics) stop_now();
-  if (best_) best_->add(state_.step, *metrics, parameters_, saver_.saved_step());
+  if (best_) {
+    saver_.wait();  // which best/ a kill would lead back to depends on it
+    best_->add(state_.step, *metrics, parameters_, saver_.saved_step());
+  }
   metrics_.write("eval", state_.step, *metrics);
 }
 
