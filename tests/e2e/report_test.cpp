@@ -132,7 +132,7 @@ TEST(TensorBoard, ReadsTheValuesOfMetricsJsonl) {
 
 TEST(TensorBoard, ShowsEachStepOnceAfterKills) {
   const TemporaryFolder folder;
-  const TinyRun run(folder.path());
+  const TinyRun run(folder.path(), {"checkpoint.async_save=false"});  // kills at a known step
   // Before the first checkpoint (of step 3), then before the second of the next start (of step 6).
   for (const char* point : {"checkpoint.folder:1", "checkpoint.before_rename:2"})
     ASSERT_EQ(run.run({}, {std::string("DDRO_FAILPOINT=") + point}), -SIGKILL) << run.log_text();
