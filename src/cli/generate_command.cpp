@@ -51,7 +51,7 @@ class OrderedLines {
     if (!arguments_.out.empty()) write_result(arguments_.out, lines_);
     progress_.clear();
     const double elapsed = seconds();
-    log_info("generated " + std::to_string(num_tokens_) + " tokens in " + printable(elapsed, "%.1f") +
+    log_info("generated " + std::to_string(num_tokens_) + " tokens in " + printable(elapsed, "%.4g") +
              " s, " + std::to_string(num_done_) + " completions, " + std::to_string(num_unfinished_) +
              " not finished");
   }
