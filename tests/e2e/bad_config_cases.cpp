@@ -102,7 +102,7 @@ std::vector<BadInput> cases() {
       whole("Empty", "", "[data.train_files] no files"),
       whole("TwoMegabytes", std::string(2 << 20, '#'), "run.yaml] is too large"),
       overridden("NegativeReplay", "train.replay_check_steps=-1",
-                 "[train.replay_check_steps] is out of range; got -1, expected an integer from 0"),
+                 "train.replay_check_steps] is out of range; got -1, expected an integer from 0"),
       overridden("SetSyntax", "eval.eval_steps",
                  "[--set eval.eval_steps] not an override; expected --set section.key=value"),
       overridden("SetUnknownKey", "eval.evalsteps=3",
