@@ -126,8 +126,9 @@ std::vector<std::string> Scene::listing() const {
   std::vector<std::string> entries;
   for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
     std::error_code ignored;  // links that lead nowhere
-    const bool is_file = entry.is_regular_file(ignored);
-    entries.push_back(entry.path().string() + (is_file ? " " + std::to_string(entry.file_size()) : ""));
+    // The lock names the last process that held it, by a number of some digits.
+    const bool has_size = entry.is_regular_file(ignored) && entry.path().filename() != ".lock";
+    entries.push_back(entry.path().string() + (has_size ? " " + std::to_string(entry.file_size()) : ""));
   }
   std::sort(entries.begin(), entries.end());
   return entries;
