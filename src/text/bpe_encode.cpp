@@ -80,7 +80,7 @@ void BpeModel::encode_long(std::string_view word, bool literal, BpeWorkspace& wo
 
 void BpeModel::encode_part(std::string_view part, std::uint32_t offset, bool literal, BpeWorkspace& workspace,
                            std::vector<WordToken>& tokens) const {
-  const bool restricted = literal && control_reachable_;
+  const bool restricted = literal && control_reachable();
   BpeWorkspace::CachedWord* cached = restricted ? nullptr : workspace.find(part);
   if (cached && cached->size > 0) {
     std::uint32_t begin = offset;

@@ -17,21 +17,11 @@ BpeModel::BpeModel(const Component& component, bool bytes) : bytes_(bytes), plac
   fuse_unknown_ = component.flag_or("fuse_unk", false);
   ignore_merges_ = component.flag_or("ignore_merges", false);
   read_vocabulary(component);
+  index_vocabulary(component);
   read_merges(component);
 }
 
-void BpeModel::read_vocabulary(const Component& component) {
-  const Component vocab = component.child("vocab");
-  std::unordered_map<TokenId, const std::string*> owners;
-  for (const auto& [token, id] : vocab.value().items()) {
-    const TokenId number = token_id(id, vocab.place() + ": \"" + printable(token) + "\"");
-    const auto entry = vocabulary_.emplace(token, number).first;
-    const auto [owner, added] = owners.emplace(number, &entry->first);
-    if (!added) {
-      vocab.refuse("\"" + printable(*owner->second) + "\" and \"" + printable(token) +
-                   "\" have the same id " + std::to_string(number));
-    }
-  }
+void BpeModel::index_vocabulary(const Component& component) {
   if (component.has("unk_token")) {
     has_unknown_ = true;
     const auto found = vocabulary_.find(component.text("unk_token"));
@@ -121,15 +111,6 @@ void BpeModel::add_merge(const std::string& left, const std::string& right, std:
   for (size_t i = 0; i + 1 < raw.size(); ++i) {
     joined_.set(static_cast<size_t>(static_cast<unsigned char>(raw[i])) * 256 +
                 static_cast<unsigned char>(raw[i + 1]));
-  }
-}
-
-void BpeModel::set_control_ids(const std::vector<TokenId>& ids) {
-  for (const TokenId id : ids) {
-    const auto index = static_cast<size_t>(id);
-    if (control_.size() <= index) control_.resize(index + 1);
-    control_[index] = true;
-    control_reachable_ |= ignore_merges_ || (index < produced_.size() && produced_[index]);
   }
 }
 

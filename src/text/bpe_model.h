@@ -53,8 +53,6 @@ class BpeModel : public TokenModel {
   // unknown tokens.
   BpeModel(const Component& component, bool bytes);
 
-  void set_control_ids(const std::vector<TokenId>& ids) override;
-  bool control_reachable() const override { return control_reachable_; }
   std::unique_ptr<TokenWorkspace> make_workspace() const override;
   // Time n log n, memory linear in the word's length.
   void encode(std::string_view word, bool literal, TokenWorkspace& workspace,
@@ -67,7 +65,7 @@ class BpeModel : public TokenModel {
     std::vector<TokenId> fallback;  // else its byte tokens, if all exist
   };
 
-  void read_vocabulary(const Component& component);
+  void index_vocabulary(const Component& component);
   void read_merges(const Component& component);
   void add_merge(const std::string& left, const std::string& right, std::uint32_t rank,
                  const Component& component);
@@ -75,8 +73,9 @@ class BpeModel : public TokenModel {
   Unit make_unit(std::string_view character) const;
   // The unit at `offset` and its bytes; `storage` holds it if it has no token of its own.
   const Unit& unit_at(std::string_view word, size_t offset, size_t& length, Unit& storage) const;
-  bool is_control(TokenId id) const {
-    return static_cast<size_t>(id) < control_.size() && control_[static_cast<size_t>(id)];
+  bool can_produce(TokenId id) const override {
+    return ignore_merges_ ||
+           (static_cast<size_t>(id) < produced_.size() && produced_[static_cast<size_t>(id)]);
   }
 
   void encode_long(std::string_view word, bool literal, BpeWorkspace& workspace,
@@ -101,8 +100,6 @@ class BpeModel : public TokenModel {
   PairTable merges_{0};
   std::bitset<65536> joined_;   // two bytes side by side within some merged token: first * 256 + second
   std::vector<bool> produced_;  // by some merge
-  std::vector<bool> control_;
-  bool control_reachable_ = false;  // merging, or ignore_merges, can produce a control token
 };
 
 }  // namespace ddro::text

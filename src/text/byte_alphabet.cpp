@@ -34,6 +34,12 @@ const Alphabet& alphabet() {
 
 const std::string& byte_character(unsigned char byte) { return alphabet().characters[byte]; }
 
+std::string byte_characters(std::string_view bytes) {
+  std::string characters;
+  for (const char byte : bytes) characters += byte_character(static_cast<unsigned char>(byte));
+  return characters;
+}
+
 std::optional<std::string> bytes_behind(std::string_view text) {
   const Alphabet& known = alphabet();
   std::string result;

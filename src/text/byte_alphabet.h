@@ -11,6 +11,9 @@ namespace ddro::text {
 // on.
 const std::string& byte_character(unsigned char byte);
 
+// Those of `bytes`, one after the other.
+std::string byte_characters(std::string_view bytes);
+
 // The bytes that `text` stands for, or nothing if it has a character outside the alphabet.
 std::optional<std::string> bytes_behind(std::string_view text);
 

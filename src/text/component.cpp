@@ -6,6 +6,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/utf8.h"
+#include "text/aligned_text.h"
 
 namespace ddro::text {
 namespace {
@@ -83,6 +84,13 @@ std::string Component::text(const char* field) const {
 
 std::string Component::text_or(const char* field, const std::string& absent) const {
   return has(field) ? text(field) : absent;
+}
+
+std::string Component::character(const char* field) const {
+  const std::string value = text(field);
+  if (value.empty() || utf8_length(value[0]) != value.size())
+    refuse(std::string(field) + ": got \"" + printable(value) + "\", expected one character");
+  return value;
 }
 
 bool Component::flag(const char* field) const {

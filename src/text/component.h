@@ -35,6 +35,7 @@ class Component {
   std::string type() const { return text("type"); }
   std::string text(const char* field) const;
   std::string text_or(const char* field, const std::string& absent) const;
+  std::string character(const char* field) const;  // one, in UTF-8
   bool flag(const char* field) const;
   bool flag_or(const char* field, bool absent) const;
   TokenId id(const char* field) const;

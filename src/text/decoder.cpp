@@ -1,5 +1,8 @@
 #include "text/decoder.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "ddro/base/utf8.h"
 #include "text/aligned_text.h"
 #include "text/byte_alphabet.h"
@@ -87,11 +90,50 @@ void decode_metaspace(const std::string& replacement, bool prepended, Tokens& to
   }
 }
 
-std::string one_character(const Component& component, const char* field) {
-  const std::string text = component.text(field);
-  if (text.empty() || utf8_length(text[0]) != text.size()) {
-    component.refuse(std::string(field) + ": got \"" + printable(text) + "\", expected one character");
+void replace_all(std::string_view from, std::string_view to, std::string& text) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+// Takes out the spaces that cutting English text into words put in.
+void clean_up(std::string& text) {
+  constexpr std::pair<const char*, const char*> kRules[] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& [from, to] : kRules) replace_all(from, to, text);
+}
+
+void join_word_pieces(const std::string& prefix, bool cleans_up, Tokens& tokens) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i > 0) tokens[i] = tokens[i].starts_with(prefix) ? tokens[i].substr(prefix.size()) : " " + tokens[i];
+    if (cleans_up) clean_up(tokens[i]);
   }
+}
+
+void end_words(const std::string& suffix, Tokens& tokens) {
+  for (size_t i = 0; i < tokens.size(); ++i) replace_all(suffix, i + 1 < tokens.size() ? " " : "", tokens[i]);
+}
+
+struct Ctc {
+  std::string pad, delimiter;
+  bool cleans_up = true;
+
+  void operator()(Tokens& tokens) const {
+    tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+    for (std::string& token : tokens) {
+      replace_all(pad, "", token);
+      if (!cleans_up) continue;
+      clean_up(token);
+      replace_all(delimiter, " ", token);
+    }
+    std::erase(tokens, "");
+  }
+};
+
+// Text that must not be empty: it is looked for.
+std::string sought_text(const Component& component, const char* field) {
+  std::string text = component.text(field);
+  if (text.empty()) component.refuse(std::string(field) + ": got \"\", expected a text");
   return text;
 }
 
@@ -115,7 +157,7 @@ void Decoder::add(const Component& component) {
     steps_.emplace_back(fuse);
   } else if (type == "Metaspace") {
     component.expect_only({"replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
-    const std::string replacement = one_character(component, "replacement");
+    const std::string replacement = component.character("replacement");
     const bool prepended = component.text_or("prepend_scheme", "always") != "never" &&
                            component.flag_or("add_prefix_space", true);
     steps_.emplace_back([=](Tokens& tokens) { decode_metaspace(replacement, prepended, tokens); });
@@ -126,10 +168,23 @@ void Decoder::add(const Component& component) {
     steps_.emplace_back([=](Tokens& tokens) { replace_in_tokens(pattern, content, tokens); });
   } else if (type == "Strip") {
     component.expect_only({"content", "start", "stop"});
-    const std::string content = one_character(component, "content");
+    const std::string content = component.character("content");
     const size_t start = component.count("start");
     const size_t stop = component.count("stop");
     steps_.emplace_back([=](Tokens& tokens) { strip_tokens(content, start, stop, tokens); });
+  } else if (type == "WordPiece") {
+    component.expect_only({"prefix", "cleanup"});
+    const std::string prefix = component.text("prefix");
+    const bool cleans_up = component.flag("cleanup");
+    steps_.emplace_back([=](Tokens& tokens) { join_word_pieces(prefix, cleans_up, tokens); });
+  } else if (type == "BPEDecoder") {
+    component.expect_only({"suffix"});
+    const std::string suffix = sought_text(component, "suffix");
+    steps_.emplace_back([=](Tokens& tokens) { end_words(suffix, tokens); });
+  } else if (type == "CTC") {
+    component.expect_only({"pad_token", "word_delimiter_token", "cleanup"});
+    steps_.emplace_back(Ctc{sought_text(component, "pad_token"),
+                            sought_text(component, "word_delimiter_token"), component.flag("cleanup")});
   } else {
     component.refuse("unknown decoder \"" + printable(type) + "\"");
   }

@@ -12,7 +12,8 @@ namespace ddro::text {
 class Decoder {
  public:
   Decoder() = default;  // tokens with a space between them
-  // ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, Sequence. Error(kModel) for anything else.
+  // Any that tokenizers 0.22 has: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, Replace, Strip,
+  // WordPiece, Sequence. Error(kModel) for anything else.
   explicit Decoder(const Component& component);
 
   std::string decode(std::vector<std::string> tokens) const;

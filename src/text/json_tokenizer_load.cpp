@@ -48,7 +48,8 @@ JsonTokenizer::JsonTokenizer(Value json, const std::string& place, const Tokeniz
     set_prefix_space(json["pre_tokenizer"], *config.byte_level_prefix,
                      config.tokenizer_class->reaches_inside);
   if (root.has("normalizer")) normalizer_ = Normalizer(part("normalizer"));
-  if (root.has("pre_tokenizer")) pre_tokenizer_ = PreTokenizer(part("pre_tokenizer"));
+  if (root.has("pre_tokenizer"))
+    pre_tokenizer_ = PreTokenizer(part("pre_tokenizer"), takes_bytes(part("model")));
   if (root.has("post_processor")) post_processor_ = read_post_processor(part("post_processor"));
   if (root.has("decoder")) decoder_ = Decoder(part("decoder"));
   model_ = make_token_model(part("model"), pre_tokenizer_.ends_in_bytes());

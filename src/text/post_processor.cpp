@@ -45,7 +45,7 @@ PostProcessor read_post_processor(const Component& component) {
     component.expect_only({"add_prefix_space", "trim_offsets", "use_regex"});
   } else if (type == "TemplateProcessing") {
     result = read_template(component);
-  } else if (type == "RobertaProcessing") {
+  } else if (type == "RobertaProcessing" || type == "BertProcessing") {
     component.expect_only({"sep", "cls", "trim_offsets", "add_prefix_space"});
     result.prefix = {read_pair(component, "cls")};
     result.suffix = {read_pair(component, "sep")};

@@ -12,8 +12,8 @@ struct PostProcessor {
   std::vector<TokenId> suffix;
 };
 
-// ByteLevel, TemplateProcessing, RobertaProcessing, Sequence. Error(kModel) for anything else. What a
-// post-processor does to offsets is not of interest here: ours name all bytes of a token.
+// ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing, Sequence. Error(kModel) for anything
+// else. What a post-processor does to offsets is not of interest here: ours name all bytes of a token.
 PostProcessor read_post_processor(const Component& component);
 
 }  // namespace ddro::text

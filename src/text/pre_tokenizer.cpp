@@ -4,6 +4,7 @@
 
 #include "ddro/base/utf8.h"
 #include "text/byte_alphabet.h"
+#include "text/character_category.h"
 #include "text/character_class.h"
 #include "text/regex.h"
 #include "text/word_scanner.h"
@@ -26,13 +27,14 @@ void split_pieces(Pieces& pieces, const Cut& cut) {
   std::swap(pieces.spans, pieces.next_spans);
 }
 
-// Matches of single characters with one of `flags`.
-std::vector<Match> find_characters(std::string_view text, std::uint8_t flags) {
+// Matches of single characters.
+template <typename Predicate>
+std::vector<Match> find_characters(std::string_view text, const Predicate& is_match) {
   std::vector<Match> matches;
   size_t end = 0;
   for (size_t offset = 0; offset < text.size();) {
     const size_t begin = offset;
-    if (!(character_flags(next_code_point(text, offset)) & flags)) continue;
+    if (!is_match(next_code_point(text, offset))) continue;
     if (end < begin) matches.push_back({{end, begin}, false});
     matches.push_back({{begin, offset}, true});
     end = offset;
@@ -40,6 +42,9 @@ std::vector<Match> find_characters(std::string_view text, std::uint8_t flags) {
   if (end < text.size()) matches.push_back({{end, text.size()}, false});
   return matches;
 }
+
+bool is_number(char32_t c) { return (character_flags(c) & kNumber) != 0; }
+bool is_word(char32_t c) { return (character_flags(c) & kWord) != 0; }
 
 // Rewrites each piece with `rewrite(text, rewriter, piece)`, which reads exactly the piece.
 template <typename Rewrite>
@@ -63,8 +68,7 @@ size_t write_byte_characters(const AlignedText& text, Rewriter& rewriter, Span p
   size_t written = 0;
   for (size_t at = piece.begin; at < piece.end;) {
     const size_t length = utf8_length(old[at]);
-    std::string characters;
-    for (size_t i = 0; i < length; ++i) characters += byte_character(static_cast<unsigned char>(old[at + i]));
+    const std::string characters = byte_characters(old.substr(at, length));
     rewriter.replace(length, characters);
     written += characters.size();
     at += length;
@@ -98,7 +102,7 @@ struct Metaspace {
 };
 
 SplitBehavior parse_behavior(const Component& component) {
-  const std::string name = component.text("behavior");
+  const std::string name = component.text_or("behavior", "Isolated");
   if (name == "Removed") return SplitBehavior::kRemoved;
   if (name == "Isolated") return SplitBehavior::kIsolated;
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
@@ -109,58 +113,88 @@ SplitBehavior parse_behavior(const Component& component) {
 
 }  // namespace
 
-PreTokenizer::PreTokenizer(const Component& component) { add(component, true); }
+PreTokenizer::PreTokenizer(const Component& component, bool leaves_bytes) { add(component, leaves_bytes); }
 
 void PreTokenizer::apply(Pieces& pieces) const {
   for (const Step& step : steps_) step(pieces);
 }
 
-void PreTokenizer::add(const Component& component, bool last) {
+template <typename Predicate>
+void PreTokenizer::add_cut(const Predicate& is_match, SplitBehavior behavior) {
+  steps_.emplace_back([is_match, behavior](Pieces& pieces) {
+    split_pieces(pieces, [&](std::string_view text, std::vector<Span>& parts) {
+      parts = split_at(find_characters(text, is_match), behavior);
+    });
+  });
+}
+
+void PreTokenizer::add(const Component& component, bool leaves_bytes) {
   const std::string type = component.type();
   if (type == "Sequence") {
     component.expect_only({"pretokenizers"});
     const std::vector<Component> children = component.children("pretokenizers");
-    for (size_t i = 0; i < children.size(); ++i) add(children[i], last && i + 1 == children.size());
+    for (size_t i = 0; i < children.size(); ++i) add(children[i], leaves_bytes && i + 1 == children.size());
   } else if (type == "ByteLevel") {
-    add_byte_level(component, last);
+    add_byte_level(component, leaves_bytes);
   } else if (type == "Split") {
     add_split(component);
   } else if (type == "Metaspace") {
     add_metaspace(component);
-  } else if (type == "Digits") {
+  } else if (type == "FixedLength") {
+    add_fixed_length(component);
+  } else {
+    add_character_cuts(component, type);
+  }
+}
+
+// Those that look at one character at a time.
+void PreTokenizer::add_character_cuts(const Component& component, const std::string& type) {
+  if (type == "Digits") {
     component.expect_only({"individual_digits"});
-    const auto behavior =
-        component.flag("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
-    steps_.emplace_back([behavior](Pieces& pieces) {
-      split_pieces(pieces, [&](std::string_view text, std::vector<Span>& parts) {
-        parts = split_at(find_characters(text, kNumber), behavior);
-      });
-    });
+    add_cut(is_number,
+            component.flag("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
+  } else if (type == "Punctuation") {
+    component.expect_only({"behavior"});
+    add_cut(is_punctuation, parse_behavior(component));
+  } else if (type == "CharDelimiterSplit") {
+    component.expect_only({"delimiter"});
+    const std::string delimiter = component.character("delimiter");
+    size_t offset = 0;
+    add_cut([wanted = next_code_point(delimiter, offset)](char32_t c) { return c == wanted; },
+            SplitBehavior::kRemoved);
   } else if (type == "WhitespaceSplit") {
     component.expect_only({});
-    steps_.emplace_back([](Pieces& pieces) {
-      split_pieces(pieces, [](std::string_view text, std::vector<Span>& parts) {
-        parts = split_at(find_characters(text, kSpace), SplitBehavior::kRemoved);
-      });
-    });
+    add_cut(is_space, SplitBehavior::kRemoved);
   } else if (type == "Whitespace") {
     component.expect_only({});
     // Words, and runs of what is neither word nor white space; both are what WhitespaceSplit leaves, cut at
     // words.
-    steps_.emplace_back([](Pieces& pieces) {
-      split_pieces(pieces, [](std::string_view text, std::vector<Span>& parts) {
-        parts = split_at(find_characters(text, kSpace), SplitBehavior::kRemoved);
-      });
-      split_pieces(pieces, [](std::string_view text, std::vector<Span>& parts) {
-        parts = split_at(find_characters(text, kWord), SplitBehavior::kContiguous);
-      });
-    });
+    add_cut(is_space, SplitBehavior::kRemoved);
+    add_cut(is_word, SplitBehavior::kContiguous);
+  } else if (type == "BertPreTokenizer") {
+    component.expect_only({});
+    add_cut(is_space, SplitBehavior::kRemoved);
+    add_cut(is_punctuation, SplitBehavior::kIsolated);
   } else {
     component.refuse("unknown pre-tokenizer \"" + printable(type) + "\"");
   }
 }
 
-void PreTokenizer::add_byte_level(const Component& component, bool last) {
+void PreTokenizer::add_fixed_length(const Component& component) {
+  component.expect_only({"length"});
+  const size_t length = component.has("length") ? component.count("length") : 5;
+  if (length == 0) component.refuse("length: got 0, expected at least 1");
+  steps_.emplace_back([length](Pieces& pieces) {
+    split_pieces(pieces, [&](std::string_view text, std::vector<Span>& parts) {
+      for (size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+        for (size_t i = 0; i < length && end < text.size(); ++i) end += utf8_length(text[end]);
+        parts.push_back({begin, end});
+      }
+    });
+  });
+}
+
+void PreTokenizer::add_byte_level(const Component& component, bool leaves_bytes) {
   component.expect_only({"add_prefix_space", "trim_offsets", "use_regex"});
   component.flag("trim_offsets");
   if (component.flag("add_prefix_space")) {
@@ -182,7 +216,7 @@ void PreTokenizer::add_byte_level(const Component& component, bool last) {
       });
     });
   }
-  if (last) {
+  if (leaves_bytes) {
     ends_in_bytes_ = true;
   } else {
     steps_.emplace_back([](Pieces& pieces) { rewrite_pieces(pieces, write_byte_characters); });
@@ -215,11 +249,7 @@ void PreTokenizer::add_split(const Component& component) {
 void PreTokenizer::add_metaspace(const Component& component) {
   component.expect_only({"replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
   Metaspace metaspace;
-  metaspace.replacement = component.text("replacement");
-  if (metaspace.replacement.empty() ||
-      utf8_length(metaspace.replacement[0]) != metaspace.replacement.size()) {
-    component.refuse("replacement: got \"" + printable(metaspace.replacement) + "\", expected one character");
-  }
+  metaspace.replacement = component.character("replacement");
   const std::string scheme = component.text_or("prepend_scheme", "always");
   if (scheme != "first" && scheme != "never" && scheme != "always") {
     component.refuse("unknown prepend_scheme \"" + printable(scheme) + "\"");

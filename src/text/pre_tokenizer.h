@@ -6,6 +6,7 @@
 
 #include "text/aligned_text.h"
 #include "text/component.h"
+#include "text/regex.h"
 
 namespace ddro::text {
 
@@ -21,19 +22,24 @@ struct Pieces {
 class PreTokenizer {
  public:
   PreTokenizer() = default;  // one piece
-  // ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for anything
-  // else.
-  explicit PreTokenizer(const Component& component);
+  // Any that tokenizers 0.22 has but UnicodeScripts: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits,
+  // FixedLength, Metaspace, Punctuation, Split, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for
+  // anything else. `leaves_bytes`: see ends_in_bytes.
+  PreTokenizer(const Component& component, bool leaves_bytes);
 
   void apply(Pieces& pieces) const;
-  // True when the last step writes bytes as characters of the byte alphabet. `apply` leaves that to the
-  // model, which then takes bytes.
+  // True when the last step writes bytes as characters of the byte alphabet and `leaves_bytes`: `apply`
+  // leaves that to the model, which then takes bytes.
   bool ends_in_bytes() const { return ends_in_bytes_; }
 
  private:
   using Step = std::function<void(Pieces&)>;
-  void add(const Component& component, bool last);
-  void add_byte_level(const Component& component, bool last);
+  void add(const Component& component, bool leaves_bytes);
+  void add_byte_level(const Component& component, bool leaves_bytes);
+  void add_character_cuts(const Component& component, const std::string& type);
+  void add_fixed_length(const Component& component);
+  template <typename Predicate>
+  void add_cut(const Predicate& is_match, SplitBehavior behavior);
   void add_split(const Component& component);
   void add_metaspace(const Component& component);
 

@@ -31,6 +31,22 @@ struct TokenWorkspace {
   virtual ~TokenWorkspace() = default;
 };
 
+// The ids of control tokens, few or none of a vocabulary.
+class ControlIds {
+ public:
+  void add(TokenId id) {
+    const auto index = static_cast<size_t>(id);
+    if (marks_.size() <= index) marks_.resize(index + 1);
+    marks_[index] = true;
+  }
+  bool contains(TokenId id) const {
+    return static_cast<size_t>(id) < marks_.size() && marks_[static_cast<size_t>(id)];
+  }
+
+ private:
+  std::vector<bool> marks_;  // by id
+};
+
 class TokenModel {
  public:
   virtual ~TokenModel() = default;
@@ -39,9 +55,9 @@ class TokenModel {
   virtual size_t vocabulary_size() const { return vocabulary_.size(); }  // entries, equal ones too
 
   // Ids that are not produced in words that are encoded with `literal`.
-  virtual void set_control_ids(const std::vector<TokenId>& ids) = 0;
+  void set_control_ids(const std::vector<TokenId>& ids);
   // Whether a word can become a control token.
-  virtual bool control_reachable() const = 0;
+  bool control_reachable() const { return control_reachable_; }
 
   virtual std::unique_ptr<TokenWorkspace> make_workspace() const = 0;
   // Appends the tokens of `word`; the workspace is one of this model's.
@@ -49,11 +65,25 @@ class TokenModel {
                       std::vector<WordToken>& tokens) const = 0;
 
  protected:
+  // Reads the object `vocab`: token -> id. Error(kModel) where two tokens have one id.
+  void read_vocabulary(const Component& component);
+  // Whether a word can become the token of this id.
+  virtual bool can_produce(TokenId id) const = 0;
+  bool is_control(TokenId id) const { return control_.contains(id); }
+
   StringIds vocabulary_;  // as the file writes tokens
+
+ private:
+  ControlIds control_;
+  bool control_reachable_ = false;
 };
 
-// The model of a tokenizer.json: BPE or Unigram. `bytes`: words are bytes, and the vocabulary writes them in
-// the byte alphabet; else words are UTF-8. Error(kModel) for another one.
+// Whether the model of a tokenizer.json works on bytes where the pre-tokenizer leaves that to it.
+bool takes_bytes(const Component& component);
+
+// The model of a tokenizer.json: BPE, Unigram, WordPiece or WordLevel. `bytes`, of a model that takes them:
+// words are bytes, and the vocabulary writes them in the byte alphabet; else words are UTF-8. Error(kModel)
+// for another one.
 std::unique_ptr<TokenModel> make_token_model(const Component& component, bool bytes);
 
 }  // namespace ddro::text

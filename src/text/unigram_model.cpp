@@ -25,11 +25,9 @@ struct UnigramModel::Workspace : TokenWorkspace {
   std::vector<std::pair<TokenId, Span>> path;
 };
 
-UnigramModel::UnigramModel(const Component& component, bool bytes)
-    : bytes_(bytes), place_(component.place()) {
+UnigramModel::UnigramModel(const Component& component) : place_(component.place()) {
   component.expect_only({"unk_id", "vocab", "byte_fallback"});
-  if (bytes_) component.refuse("a Unigram model of bytes is not supported");
-  read_vocabulary(component);
+  read_pieces(component);
   if (component.has("unk_id")) {
     unknown_ = component.id("unk_id");
     if (static_cast<size_t>(unknown_) >= scores_.size()) component.refuse("unk_id is no piece");
@@ -42,7 +40,7 @@ UnigramModel::UnigramModel(const Component& component, bool bytes)
   }
 }
 
-void UnigramModel::read_vocabulary(const Component& component) {
+void UnigramModel::read_pieces(const Component& component) {
   const Value& list = component.at("vocab");
   if (!list.is_array() || list.empty()) component.refuse("vocab: expected a list of [piece, score]");
   double lowest = std::numeric_limits<double>::infinity();
@@ -56,15 +54,6 @@ void UnigramModel::read_vocabulary(const Component& component) {
   if (scores_.size() > static_cast<size_t>(kMaxTokenId)) component.refuse("vocab: too many pieces");
   unknown_score_ = lowest - kUnknownPenalty;
   for (const auto& [piece, id] : vocabulary_) trie_.add(piece, static_cast<size_t>(id));
-}
-
-void UnigramModel::set_control_ids(const std::vector<TokenId>& ids) {
-  control_.assign(scores_.size(), false);
-  for (const TokenId id : ids) {
-    if (static_cast<size_t>(id) >= control_.size()) continue;
-    control_[static_cast<size_t>(id)] = true;
-    control_reachable_ = true;
-  }
 }
 
 std::unique_ptr<TokenWorkspace> UnigramModel::make_workspace() const { return std::make_unique<Workspace>(); }

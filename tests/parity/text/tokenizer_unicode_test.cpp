@@ -3,24 +3,41 @@
 
 #include "ddro/base/utf8.h"
 #include "parity/text/tokenizer_fixtures.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
 #include "text/regex.h"
-#include "text/unicode_normal_form.h"
 #include "text/word_scanner.h"
 
 namespace ddro::text {
 namespace {
 
 TEST(NormalForms, AreEqual) {
-  const NormalForm forms[] = {NormalForm::kNfc, NormalForm::kNfd, NormalForm::kNfkc, NormalForm::kNfkd};
   const std::vector<Json> rows = read_lines(tokenizer_fixtures() / "normal_forms.jsonl");
   ASSERT_GT(rows.size(), 4000u);
-  for (const Json& row : rows) {
-    const std::string text = row[0];
-    for (size_t i = 0; i < 5; ++i) {
+  std::vector<Normalizer> normalizers;
+  const Value configs = Value::parse(rows[0].dump());
+  for (const Value& config : configs) normalizers.emplace_back(Component(config, "test"));
+  ASSERT_GE(normalizers.size(), 11u);
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const std::string text = rows[i][0];
+    for (size_t form = 0; form < normalizers.size(); ++form) {
       AlignedText aligned(text, 0);
-      i < 4 ? normalize(forms[i], aligned) : lower_case(aligned);
-      ASSERT_EQ(aligned.text(), row[i + 1].get<std::string>()) << row[0] << " form " << i;
+      normalizers[form].apply(aligned);
+      ASSERT_EQ(Json(aligned.text()), rows[i][form + 1]) << rows[i][0] << " by " << configs[form];
     }
+  }
+}
+
+TEST(BertPreTokenizer, CutsAtEveryMarkThatTheOtherCutsAt) {
+  const Value config = {{"type", "BertPreTokenizer"}};
+  const PreTokenizer pre_tokenizer(Component(config, "test"), false);
+  for (const Json& row : read_lines(tokenizer_fixtures() / "words.jsonl")) {
+    const std::string text = row[0];
+    Pieces pieces{AlignedText(text, 0), {{0, text.size()}}};
+    pre_tokenizer.apply(pieces);
+    std::vector<std::string> words;
+    for (const Span& span : pieces.spans) words.push_back(text.substr(span.begin, span.end - span.begin));
+    ASSERT_EQ(Json(words), row[1]) << row[0];
   }
 }
 

@@ -73,16 +73,14 @@ TEST(HostileFile, UnknownComponents) {
     EXPECT_THAT(refusal(std::string("/") + part, 3), HasSubstr("expected an object")) << part;
     EXPECT_THAT(refusal(std::string("/") + part, json::object()), HasSubstr("\"type\" is missing")) << part;
   }
-  for (const char* type : {"WordPiece", "WordLevel"}) {
-    EXPECT_THAT(refusal("/model/type", type), HasSubstr(type));
-  }
+  EXPECT_THAT(refusal("/model/type", "Morphemes"), HasSubstr("Morphemes"));
   EXPECT_THAT(refusal("/model/dropout", 0.1), HasSubstr("dropout"));
   EXPECT_THAT(refusal("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
   EXPECT_THAT(refusal("/model/news", true), HasSubstr("unknown field \"news\""));
   EXPECT_THAT(refusal("/news", true), HasSubstr("unknown field \"news\""));
   EXPECT_THAT(refusal("/version", "2.0"), HasSubstr("version"));
   EXPECT_THAT(refusal("/normalizer", {{"type", "NFC"}, {"extra", 1}}), HasSubstr("unknown field \"extra\""));
-  EXPECT_THAT(refusal("/normalizer", {{"type", "Precompiled"}}), HasSubstr("Precompiled"));
+  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "UnicodeScripts"}}), HasSubstr("UnicodeScripts"));
 }
 
 TEST(HostileFile, BrokenComponents) {
@@ -104,8 +102,12 @@ TEST(HostileFile, BrokenComponents) {
   EXPECT_THAT(
       refusal("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "_"}, {"add_prefix_space", false}}),
       HasSubstr("add_prefix_space"));
+  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "FixedLength"}, {"length", 0}}), HasSubstr("at least 1"));
+  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "CharDelimiterSplit"}, {"delimiter", ""}}),
+              HasSubstr("one character"));
   EXPECT_THAT(refusal("/decoder", {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}}),
               HasSubstr("start"));
+  EXPECT_THAT(refusal("/decoder", {{"type", "BPEDecoder"}, {"suffix", ""}}), HasSubstr("suffix"));
   EXPECT_THAT(
       refusal("/post_processor", {{"type", "RobertaProcessing"}, {"cls", {"c", 99}}, {"sep", {"d", 3}}}),
       HasSubstr("which has no token"));
@@ -113,6 +115,39 @@ TEST(HostileFile, BrokenComponents) {
                                           {"single", json::array()},
                                           {"special_tokens", json::object()}}),
               HasSubstr("must name it once"));
+}
+
+// Base64 of: the trie's size in bytes, its units, the texts.
+TEST(HostileFile, BrokenCharsmaps) {
+  const auto charsmap = [](const std::string& base64) {
+    return json{{"type", "Precompiled"}, {"precompiled_charsmap", base64}};
+  };
+  EXPECT_THAT(refusal("/normalizer", charsmap("nonsense!")), HasSubstr("not base64"));
+  for (const char* cut : {"", "AAAA", "AAAAAA==", "BAAAAA==", "AQAAAAAAAAA=", "////fwAAAAA="})
+    EXPECT_THAT(refusal("/normalizer", charsmap(cut)), HasSubstr("no trie of the size")) << cut;
+  for (const char* cut : {"BAAAAAAAAAA=", "BAAAAAAAAABh", "BAAAAAAAAAD/AA=="})
+    EXPECT_THAT(refusal("/normalizer", charsmap(cut)), HasSubstr("its texts are cut, or not UTF-8")) << cut;
+  json outside = small_tokenizer();  // one unit, whose offset leaves the trie
+  outside["normalizer"] = charsmap("BAAAAAAEAAAA");
+  EXPECT_THROW(load(outside)->encode("ab"), Error);
+}
+
+TEST(HostileFile, WordsWithoutAnUnknownToken) {
+  const json pieces = {{"type", "WordPiece"},
+                       {"unk_token", "[UNK]"},
+                       {"continuing_subword_prefix", "##"},
+                       {"max_input_chars_per_word", 1000000},
+                       {"vocab", {{"a", 0}, {"##a", 1}}}};
+  const json levels = {{"type", "WordLevel"}, {"unk_token", "[UNK]"}, {"vocab", {{"a", 0}, {"aa", 1}}}};
+  for (const json& model : {pieces, levels}) {
+    json config = small_tokenizer();
+    config["model"] = model;
+    const auto tokenizer = load(config);
+    EXPECT_EQ(tokenizer->encode("aa").ids.size(), model["type"] == "WordPiece" ? 2u : 1u);
+    EXPECT_THROW(tokenizer->encode("ab"), Error);
+    config["model"]["vocab"]["b"] = 1;
+    EXPECT_THAT(refusal(config.dump()), HasSubstr("same id"));
+  }
 }
 
 TEST(HostileFile, AddedTokens) {
@@ -162,6 +197,13 @@ TEST(HostileText, LongRunsTakeLinearTime) {
   EXPECT_EQ(tokenizer->encode(std::string(size, 'b')).ids.size(), size / 50);
   EXPECT_EQ(tokenizer->encode(std::string(size, '\n') + "a").ids.size(), 1u);  // line ends have no token
   EXPECT_EQ(tokenizer->encode("<r>" + std::string(size, ' ') + "<r>").ids.size(), 2u);
+  config["pre_tokenizer"] = nullptr;
+  config["model"] = {{"type", "WordPiece"},
+                     {"unk_token", "a"},
+                     {"continuing_subword_prefix", "##"},
+                     {"max_input_chars_per_word", size},
+                     {"vocab", {{"a", 0}, {"##a", 1}, {"##aaaa", 2}}}};
+  EXPECT_EQ(load(config)->encode(std::string(size, 'a')).ids.size(), 1 + size / 4 - 1 + 3);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ using testing::ElementsAre;
 
 std::vector<std::string> pieces_of(const json& pre_tokenizer, const std::string& text) {
   Pieces pieces{AlignedText(text, 0), {{0, text.size()}}};
-  PreTokenizer(Component(pre_tokenizer, "test")).apply(pieces);
+  PreTokenizer(Component(pre_tokenizer, "test"), true).apply(pieces);
   std::vector<std::string> result;
   for (const Span& span : pieces.spans)
     result.emplace_back(pieces.text.text().substr(span.begin, span.end - span.begin));
@@ -197,7 +197,7 @@ TEST(ConvertSentencePiece, RefusesOtherClasses) {
 }
 
 std::vector<TokenId> unigram_ids(const Value& model, const std::string& word, bool literal = false) {
-  UnigramModel unigram(Component(model, "test"), false);
+  UnigramModel unigram(Component(model, "test"));
   unigram.set_control_ids({1});
   const auto workspace = unigram.make_workspace();
   std::vector<WordToken> tokens;
@@ -237,7 +237,7 @@ TEST(UnigramModel, RefusesBrokenOnes) {
        {R"({"vocab": []})", R"({"vocab": "x"})", R"({"vocab": [["a"]]})", R"({"vocab": [["a", "b"]]})",
         R"({"vocab": [["a", 0], ["b", 0]], "unk_id": 5})", R"({"vocab": [["a", 0]], "more": 1})"}) {
     const Value model = Value::parse(text);
-    EXPECT_THROW(UnigramModel(Component(model, "test"), false), Error) << text;
+    EXPECT_THROW(UnigramModel(Component(model, "test")), Error) << text;
   }
 }
 
