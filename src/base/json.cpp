@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <string_view>
+#include <type_traits>
 #include <unordered_set>
 #include <vector>
 
 #include "ddro/base/files.h"
+#include "ddro/base/sorted_json.h"
 #include "ddro/base/utf8.h"
 
 namespace ddro {
@@ -13,12 +15,20 @@ namespace {
 
 constexpr std::uint64_t kBigInteger = 1;  // the subtype of a binary value that holds an integer's digits
 
-// Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It appends to
+// Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It adds to
 // objects itself: the ordered map's insertion searches all earlier keys, which is quadratic in a tokenizer's
-// vocabulary.
-class StrictBuilder : public nlohmann::json_sax<Json> {
+// vocabulary, and the library's parser with a callback looks at all earlier elements as each ends.
+template <typename Document>
+class StrictBuilder : public nlohmann::json_sax<Document> {
  public:
-  StrictBuilder(int max_depth, bool exact, Json& root, std::string& problem)
+  using Base = nlohmann::json_sax<Document>;
+  using typename Base::binary_t;
+  using typename Base::number_float_t;
+  using typename Base::number_integer_t;
+  using typename Base::number_unsigned_t;
+  using typename Base::string_t;
+
+  StrictBuilder(int max_depth, bool exact, Document& root, std::string& problem)
       : max_depth_(max_depth), exact_(exact), root_(root), problem_(problem) {}
 
   bool null() override { return put(nullptr); }
@@ -28,13 +38,13 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t value, const string_t& text) override {
     const bool is_integer = text.find_first_not_of("-0123456789") == std::string::npos;
     if (!exact_ || !is_integer) return put(value);
-    return put(Json::binary({text.begin(), text.end()}, kBigInteger));
+    return put(Document::binary({text.begin(), text.end()}, kBigInteger));
   }
   bool string(string_t& value) override { return put(std::move(value)); }
   bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return enter(Json::object()); }
+  bool start_object(std::size_t) override { return enter(Document::object()); }
   bool end_object() override { return leave(); }
-  bool start_array(std::size_t) override { return enter(Json::array()); }
+  bool start_array(std::size_t) override { return enter(Document::array()); }
   bool end_array() override { return leave(); }
 
   bool key(string_t& name) override {
@@ -57,10 +67,12 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 
  private:
   static constexpr int kOutOfRange = 406;  // nlohmann's number for a number that overflows
-  static constexpr size_t kFewKeys = 16;   // up to here comparing beats a hash table
+  using Object = typename Document::object_t;
+  static constexpr bool kSorted = std::is_same_v<Document, SortedJson>;
+  static constexpr size_t kFewKeys = 16;  // up to here comparing beats a hash table
 
   struct Open {
-    Json value;
+    Document value;
     std::string key;                       // under which the value goes into its parent, if that is an object
     std::unordered_set<std::string> keys;  // of an object with many
   };
@@ -68,7 +80,8 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   // Whether the innermost object has this key, which it then gets.
   bool is_known(const std::string& name) {
     Open& object = open_.back();
-    const Json::object_t& entries = object.value.get_ref<const Json::object_t&>();
+    const auto& entries = object.value.template get_ref<const Object&>();
+    if constexpr (kSorted) return entries.contains(name);
     if (entries.size() < kFewKeys) {
       return std::any_of(entries.begin(), entries.end(),
                          [&](const auto& entry) { return entry.first == name; });
@@ -79,18 +92,20 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
     return !object.keys.insert(name).second;
   }
 
-  bool put(Json value) {
+  bool put(Document value) {
     if (open_.empty()) {
       root_ = std::move(value);
-    } else if (Json& parent = open_.back().value; parent.is_array()) {
+    } else if (Document& parent = open_.back().value; parent.is_array()) {
       parent.push_back(std::move(value));
+    } else if constexpr (kSorted) {
+      parent.template get_ref<Object&>().emplace(std::move(key_), std::move(value));
     } else {
-      parent.get_ref<Json::object_t&>().emplace_back(std::move(key_), std::move(value));
+      parent.template get_ref<Object&>().emplace_back(std::move(key_), std::move(value));
     }
     return true;
   }
 
-  bool enter(Json value) {
+  bool enter(Document value) {
     if (static_cast<int>(open_.size()) >= max_depth_) {
       problem_ = "nested deeper than " + std::to_string(max_depth_) + " levels";
       return false;
@@ -108,13 +123,14 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 
   int max_depth_;
   bool exact_;  // integers beyond 64 bits are kept as they are written
-  Json& root_;
+  Document& root_;
   std::string& problem_;
   std::string key_;
   std::vector<Open> open_;
 };
 
-Json parse(std::string_view text, const std::string& where, ErrorKind kind, int max_depth, bool exact) {
+template <typename Document>
+Document parse(std::string_view text, const std::string& where, ErrorKind kind, int max_depth, bool exact) {
   // nlohmann's parser takes a zero byte for the end of its input.
   const size_t zero = text.find('\0');
   if (zero != std::string_view::npos) {
@@ -124,21 +140,25 @@ Json parse(std::string_view text, const std::string& where, ErrorKind kind, int 
   if (invalid != std::string_view::npos) {
     throw Error(kind, "[" + where + "] not valid UTF-8 at byte " + std::to_string(invalid));
   }
-  Json value;
+  Document value;
   std::string problem;
-  StrictBuilder builder(max_depth, exact, value, problem);
-  if (!Json::sax_parse(text, &builder)) throw Error(kind, "[" + where + "] " + problem);
+  StrictBuilder<Document> builder(max_depth, exact, value, problem);
+  if (!Document::sax_parse(text, &builder)) throw Error(kind, "[" + where + "] " + problem);
   return value;
 }
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
-  return parse(text, where, kind, max_depth, false);
+  return parse<Json>(text, where, kind, max_depth, false);
+}
+
+SortedJson parse_sorted_json(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
+  return parse<SortedJson>(text, where, kind, max_depth, false);
 }
 
 Json parse_json_exactly(std::string_view text, const std::string& where, ErrorKind kind, int max_depth) {
-  return parse(text, where, kind, max_depth, true);
+  return parse<Json>(text, where, kind, max_depth, true);
 }
 
 std::optional<std::string> big_integer_digits(const Json& value) {

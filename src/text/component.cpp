@@ -2,50 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_set>
 
 #include "ddro/base/files.h"
-#include "ddro/base/utf8.h"
+#include "ddro/base/sorted_json.h"
 #include "text/aligned_text.h"
 
 namespace ddro::text {
-namespace {
-
-constexpr size_t kMaxDepth = 64;
-
-}  // namespace
 
 Value read_large_json(const std::filesystem::path& path) {
-  const std::string where = "[" + printable(path.string(), 400) + "] ";
   const std::string text = read_file(path, ErrorKind::kModel, std::uint64_t{1} << 30);
-  const size_t invalid = find_invalid_utf8(text);
-  if (invalid != std::string::npos) {
-    throw model_error(where + "not valid UTF-8 at byte " + std::to_string(invalid));
-  }
-  std::vector<std::unordered_set<std::string>> keys;
-  const auto check = [&](int, Value::parse_event_t event, Value& parsed) {
-    if (event == Value::parse_event_t::object_start || event == Value::parse_event_t::array_start) {
-      keys.emplace_back();
-      if (keys.size() > kMaxDepth) {
-        throw model_error(where + "nested deeper than " + std::to_string(kMaxDepth) + " levels");
-      }
-    } else if (event == Value::parse_event_t::object_end || event == Value::parse_event_t::array_end) {
-      keys.pop_back();
-    } else if (event == Value::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second) {
-        throw model_error(where + "the key \"" + printable(key) + "\" occurs twice in one object");
-      }
-    }
-    return true;
-  };
-  try {
-    return Value::parse(text, check);
-  } catch (const Value::parse_error& error) {
-    throw model_error(where + "not valid JSON at byte " + std::to_string(error.byte));
-  } catch (const Value::exception& error) {
-    throw model_error(where + "not valid JSON: " + printable(error.what()));
-  }
+  return parse_sorted_json(text, printable(path.string(), 400), ErrorKind::kModel);
 }
 
 Component::Component(const Value& value, std::string place) : value_(value), place_(std::move(place)) {

@@ -1,5 +1,6 @@
 #include "ddro/base/json.h"
 
+#include "ddro/base/sorted_json.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -92,6 +93,24 @@ TEST(ParseJson, KeepsLargeIntegersExact) {
   EXPECT_EQ(parse_json("18446744073709551615", "f", ErrorKind::kInput).get<std::uint64_t>(), UINT64_MAX);
   EXPECT_EQ(parse_json("-9223372036854775808", "f", ErrorKind::kInput).get<std::int64_t>(), INT64_MIN);
   EXPECT_TRUE(parse_json("18446744073709551616", "f", ErrorKind::kInput).is_number_float());
+}
+
+TEST(ParseSortedJson, SortsKeysAndRefusesTheSame) {
+  const SortedJson value = parse_sorted_json(R"({"b": 1, "a": {"d": [], "c": 2}})", "f", ErrorKind::kInput);
+  EXPECT_EQ(value.dump(), R"({"a":{"c":2,"d":[]},"b":1})");
+  const auto refused = [](std::string_view text) {
+    return message_of(ErrorKind::kModel, [&] { parse_sorted_json(text, "f.json", ErrorKind::kModel); });
+  };
+  EXPECT_THAT(refused(R"({"a": {"b": 1, "c": 2, "b": 3}})"), HasSubstr("the key \"b\" occurs twice"));
+  EXPECT_THAT(refused(std::string(65, '[') + std::string(65, ']')), HasSubstr("nested deeper than 64"));
+  EXPECT_THAT(refused("[1,]"), HasSubstr("not valid JSON at byte"));
+}
+
+// Not in the square of their number, which would be minutes.
+TEST(ParseSortedJson, TakesLinearTimeForManyObjects) {
+  std::string text = "[{}";
+  for (int i = 1; i < 1'000'000; ++i) text += ",{}";
+  EXPECT_EQ(parse_sorted_json(text + "]", "f", ErrorKind::kInput).size(), 1'000'000u);
 }
 
 TEST(ReadJsonFile, NamesTheFile) {
