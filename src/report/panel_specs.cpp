@@ -66,6 +66,13 @@ const std::vector<PanelSpec>& panel_specs() {
        .scale = "linear",
        .quantities = {{"ratio/saturated", "saturated"}, {"ratio/capped", "capped"}},
        .zero = true},
+      {.title = "Mean ratio over the mixture",
+       .text = "Of policy over reference, classes counted by alpha. 1 is expected of held-out samples of the "
+               "reference; clearly above it, what alpha assumes of the rows does not hold.",
+       .unit = "",
+       .scale = "log",
+       .quantities = {{"ratio/mixture_mean", ""}},
+       .mark = 1},
       {.title = "Gradient norm",
        .text = "Of the whole gradient, before clipping.",
        .unit = "",

@@ -198,7 +198,8 @@ TEST_F(Report, DrawsARunInLightAndDarkWideAndNarrow) {
   const TinyRun run(folder_.path());
   ASSERT_EQ(run.run(), 0) << run.log_text();
   const Json wide = look_at({run.output_dir().string()});
-  for (const char* title : {"Loss", "Accuracy", "AUC", "Margin", "Largest log-ratio"}) {
+  for (const char* title :
+       {"Loss", "Accuracy", "AUC", "Margin", "Largest log-ratio", "Mean ratio over the mixture"}) {
     const Json panel = panel_of(wide, title);
     EXPECT_EQ(panel["lines"], 2) << title;  // training and held_out
     EXPECT_EQ(panel["dots"], 5) << title;   // evaluations
