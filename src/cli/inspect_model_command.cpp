@@ -53,16 +53,9 @@ std::string named_token(const text::Tokenizer& tokenizer, text::TokenId id) {
   return std::to_string(id) + " \"" + printable(tokenizer.token_of(id)) + "\"";
 }
 
-std::string tokenizer_kind(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "tokenizer.json";
-  if (!std::filesystem::exists(file)) return "tokenizer.model (sentencepiece)";
-  const Json json = read_json_file(file.string(), ErrorKind::kModel);
-  return "tokenizer.json (" + printable(json.at("model").value("type", "BPE"), 40) + ")";
-}
-
-void print_text(const std::filesystem::path& folder, const text::ModelText& text) {
+void print_text(const text::ModelText& text) {
   const text::Tokenizer& tokenizer = *text.tokenizer;
-  print_line("tokenizer   " + tokenizer_kind(folder) + ", " + std::to_string(tokenizer.id_limit()) +
+  print_line("tokenizer   " + text.tokenizer_kind + ", " + std::to_string(tokenizer.id_limit()) +
              " ids, hash " + text.tokenizer_hash);
   std::string ends;
   for (const text::TokenId id : text.end_ids) ends += (ends.empty() ? "" : ", ") + named_token(tokenizer, id);
@@ -82,11 +75,6 @@ void print_text(const std::filesystem::path& folder, const text::ModelText& text
                   ? "none; rows have to be strings"
                   : std::to_string(text.chat_template->source().size()) + " bytes, hash " +
                         text.template_hash + (text.chat_template->uses_date() ? ", shows the date" : "")));
-}
-
-bool has_tokenizer(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "tokenizer.json") ||
-         std::filesystem::exists(folder / "tokenizer.model");
 }
 
 void print_memory(const models::ModelFolder& folder) {
@@ -120,7 +108,7 @@ void run_inspect_model(const std::string& name) {
                printable(folder.path.string(), 400));
     print_tensors(folder.adapter->tensors);
   }
-  print_text(has_tokenizer(path) ? path : folder.path, text);
+  print_text(text);
   print_memory(folder);
 }
 

@@ -144,10 +144,7 @@ void check_same_ids(const models::ModelFolder& reference, const models::ModelFol
     throw model_error("[reference] has " + std::to_string(reference.spec.vocab_size) + " ids, the policy " +
                       std::to_string(policy.spec.vocab_size) + "; both need the same tokenizer");
   }
-  std::error_code ignored;
-  const bool has_tokenizer = std::filesystem::exists(reference.path / "tokenizer.json", ignored) ||
-                             std::filesystem::exists(reference.path / "tokenizer.model", ignored);
-  if (reference.path == policy.path || !has_tokenizer) return;
+  if (reference.path == policy.path || !text::has_tokenizer(reference.path)) return;
   const auto other = text::load_tokenizer(reference.path);
   const auto token = [](const text::Tokenizer& tokenizer, text::TokenId id) {
     return id < tokenizer.id_limit() ? "\"" + printable(tokenizer.token_of(id)) + "\"" : "no token";

@@ -33,6 +33,9 @@ class JsonTokenizer : public Tokenizer {
   bool is_control(TokenId id) const override;
   std::vector<Span> find_control_text(std::string_view text) const override;
 
+  // "BPE", "Unigram", "WordPiece" or "WordLevel".
+  const std::string& model_type() const { return model_type_; }
+
   // What of the tokens' rules is not the file's own: one line for each added token and each end of a text.
   std::string describe_rules() const;
 
@@ -64,6 +67,7 @@ class JsonTokenizer : public Tokenizer {
   AddedTokenFinder normalized_finder_;  // and in normalized text
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
+  std::string model_type_;
   std::unique_ptr<TokenModel> model_;
   PostProcessor post_processor_;
   Decoder decoder_;

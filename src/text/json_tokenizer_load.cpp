@@ -52,6 +52,7 @@ JsonTokenizer::JsonTokenizer(Value json, const std::string& place, const Tokeniz
     pre_tokenizer_ = PreTokenizer(part("pre_tokenizer"), takes_bytes(part("model")));
   if (root.has("post_processor")) post_processor_ = read_post_processor(part("post_processor"));
   if (root.has("decoder")) decoder_ = Decoder(part("decoder"));
+  model_type_ = text::model_type(part("model"));
   model_ = make_token_model(part("model"), pre_tokenizer_.ends_in_bytes());
   for (const auto& [text, id] : model_->vocabulary()) token_slot(id).text = &text;
   const std::vector<AddedToken> present = read_added_tokens(root);

@@ -14,9 +14,8 @@ struct LoadedTokenizer {
   std::unique_ptr<Tokenizer> tokenizer;
   Json named_tokens;  // bos_token, eos_token, ...: text, or a list of texts
   std::string hash;   // of everything that decides which ids a text gets, and of the named tokens
+  std::string kind;   // the file that it comes from and what that holds
 };
-
-bool has_tokenizer(const std::filesystem::path& folder);
 
 // Errors as load_tokenizer's.
 LoadedTokenizer load_tokenizer_folder(const std::filesystem::path& model_folder);

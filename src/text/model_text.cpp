@@ -57,6 +57,7 @@ ModelText load_model_text(const std::filesystem::path& model_folder,
   LoadedTokenizer loaded = load_tokenizer_folder(text_folder);
   result.tokenizer = std::move(loaded.tokenizer);
   result.tokenizer_hash = std::move(loaded.hash);
+  result.tokenizer_kind = std::move(loaded.kind);
   result.template_variables = std::move(loaded.named_tokens);
   load_template(text_folder, chat_template_file, result);
   result.end_ids = read_end_ids(folder_with(has_end_ids), *result.tokenizer, result.template_variables);

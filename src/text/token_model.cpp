@@ -5,12 +5,6 @@
 #include "text/word_models.h"
 
 namespace ddro::text {
-namespace {
-
-std::string type_of(const Component& component) { return component.text_or("type", "BPE"); }
-
-}  // namespace
-
 void TokenModel::set_control_ids(const std::vector<TokenId>& ids) {
   for (const TokenId id : ids) {
     control_.add(id);
@@ -32,10 +26,12 @@ void TokenModel::read_vocabulary(const Component& component) {
   }
 }
 
-bool takes_bytes(const Component& component) { return type_of(component) == "BPE"; }
+std::string model_type(const Component& component) { return component.text_or("type", "BPE"); }
+
+bool takes_bytes(const Component& component) { return model_type(component) == "BPE"; }
 
 std::unique_ptr<TokenModel> make_token_model(const Component& component, bool bytes) {
-  const std::string type = type_of(component);
+  const std::string type = model_type(component);
   if (type == "BPE") return std::make_unique<BpeModel>(component, bytes);
   if (type == "Unigram") return std::make_unique<UnigramModel>(component);
   if (type == "WordPiece") return std::make_unique<WordPieceModel>(component);

@@ -78,6 +78,9 @@ class TokenModel {
   bool control_reachable_ = false;
 };
 
+// The name of a model, BPE where the file gives none.
+std::string model_type(const Component& component);
+
 // Whether the model of a tokenizer.json works on bytes where the pre-tokenizer leaves that to it.
 bool takes_bytes(const Component& component);
 

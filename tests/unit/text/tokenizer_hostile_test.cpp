@@ -172,6 +172,57 @@ TEST(HostileFile, AnyByteMayBeWrong) {
   }
 }
 
+std::string refusal_of_file(const std::string& name, const std::string& content) {
+  const TemporaryFolder folder;
+  folder.write(name, content);
+  try {
+    load_tokenizer(folder.path());
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kModel);
+    EXPECT_THAT(error.what(), HasSubstr(name));
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(HostileFile, Tiktoken) {
+  const auto refused = [](const std::string& lines) {
+    return refusal_of_file("tokenizer.model", "IQ== 0\n" + lines);
+  };
+  EXPECT_THAT(refused(""), HasSubstr("the byte 0 has no token"));
+  for (const char* line : {"Ig==", "Ig== x", "Ig== 1 2", "I 1", "Ig== 99999999999", "Ig==  1"})
+    EXPECT_THAT(refused(std::string(line) + "\n"), HasSubstr(":2] expected base64")) << line;
+  EXPECT_THAT(refused("Ig== -1\n"), HasSubstr("a rank that cannot be a token's id"));
+  EXPECT_THAT(refused("Ig== 16777216\n"), HasSubstr("a rank that cannot be a token's id"));
+  EXPECT_THAT(refused("IQ== 1\n"), HasSubstr("has another rank"));
+  EXPECT_THAT(refused(" 1\n"), HasSubstr("without bytes"));
+}
+
+TEST(HostileFile, Tekken) {
+  json file = {
+      {"config", {{"pattern", "."}, {"default_vocab_size", 266}, {"default_num_special_tokens", 10}}},
+      {"vocab", json::array()},
+      {"special_tokens", json::array({{{"rank", 0}, {"token_str", "<unk>"}}})}};
+  const auto refused = [&](const std::string& pointer, const json& value) {
+    json changed = file;
+    if (!pointer.empty()) changed[json::json_pointer(pointer)] = value;
+    return refusal_of_file("tekken.json", changed.dump());
+  };
+  EXPECT_THAT(refused("", {}), HasSubstr("the byte 0 has no token"));
+  const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string bytes = {digits[byte >> 2], digits[(byte & 3) << 4], '=', '='};
+    file["vocab"].push_back({{"rank", byte}, {"token_bytes", bytes}});
+  }
+  EXPECT_THAT(refused("/vocab/3/token_bytes", "?"), HasSubstr("vocab[3]] token_bytes: not base64"));
+  EXPECT_THAT(refused("/vocab/3/rank", "3"), HasSubstr("token id"));
+  EXPECT_THAT(refused("/special_tokens/0/rank", 10), HasSubstr("rank 10 is none of the 10"));
+  EXPECT_THAT(refused("/special_tokens", nullptr), HasSubstr("rank 10 is none of the 10"));
+  EXPECT_THAT(refused("/config/pattern", "("), HasSubstr("bad regular expression"));
+  EXPECT_THAT(refused("/config/default_vocab_size", 5), HasSubstr("the byte 0 has no token"));
+  EXPECT_THAT(refused("/config/default_num_special_tokens", -1), HasSubstr("default_num_special_tokens"));
+}
+
 TEST(HostileFolder, WithoutATokenizer) {
   const TemporaryFolder folder;
   EXPECT_THROW(load_tokenizer(folder.path()), Error);
