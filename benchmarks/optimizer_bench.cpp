@@ -14,7 +14,7 @@
 
 #include "ddro/base/json.h"
 #include "ddro/models/model_folder.h"
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 
 namespace ddro {
 namespace {
@@ -24,7 +24,7 @@ Json measure(const models::ModelFolder& folder, train::MomentDType form, int ste
   train::OptimizerOptions options;
   options.moment_dtype = form;
   train::Parameters parameters(*model, folder.tensors);
-  train::AdamW optimizer(parameters, options);
+  train::Optimizer optimizer(parameters, options);
   for (const auto& [name, master] : parameters.masters()) parameters.gradient(name).normal_(0, 1e-3);
   double fastest = 1e9;
   const std::clock_t cpu_start = std::clock();

@@ -114,7 +114,7 @@ void visit_fields(Config& config, Visitor& visitor) {
           "every so many steps one is computed twice and the bits compared: is the hardware sound? 0: never");
   });
   visitor.section("optimizer", config.optimizer, [](auto& o, auto& field) {
-    field("learning_rate", o.learning_rate, OnChange::kCourse, "highest learning rate of AdamW");
+    field("learning_rate", o.learning_rate, OnChange::kCourse, "highest learning rate");
     field("lr_scheduler_type", o.lr_scheduler_type, OnChange::kCourse,
           "cosine | linear | polynomial | constant | warmup_stable_decay | ... (docs/configuration.md)");
     field("warmup_ratio", o.warmup_ratio, OnChange::kResolved,
@@ -123,14 +123,18 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("lr_scheduler_kwargs", o.lr_scheduler_kwargs, OnChange::kCourse,
           "what the schedule takes beside its warm-up, as Hugging Face has it: {min_lr_rate: 0.1} "
           "(docs/configuration.md)");
+    field("optim", o.optim, OnChange::kMeaning, "adamw | sgd | lion (docs/configuration.md)");
+    field("momentum", o.momentum, OnChange::kCourse, "of sgd; 0: none");
+    field("nesterov", o.nesterov, OnChange::kCourse, "sgd's momentum looks ahead");
     field("weight_decay", o.weight_decay, OnChange::kCourse, "not applied to norms and biases");
-    field("adam_beta1", o.adam_beta1, OnChange::kCourse, "decay of the gradient's mean");
-    field("adam_beta2", o.adam_beta2, OnChange::kCourse, "decay of the gradient's square");
-    field("adam_epsilon", o.adam_epsilon, OnChange::kCourse, "added to the root of the square");
+    field("adam_beta1", o.adam_beta1, OnChange::kCourse, "decay of the gradient's mean (adamw, lion)");
+    field("adam_beta2", o.adam_beta2, OnChange::kCourse,
+          "decay of the gradient's square (adamw), of the momentum (lion)");
+    field("adam_epsilon", o.adam_epsilon, OnChange::kCourse, "added to the root of the square (adamw)");
     field("max_grad_norm", o.max_grad_norm, OnChange::kCourse,
           "gradients are scaled down to this norm; 0: no clipping");
     field("moment_dtype", o.moment_dtype, OnChange::kBits,
-          "float32 | bfloat16 | float8 (8 bits a number): what AdamW's two moments are kept in");
+          "float32 | bfloat16 | float8 (8 bits a number): what the optimizer's moments are kept in");
   });
   visitor.section("eval", config.eval, [](auto& o, auto& field) {
     field("eval_strategy", o.eval_strategy, OnChange::kNothing, "no | steps | epoch");

@@ -36,9 +36,9 @@ const std::vector<KeyAdvice>& key_advice() {
        "write optimizer.moment_dtype: float32 | bfloat16 | float8"},
       {{"max_norm", "clip_grad_norm", "gradient_clipping", "max_gradient_norm"},
        "write optimizer.max_grad_norm"},
-      {{"optim", "optimizer_type", "optim_args", "optimizer_name"},
-       "the optimizer is AdamW, no other is built yet; optimizer.moment_dtype: float8 keeps its moments in 8 "
-       "bits"},
+      {{"optimizer_type", "optimizer_name"},
+       "write optimizer.optim: adamw | sgd | lion; optimizer.moment_dtype: float8 keeps moments in 8 bits"},
+      {{"optim_args"}, "write the optimizer's own keys: optimizer.adam_beta1, optimizer.momentum, ..."},
       {{"bf16", "fp16", "tf32", "fp32", "torch_dtype", "precision", "pure_bf16", "mixed_precision",
         "float16"},
        "write model.dtype: auto | float32 | bfloat16 | float64"},
@@ -149,6 +149,7 @@ const std::vector<KeyAdvice>& key_advice() {
 struct UnbuiltValues {
   std::string_view key;
   std::vector<std::string_view> values;
+  const char* advice = "";
 };
 
 const std::vector<UnbuiltValues>& unbuilt_values() {
@@ -157,6 +158,13 @@ const std::vector<UnbuiltValues>& unbuilt_values() {
       {"logging.report_to",
        {"wandb", "mlflow", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
       {"optimizer.lr_scheduler_type", {"reduce_lr_on_plateau", "greedy"}},
+      {"optimizer.optim", {"adafactor", "muon", "adagrad", "rmsprop"}},
+      {"optimizer.optim",
+       {"adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit"},
+       "; write adamw with optimizer.moment_dtype: float8"},
+      {"optimizer.optim",
+       {"lion_8bit", "paged_lion_8bit"},
+       "; write lion with optimizer.moment_dtype: float8"},
       {"distributed.backend", {"mpi"}},
       {"distributed.shard", {"full", "gradients"}},
       {"model.dtype", {"float16", "fp16", "float8", "fp8", "int8"}},
@@ -176,7 +184,7 @@ std::optional<std::string> advice_for_key(std::string_view key) {
 std::optional<std::string> unbuilt_value(std::string_view key, std::string_view value) {
   for (const UnbuiltValues& row : unbuilt_values()) {
     if (row.key == key && std::find(row.values.begin(), row.values.end(), value) != row.values.end()) {
-      return std::string(value) + " is not built yet";
+      return std::string(value) + " is not built yet" + row.advice;
     }
   }
   return std::nullopt;

@@ -5,6 +5,7 @@
 namespace ddro::config {
 namespace {
 
+using train::Optim;
 using train::Schedule;
 
 struct Condition {
@@ -18,6 +19,8 @@ bool caches_reference(const RunConfig& c) {
   return reads_reference(c) && c.reference.precompute_ref_log_probs;
 }
 bool has_warmup(const RunConfig& c) { return c.optimizer.lr_scheduler_type != Schedule::kConstant; }
+bool has_momentum(const RunConfig& c) { return c.optimizer.optim == Optim::kSgd && c.optimizer.momentum > 0; }
+bool has_betas(const RunConfig& c) { return c.optimizer.optim != Optim::kSgd; }
 bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != IntervalStrategy::kNo; }
 bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
 bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
@@ -62,6 +65,17 @@ constexpr Condition kConditions[] = {
     {"optimizer.warmup_steps",
      [](const RunConfig& c) { return c.optimizer.warmup_steps == 0 || has_warmup(c); },
      "lr_scheduler_type constant has no warm-up; constant_with_warmup has"},
+    {"optimizer.momentum", [](const RunConfig& c) { return c.optimizer.optim == Optim::kSgd; },
+     "optim is not sgd"},
+    {"optimizer.nesterov", [](const RunConfig& c) { return !c.optimizer.nesterov || has_momentum(c); },
+     "only sgd with momentum has it"},
+    {"optimizer.adam_beta1", has_betas, "optim sgd has momentum in its place"},
+    {"optimizer.adam_beta2", has_betas, "optim sgd has momentum in its place"},
+    {"optimizer.adam_epsilon", [](const RunConfig& c) { return c.optimizer.optim == Optim::kAdamW; },
+     "optim is not adamw"},
+    {"optimizer.moment_dtype",
+     [](const RunConfig& c) { return c.optimizer.optim != Optim::kSgd || has_momentum(c); },
+     "sgd without momentum keeps no moments"},
     {"eval.eval_steps", [](const RunConfig& c) { return c.eval.eval_strategy == IntervalStrategy::kSteps; },
      "eval_strategy is not steps"},
     {"checkpoint.save_steps",

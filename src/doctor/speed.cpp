@@ -54,7 +54,7 @@ class SpeedTrial {
     options_.moment_dtype = is_large_ ? train::MomentDType::kFloat8 : train::MomentDType::kFloat32;
     require_memory(dtype);
     draw_model(dtype);
-    optimizer_ = std::make_unique<train::AdamW>(*parameters_, options_);
+    optimizer_ = std::make_unique<train::Optimizer>(*parameters_, options_);
     if (device.is_cuda()) c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
   }
 
@@ -177,7 +177,7 @@ class SpeedTrial {
   train::OptimizerOptions options_;
   std::unique_ptr<models::CausalLm> policy_;
   std::unique_ptr<train::Parameters> parameters_;
-  std::unique_ptr<train::AdamW> optimizer_;
+  std::unique_ptr<train::Optimizer> optimizer_;
   std::unique_ptr<train::LogProbTable> reference_;
   std::unique_ptr<losses::Objective> objective_;
   std::unique_ptr<train::Stepper> stepper_;

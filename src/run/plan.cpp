@@ -9,6 +9,7 @@
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/train/memory_estimate.h"
+#include "ddro/train/optimizer.h"
 #include "ddro/train/schedule.h"
 #include "run/reference.h"
 #include "run/start_model.h"
@@ -87,6 +88,7 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.num_parameters = num_parameters(run.base_model);
   model.dtype = run.dtype;
   model.moment_dtype = run.config.optimizer.moment_dtype;
+  model.num_moments = train::num_moments(run.config.optimizer);
   model.device = run.device;
   model.live_reference = live_reference && (!run.adapter || run.reference_model);
   if (run.adapter) model.adapter = run.adapter->spec;
@@ -140,6 +142,14 @@ std::string describe_samples(const LoadedRun& run) {
          " and at the end\n";
 }
 
+std::string describe_optimizer(const train::OptimizerOptions& optimizer) {
+  std::string text = enum_name(optimizer.optim);
+  if (optimizer.optim == train::Optim::kSgd)
+    text += std::string(optimizer.nesterov ? ", Nesterov" : "") + ", momentum " +
+            printable(optimizer.momentum, "%g");
+  return text;
+}
+
 std::string describe_kwargs(const train::OptimizerOptions& optimizer) {
   return optimizer.lr_scheduler_kwargs.empty() ? ""
                                                : " " + printable(optimizer.lr_scheduler_kwargs.dump(), 400);
@@ -187,8 +197,8 @@ std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
   }
   text += "\nsteps: " + std::to_string(run.total_steps) + " of " +
           std::to_string(run.config.train.train_batch_size) + " examples, " +
-          std::to_string(run.steps_per_epoch) + " an epoch; learning rate " +
-          printable(run.config.optimizer.learning_rate, "%g") + " " +
+          std::to_string(run.steps_per_epoch) + " an epoch; " + describe_optimizer(run.config.optimizer) +
+          ", learning rate " + printable(run.config.optimizer.learning_rate, "%g") + " " +
           enum_name(run.config.optimizer.lr_scheduler_type) + describe_kwargs(run.config.optimizer) +
           ", warm-up " + std::to_string(train::num_warmup_steps(run.config.optimizer, run.total_steps)) +
           " steps\n";

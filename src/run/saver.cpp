@@ -74,7 +74,7 @@ Saver::~Saver() {
 }
 
 void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& parameters,
-                    train::AdamW& optimizer, RunState& state) {
+                    train::Optimizer& optimizer, RunState& state) {
   const std::string where = from.path.string();
   state = read_state(from, run_.steps_per_epoch);
   parameters.load_masters(read_tensors(from.path / weights_file(run_)), where);
@@ -98,14 +98,15 @@ bool Saver::is_due(const RunState& state, bool is_last) const {
   return is_last || state.is_at(options.save_strategy, options.save_steps);
 }
 
-void Saver::save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state) {
+void Saver::save(const train::Parameters& parameters, const train::Optimizer& optimizer,
+                 const RunState& state) {
   wait();
   lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
     write({weights, moments, parameters.masters(), state, Clock::now()});
   });
 }
 
-void Saver::lend_state(const train::Parameters& parameters, const train::AdamW& optimizer,
+void Saver::lend_state(const train::Parameters& parameters, const train::Optimizer& optimizer,
                        const UseOfState& use) const {
   train::StateTensors all = parameters.state();
   const auto num_weights = static_cast<std::ptrdiff_t>(all.size());
@@ -115,7 +116,7 @@ void Saver::lend_state(const train::Parameters& parameters, const train::AdamW& 
   });
 }
 
-void Saver::save_due(const train::Parameters& parameters, const train::AdamW& optimizer,
+void Saver::save_due(const train::Parameters& parameters, const train::Optimizer& optimizer,
                      const RunState& state, bool is_last) {
   const Clock::time_point begin = Clock::now();
   wait();
@@ -150,7 +151,7 @@ void Saver::wait() {
 }
 
 // The memory of an earlier copy is kept.
-bool Saver::has_room_for_copy(const train::Parameters& parameters, const train::AdamW& optimizer) {
+bool Saver::has_room_for_copy(const train::Parameters& parameters, const train::Optimizer& optimizer) {
   if (has_copied_) return true;
   const double needed = bytes_of(parameters.state()) + bytes_of(optimizer.state());
   const double there = free_memory(at::kCPU);
@@ -163,7 +164,7 @@ bool Saver::has_room_for_copy(const train::Parameters& parameters, const train::
   return has_copied_;
 }
 
-Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::AdamW& optimizer,
+Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer,
                               const RunState& state, Clock::time_point begin) {
   Content content;
   lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {

@@ -12,7 +12,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/checkpoint/host_copy.h"
 #include "ddro/run/loaded_run.h"
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 #include "run/identity.h"
 #include "run/run_state.h"
 
@@ -28,19 +28,19 @@ class Saver {
   Saver& operator=(const Saver&) = delete;
 
   // Weights, moments and place as `from` has them. Error(kModel) for files that do not fit the run.
-  void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::AdamW& optimizer,
+  void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::Optimizer& optimizer,
                RunState& state);
 
   // Whether a checkpoint is due after state.step steps, which are the run's last or not.
   bool is_due(const RunState& state, bool is_last) const;
   // Written by the first rank, to which the others send what they alone have, a tensor at a time; on its disk
   // when it returns there. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
-  void save(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state);
+  void save(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state);
   // As save, of a checkpoint that is due. With checkpoint.async_save, parameters that are not sharded, room
   // for a copy and steps to come, it returns with a copy made and the writing begun, after that of the
   // checkpoint before has ended. One that cannot be written is passed over with a warning, unless it is the
   // run's last or the third in a row.
-  void save_due(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
+  void save_due(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state,
                 bool is_last);
   // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
   void note_written();
@@ -65,12 +65,12 @@ class Saver {
   std::filesystem::path folder() const { return run_.output("checkpoints"); }
   // On the first rank; see train::lend_whole.
   using UseOfState = std::function<void(const TensorSources& weights, const TensorSources& optimizer)>;
-  void lend_state(const train::Parameters& parameters, const train::AdamW& optimizer,
+  void lend_state(const train::Parameters& parameters, const train::Optimizer& optimizer,
                   const UseOfState& use) const;
   // `begin`: since when the steps wait.
-  Content copy_of(const train::Parameters& parameters, const train::AdamW& optimizer, const RunState& state,
+  Content copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state,
                   std::chrono::steady_clock::time_point begin);
-  bool has_room_for_copy(const train::Parameters& parameters, const train::AdamW& optimizer);
+  bool has_room_for_copy(const train::Parameters& parameters, const train::Optimizer& optimizer);
   void write(const Content& content);
   void count_failure(const Error& error, bool is_last);
 

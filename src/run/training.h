@@ -11,7 +11,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/data/plan_ahead.h"
 #include "ddro/run/loaded_run.h"
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 #include "ddro/train/stepper.h"
 #include "run/best_model.h"
 #include "run/evaluator.h"
@@ -67,7 +67,7 @@ class Training {
   const models::CausalLm& policy_;
   const StopFlag& stop_;
   train::Parameters parameters_;
-  train::AdamW optimizer_;
+  train::Optimizer optimizer_;
   data::PlanAhead plans_;
   train::Stepper stepper_;
   RunState state_;

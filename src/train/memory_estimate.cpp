@@ -172,13 +172,14 @@ double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; 
 }  // namespace
 
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, int num_parts) {
+                    bool live_reference, int num_parts, int num_moments) {
   const auto compute = static_cast<double>(at::elementSize(dtype));
   const double master = master_size(dtype);
   const double separate_master = compute < master ? master : 0;
   const double gradient = master;
   return static_cast<double>(num_parameters) *
-         (compute + gradient + (separate_master + 2 * moment_bytes(moment_dtype, master)) / num_parts +
+         (compute + gradient +
+          (separate_master + num_moments * moment_bytes(moment_dtype, master)) / num_parts +
           (live_reference ? compute : 0));
 }
 
@@ -190,19 +191,21 @@ double weight_bytes(const MemoryModel& model) {
   const int num_parts = is_sharded(model) ? model.num_ranks : 1;
   if (!model.adapter)
     return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference,
-                        num_parts);
+                        num_parts, model.num_moments);
   const double frozen = static_cast<double>(model.num_parameters) *
                         static_cast<double>(at::elementSize(model.dtype)) * (model.live_reference ? 2 : 1);
-  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, num_parts);
+  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, num_parts,
+                               model.num_moments);
 }
 
-double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype) {
+double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
+                        int num_moments) {
   const double master = master_size(dtype);
-  return static_cast<double>(num_parameters) * (master + 2 * moment_bytes(moment_dtype, master));
+  return static_cast<double>(num_parameters) * (master + num_moments * moment_bytes(moment_dtype, master));
 }
 
 double checkpoint_bytes(const MemoryModel& model) {
-  return checkpoint_bytes(trained_numbers(model), model.dtype, model.moment_dtype);
+  return checkpoint_bytes(trained_numbers(model), model.dtype, model.moment_dtype, model.num_moments);
 }
 
 MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& plan) {

@@ -30,7 +30,7 @@ double share_seen(const data::SamplerState& place, std::int64_t steps_per_epoch)
 }
 
 Stepper::Stepper(const StepperParts& parts, const OptimizerOptions& options, Parameters& parameters,
-                 AdamW& optimizer)
+                 Optimizer& optimizer)
     : parts_(parts),
       options_(options),
       parameters_(parameters),

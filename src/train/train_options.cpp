@@ -48,6 +48,7 @@ void OptimizerOptions::validate() const {
                  "a number from 0 to 1");
   require_count("optimizer.warmup_steps", warmup_steps, 0);
   validate_schedule_kwargs(*this);
+  require_number("optimizer.momentum", momentum, momentum >= 0 && momentum < 1, "a number from 0 to below 1");
   require_number("optimizer.weight_decay", weight_decay, weight_decay >= 0, "a number of at least 0");
   require_number("optimizer.adam_beta1", adam_beta1, adam_beta1 >= 0 && adam_beta1 < 1,
                  "a number from 0 to below 1");

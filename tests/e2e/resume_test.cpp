@@ -119,6 +119,28 @@ TEST_P(ShortMoments, GoOnWithTheSameBitsAndLearnAsFloat32Does) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, ShortMoments, testing::Values("bfloat16", "float8"));
 
+class Optimizers : public testing::TestWithParam<const char*> {};
+
+TEST_P(Optimizers, GoOnWithTheSameBitsAndStayTheSame) {
+  const std::vector<std::string> settings = {std::string("optimizer.optim=") + GetParam(),
+                                             "train.num_train_epochs=2"};
+  const TemporaryFolder whole_folder;
+  const TinyRun whole(whole_folder.path(), settings);
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), settings);
+  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
+  const TinyRun other(folder.path(), {"train.num_train_epochs=2"});
+  EXPECT_EQ(other.run(), 2);
+  EXPECT_THAT(other.log_text(), HasSubstr(std::string("optimizer.optim: ") + GetParam() + " -> adamw"));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  expect_same(run, whole);
+  EXPECT_LT(whole.metrics("eval").back()["eval_held_out_loss"].get<double>(),
+            whole.metrics("eval").front()["eval_held_out_loss"].get<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Optimizers, testing::Values("sgd", "lion"));
+
 TEST(Resume, ConvertsTheMomentsToAnotherForm) {
   const TemporaryFolder folder;
   ASSERT_EQ(TinyRun(folder.path(), {"train.max_steps=4"}).run(), 0);

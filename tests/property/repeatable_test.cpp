@@ -14,7 +14,7 @@
 #include "ddro/ops/rms_norm.h"
 #include "ddro/ops/rotary.h"
 #include "ddro/ops/varlen_attention.h"
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 #include "ddro/train/score.h"
 #include "ddro/train/step.h"
 #include "support/own_tensors.h"
@@ -183,7 +183,7 @@ struct OrdinaryStep {
   Tensors train(const models::BuildOptions& build, const train::OptimizerOptions& options) const {
     const auto policy = models::make_causal_lm(spec, initial, build);
     train::Parameters parameters(*policy, initial);
-    train::AdamW optimizer(parameters, options);
+    train::Optimizer optimizer(parameters, options);
     const train::ModelLogProbs live(*reference);
     const auto objective = losses::make_objective({}, 0.5);
     parameters.zero_gradients();

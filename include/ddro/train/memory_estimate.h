@@ -14,13 +14,14 @@
 namespace ddro::train {
 
 // Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
-// weights, gradients, both moments, and the weights of a live reference. `num_parts`: in which masters and
+// weights, gradients, moments, and the weights of a live reference. `num_parts`: in which masters and
 // moments are shared out, one to a process.
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, int num_parts = 1);
+                    bool live_reference, int num_parts = 1, int num_moments = 2);
 
 // Bytes of masters and moments on disk, and of their copy while they are written.
-double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype);
+double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
+                        int num_moments = 2);
 
 struct MemoryModel {
   models::ModelSpec spec;
@@ -28,6 +29,7 @@ struct MemoryModel {
   std::optional<models::AdapterSpec> adapter;  // trained in their place
   at::ScalarType dtype = at::kFloat;           // compute type
   MomentDType moment_dtype = MomentDType::kFloat32;
+  int num_moments = 2;  // of the optimizer
   at::Device device = at::kCPU;
   bool live_reference = false;  // with weights of its own
   bool gradient_checkpointing = false;

@@ -1,4 +1,4 @@
-// How one of AdamW's moments of one parameter is kept: as the arithmetic needs it, or in a short form.
+// How one of an optimizer's moments of one parameter is kept: as the arithmetic needs it, or in a short form.
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,8 @@
 #include "ddro/dist/communicator.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/causal_lm.h"
-#include "ddro/train/adamw.h"
 #include "ddro/train/log_probs.h"
+#include "ddro/train/optimizer.h"
 #include "ddro/train/spike_guard.h"
 #include "ddro/train/step.h"
 #include "ddro/train/train_options.h"
@@ -50,7 +50,7 @@ struct StepperParts {
 class Stepper {
  public:
   Stepper(const StepperParts& parts, const OptimizerOptions& options, Parameters& parameters,
-          AdamW& optimizer);
+          Optimizer& optimizer);
 
   // The step at `place`, before which `steps_done` were done. Error(kNonFinite) naming the data row for the
   // raw loss past its pole; Error(kInternal) when the step is one that is computed twice and differs.
@@ -65,7 +65,7 @@ class Stepper {
   StepperParts parts_;
   OptimizerOptions options_;
   Parameters& parameters_;
-  AdamW& optimizer_;
+  Optimizer& optimizer_;
   double rejected_weight_;  // unpreferred rows of the training set
 };
 

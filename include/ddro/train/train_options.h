@@ -27,7 +27,10 @@ struct TrainOptions {
   void validate() const;  // Error(kInput) naming the dotted key
 };
 
-// What AdamW's moments are stored in between steps; kFloat32: in the type of the master weights.
+// What updates the weights.
+enum class Optim { kAdamW, kSgd, kLion };
+
+// What an optimizer's moments are stored in between steps; kFloat32: in the type of the master weights.
 enum class MomentDType { kFloat32, kBFloat16, kFloat8 };
 
 // Those of Hugging Face's SchedulerType that are a function of the step.
@@ -53,7 +56,10 @@ struct OptimizerOptions {
   double warmup_ratio = 0.1;  // of all steps; used when warmup_steps is 0
   std::int64_t warmup_steps = 0;
   Json lr_scheduler_kwargs = Json::object();  // what the schedule takes beside its warm-up
-  double weight_decay = 0.0;                  // not applied to norms and biases
+  Optim optim = Optim::kAdamW;
+  double momentum = 0.9;      // kSgd
+  bool nesterov = false;      // kSgd, with momentum
+  double weight_decay = 0.0;  // not applied to norms and biases
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
@@ -105,6 +111,18 @@ struct EnumNames<train::Schedule> {
        {"cosine_with_min_lr", E::kCosineWithMinLr},
        {"cosine_warmup_with_min_lr", E::kCosineWarmupWithMinLr},
        {"warmup_stable_decay", E::kWarmupStableDecay}}};
+};
+
+// Hugging Face's names, which say whose implementation it is, mean the same.
+template <>
+struct EnumNames<train::Optim> {
+  using E = train::Optim;
+  static constexpr std::array<EnumName<E>, 6> kNames = {{{"adamw", E::kAdamW},
+                                                         {"sgd", E::kSgd},
+                                                         {"lion", E::kLion},
+                                                         {"adamw_torch", E::kAdamW},
+                                                         {"adamw_torch_fused", E::kAdamW},
+                                                         {"lion_32bit", E::kLion}}};
 };
 
 template <>

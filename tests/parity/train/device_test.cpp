@@ -191,7 +191,7 @@ class Trained {
   OptimizerOptions options_ = {.learning_rate = 1e-3};
   std::unique_ptr<models::CausalLm> model_;
   Parameters parameters_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   std::unique_ptr<losses::Objective> objective_;
   data::StepPlan plan_;
   Stepper stepper_;

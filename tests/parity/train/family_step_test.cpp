@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 #include "ddro/train/parameters.h"
 #include "parity/models/fixture_models.h"
 
@@ -16,7 +16,7 @@ TEST_P(FamilyStep, EqualsTransformersInFloat64) {
   const models::ModelFolder folder = models::open_model_folder(model_fixture(GetParam()));
   const auto model = models::make_causal_lm(folder.spec, folder.tensors, {.dtype = at::kDouble});
   train::Parameters parameters(*model, folder.tensors);
-  train::AdamW optimizer(parameters, {});
+  train::Optimizer optimizer(parameters, {});
   parameters.zero_gradients();
   for (size_t i = 0; i < expected.sequences.size(); ++i) {
     Packed batch;

@@ -38,6 +38,7 @@ std::string bytes_of(const Tensor& tensor) {
 struct Case {
   at::ScalarType dtype;
   MomentDType moments;
+  Optim optim = Optim::kAdamW;
 };
 
 // A model in training. All ranks have the model; rank 0 alone adds to the gradients, so that their sum is
@@ -47,7 +48,7 @@ class Trainee {
   Trainee(const Case& c, const dist::Communicator& ranks, dist::Shard shard)
       : model_(c.dtype),
         parameters_(model_, model_.initial(), ranks, shard),
-        optimizer_(parameters_, {.weight_decay = 0.1, .moment_dtype = c.moments}) {}
+        optimizer_(parameters_, {.optim = c.optim, .weight_decay = 0.1, .moment_dtype = c.moments}) {}
 
   void step(int number) {
     parameters_.zero_gradients();
@@ -95,7 +96,7 @@ class Trainee {
  private:
   TwoParameters model_;
   Parameters parameters_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   std::string norms_;
 };
 
@@ -155,20 +156,25 @@ TEST_P(Sharded, StatesGoOnInAnyNumberOfRanks) {
   EXPECT_EQ(last.state_bytes(), one.state_bytes());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Types, Sharded,
-    testing::Values(Case{at::kDouble, MomentDType::kFloat32}, Case{at::kFloat, MomentDType::kFloat32},
-                    Case{at::kBFloat16, MomentDType::kFloat32}, Case{at::kFloat, MomentDType::kBFloat16},
-                    Case{at::kBFloat16, MomentDType::kFloat8}),
-    [](const testing::TestParamInfo<Case>& entry) {
-      return dtype_label(entry.param.dtype) + "_moments_" + enum_name(entry.param.moments);
-    });
+INSTANTIATE_TEST_SUITE_P(Types, Sharded,
+                         testing::Values(Case{at::kDouble, MomentDType::kFloat32},
+                                         Case{at::kFloat, MomentDType::kFloat32},
+                                         Case{at::kBFloat16, MomentDType::kFloat32},
+                                         Case{at::kFloat, MomentDType::kBFloat16},
+                                         Case{at::kBFloat16, MomentDType::kFloat8},
+                                         Case{at::kFloat, MomentDType::kFloat32, Optim::kSgd},
+                                         Case{at::kBFloat16, MomentDType::kFloat8, Optim::kLion}),
+                         [](const testing::TestParamInfo<Case>& entry) {
+                           return std::string(enum_name(entry.param.optim)) + "_" +
+                                  dtype_label(entry.param.dtype) + "_moments_" +
+                                  enum_name(entry.param.moments);
+                         });
 
 TEST(Sharded, EachRankHasItsPartAlone) {
   const auto results = test::on_ranks(4, [](const dist::Communicator& ranks) {
     const TwoParameters model(at::kBFloat16);
     Parameters parameters(model, model.initial(), ranks, dist::Shard::kOptimizer);
-    const AdamW optimizer(parameters, {.moment_dtype = MomentDType::kFloat8});
+    const Optimizer optimizer(parameters, {.moment_dtype = MomentDType::kFloat8});
     std::string sizes;
     for (const auto& [name, master] : parameters.masters()) sizes += std::to_string(master.nbytes()) + " ";
     for (const auto& [name, own] : test::own_tensors(optimizer.state()))

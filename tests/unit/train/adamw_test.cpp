@@ -1,4 +1,4 @@
-#include "ddro/train/adamw.h"
+#include "ddro/train/optimizer.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

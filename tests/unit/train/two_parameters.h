@@ -3,8 +3,8 @@
 
 #include <ATen/ATen.h>
 
-#include "ddro/train/adamw.h"
 #include "ddro/train/finite.h"
+#include "ddro/train/optimizer.h"
 #include "support/own_tensors.h"
 
 namespace ddro::test {
@@ -37,7 +37,7 @@ struct Trained {
       : parameters(model, initial), optimizer(parameters, options) {}
 
   train::Parameters parameters;
-  train::AdamW optimizer;
+  train::Optimizer optimizer;
 };
 
 // Name of the first that holds a value which is not finite, or empty.

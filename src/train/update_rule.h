@@ -1,0 +1,40 @@
+// The arithmetic of an optimizer. What it makes of a number of a tensor depends on no other place in it, so
+// that ranks can share out the places, and moments can be read and written a part at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "ddro/train/moment.h"
+#include "ddro/train/train_options.h"
+
+namespace ddro::train {
+
+struct MomentSpec {
+  const char* name;  // in a checkpoint, in front of the parameter's
+  Moment::Kind kind;
+};
+
+// Tensors to update in place, and what belongs to each: lists of one length, all in the masters' type.
+struct UpdateBatch {
+  std::vector<Tensor> weights;
+  std::vector<Tensor> gradients;             // may be overwritten
+  std::vector<std::vector<Tensor>> moments;  // a list for each of the rule's
+  double learning_rate = 0;
+  double weight_decay = 0;
+  std::int64_t update = 1;  // its number
+};
+
+struct UpdateRule {
+  std::vector<MomentSpec> moments;
+  std::function<void(const UpdateBatch&)> apply;
+};
+
+UpdateRule adamw(const OptimizerOptions& options);
+UpdateRule sgd(const OptimizerOptions& options);
+UpdateRule lion(const OptimizerOptions& options);
+
+UpdateRule make_update_rule(const OptimizerOptions& options);
+
+}  // namespace ddro::train
