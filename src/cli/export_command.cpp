@@ -1,5 +1,6 @@
 
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
 #include "ddro/base/files.h"
@@ -7,6 +8,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/models/model_options.h"
+#include "ddro/run/model_card.h"
 
 namespace ddro::cli {
 namespace {
@@ -29,15 +31,25 @@ void export_merged(const models::ModelFolder& folder, models::ExportOptions opti
   models::export_model_folder(folder.path, merged.tensors, options, out);
 }
 
-// A checkpoint's folder is checked against its manifest; any other folder has to be a whole model folder.
+// Of a checkpoint, which is checked against its manifest; a README.md of any other folder may speak of
+// another model.
+std::optional<std::string> card_of(const std::filesystem::path& source, bool merged) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(source / "manifest.json", ignored)) return std::nullopt;
+  const checkpoint::Checkpoint checkpoint = checkpoint::open_checkpoint(source);
+  if (!checkpoint.manifest.at("files").contains("README.md")) return std::nullopt;  // of an older version
+  const std::string card = read_file(source / "README.md", ErrorKind::kModel);
+  return merged ? run::merged_card(card) : card;
+}
+
+// Any other folder than a checkpoint's has to be a whole model folder.
 void run_export(const ExportArguments& arguments) {
   const models::ExportDType dtype = parse_enum<models::ExportDType>("--dtype", arguments.dtype);
   const std::filesystem::path source = arguments.checkpoint;
-  std::error_code ignored;
-  if (std::filesystem::exists(source / "manifest.json", ignored)) checkpoint::open_checkpoint(source);
   const auto adapter = parse_enum<models::AdapterExport>("--adapter", arguments.adapter);
+  const auto card = card_of(source, adapter == models::AdapterExport::kMerged);
   const models::ModelFolder folder = models::open_model_folder(source);
-  models::ExportOptions options{.dtype = dtype};
+  models::ExportOptions options{.dtype = dtype, .model_card = card};
   if (folder.adapter) options.text_folder = folder.adapter_path;
   if (!folder.adapter) {
     models::export_model_folder(folder.path, folder.tensors, options, arguments.out);

@@ -199,6 +199,7 @@ std::vector<FolderFile> inference_files(const fs::path& source_folder, const Nam
     const bool decides = name == kGenerationConfig || !has_generation_config;
     if (FolderFile* file = find(files, name)) change_file(*file, source_folder, type, options, decides);
   }
+  if (options.model_card) files.push_back({"README.md", *options.model_card});
   return files;
 }
 

@@ -7,8 +7,10 @@
 #include "ddro/base/activity.h"
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/run/model_card.h"
 #include "run/evaluator.h"
 #include "run/exported_policy.h"
+#include "run/metrics_file.h"
 #include "run/step_lines.h"
 
 namespace ddro::run {
@@ -125,7 +127,8 @@ void BestModel::add(std::int64_t step, const losses::Metrics& metrics, const tra
   if (!best_.add(step, value_of(metrics, best_.metric().name))) return;
   const Doing exporting(Activity::kExport);
   train::lend_whole(parameters.state(), *run_.ranks, [&](const TensorSources& sources) {
-    write(parameters.is_sharded() ? on_cpu(sources) : parameters.masters());
+    write(parameters.is_sharded() ? on_cpu(sources) : parameters.masters(),
+          model_card(run_, step, logged_line("eval", step, metrics)));
     failpoint("best.written");
     put_in_place(/*keep_old=*/old_step <= saved_step);
     failpoint("best.in_place");
@@ -133,9 +136,9 @@ void BestModel::add(std::int64_t step, const losses::Metrics& metrics, const tra
   });
 }
 
-void BestModel::write(const NamedTensors& weights) const {
+void BestModel::write(const NamedTensors& weights, const std::string& card) const {
   const fs::path fresh = run_.output(kFresh);
-  export_policy(run_, weights, fresh);
+  export_policy(run_, weights, card, fresh);
   const Json record = {{"step", best_.step()},
                        {"metric", best_.metric().name},
                        {"value", best_.value()},

@@ -1,6 +1,7 @@
 #include "run/exported_policy.h"
 
 #include "ddro/base/files.h"
+#include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
 
 namespace ddro::run {
@@ -49,10 +50,12 @@ void remove_folder(const std::filesystem::path& path) {
     throw save_error("[" + printable(path.string(), 400) + "] cannot be removed: " + error.message());
 }
 
-void export_policy(const LoadedRun& run, const NamedTensors& weights, const std::filesystem::path& out) {
+void export_policy(const LoadedRun& run, const NamedTensors& weights, const std::string& card,
+                   const std::filesystem::path& out) {
   remove_folder(out);
   models::ExportOptions options = run.export_options();
   options.dtype = export_dtype(run);
+  options.model_card = is_merged(run) ? merged_card(card) : card;
   if (!run.adapter) {
     models::export_model_folder(run.base_model.path, weights, options, out);
   } else if (is_merged(run)) {

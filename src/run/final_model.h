@@ -7,8 +7,9 @@
 
 namespace ddro::run {
 
-// Writes <train.output_dir>/final in export.dtype, in place of an earlier one. Error(kSave) on failure.
-void export_final(const LoadedRun& run, const NamedTensors& weights);
+// Writes <train.output_dir>/final in export.dtype, in place of an earlier one. `card`: its model_card.
+// Error(kSave) on failure.
+void export_final(const LoadedRun& run, const NamedTensors& weights, const std::string& card);
 
 // Reads final/ from disk, evaluates it on the run's evaluation sets (without evaluations: on the rows of the
 // first step) and compares it with `policy`, completion by completion. `last`: what the policy gave, if that

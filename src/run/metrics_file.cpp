@@ -18,16 +18,21 @@ Json metrics_json(const losses::Metrics& metrics) {
   return object;
 }
 
+Json logged_line(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) {
+  Json line = {{"kind", kind}, {"step", step}};
+  line.update(metrics_json(metrics));
+  return line;
+}
+
 MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t last_step)
     : lines_(path, last_step, [this](const Json& line) {
-        if (line.value("kind", "") == "eval") last_evaluation_ = line["step"];
+        if (line.value("kind", "") == "eval") last_evaluation_ = line;
       }) {}
 
 void MetricsFile::write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) {
-  Json line = {{"kind", kind}, {"step", step}};
-  line.update(metrics_json(metrics));
+  Json line = logged_line(kind, step, metrics);
   lines_.append(line.dump() + "\n");
-  if (kind == "eval") last_evaluation_ = step;
+  if (kind == "eval") last_evaluation_ = std::move(line);
 }
 
 }  // namespace ddro::run

@@ -21,16 +21,20 @@ class MetricsFile final : public MetricsSink {
   // Appends {"kind": ..., "step": ..., metrics...}; values that are not finite become null. Error(kSave) on
   // failure.
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) override;
-  // Step of the newest evaluation in the file, or -1.
-  std::int64_t last_evaluation() const { return last_evaluation_; }
+  // The newest evaluation in the file, or an empty object; its step, or -1.
+  const Json& last_evaluation_line() const { return last_evaluation_; }
+  std::int64_t last_evaluation() const { return last_evaluation_.value("step", std::int64_t{-1}); }
   void sync() override { lines_.sync(); }
 
  private:
-  std::int64_t last_evaluation_ = -1;  // before lines_, whose constructor finds it
+  Json last_evaluation_ = Json::object();  // before lines_, whose constructor finds it
   StepLines lines_;
 };
 
 // Metrics as a JSON object, not-finite values as null.
 Json metrics_json(const losses::Metrics& metrics);
+
+// As a line of the file has them.
+Json logged_line(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
 
 }  // namespace ddro::run

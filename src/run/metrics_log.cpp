@@ -20,17 +20,17 @@ MetricsLog::MetricsLog(const std::filesystem::path& folder, const train::Logging
                        std::int64_t last_step, const dist::Communicator& ranks) {
   if (ranks.is_first()) {
     auto file = std::make_unique<MetricsFile>(folder / "metrics.jsonl", last_step);
-    last_evaluation_ = file->last_evaluation();
+    last_evaluation_ = file->last_evaluation_line();
     sinks_.push_back(std::move(file));
     if (is_named(options, "tensorboard")) sinks_.push_back(std::make_unique<EventFile>(folder, last_step));
     if (is_named(options, "prometheus")) sinks_.push_back(std::make_unique<PrometheusFile>(folder));
   }
-  last_evaluation_ = static_cast<std::int64_t>(ranks.broadcast(static_cast<double>(last_evaluation_)));
+  last_evaluation_ = Json::parse(ranks.broadcast(last_evaluation_.dump()));
 }
 
 void MetricsLog::write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) {
   for (const auto& sink : sinks_) sink->write(kind, step, metrics);
-  if (kind == "eval") last_evaluation_ = step;
+  if (kind == "eval") last_evaluation_ = logged_line(kind, step, metrics);
 }
 
 void MetricsLog::sync() {

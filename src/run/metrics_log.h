@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ddro/base/json.h"
 #include "ddro/dist/communicator.h"
 #include "ddro/train/train_options.h"
 #include "run/metrics_sink.h"
@@ -22,12 +23,13 @@ class MetricsLog {
 
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
   void sync();
-  // Step of the newest evaluation that is logged, or -1.
-  std::int64_t last_evaluation() const { return last_evaluation_; }
+  // The newest evaluation that is logged, as a line of metrics.jsonl, or an empty object; its step, or -1.
+  const Json& last_evaluation_line() const { return last_evaluation_; }
+  std::int64_t last_evaluation() const { return last_evaluation_.value("step", std::int64_t{-1}); }
 
  private:
   std::vector<std::unique_ptr<MetricsSink>> sinks_;
-  std::int64_t last_evaluation_ = -1;
+  Json last_evaluation_ = Json::object();
 };
 
 }  // namespace ddro::run

@@ -3,6 +3,7 @@
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/base/progress.h"
+#include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
 #include "ddro/train/finite.h"
 #include "run/policy_files.h"
@@ -63,7 +64,8 @@ double bytes_of(const train::StateTensors& tensors) {
 
 }  // namespace
 
-Saver::Saver(const LoadedRun& run, RunIdentity identity) : run_(run), identity_(std::move(identity)) {}
+Saver::Saver(const LoadedRun& run, const MetricsLog& metrics, RunIdentity identity)
+    : run_(run), metrics_(metrics), identity_(std::move(identity)) {}
 
 Saver::~Saver() {
   try {
@@ -102,7 +104,7 @@ void Saver::save(const train::Parameters& parameters, const train::Optimizer& op
                  const RunState& state) {
   wait();
   lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
-    write({weights, moments, parameters.masters(), state, Clock::now()});
+    write({weights, moments, parameters.masters(), state, card(state), Clock::now()});
   });
 }
 
@@ -168,11 +170,19 @@ Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::
                               const RunState& state, Clock::time_point begin) {
   Content content;
   lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
-    content = {sources_of(weights_copy_.take(weights)), sources_of(optimizer_copy_.take(moments)),
-               parameters.masters(), state, Clock::now()};
+    content = {sources_of(weights_copy_.take(weights)),
+               sources_of(optimizer_copy_.take(moments)),
+               parameters.masters(),
+               state,
+               card(state),
+               Clock::now()};
   });
   content.waited_s = std::chrono::duration<double>(content.begin - begin).count();
   return content;
+}
+
+std::string Saver::card(const RunState& state) const {
+  return model_card(run_, state.step, metrics_.last_evaluation_line());
 }
 
 // Also beside the steps: of the run it reads what no step changes.
@@ -184,6 +194,7 @@ void Saver::write(const Content& content) {
   writer.add_text("trainer.json", content.state.to_json().dump(1) + "\n");
   for (const models::FolderFile& file : policy_files(run_, content.masters))
     writer.add_text(file.name, file.content);
+  writer.add_text("README.md", content.card);
   saved_path_ = writer.commit({{"run", identity_}});
   saved_step_ = step;
   const double seconds = std::chrono::duration<double>(Clock::now() - content.begin).count();

@@ -14,14 +14,16 @@
 #include "ddro/run/loaded_run.h"
 #include "ddro/train/optimizer.h"
 #include "run/identity.h"
+#include "run/metrics_log.h"
 #include "run/run_state.h"
 
 namespace ddro::run {
 
 class Saver {
  public:
-  // The run outlives it.
-  Saver(const LoadedRun& run, RunIdentity identity);
+  // The run and its metrics outlive it; the newest evaluation of `metrics` goes into the cards of
+  // checkpoints.
+  Saver(const LoadedRun& run, const MetricsLog& metrics, RunIdentity identity);
   // Waits for what is being written.
   ~Saver();
   Saver(const Saver&) = delete;
@@ -58,6 +60,7 @@ class Saver {
     TensorSources optimizer;
     NamedTensors masters;  // as they are trained on, for their type alone
     RunState state;
+    std::string card;
     std::chrono::steady_clock::time_point begin;
     std::optional<double> waited_s = std::nullopt;  // of the steps, where they go on meanwhile
   };
@@ -68,13 +71,15 @@ class Saver {
   void lend_state(const train::Parameters& parameters, const train::Optimizer& optimizer,
                   const UseOfState& use) const;
   // `begin`: since when the steps wait.
-  Content copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state,
-                  std::chrono::steady_clock::time_point begin);
+  Content copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer,
+                  const RunState& state, std::chrono::steady_clock::time_point begin);
   bool has_room_for_copy(const train::Parameters& parameters, const train::Optimizer& optimizer);
+  std::string card(const RunState& state) const;
   void write(const Content& content);
   void count_failure(const Error& error, bool is_last);
 
   const LoadedRun& run_;
+  const MetricsLog& metrics_;
   RunIdentity identity_;
   // What the first rank alone knows of the newest checkpoint.
   std::atomic<std::int64_t> saved_step_ = -1;

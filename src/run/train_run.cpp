@@ -78,7 +78,7 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
     run.base_model.release_pages();
     training.run();
     exporting.emplace(Activity::kExport);
-    if (run.ranks->is_first()) export_final(run, training.weights());
+    if (run.ranks->is_first()) export_final(run, training.weights(), training.card());
     run.ranks->barrier();
     last = training.last_evaluation();
     outcome.step = training.step();

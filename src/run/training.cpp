@@ -50,8 +50,8 @@ Training::Training(const LoadedRun& run, const models::CausalLm& policy, const S
                 .skip_spikes = run.config.train.skip_spikes,
                 .ranks = *run.ranks},
                run.config.optimizer, parameters_, optimizer_),
-      saver_(run, std::move(identity)),
       metrics_(run.config.train.output_dir, run.config.logging, last_logged_step(resume_from), *run.ranks),
+      saver_(run, metrics_, std::move(identity)),
       evaluator_(run, stop, metrics_.last_evaluation()),
       progress_("train", run.total_steps, resume_from ? resume_from->step : 0),
       heartbeat_(heartbeat) {

@@ -11,6 +11,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/data/plan_ahead.h"
 #include "ddro/run/loaded_run.h"
+#include "ddro/run/model_card.h"
 #include "ddro/train/optimizer.h"
 #include "ddro/train/stepper.h"
 #include "run/best_model.h"
@@ -43,6 +44,8 @@ class Training {
   NamedTensors weights() const {
     return parameters_.is_sharded() ? saver_.saved_weights() : parameters_.masters();
   }
+  // Of those weights; see model_card.
+  std::string card() const { return model_card(run_, state_.step, metrics_.last_evaluation_line()); }
   // What the evaluation sets gave at the last step; empty where it was made before a resume.
   const std::vector<train::Evaluation>& last_evaluation() const { return evaluator_.last(); }
   std::int64_t step() const { return state_.step; }
@@ -71,8 +74,8 @@ class Training {
   data::PlanAhead plans_;
   train::Stepper stepper_;
   RunState state_;
-  Saver saver_;
   MetricsLog metrics_;
+  Saver saver_;
   Evaluator evaluator_;
   std::optional<BestModel> best_;
   Progress progress_;

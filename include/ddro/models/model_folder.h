@@ -68,6 +68,7 @@ struct ExportOptions {
   bool own_head = false;  // the head, tied to the embedding in config.json, is a tensor of its own
   // A folder whose files stand in for those of the same names: an adapter's with its tokenizer.
   std::optional<std::filesystem::path> text_folder = std::nullopt;
+  std::optional<std::string> model_card = std::nullopt;  // README.md
   std::uint64_t max_shard_bytes = 5'000'000'000;  // Hugging Face's default; a larger tensor is a shard alone
 };
 
@@ -79,7 +80,8 @@ struct FolderFile {
 // Everything but the weights that decides what a model computes and how it is prompted: every file of
 // `source_folder`, and every subfolder of nothing but small text files (additional_chat_templates), save what
 // is hidden, weights of any format and their indices, the state of a training run, Python modules (`auto_map`
-// goes with them: no family that is known here needs one) and README files, which describe the source model.
+// goes with them: no family that is known here needs one) and README files, which describe the source model;
+// ExportOptions::model_card takes their place.
 //
 // config.json says the type of `tensors` under `options`, as torch_dtype and, where it is there, dtype.
 // A chat template is written to chat_template.jinja and wherever the source has another; an end token to
