@@ -182,7 +182,7 @@ void visit_fields(Config& config, Visitor& visitor) {
   visitor.section("logging", config.logging, [](auto& o, auto& field) {
     field("logging_steps", o.logging_steps, OnChange::kNothing, "optimizer steps between lines of the log");
     field("report_to", o.report_to, OnChange::kNothing,
-          "list of metric sinks: jsonl (always), tensorboard, prometheus");
+          "list of metric sinks: jsonl (always), tensorboard, prometheus, mlflow");
   });
   visitor.section("distributed", config.distributed, [](auto& o, auto& field) {
     field(

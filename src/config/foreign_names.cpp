@@ -155,8 +155,7 @@ struct UnbuiltValues {
 const std::vector<UnbuiltValues>& unbuilt_values() {
   static const std::vector<UnbuiltValues> table = {
       {"objective.loss_type", {"aot", "aot_pair", "aot_unpaired", "alphapo"}},
-      {"logging.report_to",
-       {"wandb", "mlflow", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
+      {"logging.report_to", {"wandb", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
       {"optimizer.lr_scheduler_type", {"reduce_lr_on_plateau", "greedy"}},
       {"optimizer.optim", {"adafactor", "muon", "adagrad", "rmsprop"}},
       {"optimizer.optim",

@@ -13,6 +13,13 @@
 
 namespace ddro::run {
 
+// Error(kInput) or Error(kModel) where a sink that is named cannot be had.
+void check_sinks(const train::LoggingOptions& options);
+
+// What a sink keeps of a run that was done after `last_step` steps, and could not bring to its place.
+void deliver_late(const std::filesystem::path& folder, const train::LoggingOptions& options,
+                  std::int64_t last_step);
+
 class MetricsLog {
  public:
   // Opens the sinks that `options.report_to` names in `folder`, to go on after step `last_step` (-1: from the
@@ -23,6 +30,7 @@ class MetricsLog {
 
   void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics);
   void sync();
+  void end();  // of the run
   // The newest evaluation that is logged, as a line of metrics.jsonl, or an empty object; its step, or -1.
   const Json& last_evaluation_line() const { return last_evaluation_; }
   std::int64_t last_evaluation() const { return last_evaluation_.value("step", std::int64_t{-1}); }

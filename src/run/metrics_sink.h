@@ -1,5 +1,5 @@
 // Where metrics go: metrics.jsonl (metrics_file.h), TensorBoard's event files (event_file.h), metrics.prom
-// (prometheus_file.h).
+// (prometheus_file.h), an MLflow server (mlflow_sink.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,8 @@ class MetricsSink {
   virtual void write(const std::string& kind, std::int64_t step, const losses::Metrics& metrics) = 0;
   // What was written so far survives a crash of the machine.
   virtual void sync() = 0;
+  // The run is done: nothing follows.
+  virtual void end() {}
 };
 
 }  // namespace ddro::run

@@ -16,6 +16,7 @@
 #include "ddro/run/version.h"
 #include "run/final_model.h"
 #include "run/folder_safety.h"
+#include "run/metrics_log.h"
 #include "run/policy_files.h"
 #include "run/reference.h"
 #include "run/resume.h"
@@ -149,6 +150,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   refuse_links(run.config.train.output_dir);
+  check_sinks(run.config.logging);
   failpoint("train.loaded");
   if (request.dry_run) {
     stop.leave_if_requested(dist::alone());
@@ -160,7 +162,11 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   const RunIdentity identity = run_identity(run);
   std::optional<Beginning> beginning;
   if (run.ranks->is_first()) beginning.emplace(run, identity, request);
-  if (run.ranks->broadcast(beginning && beginning->is_finished)) return "";
+  if (run.ranks->broadcast(beginning && beginning->is_finished)) {
+    if (beginning)
+      deliver_late(run.config.train.output_dir, run.config.logging, beginning->resume_from->step);
+    return "";
+  }
   const auto resume_from = same_checkpoint(*run.ranks, beginning);
   if (beginning) {
     beginning->folder.write_start();

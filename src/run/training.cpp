@@ -73,6 +73,7 @@ void Training::run() {
     if (is_done()) break;
     train_step();
   }
+  metrics_.end();
   if (state_.step < run_.total_steps) log_info("stopping early: " + best_->evaluation().why_it_ends());
 }
 

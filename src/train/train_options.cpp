@@ -91,12 +91,12 @@ void EvalOptions::validate_best() const {
 }
 
 void LoggingOptions::validate() const {
-  constexpr std::array<std::string_view, 3> kSinks = {"jsonl", "tensorboard", "prometheus"};
+  constexpr std::array<std::string_view, 4> kSinks = {"jsonl", "tensorboard", "prometheus", "mlflow"};
   require_count("logging.logging_steps", logging_steps);
   for (auto sink = report_to.begin(); sink != report_to.end(); ++sink) {
     if (std::find(kSinks.begin(), kSinks.end(), *sink) == kSinks.end()) {
       throw input_error("[logging.report_to] unknown sink; got " + printable(*sink) +
-                        ", expected jsonl, tensorboard or prometheus");
+                        ", expected jsonl, tensorboard, prometheus or mlflow");
     }
     if (std::find(report_to.begin(), sink, *sink) != sink) {
       throw input_error("[logging.report_to] names " + *sink + " twice");

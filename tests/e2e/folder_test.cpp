@@ -90,7 +90,7 @@ TEST_P(LinkIn, TheFolderIsRefusedWhereOutputsWouldFollowIt) {
 
 INSTANTIATE_TEST_SUITE_P(Names, LinkIn,
                          testing::Values("checkpoints", "ref_cache", "token_cache", "metrics.jsonl",
-                                         "samples.jsonl"));
+                                         "mlflow.jsonl", "samples.jsonl"));
 
 TEST(LinksInTheFolder, GiveWayToFilesThatAreReplaced) {
   const TemporaryFolder folder, elsewhere;

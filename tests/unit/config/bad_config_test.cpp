@@ -204,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"eval: {eval_steps: 0}\n", {"eval.eval_steps]"}},
         BadConfig{"logging: {logging_steps: 0}\n", {"logging.logging_steps]"}},
         BadConfig{"logging: {report_to: [csv]}\n",
-                  {"logging.report_to]", "got csv, expected jsonl, tensorboard or prometheus"}},
+                  {"logging.report_to]", "got csv, expected jsonl, tensorboard, prometheus or mlflow"}},
         BadConfig{"logging: {report_to: [tensorboard]}\n", {"leaves out jsonl"}},
         BadConfig{"logging: {report_to: [jsonl, jsonl]}\n", {"jsonl twice"}},
         BadConfig{"checkpoint: {save_steps: 0}\n", {"checkpoint.save_steps]"}},
