@@ -20,6 +20,10 @@ trap 'exit 75' USR1
 if [ "$EXIT" = wait ]; then touch waiting; for ((i = 0; i < 600; ++i)); do sleep 0.05; done; exit 1; fi
 exit "$EXIT"
 """
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
 SQUEUE = """#!/bin/bash
 case "$*" in
   *%e) echo 2030-01-02T03:04:05 ;;
@@ -34,6 +38,7 @@ class TrainSbatch(unittest.TestCase):
         self.addCleanup(holder.cleanup)
         self.folder = Path(holder.name)
         self.command("program", PROGRAM)
+        self.command("srun", SRUN)
         self.command("scontrol", '#!/bin/bash\necho "$@" >scontrol_called\n')
         self.command("squeue", SQUEUE)
         (self.folder / "sweep.txt").write_text("--set a.b=1\n--set a.b=2 --set c.d=[x]\n")
@@ -62,13 +67,16 @@ class TrainSbatch(unittest.TestCase):
         for code in (0, 2, 3, 70, 77, 78):
             self.assertEqual(self.code(code), code)
             self.assertIsNone(self.noted("scontrol_called"))
-        for code in (75, 76):
-            self.assertEqual(self.code(code, SLURM_RESTART_COUNT="19"), 0)
+        for code in (75, 76, 137):
+            self.assertEqual(self.code(code, SLURM_RESTART_COUNT="99"), 0)
+            self.assertIn("restart 99 of at most 100", self.error)
+            self.assertIn(f"exit code {code}; putting the job back", self.error)
             self.assertEqual(self.noted("scontrol_called"), "requeue 7")
             (self.folder / "scontrol_called").unlink()
 
-    def test_not_more_often_than_twenty_times(self):
-        self.assertEqual(self.code(75, SLURM_RESTART_COUNT="20"), 75)
+    def test_not_more_often_than_a_hundred_times(self):
+        self.assertEqual(self.code(75, SLURM_RESTART_COUNT="100"), 75)
+        self.assertIn("not put back: restarted 100 times", self.error)
         self.assertIsNone(self.noted("scontrol_called"))
 
     def test_a_cancelled_job_is_not_put_back(self):
