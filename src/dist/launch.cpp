@@ -89,6 +89,14 @@ bool is_slurm_step(const Variables& variables) {
   return tasks && *tasks != "1" && tasks == variables("SLURM_NTASKS");
 }
 
+// Below the ports that systems hand out by themselves; jobs that share a machine have neighbouring numbers.
+int port_of_step(const Reader& reader, const Variables& variables) {
+  constexpr long kFirstPort = 12000, kNumPorts = 20000, kJobsApart = 1009;
+  const long job = reader.number("SLURM_JOB_ID", 0, kMost);
+  const long step = is_set(variables, "SLURM_STEP_ID") ? reader.number("SLURM_STEP_ID", 0, kMost) : 0;
+  return static_cast<int>(kFirstPort + (job + step * kJobsApart) % kNumPorts);
+}
+
 Launch read_slurm(const Variables& variables) {
   const Reader reader(variables, "SLURM_STEP_NUM_TASKS");
   Launch launch;
@@ -104,11 +112,8 @@ Launch read_slurm(const Variables& variables) {
   launch.address = is_set(variables, "MASTER_ADDR")
                        ? reader.text("MASTER_ADDR")
                        : first_host(reader.text(step_list ? "SLURM_STEP_NODELIST" : "SLURM_JOB_NODELIST"));
-  // Below the ports that systems hand out by themselves.
-  constexpr long kFirstPort = 12000, kNumPorts = 20000;
-  const long job = reader.number("SLURM_JOB_ID", 0, kMost);
   launch.port = is_set(variables, "MASTER_PORT") ? reader.number("MASTER_PORT", 1, kMostPorts)
-                                                 : static_cast<int>(kFirstPort + job % kNumPorts);
+                                                 : port_of_step(reader, variables);
   return launch;
 }
 

@@ -250,6 +250,14 @@ exec {PROGRAM} "$@"
         self.assertIn("resuming from", job.text())
         self.expect_as_undisturbed(run, "--nproc", "2")
 
+    def test_steps_of_one_job(self):
+        runs = [self.run_of(f"step_{i}", optimizer={"learning_rate": 1e-3 * i}) for i in (1, 2)]
+        steps = " & ".join(f"srun --exact --ntasks=2 {PROGRAM} train {run.config}" for run in runs)
+        job = Job(self.root / "steps.log", "--ntasks=4", f"--wrap={steps} & wait")
+        job.finish()
+        for i, run in enumerate(runs, 1):
+            self.expect_as_undisturbed(run, "--nproc", "2", optimizer={"learning_rate": 1e-3 * i})
+
 
 if __name__ == "__main__":
     if reason := cluster.why_not():

@@ -26,9 +26,9 @@ struct Launch {
 
 // By the first of these that are there: the variables of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK,
 // LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT, TORCHELASTIC_*), which start_ranks sets too; those of a Slurm
-// step with several tasks. Slurm's ranks meet on the step's first node, at a port made from the job's number;
-// MASTER_ADDR and MASTER_PORT come before both. Without any of them, one rank. Error(kInput) naming the
-// variable.
+// step with several tasks. Slurm's ranks meet on the step's first node, at a port made from the numbers of
+// job and step; MASTER_ADDR and MASTER_PORT come before both. Without any of them, one rank. Error(kInput)
+// naming the variable.
 Launch read_launch(const Variables& variables);
 
 // "n3" of Slurm's "n[3-5,9],m1".

@@ -83,6 +83,12 @@ TEST(Launch, ReadsAStepOfSlurm) {
   EXPECT_EQ(elsewhere.port, 5000);
 }
 
+// Several may go on at once on one machine.
+TEST(Launch, HasAPortForEachStepOfAJob) {
+  EXPECT_EQ(launch_of(with(slurm(), "SLURM_STEP_ID", "0")).port, 12013);
+  EXPECT_EQ(launch_of(with(slurm(), "SLURM_STEP_ID", "2")).port, 14031);
+}
+
 // A batch script has SLURM_NTASKS and SLURM_PROCID as well, and perhaps the variables of the step that it was
 // submitted in.
 TEST(Launch, TakesABatchScriptForOneRank) {
