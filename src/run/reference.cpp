@@ -18,14 +18,18 @@ namespace {
 
 constexpr std::chrono::milliseconds kLockPollInterval{200};
 
-data::ReferenceCache open_cache(const LoadedRun& run) {
-  const std::filesystem::path folder =
-      run.config.reference.ref_cache_dir.value_or(run.output("ref_cache").string());
-  const models::ModelFolder& reference = run.reference_folder();
-  return {folder, Json{{"weights_hash", reference.weights_hash},
-                       {"dtype", dtype_label(run.dtype)},
-                       {"architecture", models::describe(reference.spec)}}};
+std::filesystem::path cache_folder(const LoadedRun& run) {
+  return run.config.reference.ref_cache_dir.value_or(run.output("ref_cache").string());
 }
+
+Json cache_key(const LoadedRun& run) {
+  const models::ModelFolder& reference = run.reference_folder();
+  return {{"weights_hash", reference.weights_hash},
+          {"dtype", dtype_label(run.dtype)},
+          {"architecture", models::describe(reference.spec)}};
+}
+
+data::ReferenceCache open_cache(const LoadedRun& run) { return {cache_folder(run), cache_key(run)}; }
 
 std::vector<ReadRows> evaluation_rows(const LoadedRun& run) {
   std::vector<ReadRows> rows;
@@ -166,6 +170,14 @@ std::unique_ptr<models::CausalLm> prepare_evaluation_reference(LoadedRun& run) {
     log_info("reference: " + cache->path().string() + " does not have every row; computed by the model");
   }
   return use_live_reference(run);
+}
+
+std::uintmax_t cached_reference_bytes(const LoadedRun& run) {
+  if (!run.caches_reference()) return 0;
+  std::error_code error;
+  const auto bytes =
+      std::filesystem::file_size(data::reference_cache_path(cache_folder(run), cache_key(run)), error);
+  return error ? 0 : bytes;
 }
 
 std::string describe_reference_cache(const LoadedRun& run) {

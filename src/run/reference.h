@@ -20,6 +20,9 @@ std::unique_ptr<models::CausalLm> prepare_reference(LoadedRun& run, const StopFl
 // reference itself. Nothing is written.
 std::unique_ptr<models::CausalLm> prepare_evaluation_reference(LoadedRun& run);
 
+// Bytes of the run's cache on disk, complete or not; 0 without one.
+std::uintmax_t cached_reference_bytes(const LoadedRun& run);
+
 // A line for the plan of a run: what its cache has and lacks; empty without a cache.
 std::string describe_reference_cache(const LoadedRun& run);
 

@@ -19,6 +19,7 @@
 #include "run/metrics_log.h"
 #include "run/policy_files.h"
 #include "run/reference.h"
+#include "run/restarts.h"
 #include "run/resume.h"
 #include "run/run_folder.h"
 #include "run/start_model.h"
@@ -100,12 +101,28 @@ void meet_others(LoadedRun& run, dist::Rank& rank) {
   dist::check_agreement(*run.ranks, facts);
 }
 
-// Of the first rank: what belongs to the run's folder.
+// Of the first rank: the run's folder is its own. Where Slurm has started a job again, the start before may
+// go on still, on a node that does not answer: then it is tried once more later.
+struct Ownership {
+  explicit Ownership(const LoadedRun& run)
+      : lock(made(run.config.train.output_dir), is_restart() ? ErrorKind::kInterrupted : ErrorKind::kInput),
+        heartbeat(run.output("heartbeat.json")) {
+    check_restart(run);
+  }
+
+  static const std::string& made(const std::string& path) {
+    make_folder(path);
+    return path;
+  }
+
+  checkpoint::RunLock lock;
+  Heartbeat heartbeat;
+};
+
+// Of the first rank: where it goes on.
 struct Beginning {
   Beginning(const LoadedRun& run, const RunIdentity& identity, const TrainRequest& request)
-      : lock(made(run.config.train.output_dir)),
-        heartbeat(run.output("heartbeat.json")),
-        folder(run, identity, read_run_record(run.config.train.output_dir)),
+      : folder(run, identity, read_run_record(run.config.train.output_dir)),
         resume_from(find_checkpoint(request.resume, run)),
         is_finished(request.resume == "auto" && resume_from && folder.is_finished(resume_from->step)) {
     if (is_finished) {
@@ -120,13 +137,6 @@ struct Beginning {
     }
   }
 
-  static const std::string& made(const std::string& path) {
-    make_folder(path);
-    return path;
-  }
-
-  checkpoint::RunLock lock;
-  Heartbeat heartbeat;
   RunFolder folder;
   std::optional<checkpoint::Checkpoint> resume_from;
   bool is_finished;
@@ -157,6 +167,8 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
     return request.launch.rank == 0 ? describe_plan(run, request.launch) : "";
   }
   if (rank != nullptr) meet_others(run, *rank);
+  std::optional<Ownership> ownership;
+  if (run.ranks->is_first()) ownership.emplace(run);
   stop.leave_if_requested(*run.ranks);
 
   const RunIdentity identity = run_identity(run);
@@ -175,7 +187,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
     if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
   }
   const Outcome outcome =
-      train_and_export(run, identity, stop, resume_from, beginning ? &beginning->heartbeat : nullptr);
+      train_and_export(run, identity, stop, resume_from, ownership ? &ownership->heartbeat : nullptr);
   if (beginning) {
     beginning->folder.write_end(
         outcome.step, outcome.best ? &*outcome.best : nullptr,

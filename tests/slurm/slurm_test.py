@@ -258,6 +258,32 @@ exec {PROGRAM} "$@"
         for i, run in enumerate(runs, 1):
             self.expect_as_undisturbed(run, "--nproc", "2", optimizer={"learning_rate": 1e-3 * i})
 
+    def test_twin_started_while_the_first_goes_on(self):
+        run = self.run_of()
+        job = self.submit(run)
+        job.wait_for("step 20/")
+        node = job.facts()["NodeList"]
+        first = self.slurm.process_on(node, "ddro-train")
+        os.kill(first, signal.SIGSTOP)
+        self.slurm.cut_off(node)
+        job.release()  # on the other node
+        job.wait_for("is in use by process")
+        job.wait_for("exit code 75; putting the job back")
+        os.kill(first, signal.SIGKILL)
+        job.release()
+        job.finish()
+        self.assertEqual(job.facts()["Restarts"], "2")
+        self.expect_as_undisturbed(run)
+
+    def test_no_progress(self):
+        run = self.run_of(checkpoint={"save_before_timeout_s": 60})  # as long as the limit
+        job = self.submit(run, "--time=1")
+        for _ in range(4):
+            job.release()
+        job.wait_for_state("FAILED")
+        self.assertEqual(job.facts()["ExitCode"], "78:0")
+        self.assertIn("3 restarts of the job in a row have saved nothing", job.text())
+
 
 if __name__ == "__main__":
     if reason := cluster.why_not():

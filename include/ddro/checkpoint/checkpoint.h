@@ -72,11 +72,11 @@ void rotate_checkpoints(const std::filesystem::path& folder, std::int64_t keep);
 // `step` does not pick them up.
 void set_aside_after(const std::filesystem::path& folder, std::int64_t step);
 
-// Exclusive ownership of a run's output folder, which exists: a FileLock on <folder>/.lock. Error(kInput)
+// Exclusive ownership of a run's output folder, which exists: a FileLock on <folder>/.lock. Error(when_held)
 // naming the holder when another process has it.
 class RunLock {
  public:
-  explicit RunLock(const std::filesystem::path& folder);
+  explicit RunLock(const std::filesystem::path& folder, ErrorKind when_held = ErrorKind::kInput);
 
  private:
   FileLock lock_;
