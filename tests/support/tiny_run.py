@@ -26,6 +26,10 @@ class TinyRun:
             settings[name] = settings.get(name, {}) | section
         self.config.write_text(json.dumps(settings))
 
+    def start(self, log, *options):
+        with open(log, "w", encoding="utf-8") as file:
+            return subprocess.Popen([PROGRAM, "train", self.config, *options], stderr=file)
+
     def finish(self, *options):
         subprocess.run([PROGRAM, "train", self.config, *options], check=True, stderr=subprocess.DEVNULL)
         return self
@@ -38,3 +42,7 @@ class TinyRun:
 
     def num_starts(self):
         return json.loads((self.output / "run.json").read_text())["starts"]
+
+    def num_files(self):
+        """Without the event files, one a start."""
+        return sum(not path.name.startswith("events.out.tfevents.") for path in self.output.rglob("*"))
