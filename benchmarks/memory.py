@@ -36,7 +36,7 @@ def main():
     program = str(measure.ROOT / "build/release/bin/ddro-train")
     print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'moments':>10}{'shard':>11}"
           f"{'estimate GB':>13}{'peak GB':>9}{'ratio':>7}")
-    shards = ["none", "optimizer"] if arguments.ranks > 1 else ["optimizer"]
+    shards = ["none", "optimizer", "full"] if arguments.ranks > 1 else ["optimizer"]
     for (data, tokens, recompute, cached, moments), shard in itertools.product(CASES, shards):
         with tempfile.TemporaryDirectory() as scratch:
             rows, output = Path(scratch) / "rows.jsonl", Path(scratch) / "run"

@@ -190,7 +190,9 @@ void visit_fields(Config& config, Visitor& visitor) {
         "auto | none | gloo | nccl, between several ranks; auto: nccl where each has a GPU, else gloo; none: "
         "one process");
     field("shard", o.shard, OnChange::kBits,
-          "none | optimizer: each of several ranks keeps all masters and moments, or a part of them");
+          "none | optimizer | full: what each of several ranks has a part of, and not all: nothing; masters "
+          "and "
+          "moments; weights and gradients too");
     field("timeout_s", o.timeout_s, OnChange::kNothing,
           "of several ranks: how long one may be silent before the others end");
   });

@@ -138,10 +138,13 @@ const std::vector<KeyAdvice>& key_advice() {
       {{"world_size", "local_rank", "num_gpus", "num_processes"},
        "what starts the ranks says it: --nproc N, srun or torchrun"},
       {{"shard", "sharding_strategy", "deepspeed", "fsdp", "zero_stage"},
-       "write distributed.shard: none | optimizer (masters and moments in parts, as ZeRO 1)"},
-      {{"fsdp_config", "fsdp_transformer_layer_cls_to_wrap", "tensor_parallel_degree",
-        "pipeline_parallel_degree", "context_parallel_degree"},
-       "is not built yet: every rank holds all weights; leave it out"},
+       "write distributed.shard: none | optimizer (masters and moments in parts, as ZeRO 1) | full (weights "
+       "and "
+       "gradients too, as ZeRO 3)"},
+      {{"fsdp_config", "fsdp_transformer_layer_cls_to_wrap"},
+       "leave it out: distributed.shard full gathers weights layer by layer"},
+      {{"tensor_parallel_degree", "pipeline_parallel_degree", "context_parallel_degree"},
+       "is not built yet: every rank computes whole layers; leave it out"},
   };
   return table;
 }
@@ -165,7 +168,7 @@ const std::vector<UnbuiltValues>& unbuilt_values() {
        {"lion_8bit", "paged_lion_8bit"},
        "; write lion with optimizer.moment_dtype: float8"},
       {"distributed.backend", {"mpi"}},
-      {"distributed.shard", {"full", "gradients"}},
+      {"distributed.shard", {"gradients"}},
       {"model.dtype", {"float16", "fp16", "float8", "fp8", "int8"}},
   };
   return table;

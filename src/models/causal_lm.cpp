@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "ddro/base/error.h"
+#include "ddro/models/weight_units.h"
 #include "ddro/ops/device_settings.h"
 #include "ddro/ops/linear.h"
 #include "models/attention.h"
@@ -14,6 +15,7 @@
 #include "models/parameter_table.h"
 #include "models/parameters.h"
 #include "models/recompute.h"
+#include "models/weight_unit.h"
 
 namespace ddro::models {
 namespace {
@@ -34,7 +36,8 @@ struct Rotary {
 Tensor make_parameter(const Tensor& tensor, const BuildOptions& options, at::ScalarType dtype,
                       bool trainable) {
   return tensor.detach()
-      .to(at::TensorOptions(options.device).dtype(dtype), /*non_blocking=*/false, /*copy=*/trainable)
+      .to(at::TensorOptions(options.device).dtype(dtype), /*non_blocking=*/false,
+          /*copy=*/trainable || options.store)
       .contiguous()
       .set_requires_grad(trainable);
 }
@@ -44,13 +47,27 @@ at::ScalarType adapter_type(const std::string& name, at::ScalarType dtype) {
   return name.ends_with(".lora_magnitude_vector") && dtype != at::kDouble ? at::kFloat : dtype;
 }
 
+std::unordered_map<std::string, size_t> unit_of_each(const ModelSpec& spec) {
+  std::unordered_map<std::string, size_t> unit_of;
+  const auto units = units_of(spec);
+  for (size_t unit = 0; unit < units.size(); ++unit) {
+    for (const ParameterSpec& each : units[unit]) unit_of[each.name] = unit;
+  }
+  return unit_of;
+}
+
+// With a store no more than one is whole at a time.
 NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
                              const BuildOptions& options) {
   NamedTensors parameters;
   const bool is_base = options.adapter != nullptr;
-  for (const auto& [name, tensor] : match_parameters(spec, tensors, "model", ErrorKind::kModel))
+  DDRO_CHECK(!is_base || !options.store, "a store has all parameters of a model, and an adapter has none");
+  const auto unit_of = unit_of_each(spec);
+  for (const auto& [name, tensor] : match_parameters(spec, tensors, "model", ErrorKind::kModel)) {
     parameters.emplace_back(name,
                             make_parameter(tensor, options, options.dtype, options.trainable && !is_base));
+    if (options.store) options.store->take(unit_of.at(name), name, parameters.back().second);
+  }
   if (!is_base) return parameters;
   for (const auto& [name, tensor] : options.adapter->tensors) {
     parameters.emplace_back(
@@ -72,6 +89,7 @@ class Decoder : public CausalLm {
   Decoder(const ModelSpec& spec, const NamedTensors& tensors, const BuildOptions& options)
       : spec_(spec),
         checkpointing_(options.gradient_checkpointing),
+        store_(options.store),
         parameters_(make_parameters(spec, tensors, options)),
         head_name_(name_of_head(spec, options.adapter)) {
     const ParameterTable table(spec_, parameters_, options.adapter);
@@ -91,16 +109,14 @@ class Decoder : public CausalLm {
                "a cache is used without gradients");
     if (input.cache != nullptr) input.cache->advance();
     const Shared shared = share(input);
-    Tensor x_TD = embed(input);
-    for (const Layer& layer : layers_) {
-      if (checkpointing_ && x_TD.requires_grad()) {
-        x_TD =
-            recompute([this, &layer, shared](const Tensor& x) { return run_layer(layer, x, shared); }, x_TD);
-      } else {
-        x_TD = run_layer(layer, x_TD, shared);
-      }
+    begin_forward();
+    Tensor x_TD = run_embedding(input);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const auto block = [this, i, shared](const Tensor& x) { return run_layer(layers_[i], x, shared); };
+      x_TD = checkpointing_ && x_TD.requires_grad() ? recompute(block, x_TD, layer_unit(i))
+                                                    : run_unit(layer_unit(i), block, x_TD);
     }
-    return scaled(final_norm_(x_TD.index_select(0, input.output_positions_C)), spec_.logit_scale);
+    return run_final_norm(x_TD.index_select(0, input.output_positions_C));
   }
 
   const NamedTensors& parameters() const override { return parameters_; }
@@ -109,7 +125,69 @@ class Decoder : public CausalLm {
   Tensor head_bias() const override { return head_bias_V_; }
   const ModelSpec& spec() const override { return spec_; }
 
+  WeightStore* weight_store() const override { return store_.get(); }
+  void end_forward() const override { head_unit().release(); }
+  void end_backward() const override { embedding_unit().end_backward(); }
+
+  // The order of hidden(), and of the backward through it.
+  void take_part(bool with_backward) const override {
+    begin_forward();
+    embedding_unit().gather();
+    if (!is_tied()) embedding_unit().release();
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      layer_unit(i).gather();
+      layer_unit(i).release();
+    }
+    head_unit().gather();
+    if (!with_backward) return end_forward();
+    head_unit().begin_gradients();
+    leave_head();
+    for (size_t i = layers_.size(); i-- > 0;) {
+      layer_unit(i).begin_backward();
+      layer_unit(i).end_backward();
+    }
+    if (!is_tied()) embedding_unit().begin_gradients();
+    end_backward();
+  }
+
  private:
+  bool is_tied() const { return spec_.tie_word_embeddings; }
+  WeightUnit embedding_unit() const { return {store_.get(), 0}; }
+  WeightUnit layer_unit(size_t layer) const { return {store_.get(), 1 + layer}; }
+  WeightUnit head_unit() const { return {store_.get(), is_tied() ? 0 : 1 + layers_.size()}; }
+
+  void begin_forward() const {
+    if (!store_) return;
+    store_->begin_forward();
+    head_unit().release();
+  }
+
+  // Behind the backward of the norm before the head. The gradients of a head that is tied are complete when
+  // those of the embedding are.
+  void leave_head() const {
+    if (!is_tied()) head_unit().end_gradients();
+    head_unit().release();
+  }
+
+  Tensor run_embedding(const ModelInput& input) const {
+    embedding_unit().gather();
+    const Tensor x_TD = embed(input);
+    if (!store_ || is_tied()) return x_TD;
+    embedding_unit().release();
+    // Its backward needs no weights.
+    if (!at::GradMode::is_enabled()) return x_TD;
+    return in_backward(x_TD, [unit = embedding_unit()] { unit.begin_gradients(); });
+  }
+
+  // Leaves the head's weights whole, with room for the gradients that whoever computes with them adds.
+  Tensor run_final_norm(const Tensor& x_CD) const {
+    head_unit().gather();
+    if (!store_ || !at::GradMode::is_enabled()) return scaled(final_norm_(x_CD), spec_.logit_scale);
+    head_unit().begin_gradients();
+    const Tensor kept_CD = in_backward(x_CD, [this] { leave_head(); });
+    return scaled(final_norm_(kept_CD), spec_.logit_scale);
+  }
+
   void add_layer(const LayerSpec& layer, const ParameterTable& table) {
     const AttentionSpec& attention = layer.attention;
     layers_.push_back(
@@ -188,6 +266,7 @@ class Decoder : public CausalLm {
 
   ModelSpec spec_;
   bool checkpointing_;
+  std::shared_ptr<WeightStore> store_;
   NamedTensors parameters_;
   std::string head_name_;
   Tensor embedding_VD_, positions_PD_, head_VD_, head_bias_V_;

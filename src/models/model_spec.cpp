@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ddro/base/hash.h"
+#include "ddro/models/weight_units.h"
 
 namespace ddro::models {
 namespace {
@@ -75,6 +76,22 @@ void add(Parameters& all, const LayerSpec& layer) {
   add(all, layer.feed_forward_norm);
   visit_inner(layer, [&](const LinearSpec& linear) { add(all, linear); });
   add(all, layer.post_feed_forward_norm);
+}
+
+Parameters embedding_of(const ModelSpec& model) {
+  Parameters all{{model.embedding_name, {model.vocab_size, model.hidden_size}}};
+  if (const auto& positions = model.positions)
+    all.push_back({positions->name, {positions->count + positions->offset, model.hidden_size}});
+  return all;
+}
+
+// With the norm before it.
+Parameters head_of(const ModelSpec& model) {
+  Parameters all;
+  add(all, model.final_norm);
+  if (!model.tie_word_embeddings) all.push_back({model.head_name, {model.vocab_size, model.hidden_size}});
+  if (!model.head_bias_name.empty()) all.push_back({model.head_bias_name, {model.vocab_size}});
+  return all;
 }
 
 // Of one token.
@@ -219,14 +236,19 @@ std::string hash_layers(const std::vector<LayerSpec>& layers) {
 }  // namespace
 
 std::vector<ParameterSpec> parameters_of(const ModelSpec& model) {
-  std::vector<ParameterSpec> all{{model.embedding_name, {model.vocab_size, model.hidden_size}}};
-  if (const auto& positions = model.positions)
-    all.push_back({positions->name, {positions->count + positions->offset, model.hidden_size}});
+  std::vector<ParameterSpec> all = embedding_of(model);
   for (const LayerSpec& layer : model.layers) add(all, layer);
-  add(all, model.final_norm);
-  if (!model.tie_word_embeddings) all.push_back({model.head_name, {model.vocab_size, model.hidden_size}});
-  if (!model.head_bias_name.empty()) all.push_back({model.head_bias_name, {model.vocab_size}});
+  for (ParameterSpec& each : head_of(model)) all.push_back(std::move(each));
   return all;
+}
+
+std::vector<std::vector<ParameterSpec>> units_of(const ModelSpec& model) {
+  std::vector<std::vector<ParameterSpec>> units{embedding_of(model)};
+  for (const LayerSpec& layer : model.layers) add(units.emplace_back(), layer);
+  if (!model.tie_word_embeddings) units.emplace_back();
+  std::vector<ParameterSpec>& last = model.tie_word_embeddings ? units.front() : units.back();
+  for (ParameterSpec& each : head_of(model)) last.push_back(std::move(each));
+  return units;
 }
 
 std::int64_t num_experts(const ModelSpec& model) {

@@ -4,6 +4,7 @@
 
 #include "ddro/base/log.h"
 #include "ddro/losses/mixture_mean.h"
+#include "ddro/train/weight_parts.h"
 #include "run/step_log.h"
 
 namespace ddro::run {
@@ -94,8 +95,8 @@ void Evaluator::judge_mixture(const std::string& set, const train::Evaluation& e
 }
 
 bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
-  if (!samples_) return run_.ranks->broadcast(true);
-  const bool done = draw_samples(policy, step, metrics);
+  bool done = false;
+  train::on_first_rank(policy, *run_.ranks, [&] { done = draw_samples(policy, step, metrics); });
   return run_.ranks->broadcast(done);
 }
 

@@ -69,7 +69,8 @@ ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& 
   const models::ModelFolder folder = models::open_model_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
-  return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false),
+  return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false,
+                      run.make_weight_store()),
           stored, is_rounded(run, stored)};
 }
 

@@ -12,6 +12,7 @@
 #include "ddro/run/summaries.h"
 #include "ddro/run/version.h"
 #include "ddro/train/schedule.h"
+#include "ddro/train/weight_parts.h"
 #include "run/best_metric.h"
 #include "run/gpu.h"
 #include "run/start_model.h"
@@ -175,6 +176,11 @@ data::StratifiedSampler LoadedRun::sampler() const {
 }
 
 bool LoadedRun::evaluates() const { return config.eval.eval_strategy != IntervalStrategy::kNo; }
+
+std::shared_ptr<models::WeightStore> LoadedRun::make_weight_store() const {
+  if (config.distributed.shard != dist::Shard::kFull || ranks->size() == 1) return nullptr;
+  return std::make_shared<train::WeightParts>(*ranks);
+}
 
 models::ExportOptions LoadedRun::export_options() const {
   models::ExportOptions options;

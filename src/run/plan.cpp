@@ -97,7 +97,7 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.shard = shard;
   // The last one is written from the weights themselves.
   model.copies_checkpoints =
-      run.config.checkpoint.async_save && saves_between(run) && !train::is_sharded(model);
+      run.config.checkpoint.async_save && saves_between(run) && train::shard_of(model) == dist::Shard::kNone;
   for (const auto& [name, tensor] : run.base_model.tensors)
     model.mapped_bytes += static_cast<double>(tensor.nbytes());
   return model;
@@ -108,6 +108,7 @@ std::string describe_shards(const LoadedRun& run, const data::StepPlan& largest,
   const double there = free_memory(run.device) / (run.device.is_cuda() ? 1 : ranks_here);
   std::string text;
   for (const auto& [name, shard] : EnumNames<dist::Shard>::kNames) {
+    if (shard == dist::Shard::kFull && run.adapter) continue;  // refused
     const double peak = train::estimate_memory(memory_model(run, shard), largest).peak();
     text += (text.empty() ? "  with distributed.shard " : ", ") + std::string(name) + " " + gigabytes(peak) +
             (peak <= there ? " (fits)" : " (does not fit)");
@@ -123,6 +124,7 @@ std::string describe_memory(const LoadedRun& run, const train::MemoryModel& mode
       gigabytes(estimate.weights) + " weights, gradients and moments" +
       (run.reference_source() == "live" ? ", reference" : "") + ", " + gigabytes(estimate.activations) +
       " activations, " + gigabytes(estimate.head) + " logits";
+  if (estimate.gathered > 0) text += ", " + gigabytes(estimate.gathered) + " layers and head while in use";
   if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
   if (estimate.copy > 0) text += ", " + gigabytes(estimate.copy) + " copy of a checkpoint";
   if (model.copies_checkpoints && !model.device.is_cpu())

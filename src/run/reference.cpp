@@ -11,6 +11,7 @@
 #include "ddro/base/log.h"
 #include "ddro/data/reference_cache.h"
 #include "ddro/run/setup.h"
+#include "ddro/train/weight_parts.h"
 #include "run/reference_cache.h"
 
 namespace ddro::run {
@@ -47,7 +48,7 @@ std::vector<ReadRows> training_rows(const LoadedRun& run) {
 
 std::unique_ptr<models::CausalLm> build_reference(const LoadedRun& run) {
   return build_model(run.reference_folder(), run.device, run.dtype, /*trainable=*/false,
-                     /*gradient_checkpointing=*/false);
+                     /*gradient_checkpointing=*/false, run.make_weight_store());
 }
 
 std::unique_ptr<models::CausalLm> use_live_reference(LoadedRun& run) {
@@ -78,9 +79,12 @@ void acquire(std::optional<FileLock>& lock, const std::optional<data::ReferenceC
   }
 }
 
-void verify(const data::ReferenceCache& cache, const models::CausalLm& reference,
-            const std::vector<ReadRows>& rows) {
-  if (coverage(cache, rows).found > 0) verify_reference_cache(cache, reference, rows);
+// `cache`: of the first rank, which does it.
+void verify(const std::optional<data::ReferenceCache>& cache, const LoadedRun& run,
+            const models::CausalLm& reference, const std::vector<ReadRows>& rows) {
+  train::on_first_rank(reference, *run.ranks, [&] {
+    if (coverage(*cache, rows).found > 0) verify_reference_cache(*cache, reference, rows);
+  });
 }
 
 bool is_complete(const data::ReferenceCache& cache, const std::vector<ReadRows>& rows) {
@@ -94,23 +98,24 @@ void fill(std::optional<data::ReferenceCache>& cache, const LoadedRun& run, cons
   std::optional<FileLock> lock;
   if (cache) lock.emplace(data::reference_cache_lock(cache->path()));
   acquire(lock, cache, stop, *run.ranks);
-  if (!cache) {
+  if (cache) cache.emplace(open_cache(run));
+  verify(cache, run, reference, rows);
+  if (cache) {
+    fill_reference_cache(*cache, reference, rows, requested, *run.ranks);
+  } else {
     help_fill_reference_cache(reference, rows, requested, *run.ranks);
-    return;
   }
-  cache.emplace(open_cache(run));
-  verify(*cache, reference, rows);
-  fill_reference_cache(*cache, reference, rows, requested, *run.ranks);
 }
 
 // Afterwards the cache, which the first rank alone has, holds all of `rows`.
 void complete_cache(std::optional<data::ReferenceCache>& cache, const LoadedRun& run,
                     const std::vector<ReadRows>& rows, const StopFlag& stop) {
   const bool complete = run.ranks->broadcast(cache && is_complete(*cache, rows));
-  if (cache || !complete) {
+  // To verify it takes the first rank, and those that have parts of its weights.
+  if (cache || !complete || run.config.distributed.shard == dist::Shard::kFull) {
     const auto reference = build_reference(run);
     if (complete) {
-      verify(*cache, *reference, rows);
+      verify(cache, run, *reference, rows);
     } else {
       fill(cache, run, *reference, rows, stop);
     }
@@ -162,7 +167,7 @@ std::unique_ptr<models::CausalLm> prepare_evaluation_reference(LoadedRun& run) {
     const std::optional<data::ReferenceCache> cache = open_cache(run);
     const std::vector<ReadRows> rows = evaluation_rows(run);
     if (coverage(*cache, rows).is_complete()) {
-      verify(*cache, *build_reference(run), rows);
+      verify(cache, run, *build_reference(run), rows);
       give_back_memory(run);
       for (RunSet& set : run.eval_sets) use_cache(cache, run, set);
       return nullptr;

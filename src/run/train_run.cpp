@@ -52,7 +52,8 @@ std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const model
                                  .dtype = run.dtype,
                                  .trainable = true,
                                  .adapter = run.adapter ? &*run.adapter : nullptr,
-                                 .gradient_checkpointing = run.config.model.gradient_checkpointing});
+                                 .gradient_checkpointing = run.config.model.gradient_checkpointing,
+                                 .store = run.make_weight_store()});
 }
 
 // What a run has come to.
@@ -152,11 +153,22 @@ std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& 
   return path.empty() ? std::nullopt : std::optional(checkpoint::open_checkpoint(path));
 }
 
+// An adapter is small, and a reference that is one has the weights of its base besides.
+void check_shard(const LoadedRun& run) {
+  if (run.num_ranks == 1 || run.config.distributed.shard != dist::Shard::kFull) return;
+  const bool reads_adapter = run.objective->reads_reference() && run.reference_folder().adapter;
+  if (!run.adapter && !reads_adapter) return;
+  throw input_error("[distributed.shard] full is for models without " +
+                    std::string(run.adapter ? "an adapter" : "a reference that is an adapter") +
+                    "; expected optimizer or none");
+}
+
 std::string train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
   const auto start = std::chrono::steady_clock::now();
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
   LoadedRun run = load_run(std::move(config), request.launch.local_rank);
   run.num_ranks = request.launch.size;
+  check_shard(run);
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   refuse_links(run.config.train.output_dir);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ddro/base/error.h"
 #include "ddro/train/parts.h"
 
 namespace ddro::train {
@@ -108,6 +109,12 @@ void all_gather(const Batch& batch, const dist::Communicator& ranks) {
 }
 
 }  // namespace
+
+Tensor own_numbers(const Tensor& whole, const dist::Communicator& ranks) {
+  DDRO_CHECK(whole.is_contiguous(), "parts are cut in the order of memory");
+  const Part part = part_of(whole.numel(), ranks.size(), ranks.rank());
+  return whole.detach().view(-1).narrow(0, part.begin, part.size);
+}
 
 double most_exchanged(std::int64_t numbers, at::Device device) {
   return 2 * static_cast<double>(std::min(numbers, most_at_once(device)));

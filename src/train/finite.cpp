@@ -15,6 +15,15 @@ bool all_finite(const Tensor& tensor) {
          at::isfinite(tensor).all().item<bool>();
 }
 
+// The largest of each number.
+std::vector<double> of_any(const std::vector<double>& values, const dist::Communicator& ranks) {
+  std::vector<double> result = values;
+  for (const std::vector<double>& of_rank : ranks.all_gather(values)) {
+    for (size_t i = 0; i < result.size(); ++i) result[i] = std::max(result[i], of_rank[i]);
+  }
+  return result;
+}
+
 }  // namespace
 
 bool is_finite(const std::string& name, const Tensor& stored) {
@@ -27,13 +36,19 @@ bool is_finite(const std::string& name, const Tensor& stored) {
 std::string non_finite_origin(const Parameters& parameters) {
   const at::NoGradGuard no_grad;
   const std::vector<Parameter>& entries = parameters.entries();
+  std::vector<double> weights, gradients;  // 1: not finite
   for (const Parameter& entry : entries) {
-    if (!all_finite(entry.compute)) return "the weights " + entry.name;
+    weights.push_back(all_finite(entry.kept_compute()) ? 0 : 1);
+    gradients.push_back(!entry.trainable || all_finite(entry.kept_gradient()) ? 0 : 1);
   }
-  const auto deepest = std::find_if(entries.rbegin(), entries.rend(), [](const Parameter& entry) {
-    return entry.trainable && !all_finite(entry.gradient);
-  });
-  return deepest == entries.rend() ? "" : "the gradient of " + deepest->name;
+  if (parameters.shard() == dist::Shard::kFull) {
+    weights = of_any(weights, parameters.ranks());
+    gradients = of_any(gradients, parameters.ranks());
+  }
+  const auto first = std::ranges::find(weights, 1);
+  if (first != weights.end()) return "the weights " + entries[first - weights.begin()].name;
+  const auto deepest = std::find(gradients.rbegin(), gradients.rend(), 1);
+  return deepest == gradients.rend() ? "" : "the gradient of " + entries[gradients.rend() - deepest - 1].name;
 }
 
 }  // namespace ddro::train

@@ -14,13 +14,18 @@ std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const Mode
                                       bool keep_pairs) const {
   at::NoGradGuard no_grad;
   const Tensor hidden_CD = model_.hidden(on_device.input());
-  return ops::completion_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
+  std::vector<double> logp =
+      ops::completion_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
+  model_.end_forward();
+  return logp;
 }
 
 std::vector<double> ModelExcess::of(const data::PackedBatch&, const ModelBatch& on_device, bool) const {
   at::NoGradGuard no_grad;
   const Tensor hidden_CD = model_.hidden(on_device.input());
-  return ops::excess_logprobs(on_device.head_input(hidden_CD, model_));
+  std::vector<double> excess = ops::excess_logprobs(on_device.head_input(hidden_CD, model_));
+  model_.end_forward();
+  return excess;
 }
 
 LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)

@@ -2,11 +2,13 @@
 #include "ddro/train/memory_estimate.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <fstream>
 #include <string>
 
+#include "ddro/models/weight_units.h"
 #include "ddro/ops/logprob_head.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/moment.h"
@@ -169,32 +171,57 @@ std::int64_t trained_numbers(const MemoryModel& model) {
 
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }
 
+PartCounts part_counts(const MemoryModel& model) {
+  const dist::Shard shard = shard_of(model);
+  return {.weights = shard == dist::Shard::kFull ? model.num_ranks : 1,
+          .moments = shard == dist::Shard::kNone ? 1 : model.num_ranks};
+}
+
+double numbers_in(const std::vector<models::ParameterSpec>& unit) {
+  double numbers = 0;
+  for (const models::ParameterSpec& each : unit)
+    numbers += static_cast<double>(c10::multiply_integers(each.shape));
+  return numbers;
+}
+
+// The head, or in the backward the largest layer beside what is kept of a head that is tied: its gradient.
+double gathered_bytes(const MemoryModel& model) {
+  const auto compute = static_cast<double>(at::elementSize(model.dtype));
+  const double gradient = master_size(model.dtype);
+  const auto units = models::units_of(model.spec);
+  const bool is_tied = model.spec.tie_word_embeddings;
+  const double head = numbers_in(is_tied ? units.front() : units.back());
+  double layer = 0;
+  for (size_t i = 0; i < model.spec.layers.size(); ++i) layer = std::max(layer, numbers_in(units[1 + i]));
+  const double in_layer = layer * (compute + gradient) + (is_tied ? head * gradient : 0);
+  return std::max(head * (compute + gradient), in_layer);
+}
+
 }  // namespace
 
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, int num_parts, int num_moments) {
+                    bool live_reference, PartCounts parts, int num_moments) {
   const auto compute = static_cast<double>(at::elementSize(dtype));
   const double master = master_size(dtype);
   const double separate_master = compute < master ? master : 0;
   const double gradient = master;
   return static_cast<double>(num_parameters) *
-         (compute + gradient +
-          (separate_master + num_moments * moment_bytes(moment_dtype, master)) / num_parts +
-          (live_reference ? compute : 0));
+         ((compute + gradient + (live_reference ? compute : 0)) / parts.weights +
+          (separate_master + num_moments * moment_bytes(moment_dtype, master)) / parts.moments);
 }
 
-bool is_sharded(const MemoryModel& model) {
-  return model.num_ranks > 1 && model.shard == dist::Shard::kOptimizer;
+dist::Shard shard_of(const MemoryModel& model) {
+  return model.num_ranks > 1 ? model.shard : dist::Shard::kNone;
 }
 
 double weight_bytes(const MemoryModel& model) {
-  const int num_parts = is_sharded(model) ? model.num_ranks : 1;
+  const PartCounts parts = part_counts(model);
   if (!model.adapter)
-    return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference,
-                        num_parts, model.num_moments);
+    return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference, parts,
+                        model.num_moments);
   const double frozen = static_cast<double>(model.num_parameters) *
                         static_cast<double>(at::elementSize(model.dtype)) * (model.live_reference ? 2 : 1);
-  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, num_parts,
+  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, parts,
                                model.num_moments);
 }
 
@@ -220,8 +247,12 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
     estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.spec.vocab_size) *
                                                 ops::bytes_of_logit(model.dtype, model.device));
   }
-  if (model.num_ranks > 1)
-    estimate.exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
+  const double exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
+  if (shard_of(model) == dist::Shard::kFull) {
+    estimate.gathered = gathered_bytes(model) + exchange;
+  } else if (model.num_ranks > 1) {
+    estimate.exchange = exchange;
+  }
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
     if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model);

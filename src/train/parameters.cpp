@@ -4,9 +4,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <optional>
 
 #include "ddro/base/error.h"
+#include "ddro/train/weight_parts.h"
 #include "train/exchange_parts.h"
 #include "train/stored_tensors.h"
 
@@ -17,32 +17,25 @@ at::ScalarType master_type(const Tensor& compute) {
   return compute.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-Tensor numbers_of(const Part& part, const Tensor& whole) {
-  DDRO_CHECK(whole.is_contiguous(), "parts are cut in the order of memory");
-  return whole.detach().view(-1).narrow(0, part.begin, part.size);
+// Gradients in the masters' type, and what the ranks have parts of.
+void add_whole(Parameter& entry, at::ScalarType type) {
+  entry.gradient = at::zeros(entry.compute.sizes(), entry.compute.options().dtype(type));
+  entry.own_compute = entry.compute;
+  entry.own_gradient = entry.gradient;
 }
 
-// `sharded`: the part that this rank updates, where that is not the whole.
-Parameter make_parameter(const std::string& name, const Tensor& compute, const TensorsByName& initial,
-                         const std::optional<Part>& sharded) {
-  Parameter entry;
-  entry.name = name;
-  entry.compute = compute;
-  entry.trainable = compute.requires_grad();
-  entry.decays = compute.dim() >= 2 && !name.ends_with("_bias");
-  if (!entry.trainable) return entry;
-  const at::ScalarType type = master_type(compute);
-  const auto own = [&](const Tensor& whole) { return sharded ? numbers_of(*sharded, whole) : whole; };
-  entry.gradient = at::zeros(compute.sizes(), compute.options().dtype(type));
-  entry.compute.mutable_grad() = entry.gradient;
-  entry.part = sharded.value_or(Part{0, compute.numel()});
-  entry.own_gradient = own(entry.gradient);
-  entry.master = type == compute.scalar_type()
-                     ? own(compute)
-                     : own(initial.at(name).contiguous())
-                           .to(compute.device(), type, /*non_blocking=*/false, /*copy=*/true)
-                           .contiguous();
-  return entry;
+void add_views(Parameter& entry, at::ScalarType type, const dist::Communicator& ranks) {
+  add_whole(entry, type);
+  entry.own_compute = own_numbers(entry.compute, ranks);
+  entry.own_gradient = own_numbers(entry.gradient, ranks);
+}
+
+void add_parts(Parameter& entry, at::ScalarType type, WeightParts& parts) {
+  entry.in_parts = true;
+  entry.gradient = at::empty(entry.compute.sizes(), entry.compute.options().dtype(type));
+  entry.own_compute = parts.part(entry.name);
+  entry.own_gradient = at::zeros_like(entry.own_compute, entry.gradient.options());
+  parts.keep_gradient(entry.name, entry.gradient, entry.own_gradient);
 }
 
 double norm_of(const std::vector<Tensor>& tensors) {
@@ -56,15 +49,43 @@ double norm_of(const std::vector<Tensor>& tensors) {
 
 Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initial,
                        const dist::Communicator& ranks, dist::Shard shard)
-    : ranks_(ranks), is_sharded_(shard == dist::Shard::kOptimizer && ranks.size() > 1) {
+    : ranks_(ranks), shard_(ranks.size() > 1 ? shard : dist::Shard::kNone) {
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(initial);
   for (const auto& [name, compute] : model.parameters()) {
     index_[name] = entries_.size();
-    std::optional<Part> sharded;
-    if (is_sharded_) sharded = part_of(compute.numel(), ranks.size(), ranks.rank());
-    entries_.push_back(make_parameter(name, compute, source, sharded));
+    Parameter& entry = entries_.emplace_back();
+    entry.name = name;
+    entry.compute = compute;
+    entry.trainable = compute.requires_grad();
+    entry.decays = compute.dim() >= 2 && !name.ends_with("_bias");
+    if (entry.trainable) add_trained(entry, model, source);
   }
+}
+
+void Parameters::add_trained(Parameter& entry, const models::CausalLm& model, const TensorsByName& initial) {
+  const at::ScalarType type = master_type(entry.compute);
+  switch (shard_) {
+    case dist::Shard::kNone:
+      add_whole(entry, type);
+      break;
+    case dist::Shard::kOptimizer:
+      add_views(entry, type, ranks_);
+      break;
+    case dist::Shard::kFull:
+      DDRO_CHECK(WeightParts::of(model) != nullptr, "a model that was built with parts of its weights");
+      add_parts(entry, type, *WeightParts::of(model));
+      break;
+  }
+  entry.compute.mutable_grad() = entry.gradient;
+  const std::int64_t numbers = entry.compute.numel();
+  entry.part = is_sharded() ? part_of(numbers, ranks_.size(), ranks_.rank()) : Part{0, numbers};
+  entry.master = entry.own_compute;
+  if (type == entry.compute.scalar_type()) return;
+  const Tensor whole = initial.at(entry.name).contiguous();
+  entry.master = (is_sharded() ? own_numbers(whole, ranks_) : whole)
+                     .to(entry.compute.device(), type, /*non_blocking=*/false, /*copy=*/true)
+                     .contiguous();
 }
 
 std::int64_t Parameters::size() const {
@@ -86,7 +107,7 @@ void Parameters::zero_gradients() {
   const at::NoGradGuard no_grad;
   std::vector<Tensor> gradients;
   for (const Parameter& entry : entries_) {
-    if (entry.trainable) gradients.push_back(entry.gradient);
+    if (entry.trainable) gradients.push_back(entry.kept_gradient());
   }
   at::_foreach_zero_(gradients);
 }
@@ -100,7 +121,7 @@ void Parameters::scale_gradients(double factor) {
 // Equal gradients may be added up by numbers of threads that differ between the ranks.
 double Parameters::gradient_norm() const {
   const double norm = norm_of(own_gradients());
-  if (!is_sharded_) return ranks_.broadcast(norm);
+  if (!is_sharded()) return ranks_.broadcast(norm);
   double squares = 0;
   for (const auto& of_rank : ranks_.all_gather(std::vector{norm})) squares += of_rank[0] * of_rank[0];
   return std::sqrt(squares);
@@ -117,11 +138,11 @@ void Parameters::masters_changed() {
     if (!entry.trainable) continue;
     whole.push_back(entry.compute.detach());
     if (!entry.is_mixed()) continue;
-    own.push_back(is_sharded_ ? numbers_of(entry.part, entry.compute) : whole.back());
+    own.push_back(entry.own_compute.detach());
     masters.push_back(entry.master);
   }
   if (!own.empty()) at::_foreach_copy_(own, masters);
-  if (is_sharded_) all_gather_parts(whole, ranks_);
+  if (shard_ == dist::Shard::kOptimizer) all_gather_parts(whole, ranks_);
 }
 
 NamedTensors Parameters::masters() const {
@@ -143,7 +164,7 @@ StateTensors Parameters::state() const {
 StateTensor Parameters::state_tensor(const Parameter& entry, const std::string& name, const Tensor& own,
                                      std::int64_t block) const {
   StateTensor tensor{.name = name, .own = own, .sizes = own.sizes().vec()};
-  if (!is_sharded_) return tensor;
+  if (!is_sharded()) return tensor;
   const std::int64_t numbers = entry.compute.numel();
   tensor.sizes = block == 1 ? entry.compute.sizes().vec() : std::vector{(numbers + block - 1) / block};
   tensor.begin = entry.part.begin / block;

@@ -42,7 +42,7 @@ void all_reduce_in_batches(const std::vector<Tensor>& gradients, const dist::Com
 }  // namespace
 
 void reduce_gradients(const Parameters& parameters) {
-  if (parameters.ranks().size() == 1) return;
+  if (parameters.ranks().size() == 1 || parameters.shard() == dist::Shard::kFull) return;
   const at::NoGradGuard no_grad;
   std::vector<Tensor> gradients;
   for (const Parameter& entry : parameters.entries()) {

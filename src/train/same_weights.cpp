@@ -11,7 +11,7 @@ namespace ddro::train {
 
 void check_same_weights(const Parameters& parameters, std::int64_t step) {
   const dist::Communicator& ranks = parameters.ranks();
-  if (ranks.size() == 1) return;
+  if (ranks.size() == 1 || parameters.shard() == dist::Shard::kFull) return;
   const at::NoGradGuard no_grad;
   std::vector<std::string> names;
   std::string sums;

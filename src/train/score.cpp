@@ -40,13 +40,14 @@ std::optional<std::vector<double>> score(const CompletionValues& completion_valu
   while (true) {
     const Values round = next_round(batches, options, ranks, next);
     if (round.empty()) return by_completion;
-    const bool stop = may_stop && options.stop();
+    if (ranks.any(may_stop && options.stop())) return std::nullopt;
     Values values;
-    if (!stop && rank < round.size()) {
+    if (rank < round.size()) {
       const data::PackedBatch batch = batches.micro_batch(static_cast<std::int64_t>(round[rank]));
       values = completion_values.of(batch, ModelBatch(batch, device), options.keep_pairs);
+    } else {
+      completion_values.take_part();
     }
-    if (ranks.any(stop)) return std::nullopt;
     const std::vector<Values> all = ranks.all_gather(values);
     for (size_t i = 0; i < round.size(); ++i) {
       const auto completions = batches.completions(static_cast<std::int64_t>(round[i]));

@@ -37,7 +37,10 @@ dist::Shares share_out(const models::CausalLm& policy, const data::StepPlan& pla
   std::vector<double> costs;
   for (const data::PackedBatch& batch : plan.micro_batches)
     costs.push_back(forward_flops(policy.spec(), batch));
-  return dist::balanced_shares(costs, ranks.size());
+  if (policy.weight_store() == nullptr) return dist::balanced_shares(costs, ranks.size());
+  // Each micro-batch takes part in those of the other ranks: as few rounds as can be.
+  const auto num_ranks = static_cast<size_t>(ranks.size());
+  return dist::balanced_shares(costs, ranks.size(), (costs.size() + num_ranks - 1) / num_ranks);
 }
 
 // One step's computation; keeps what its micro-batches share.
@@ -71,9 +74,8 @@ class StepComputation {
       objective_.evaluate(result_.completions, counts_, completion_loss_, derivative_);
     }
     if (balance_ && (plan_.micro_batches.size() > 1 || ranks_.size() > 1)) measure_balance();
-    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
-      if (is_own(i)) add_gradients(plan_.micro_batches[i], one_pass);
-    }
+    for_own_batches([&](const data::PackedBatch& batch) { add_gradients(batch, one_pass); },
+                    [&] { take_part(one_pass); });
     if (one_pass) exchange_completions();
     result_.imbalance = shares_.imbalance;
     result_.loss = std::accumulate(completion_loss_.begin(), completion_loss_.end(), 0.0) +
@@ -82,7 +84,20 @@ class StepComputation {
   }
 
  private:
-  bool is_own(size_t micro_batch) const { return shares_.rank_of[micro_batch] == ranks_.rank(); }
+  // Where the ranks have parts of the weights, each computes as often as any: `without` stands for what it
+  // has no micro-batch for.
+  template <typename Compute, typename Without>
+  void for_own_batches(const Compute& compute, const Without& without) {
+    std::vector<std::int64_t> counts(static_cast<size_t>(ranks_.size()));
+    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
+      ++counts[static_cast<size_t>(shares_.rank_of[i])];
+      if (shares_.rank_of[i] == ranks_.rank()) compute(plan_.micro_batches[i]);
+    }
+    if (policy_.weight_store() == nullptr) return;
+    const std::int64_t own = counts[static_cast<size_t>(ranks_.rank())];
+    for (std::int64_t i = own; i < *std::ranges::max_element(counts); ++i) without();
+  }
+
   at::Device device() const { return policy_.head_weight().device(); }
   losses::ScoredCompletion& completion_of(const data::PackedCompletion& completion) {
     return result_.completions[static_cast<size_t>(completion.step_index)];
@@ -114,9 +129,8 @@ class StepComputation {
 
   void measure_balance() {
     const at::NoGradGuard no_grad;
-    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
-      if (is_own(i)) hidden(ModelBatch(plan_.micro_batches[i], device()));
-    }
+    for_own_batches([&](const data::PackedBatch& batch) { hidden(ModelBatch(batch, device())); },
+                    [&] { policy_.take_part(/*with_backward=*/false); });
     if (ranks_.size() > 1) balance_->join([this](const Tensor& sum) { ranks_.all_reduce(sum); });
     result_.aux_loss = balance_->finish(router_aux_loss_coef_);
   }
@@ -138,6 +152,13 @@ class StepComputation {
                                 gradient, parameters_.gradient(policy_.head_weight_name()));
     if (head.d_bias_V.defined()) add_bias_gradient(head.d_bias_V);
     hidden_CD.backward(head.d_hidden_CD);
+    policy_.end_backward();
+  }
+
+  // In add_gradients() of other ranks.
+  void take_part(bool one_pass) const {
+    if (one_pass && reference_ != nullptr) reference_->take_part();
+    policy_.take_part(/*with_backward=*/true);
   }
 
   void add_bias_gradient(const Tensor& d_bias_V) {

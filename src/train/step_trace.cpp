@@ -22,7 +22,7 @@ StepTrace::StepTrace(const StepResult& result, const Parameters& parameters) {
   for (const Parameter& entry : parameters.entries()) {
     if (entry.trainable)
       parts_.push_back(
-          {"the gradient of " + entry.name, static_cast<std::uint64_t>(sum_of_bits(entry.gradient))});
+          {"the gradient of " + entry.name, static_cast<std::uint64_t>(sum_of_bits(entry.kept_gradient()))});
   }
 }
 

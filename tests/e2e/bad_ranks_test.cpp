@@ -195,6 +195,8 @@ TEST(Nproc, RefusesWhatCannotBeStarted) {
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] none is for one process"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.backend=nccl"})), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] nccl needs a CUDA device in every rank"));
+  EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.shard=full", "--set", "adapter.adapter_type=lora"})), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("[distributed.shard] full is for models without an adapter"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "optimizer.learning_rat=1"})), 2);
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
 }

@@ -102,16 +102,26 @@ TEST_P(RanksOf, GiveTheRunOfOneProcess) {
 }
 
 // Two passes over a step, a live reference, a frozen base; and what rank 0 does while the others wait.
-INSTANTIATE_TEST_SUITE_P(Settings, RanksOf,
-                         testing::Values(Course{"Ddro", sampling},
-                                         Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
-                                         Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
-                                         Course{"LiveReference",
-                                                [] {
-                                                  return Settings{"reference.precompute_ref_log_probs=false"};
-                                                }},
-                                         Course{"Lora", lora, "adapter_model.safetensors"}),
-                         [](const testing::TestParamInfo<Course>& entry) { return entry.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Settings, RanksOf,
+    testing::Values(Course{"Ddro", sampling},
+                    Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
+                    Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
+                    Course{"LiveReference",
+                           [] { return Settings{"reference.precompute_ref_log_probs=false"}; }},
+                    Course{"Lora", lora, "adapter_model.safetensors"},
+                    Course{"Full",
+                           [] {
+                             Settings settings = sampling();
+                             settings.emplace_back("distributed.shard=full");
+                             return settings;
+                           }},
+                    Course{"FullKto",
+                           [] {
+                             return Settings{"objective.loss_type=kto", "model.gradient_checkpointing=true",
+                                             "distributed.shard=full"};
+                           }}),
+    [](const testing::TestParamInfo<Course>& entry) { return entry.param.name; });
 
 // Of two ranks the sum of the gradients has the same bits whoever adds them up; so has all that follows.
 class ShardOf : public testing::TestWithParam<std::pair<const char*, Settings>> {};
@@ -145,8 +155,8 @@ TEST(Ranks, GoOnInAnotherNumber) {
   ASSERT_EQ(one.run(), 0) << one.log_text();
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), exact());
-  for (const auto& [count, step, shard] : {std::tuple{2, 6, "none"}, std::tuple{4, 12, "optimizer"},
-                                           std::tuple{3, 18, "optimizer"}, std::tuple{2, 22, "none"}}) {
+  for (const auto& [count, step, shard] : {std::tuple{2, 6, "none"}, std::tuple{4, 12, "full"},
+                                           std::tuple{3, 18, "optimizer"}, std::tuple{2, 22, "full"}}) {
     const Settings settings = {"--set", std::string("distributed.shard=") + shard};
     BackgroundProgram program(run.arguments(ranks(count, settings)), run.log().string());
     ASSERT_TRUE(program.wait_for_output("step " + std::to_string(step) + "/28", 60)) << program.output();
@@ -160,25 +170,34 @@ TEST(Ranks, GoOnInAnotherNumber) {
   expect_same_weights(run, one, "model.safetensors");
 }
 
-class LostRank : public ::testing::TestWithParam<int> {};
+// By what is shared out: with `full` the ranks wait for each other within each layer.
+Settings soon(const char* shard) {
+  Settings settings = kSoon;
+  settings.emplace_back(std::string("distributed.shard=") + shard);
+  return settings;
+}
+
+class KilledRank : public testing::TestWithParam<std::pair<int, const char*>> {};
+class HangingRank : public testing::TestWithParam<int> {};
 
 // Killed while it trains; the same bits after a resume.
-TEST_P(LostRank, EndsTheOthersAndLosesNothing) {
+TEST_P(KilledRank, EndsTheOthersAndLosesNothing) {
+  const auto [rank, shard] = GetParam();
   const TemporaryFolder straight_folder;
-  const TinyRun straight(straight_folder.path(), kSoon);
+  const TinyRun straight(straight_folder.path(), soon(shard));
   ASSERT_EQ(straight.run(ranks(2)), 0) << straight.log_text();
   const TemporaryFolder folder;
-  const TinyRun run(folder.path(), kSoon);
+  const TinyRun run(folder.path(), soon(shard));
   {
     BackgroundProgram program(run.arguments(ranks(2)), run.log().string());
     ASSERT_TRUE(program.wait_for_output("step 5/28", 60)) << program.output();
     const std::vector<pid_t> processes = children_of(program.pid());
     ASSERT_EQ(processes.size(), 2u);
     const auto killed = Clock::now();
-    kill(processes[static_cast<size_t>(GetParam())], SIGKILL);
+    kill(processes[static_cast<size_t>(rank)], SIGKILL);
     EXPECT_EQ(program.wait(60).code, 76) << program.output();
     EXPECT_LT(seconds_since(killed), kGoneWithin);
-    EXPECT_THAT(program.output(), HasSubstr("rank " + std::to_string(GetParam())));
+    EXPECT_THAT(program.output(), HasSubstr("rank " + std::to_string(rank)));
     for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
   }
   ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
@@ -186,7 +205,7 @@ TEST_P(LostRank, EndsTheOthersAndLosesNothing) {
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
 }
 
-TEST_P(LostRank, IsFoundWhenItHangs) {
+TEST_P(HangingRank, IsFound) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), kSoon);
   BackgroundProgram program(run.arguments(ranks(2)), run.log().string());
@@ -205,7 +224,10 @@ TEST_P(LostRank, IsFoundWhenItHangs) {
   for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, LostRank, testing::Values(0, 1));
+INSTANTIATE_TEST_SUITE_P(Each, KilledRank,
+                         testing::Values(std::pair{0, "optimizer"}, std::pair{1, "optimizer"},
+                                         std::pair{1, "full"}));
+INSTANTIATE_TEST_SUITE_P(Each, HangingRank, testing::Values(0, 1));
 
 // Any rank at any time of a start; `--gtest_shuffle --gtest_repeat=N` takes other times in each round.
 TEST(LostRanks, LoseNothingHoweverOftenTheyAre) {
@@ -255,9 +277,9 @@ TEST(Ranks, ShowTheirPlan) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("ranks: 3\n"));
   EXPECT_THAT(result.out, testing::ContainsRegex("memory: [0-9.]+ GB a rank at most"));
-  EXPECT_THAT(result.out,
-              testing::ContainsRegex("distributed.shard none [0-9.]+ GB \\(fits\\), optimizer [0-9.]+ "
-                                     "GB \\(fits\\); free for each rank: [0-9.]+ GB"));
+  EXPECT_THAT(result.out, testing::ContainsRegex(
+                              "distributed.shard none [0-9.]+ GB \\(fits\\), optimizer [0-9.]+ "
+                              "GB \\(fits\\), full [0-9.]+ GB \\(fits\\); free for each rank: [0-9.]+ GB"));
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
 }
 

@@ -10,9 +10,9 @@ namespace ddro::dist {
 
 enum class Backend { kAuto, kNone, kGloo, kNccl };
 
-// What of the trained model each rank holds a part of, in place of the whole: nothing; or masters and
-// moments.
-enum class Shard { kNone, kOptimizer };
+// What of the trained model each rank holds a part of, in place of the whole: nothing; masters and moments;
+// or weights and gradients too.
+enum class Shard { kNone, kOptimizer, kFull };
 
 // Of a run in several ranks; one process reads none.
 struct DistributedOptions {
@@ -37,7 +37,8 @@ struct EnumNames<dist::Backend> {
 template <>
 struct EnumNames<dist::Shard> {
   using E = dist::Shard;
-  static constexpr std::array<EnumName<E>, 2> kNames = {{{"none", E::kNone}, {"optimizer", E::kOptimizer}}};
+  static constexpr std::array<EnumName<E>, 3> kNames = {
+      {{"none", E::kNone}, {"optimizer", E::kOptimizer}, {"full", E::kFull}}};
 };
 
 }  // namespace ddro

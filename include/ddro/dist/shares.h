@@ -1,6 +1,8 @@
 // Which rank does what, the same answer on every rank.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -11,7 +13,9 @@ struct Shares {
   double imbalance = 1;      // the largest share's cost over the mean of all
 };
 
-// The costliest piece first, each to the rank that has the least to do.
-Shares balanced_shares(std::span<const double> costs, int num_ranks);
+// The costliest piece first, each to the rank that has the least to do, of those that have less than
+// `most_pieces`.
+Shares balanced_shares(std::span<const double> costs, int num_ranks,
+                       size_t most_pieces = std::numeric_limits<size_t>::max());
 
 }  // namespace ddro::dist

@@ -11,6 +11,7 @@
 #include "ddro/models/kv_cache.h"
 #include "ddro/models/model_spec.h"
 #include "ddro/models/router_balance.h"
+#include "ddro/models/weight_store.h"
 #include "ddro/ops/varlen_attention.h"
 
 namespace ddro::models {
@@ -34,6 +35,8 @@ struct BuildOptions {
   // Trained in place of the weights, which then may alias `tensors` and require no grad. Read while building.
   const Adapter* adapter = nullptr;
   bool gradient_checkpointing = false;  // recompute each layer in the backward
+  // Has the weights between two uses; null: they are always whole.
+  std::shared_ptr<WeightStore> store = nullptr;
 };
 
 class CausalLm {
@@ -52,6 +55,15 @@ class CausalLm {
   // V, named as the spec has it; undefined without one.
   virtual Tensor head_bias() const { return {}; }
   virtual const ModelSpec& spec() const = 0;
+
+  // Of a model whose weights are in a store; without one there is nothing to do. The head's weights are whole
+  // from hidden() on, until one of these or the next hidden(); gradients are complete after end_backward().
+  virtual WeightStore* weight_store() const { return nullptr; }
+  virtual void end_forward() const {}
+  virtual void end_backward() const {}
+  // Gathers, releases and completes the gradients of all units as a forward does, with its backward or
+  // without, and computes nothing: where several share the weights, what one without input has to do.
+  virtual void take_part(bool /*with_backward*/) const {}
 };
 
 // C x V of hidden(): the head's product, with the soft cap of models that have one.

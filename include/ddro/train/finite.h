@@ -13,7 +13,7 @@ bool is_finite(const std::string& name, const Tensor& stored);
 
 // Of a step whose loss or gradient is not finite, where that began: "the weights NAME" that it computed with,
 // else "the gradient of NAME", the last in the model's order: the backward pass met it first. Empty where
-// neither holds such a value.
+// neither holds such a value. All ranks call it alike.
 std::string non_finite_origin(const Parameters& parameters);
 
 }  // namespace ddro::train

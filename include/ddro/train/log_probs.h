@@ -20,6 +20,8 @@ class CompletionValues {
   virtual std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                  bool keep_pairs) const = 0;
   virtual bool is_live() const = 0;  // computes a forward for each batch
+  // For a rank without a batch while others call `of`.
+  virtual void take_part() const {}
 };
 
 // log pi(completion | prompt).
@@ -32,6 +34,7 @@ class ModelLogProbs : public LogProbs {
   std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                          bool keep_pairs) const override;
   bool is_live() const override { return true; }
+  void take_part() const override { model_.take_part(/*with_backward=*/false); }
 
  private:
   const models::CausalLm& model_;
@@ -44,6 +47,7 @@ class ModelExcess : public CompletionValues {
   std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                          bool keep_pairs) const override;
   bool is_live() const override { return true; }
+  void take_part() const override { model_.take_part(/*with_backward=*/false); }
 
  private:
   const models::CausalLm& model_;

@@ -13,11 +13,16 @@
 
 namespace ddro::train {
 
+// In how many parts something is shared out, one to a process.
+struct PartCounts {
+  int weights = 1;  // and gradients, and a live reference
+  int moments = 1;  // and masters
+};
+
 // Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
-// weights, gradients, moments, and the weights of a live reference. `num_parts`: in which masters and
-// moments are shared out, one to a process.
+// weights, gradients, moments, and the weights of a live reference.
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, int num_parts = 1, int num_moments = 2);
+                    bool live_reference, PartCounts parts = {}, int num_moments = 2);
 
 // Bytes of masters and moments on disk, and of their copy while they are written.
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
@@ -39,8 +44,8 @@ struct MemoryModel {
   double mapped_bytes = 0;  // of weight files that this process has read
 };
 
-// Whether each rank has a part of masters and moments.
-bool is_sharded(const MemoryModel& model);
+// What each rank has a part of.
+dist::Shard shard_of(const MemoryModel& model);
 
 // weight_bytes of what is trained, and the weights of a frozen base.
 double weight_bytes(const MemoryModel& model);
@@ -50,11 +55,12 @@ double checkpoint_bytes(const MemoryModel& model);
 struct MemoryEstimate {
   double weights = 0;      // weight_bytes
   double activations = 0;  // of the largest micro-batch, what its backward holds for a moment included
+  double gathered = 0;     // of weights in parts: those that are whole at one time, and their gradients
   double head = 0;         // the logits of a chunk
   double process = 0;      // CPU: libraries, data, and what the allocator cannot give back
   double copy = 0;         // CPU: of what a checkpoint holds; a GPU's is in the host's memory
   double exchange = 0;     // of gradients between ranks, when activations and logits are gone
-  double peak() const { return weights + std::max(activations + head, exchange) + process + copy; }
+  double peak() const { return weights + std::max(activations + gathered + head, exchange) + process + copy; }
 };
 
 // Adds up what the forward of this code keeps for its backward. `plan`: the step with the largest

@@ -22,11 +22,18 @@ struct Parameter {
   bool trainable = true;  // false: neither master nor gradient
   bool decays = false;    // matrices, as in Hugging Face's Trainer: norms and biases do not
 
-  // Of several ranks with Shard::kOptimizer each updates its part of the numbers: `master` is of those alone,
-  // in a row (in float32 and float64 a view of `compute`).
+  // Of several ranks that do not all have everything (dist::Shard) each updates its part of the numbers:
+  // `master` is of those alone, in a row (in float32 and float64 own_compute).
   Part part;
-  Tensor own_gradient;  // of the master: `gradient`, or a view of its part
+  Tensor own_compute;   // what the master is rounded into: `compute`, or its part
+  Tensor own_gradient;  // of the master: `gradient`, or its part
+  // Shard::kFull: `compute` and `gradient` are there while something computes with them (WeightParts), both
+  // parts always; else these are views.
+  bool in_parts = false;
 
+  // What is always there.
+  const Tensor& kept_compute() const { return in_parts ? own_compute : compute; }
+  const Tensor& kept_gradient() const { return in_parts ? own_gradient : gradient; }
   bool is_mixed() const { return trainable && master.scalar_type() != compute.scalar_type(); }
 };
 
@@ -34,7 +41,8 @@ struct Parameter {
 class Parameters {
  public:
   // In the order of model.parameters(); those that do not require grad are frozen. `initial`: weights at the
-  // precision of the model folder, from which the masters start. `ranks`: that train the model together.
+  // precision of the model folder, from which the masters start. `ranks`: that train the model together; with
+  // Shard::kFull it is one that was built with WeightParts.
   Parameters(const models::CausalLm& model, const NamedTensors& initial,
              const dist::Communicator& ranks = dist::alone(), dist::Shard shard = dist::Shard::kNone);
   Parameters(const Parameters&) = delete;
@@ -43,14 +51,17 @@ class Parameters {
   const std::vector<Parameter>& entries() const { return entries_; }
   std::int64_t size() const;  // numbers that are trained
   const dist::Communicator& ranks() const { return ranks_; }
-  bool is_sharded() const { return is_sharded_; }
+  // What this rank has a part of: nothing, where it is the only one.
+  dist::Shard shard() const { return shard_; }
+  bool is_sharded() const { return shard_ != dist::Shard::kNone; }
 
   // Gradients of a step add up over any number of backward passes. What follows a sum over the ranks
   // (train/reduce_gradients.h) is of this rank's parts.
   void zero_gradients();
   void scale_gradients(double factor);
-  double gradient_norm() const;                           // 2-norm over all parameters; the same on all ranks
-  const Tensor& gradient(const std::string& name) const;  // accumulator of one parameter, to add to directly
+  double gradient_norm() const;  // 2-norm over all parameters; the same on all ranks
+  // Where a backward adds the gradient of one parameter, for who does so directly.
+  const Tensor& gradient(const std::string& name) const;
 
   // Rounds the masters into what the model computes with, on all ranks.
   void masters_changed();
@@ -64,10 +75,12 @@ class Parameters {
   void load_masters(const NamedTensors& masters, const std::string& where);
 
  private:
+  void add_trained(Parameter& entry, const models::CausalLm& model,
+                   const std::unordered_map<std::string, Tensor>& initial);
   std::vector<Tensor> own_gradients() const;
 
   const dist::Communicator& ranks_;
-  bool is_sharded_;
+  dist::Shard shard_;
   std::vector<Parameter> entries_;
   std::unordered_map<std::string, size_t> index_;
 };

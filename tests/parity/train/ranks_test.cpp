@@ -10,6 +10,7 @@
 #include "ddro/models/adapter.h"
 #include "ddro/train/mismatched_completions.h"
 #include "ddro/train/step.h"
+#include "ddro/train/weight_parts.h"
 #include "support/on_ranks.h"
 #include "support/tiny_model.h"
 #include "train/exchange_parts.h"
@@ -30,6 +31,8 @@ struct Case {
   std::int64_t micro_batch_tokens = 60;  // 1: each row by itself, pairs split
   bool with_adapter = false;
   double router_loss = 0;  // above 0: a mixture of experts
+  bool tied = true;
+  bool gradient_checkpointing = false;
   dist::Shard shard = dist::Shard::kNone;
 };
 
@@ -46,15 +49,24 @@ models::Adapter random_adapter(const models::ModelSpec& spec, at::ScalarType dty
 }
 
 models::ModelSpec spec_of(const Case& c) {
-  return test::tiny_spec(/*tied=*/true, c.router_loss > 0 ? "mixtral" : "llama");
+  return test::tiny_spec(c.tied, c.router_loss > 0 ? "mixtral" : "llama");
 }
 
-std::unique_ptr<models::CausalLm> policy_of(const Case& c) {
+std::shared_ptr<models::WeightStore> store_of(const Case& c, const dist::Communicator& ranks) {
+  if (c.shard != dist::Shard::kFull || ranks.size() == 1) return nullptr;
+  return std::make_shared<WeightParts>(ranks);
+}
+
+std::unique_ptr<models::CausalLm> policy_of(const Case& c, const dist::Communicator& ranks) {
   const models::ModelSpec spec = spec_of(c);
-  if (!c.with_adapter) return test::tiny_model(spec, 1, c.dtype, /*trainable=*/true);
+  models::BuildOptions options{.dtype = c.dtype,
+                               .trainable = true,
+                               .gradient_checkpointing = c.gradient_checkpointing,
+                               .store = store_of(c, ranks)};
+  if (!c.with_adapter) return models::make_causal_lm(spec, test::tiny_weights(spec, 1), options);
   const models::Adapter adapter = random_adapter(spec, c.dtype);
-  return models::make_causal_lm(spec, test::tiny_weights(spec, 1),
-                                {.dtype = c.dtype, .trainable = true, .adapter = &adapter});
+  options.adapter = &adapter;
+  return models::make_causal_lm(spec, test::tiny_weights(spec, 1), options);
 }
 
 // Numbers of a step: the loss, logp and ref_logp of each row, then the gradients, parameter by parameter.
@@ -63,17 +75,24 @@ struct Numbers {
   std::vector<std::vector<double>> gradients;
 };
 
+// Whole on all ranks.
 std::vector<Tensor> gradients_of(const Parameters& parameters) {
   std::vector<Tensor> gradients;
   for (const Parameter& entry : parameters.entries()) {
-    if (entry.trainable) gradients.push_back(entry.gradient);
+    if (!entry.trainable) continue;
+    const Tensor whole = at::zeros(entry.compute.sizes(), entry.own_gradient.options());
+    whole.view(-1).narrow(0, entry.part.begin, entry.part.size).copy_(entry.own_gradient.view(-1));
+    gradients.push_back(whole);
   }
+  if (parameters.is_sharded()) all_gather_parts(gradients, parameters.ranks());
   return gradients;
 }
 
 Numbers run_step(const Case& c, const dist::Communicator& ranks) {
-  const auto policy = policy_of(c);
-  const auto reference_model = test::tiny_model(spec_of(c), 2, c.dtype, /*trainable=*/false);
+  const auto policy = policy_of(c, ranks);
+  const auto reference_model =
+      models::make_causal_lm(spec_of(c), test::tiny_weights(spec_of(c), 2),
+                             {.dtype = c.dtype, .trainable = false, .store = store_of(c, ranks)});
   const ModelLogProbs reference(*reference_model);
   const data::Dataset dataset = test::random_dataset(c.num_pairs, c.paired, 10);
   losses::ObjectiveOptions options;
@@ -98,7 +117,6 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   const StepResult result =
       compute_step(*policy, &reference, plan, counts, *objective, parameters, c.router_loss, ranks);
   reduce_gradients(parameters);
-  if (parameters.is_sharded()) all_gather_parts(gradients_of(parameters), ranks);
   Numbers numbers{{result.loss}, {}};
   for (const losses::ScoredCompletion& row : result.completions)
     numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});
@@ -167,13 +185,16 @@ std::vector<Case> all_cuts() {
     const std::string type = dtype == at::kDouble ? "_float64" : "_float32";
     const auto add = [&](Case c) {
       c.dtype = dtype;
-      for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer}) {
+      for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer, dist::Shard::kFull}) {
+        if (c.with_adapter && shard == dist::Shard::kFull) continue;
         all.push_back(c);
         all.back().name += type + "_" + enum_name(shard);
         all.back().shard = shard;
       }
     };
     add({.name = "rows", .type = LossType::kDdro});
+    add({.name = "own_head", .type = LossType::kDdro, .tied = false});
+    add({.name = "recomputed", .type = LossType::kDdro, .gradient_checkpointing = true});
     add({.name = "adapter", .type = LossType::kDdro, .with_adapter = true});
     add({.name = "routers", .type = LossType::kDdro, .router_loss = 0.1});
     add({.name = "routers_one_micro_batch",

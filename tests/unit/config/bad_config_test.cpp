@@ -139,9 +139,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"objective: {loss_type: [dpo, aot_pair]}\n", {"aot_pair is not built yet"}},
         BadConfig{"logging: {report_to: wandb}\n", {"wandb is not built yet"}},
         BadConfig{"distributed: {backend: mpi}\n", {"mpi is not built yet"}},
-        BadConfig{"distributed: {shard: full}\n", {"distributed.shard]", "full is not built yet"}},
+        BadConfig{"distributed: {shard: gradients}\n", {"distributed.shard]", "gradients is not built yet"}},
         BadConfig{"zero_stage: 1\n", {"write distributed.shard"}},
-        BadConfig{"tensor_parallel_degree: 2\n", {"is not built yet: every rank holds all weights"}},
+        BadConfig{"tensor_parallel_degree: 2\n", {"is not built yet: every rank computes whole layers"}},
         BadConfig{"model: {dtype: float16}\n", {"float16 is not built yet"}}));
 
 INSTANTIATE_TEST_SUITE_P(

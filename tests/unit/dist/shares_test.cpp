@@ -20,6 +20,12 @@ TEST(Shares, LeaveRanksWithoutWorkWhereThereIsTooLittle) {
   EXPECT_DOUBLE_EQ(balanced_shares({}, 3).imbalance, 1);
 }
 
+TEST(Shares, HaveNoMorePiecesThanTheyMay) {
+  const Shares shares = balanced_shares(std::vector<double>{9, 1, 2, 3}, 2, 2);
+  EXPECT_THAT(shares.rank_of, ElementsAre(0, 0, 1, 1));
+  EXPECT_DOUBLE_EQ(shares.imbalance, 10 / 7.5);
+}
+
 TEST(Shares, OfOneRankAreAllItsOwn) {
   const Shares shares = balanced_shares(std::vector<double>{3, 0, 7}, 1);
   EXPECT_THAT(shares.rank_of, ElementsAre(0, 0, 0));

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ddro/models/model_config.h"
+#include "ddro/models/weight_units.h"
 
 namespace ddro::models {
 namespace {
@@ -55,6 +56,26 @@ TEST(ModelSpecParameters, AreHuggingFacesInTheOrderOfTheForward) {
 TEST(ModelSpecParameters, OfATiedHeadAreTheEmbeddingsAlone) {
   const auto parameters = parameters_of(spec_of({{"model_type", "llama"}, {"tie_word_embeddings", true}}));
   EXPECT_EQ(parameters.back().name, "model.norm.weight");
+}
+
+// Each parameter once; those of the head with the embedding where they are one.
+TEST(ModelSpecParameters, ComeInUnits) {
+  for (const bool tied : {true, false}) {
+    const ModelSpec spec = spec_of({{"model_type", "qwen3"}, {"tie_word_embeddings", tied}});
+    const auto units = units_of(spec);
+    ASSERT_EQ(units.size(), spec.layers.size() + (tied ? 1 : 2));
+    EXPECT_EQ(units[0].size(), tied ? 2u : 1u);
+    EXPECT_EQ(units[0].back().name, tied ? "model.norm.weight" : "model.embed_tokens.weight");
+    std::set<std::string> names;
+    for (size_t unit = 0; unit < units.size(); ++unit) {
+      const bool is_layer = unit > 0 && unit <= spec.layers.size();
+      for (const ParameterSpec& each : units[unit]) {
+        EXPECT_TRUE(names.insert(each.name).second) << each.name;
+        EXPECT_EQ(each.name.starts_with("model.layers." + std::to_string(unit - 1) + "."), is_layer);
+      }
+    }
+    EXPECT_EQ(names.size(), parameters_of(spec).size());
+  }
 }
 
 Json mixture(const char* model_type) {

@@ -66,6 +66,22 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfMastersAndMoments) {
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, kParameters * (2 + 4 + 4 + 2 * kMoment));
 }
 
+// A head of its own: whole with its gradient, beside two times 2^24 numbers that travel.
+TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
+  MemoryModel model = recipe();
+  model.num_ranks = 8;
+  model.shard = dist::Shard::kFull;
+  constexpr double kParameters = 8'030'261'248, kMoment = 1 + 1.0 / 256, kHead = 128256.0 * 4096 + 4096;
+  const MemoryEstimate estimate = estimate_memory(model, plan_of(4, 4096));
+  EXPECT_DOUBLE_EQ(estimate.weights, kParameters * (2 + 4 + 4 + 2 * kMoment) / 8);
+  EXPECT_DOUBLE_EQ(estimate.gathered, kHead * (2 + 4) + 2 * (1 << 24) * 4.0);
+  // The gradient of a head that is tied waits for the embedding's, beside a layer.
+  model.spec.tie_word_embeddings = true;
+  const double layer = 2.0 * 4096 * (4096 + 1024) + 3.0 * 4096 * 14336 + 2 * 4096;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).gathered,
+                   layer * (2 + 4) + kHead * 4 + 2 * (1 << 24) * 4.0);
+}
+
 // 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
 // attention with its results and sums; behind them the backward of one feed-forward, and the outputs.
 TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {

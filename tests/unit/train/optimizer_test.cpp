@@ -129,7 +129,7 @@ TEST(Optimizer, TakesTheMemoryOfItsMoments) {
   EXPECT_EQ(moments_of(Optim::kLion, 0), 1);
   EXPECT_EQ(moments_of(Optim::kSgd, 0.9), 1);
   EXPECT_EQ(moments_of(Optim::kSgd, 0), 0);
-  EXPECT_EQ(weight_bytes(1'000'000, at::kFloat, MomentDType::kFloat32, false, 1, 1), 12e6);
+  EXPECT_EQ(weight_bytes(1'000'000, at::kFloat, MomentDType::kFloat32, false, {}, 1), 12e6);
   EXPECT_EQ(checkpoint_bytes(1'000'000, at::kBFloat16, MomentDType::kFloat8, 0), 4e6);
 }
 

@@ -1,0 +1,63 @@
+// Weights of which each of several ranks has a part (dist::Shard::kFull).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "ddro/dist/communicator.h"
+#include "ddro/models/causal_lm.h"
+#include "ddro/models/weight_store.h"
+
+namespace ddro::train {
+
+// The ranks gather a unit from their parts (ddro/train/parts.h), and sum up its gradients into parts: all of
+// them at the same time. Where one has nothing to compute, it calls the model's take_part.
+class WeightParts : public models::WeightStore {
+ public:
+  explicit WeightParts(const dist::Communicator& ranks) : ranks_(ranks) {}
+  // That of a model which was built with one; null for others.
+  static WeightParts* of(const models::CausalLm& model);
+
+  void take(size_t unit, const std::string& name, const Tensor& parameter) override;
+  void begin_forward() override;
+  void gather(size_t unit) override;
+  void release(size_t unit) override;
+  void begin_gradients(size_t unit) override;
+  void end_gradients(size_t unit) override;
+
+  // Whether each forward is told to the other ranks.
+  void announce(bool value) { is_announcing_ = value; }
+
+  // This rank's numbers of a parameter, in a row.
+  const Tensor& part(const std::string& name) const { return find(name).part; }
+  // Backward passes add to `whole`, which is released; what all ranks have added goes to `own`.
+  void keep_gradient(const std::string& name, const Tensor& whole, const Tensor& own);
+
+ private:
+  struct Held {
+    Tensor whole;  // the model's parameter; apart from its history, so that filling it changes no version
+    Tensor part;
+    Tensor gradient;  // whole
+    Tensor own_gradient;
+  };
+  struct Unit {
+    std::vector<Held> tensors;
+    bool is_whole = false;
+  };
+  const Held& find(const std::string& name) const;
+
+  const dist::Communicator& ranks_;
+  std::vector<Unit> units_;
+  std::unordered_map<std::string, std::pair<size_t, size_t>> index_;  // unit, place in it
+  bool is_announcing_ = false;
+};
+
+// Runs `work`, which computes with `model`, on the first rank alone. Where ranks have parts of its weights
+// the others take part in each forward.
+void on_first_rank(const models::CausalLm& model, const dist::Communicator& ranks,
+                   const std::function<void()>& work);
+
+}  // namespace ddro::train
