@@ -90,6 +90,12 @@ std::string yaml_value(const models::TargetModules& targets) {
   return targets.is_all_linear() ? "all-linear" : yaml_value(targets.names);
 }
 
+std::string yaml_value(const models::ReferenceFit& fit) {
+  return "{num_train_epochs: " + yaml_value(fit.num_train_epochs) +
+         ", learning_rate: " + yaml_value(fit.learning_rate) +
+         ", early_stopping_patience: " + yaml_value(fit.early_stopping_patience) + "}";
+}
+
 std::string yaml_value(const std::map<std::string, std::string>& values) {
   std::string out;
   for (const auto& [name, value] : values)

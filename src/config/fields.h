@@ -44,6 +44,10 @@ void visit_fields(Config& config, Visitor& visitor) {
           "true: its log-probabilities are computed once, before training; false: it stays in memory");
     field("ref_cache_dir", o.ref_cache_dir, OnChange::kNothing,
           "folder that keeps them; null: <train.output_dir>/ref_cache");
+    field(
+        "fit", o.fit, OnChange::kResolved,
+        "num_train_epochs above 0: the starting weights first become the mixture of the rows, for rows that "
+        "others wrote (docs/unpaired.md)");
   });
   visitor.section("data", config.data, [](auto& o, auto& field) {
     field("train_files", o.train_files, OnChange::kResolved,

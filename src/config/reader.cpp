@@ -189,6 +189,23 @@ void read_value(const Source& source, std::vector<data::TrainFiles>& out) {
   }
 }
 
+void read_value(const Source& source, models::ReferenceFit& out) {
+  const std::string expected = "a mapping of num_train_epochs, learning_rate, early_stopping_patience";
+  if (source.node.kind != YamlNode::Kind::kMapping) source.wrong_type(expected);
+  for (const YamlEntry& entry : source.node.entries) {
+    const Source member{entry.value, source.key + "." + printable(entry.key), source.place};
+    if (entry.key == "num_train_epochs") {
+      read_value(member, out.num_train_epochs);
+    } else if (entry.key == "learning_rate") {
+      read_value(member, out.learning_rate);
+    } else if (entry.key == "early_stopping_patience") {
+      read_value(member, out.early_stopping_patience);
+    } else {
+      member.fail("unknown key; expected " + expected);
+    }
+  }
+}
+
 namespace {
 
 // As a reader of JSON would have it: what is written without quotes may be null, a boolean or a number.

@@ -36,6 +36,7 @@ void read_value(const Source& source, losses::LossTypes& out);      // one, or a
 void read_value(const Source& source, models::TargetModules& out);  // all-linear, or a list
 void read_value(const Source& source, std::map<std::string, std::string>& out);
 void read_value(const Source& source, std::vector<data::TrainFiles>& out);  // items: FILE or {FILE: WEIGHT}
+void read_value(const Source& source, models::ReferenceFit& out);           // a mapping of some of its keys
 void read_value(const Source& source, Json& out);                           // a mapping of names to anything
 
 // The index of the scalar in `names`.

@@ -19,6 +19,16 @@ void apply_tree(const YamlNode& root, const std::string& name, bool in_file, Run
   visit_fields(config, reader);
 }
 
+// `value` in a mapping for each part of a dotted path.
+YamlNode nested(const std::string& path, YamlNode value) {
+  const size_t dot = path.find('.');
+  if (dot != std::string::npos) value = nested(path.substr(dot + 1), std::move(value));
+  YamlNode node;
+  node.kind = YamlNode::Kind::kMapping;
+  node.entries.push_back({path.substr(0, dot), 0, std::move(value)});
+  return node;
+}
+
 void apply_override(const std::string& text, RunConfig& config, Places& places) {
   const std::string name = "--set " + printable(text);
   const size_t equals = text.find('=');
@@ -26,14 +36,8 @@ void apply_override(const std::string& text, RunConfig& config, Places& places) 
   if (equals == std::string::npos || dot == std::string::npos || dot > equals) {
     throw input_error("[" + name + "] not an override; expected --set section.key=value");
   }
-  YamlNode section;
-  section.kind = YamlNode::Kind::kMapping;
-  section.entries.push_back(
-      {text.substr(dot + 1, equals - dot - 1), 0, parse_yaml(text.substr(equals + 1), name)});
-  YamlNode root;
-  root.kind = YamlNode::Kind::kMapping;
-  root.entries.push_back({text.substr(0, dot), 0, std::move(section)});
-  apply_tree(root, name, false, config, places);
+  apply_tree(nested(text.substr(0, equals), parse_yaml(text.substr(equals + 1), name)), name, false, config,
+             places);
 }
 
 void note_explicit_options(const Places& places, losses::ObjectiveOptions& objective) {

@@ -54,6 +54,12 @@ constexpr Condition kConditions[] = {
     {"reference.model_name_or_path", reads_reference, "the loss reads no reference"},
     {"reference.precompute_ref_log_probs", reads_reference, "the loss reads no reference"},
     {"reference.ref_cache_dir", caches_reference, "no log-probabilities of a reference are kept"},
+    {"reference.fit",
+     [](const RunConfig& c) {
+       return c.reference.fit == models::ReferenceFit() ||
+              (reads_reference(c) && c.reference.fit.num_train_epochs > 0);
+     },
+     "the loss reads no reference, or its num_train_epochs is 0"},
     {"train.num_train_epochs", [](const RunConfig& c) { return c.train.max_steps < 1; },
      "train.max_steps decides how long the run is"},
     {"optimizer.warmup_ratio",

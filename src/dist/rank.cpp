@@ -32,6 +32,7 @@ Rank::Rank(const Launch& launch, const DistributedOptions& options)
 Rank::~Rank() = default;
 
 const Communicator& Rank::join(at::Device device) {
+  if (group_) return *group_;
   const auto devices = meeting_->exchange("device", device.is_cuda() ? "cuda" : "cpu");
   group_ = make_group(launch_, *meeting_,
                       {.device = device,

@@ -15,6 +15,7 @@ const std::vector<LossFamily>& families() {
     }
     list.push_back(bco_family());
     list.push_back(sft_family());
+    list.push_back(mixture_nll_family());
     return list;
   }();
   return all;

@@ -35,6 +35,7 @@ std::vector<LossFamily> reference_free_families();
 std::vector<LossFamily> kto_families();
 LossFamily bco_family();
 LossFamily sft_family();
+LossFamily mixture_nll_family();
 
 // Error(kInput) when a given `max_weight` is not above alpha/(1 - alpha): pi = pi_ref itself would be capped.
 void check_max_weight(const ObjectiveOptions& options, double alpha);

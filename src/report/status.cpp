@@ -168,6 +168,12 @@ void read_life(const fs::path& folder, const RunHistory& run, RunStatus& status)
   if (status.state == RunState::kRunning) status.step = std::max(status.step, signs.beat->step);
 }
 
+// Before a run begins, the run that fits its reference does.
+fs::path begun_run(const fs::path& folder) {
+  const fs::path fit = folder / "reference";
+  return is_there(folder / "run.json") || !is_there(fit / "run.json") ? folder : fit;
+}
+
 }  // namespace
 
 std::string RunStatus::describe() const {
@@ -203,10 +209,11 @@ Json RunStatus::to_json() const {
           {"remarks", remarks}};
 }
 
-RunStatus read_status(const fs::path& folder) {
+RunStatus read_status(const fs::path& given) {
+  const fs::path folder = begun_run(given);
   const RunHistory run = read_history(folder);
   RunStatus status;
-  status.name = run.name;
+  status.name = name_of(given);
   read_life(folder, run, status);
   status.total_steps = as_integer(identity_field(run, "total_steps"));
   status.starts = as_integer(field(run, "starts"));
@@ -222,6 +229,8 @@ RunStatus read_status(const fs::path& folder) {
   status.free_bytes = fs::space(folder, ignored).available;
   status.evaluated = last_evaluations(run);
   status.remarks = run.remarks;
+  if (folder != given)
+    status.remarks.push_back("this is the fit of its reference; the run itself comes then");
   remark_on_silence(status);
   return status;
 }

@@ -116,6 +116,7 @@ Json make_facts(const std::vector<RunHistory>& runs) {
   };
   add("state", state);
   add("model", [](const RunHistory& run) { return setting(run, "model.model_name_or_path"); });
+  add("reference", [](const RunHistory& run) { return text_or_none(field(run, "reference")); });
   add("objective", [](const RunHistory& run) { return setting(run, "objective.loss_type"); });
   add("tokens", [](const RunHistory& run) { return shown(last_value(run, "num_tokens"), "%.0f"); });
   add("time of the last start", [](const RunHistory& run) { return duration(field(run, "train_runtime")); });

@@ -6,6 +6,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/run/setup.h"
 #include "run/evaluator.h"
+#include "run/fit_reference.h"
 #include "run/metrics_file.h"
 #include "run/reference.h"
 
@@ -32,6 +33,10 @@ Json evaluate_run(config::RunConfig config, const std::optional<std::string>& mo
   if (config.data.eval_files.empty()) throw input_error("[data.eval_files] is empty; nothing to evaluate");
   const fs::path path = model_to_evaluate(model, config.train.output_dir);
   LoadedRun run = load_run(std::move(config));
+  if (awaits_fit(run)) {
+    throw input_error("[reference.fit] " + run.output(kReferenceRun).string() +
+                      " holds no model yet, which is the reference; train first");
+  }
   const models::ModelFolder folder = models::open_model_folder(path);
   check_same_ids(folder, run.base_model, *run.text.tokenizer);
   log_info("evaluating " + path.string());

@@ -84,7 +84,8 @@ std::optional<losses::Metrics> Evaluator::evaluate(const models::CausalLm& polic
 // What a loss with an alpha assumes of its rows, as far as rows that were not trained on can tell.
 void Evaluator::judge_mixture(const std::string& set, const train::Evaluation& evaluation) {
   const auto& options = run_.config.objective;
-  if (!losses::uses_option(options, "alpha") || off_mixture_.contains(set)) return;
+  if (!losses::uses_option(options, "alpha") || !run_.objective->reads_reference()) return;
+  if (off_mixture_.contains(set)) return;
   const auto ratio = losses::mixture_ratio(evaluation.completions, run_.objective->alpha());
   if (!ratio || !is_above_one(*ratio)) return;
   off_mixture_.insert(set);

@@ -60,8 +60,8 @@ const Rights* first_with(const std::vector<Rights>& all, mode_t right) {
 }  // namespace
 
 void refuse_links(const fs::path& output_dir) {
-  for (const char* name :
-       {"checkpoints", "ref_cache", "token_cache", "metrics.jsonl", "mlflow.jsonl", "samples.jsonl"}) {
+  for (const char* name : {"checkpoints", "ref_cache", "token_cache", "reference", "metrics.jsonl",
+                           "mlflow.jsonl", "samples.jsonl"}) {
     std::error_code ignored;
     if (!fs::is_symlink(output_dir / name, ignored)) continue;
     throw input_error(where(output_dir / name) +

@@ -14,6 +14,7 @@
 #include "ddro/train/schedule.h"
 #include "ddro/train/weight_parts.h"
 #include "run/best_metric.h"
+#include "run/fit_reference.h"
 #include "run/gpu.h"
 #include "run/start_model.h"
 
@@ -22,11 +23,13 @@ namespace {
 
 constexpr double kMaxAlphaDistance = 0.05;
 
-// The date that templates show: that of the run's first start, else now.
+// The date that templates show: that of the first start of the run, or of the fit that came before it, else
+// now.
 std::time_t template_date(const std::filesystem::path& output_dir) {
-  const Json record = read_run_record(output_dir);
-  if (record.is_object() && record.contains("template_date") && record["template_date"].is_number_integer()) {
-    return record["template_date"].get<std::time_t>();
+  for (const auto& folder : {output_dir, output_dir / kReferenceRun}) {
+    const Json record = read_run_record(folder);
+    const Json date = record.is_object() ? record.value("template_date", Json()) : Json();
+    if (date.is_number_integer()) return date.get<std::time_t>();
   }
   return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
 }
@@ -105,7 +108,8 @@ void make_objective(LoadedRun& run) {
 
 void open_models(LoadedRun& run, const std::filesystem::path& model_path) {
   const config::RunConfig& config = run.config;
-  open_start_model(run, model_path);
+  if (fits_reference(config)) run.fitted = fitted_model(config);
+  open_start_model(run, run.fitted.value_or(model_path));
   if (config.reference.model_name_or_path && losses::needs_reference(config.objective.loss_type)) {
     auto reference =
         models::open_model_folder(models::resolve_model_path(*config.reference.model_name_or_path));

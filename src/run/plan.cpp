@@ -11,6 +11,7 @@
 #include "ddro/train/memory_estimate.h"
 #include "ddro/train/optimizer.h"
 #include "ddro/train/schedule.h"
+#include "run/fit_reference.h"
 #include "run/reference.h"
 #include "run/start_model.h"
 
@@ -187,7 +188,8 @@ std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
   text += "threads: " + plan_threads(launch.sharing_ranks).describe() + "\n";
   if (run.num_ranks > 1) text += "ranks: " + std::to_string(run.num_ranks) + "\n";
   text += describe_adapter(run);
-  text += "reference: " + describe_reference(run) + "\n" + describe_reference_cache(run);
+  text += "reference: " + describe_reference(run) + "\n";
+  text += describe_fit(run) + describe_reference_cache(run);
   text += "data:\n" + describe_set(run.train) + describe_mixture(run);
   for (const RunSet& set : run.eval_sets) text += describe_set(set);
   text += describe_samples(run) + describe_best(run);

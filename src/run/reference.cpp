@@ -12,6 +12,7 @@
 #include "ddro/data/reference_cache.h"
 #include "ddro/run/setup.h"
 #include "ddro/train/weight_parts.h"
+#include "run/fit_reference.h"
 #include "run/reference_cache.h"
 
 namespace ddro::run {
@@ -186,7 +187,7 @@ std::uintmax_t cached_reference_bytes(const LoadedRun& run) {
 }
 
 std::string describe_reference_cache(const LoadedRun& run) {
-  if (!run.caches_reference()) return "";
+  if (!run.caches_reference() || awaits_fit(run)) return "";
   const data::ReferenceCache cache = open_cache(run);
   const std::vector<ReadRows> rows = training_rows(run);
   const ReferenceCoverage now = coverage(cache, rows);

@@ -1,6 +1,7 @@
 #include "run/start_model.h"
 
 #include "ddro/base/log.h"
+#include "run/fit_reference.h"
 
 namespace ddro::run {
 namespace {
@@ -35,9 +36,10 @@ void make_new_adapter(LoadedRun& run, const fs::path& model_path) {
         "[model.model_name_or_path] " + printable(model_path.string(), 400) +
         " is an adapter; give its base there, and it as adapter.adapter_name_or_path to go on from it");
   }
-  run.adapter = models::make_adapter(run.config.adapter, run.base_model.spec, run.base_model.tensors,
-                                     recorded_name(run.config.model.model_name_or_path),
-                                     static_cast<std::uint64_t>(run.config.train.seed), run.dtype);
+  const std::string base = run.fitted ? run.fitted->string() : run.config.model.model_name_or_path;
+  run.adapter =
+      models::make_adapter(run.config.adapter, run.base_model.spec, run.base_model.tensors,
+                           recorded_name(base), static_cast<std::uint64_t>(run.config.train.seed), run.dtype);
 }
 
 }  // namespace
@@ -63,6 +65,10 @@ std::string describe_reference(const LoadedRun& run) {
     const models::ModelFolder& folder = *run.reference_model;
     return (folder.adapter ? folder.adapter_path : folder.path).string();
   }
+  if (awaits_fit(run)) return "to be fitted to the rows of both classes first";
+  if (run.fitted)
+    return "fitted to the rows of both classes, in " + std::string(kReferenceRun) + "/" +
+           run.fitted->filename().string();
   if (!run.adapter) return "the policy's starting weights";
   return run.base_model.adapter ? "the base model with the adapter that the run starts from"
                                 : "the base model, with the adapter off";

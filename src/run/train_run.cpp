@@ -15,7 +15,9 @@
 #include "ddro/run/setup.h"
 #include "ddro/run/version.h"
 #include "run/final_model.h"
+#include "run/fit_reference.h"
 #include "run/folder_safety.h"
+#include "run/identity.h"
 #include "run/metrics_log.h"
 #include "run/policy_files.h"
 #include "run/reference.h"
@@ -205,7 +207,36 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
         outcome.step, outcome.best ? &*outcome.best : nullptr,
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
+  run.ranks->barrier();  // none goes on to what reads the record before it is there
   return "";
+}
+
+// A fit that has ended is left as it is; it has to be the one that is asked for.
+void check_ended_fit(config::RunConfig fit, const TrainRequest& request) {
+  LoadedRun run = load_run(std::move(fit), request.launch.local_rank);
+  run.num_ranks = request.launch.size;
+  check_is_same_run(read_run_record(run.config.train.output_dir).value("run", Json::object()),
+                    run_identity(run));
+}
+
+// What is wrong with the run itself is found before its reference is fitted.
+void fit_reference(const config::RunConfig& config, TrainRequest request, dist::Rank* rank) {
+  config::RunConfig fit = fit_config(config);
+  log_info("reference.fit: the run in " + fit.train.output_dir);
+  if (fitted_model(config)) return check_ended_fit(std::move(fit), request);
+  if (request.resume != "never") request.resume = "auto";  // a checkpoint's folder is the run's
+  if (!request.dry_run) {
+    check_fit_comes_first(config);
+    TrainRequest check = request;
+    check.dry_run = true;
+    train(config, check, nullptr);
+  }
+  train(std::move(fit), request, rank);
+}
+
+std::string fit_and_train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
+  if (fits_reference(config)) fit_reference(config, request, rank);
+  return train(std::move(config), request, rank);
 }
 
 void warn_of_shard(const dist::DistributedOptions& options, const dist::Launch& launch) {
@@ -218,14 +249,14 @@ void warn_of_shard(const dist::DistributedOptions& options, const dist::Launch& 
 std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const dist::Launch& launch = request.launch;
   warn_of_shard(config.distributed, launch);
-  if (launch.size == 1 || request.dry_run) return train(std::move(config), request, nullptr);
+  if (launch.size == 1 || request.dry_run) return fit_and_train(std::move(config), request, nullptr);
   if (config.distributed.backend == dist::Backend::kNone) {
     throw input_error("[distributed.backend] none is for one process; got " + std::to_string(launch.size) +
                       " ranks, expected auto, gloo or nccl");
   }
   at::set_num_threads(plan_threads(launch.sharing_ranks).count);
   dist::Rank rank(launch, config.distributed);
-  rank.run([&] { train(std::move(config), request, &rank); });
+  rank.run([&] { fit_and_train(std::move(config), request, &rank); });
   return "";
 }
 

@@ -30,9 +30,10 @@ class Rank {
   // it on, the others throw EndedByOther.
   void run(const std::function<void()>& work);
 
-  // To be called in `work`, once: waits until every rank is as far, however long that takes, and connects
-  // them. Error(kInput) for backend nccl where a rank has no CUDA device. Tensors on `device` go over NCCL if
-  // every rank has one on CUDA and the backend allows it, all else over Gloo.
+  // To be called in `work`: waits until every rank is as far, however long that takes, and connects them;
+  // from then on gives what connects them, whatever `device`. Error(kInput) for backend nccl where a rank has
+  // no CUDA device. Tensors on `device` go over NCCL if every rank has one on CUDA and the backend allows it,
+  // all else over Gloo.
   const Communicator& join(at::Device device);
 
  private:

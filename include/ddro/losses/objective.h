@@ -67,7 +67,7 @@ class Objective {
   // l* of the cap: log-ratios of unpreferred completions above it are capped; +infinity when there is no cap.
   virtual double cap_log_ratio(const BatchCounts&) const { return std::numeric_limits<double>::infinity(); }
   // Mixture weight that ratio/saturated is measured with: alpha as resolved; the data's own for a loss
-  // without the option; NaN when it reads no reference.
+  // without the option; NaN of a loss with neither option nor reference.
   virtual double alpha() const = 0;
 
   // Writes each completion's contribution to the loss (completion_loss: sums to the loss over the effective

@@ -37,6 +37,7 @@ enum class LossType {
   kApoZeroUnpaired,
   kBco,
   kSft,
+  kMixtureNll,
 };
 
 // One loss, or several that are added up.

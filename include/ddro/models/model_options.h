@@ -1,6 +1,7 @@
 // The `model` and `reference` sections of a run's configuration.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -23,10 +24,21 @@ struct ModelOptions {
   void validate() const;  // Error(kInput) naming the dotted key
 };
 
+// How the policy's starting weights are trained to be the mixture of the rows of both classes, before the
+// run.
+struct ReferenceFit {
+  double num_train_epochs = 0;  // at most so many; 0: they are taken as they are
+  double learning_rate = 1e-5;
+  std::int64_t early_stopping_patience = 2;  // as eval.early_stopping_patience
+
+  bool operator==(const ReferenceFit&) const = default;
+};
+
 struct ReferenceOptions {
   std::optional<std::string> model_name_or_path;  // null: the policy's starting weights
   bool precompute_ref_log_probs = true;           // false: the reference stays in memory
   std::optional<std::string> ref_cache_dir;       // null: <train.output_dir>/ref_cache
+  ReferenceFit fit;
 
   void validate() const;
 };

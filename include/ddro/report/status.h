@@ -52,7 +52,8 @@ struct RunStatus {
 };
 
 // Reads a folder that is some run's train.output_dir; changes nothing. A run has a log from its first step
-// on; before that it may still compute reference values. Error(kInput) as read_run, for a folder that is no
+// on; before that it may still compute reference values, or fit its reference in a run of its own, whose
+// status this then is. Error(kInput) as read_run, for a folder that is no
 // run's.
 RunStatus read_status(const std::filesystem::path& folder);
 

@@ -48,6 +48,7 @@ struct LoadedRun {
   models::ModelFolder base_model;                    // what the policy starts from
   std::optional<models::Adapter> adapter;            // trained in place of its weights, as it is at the start
   std::optional<models::ModelFolder> reference_model;  // absent: the policy's starting weights
+  std::optional<std::filesystem::path> fitted;  // what reference.fit has left, where base_model is from
   text::ModelText text;
   RunSet train;
   std::vector<RunSet> eval_sets;
@@ -82,6 +83,9 @@ struct LoadedRun {
     return reference_model ? *reference_model : base_model;
   }
 };
+
+// Folder in train.output_dir of the run that reference.fit asks for.
+inline constexpr const char* kReferenceRun = "reference";
 
 // run.json of an earlier start of the run in `output_dir`, or null.
 Json read_run_record(const std::filesystem::path& output_dir);

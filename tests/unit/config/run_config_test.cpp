@@ -97,6 +97,13 @@ TEST(RunConfig, OverridesWinOverTheFileAndTheLastOneWins) {
   EXPECT_THAT(config.objective.explicitly_set, ElementsAre("alpha"));
 }
 
+TEST(RunConfig, OverridesReachTheKeysOfAMapping) {
+  const RunConfig config =
+      load_text("reference: {fit: {num_train_epochs: 2.5, learning_rate: 1.0e-4}}\n",
+                {"reference.fit.early_stopping_patience=1", "reference.fit={learning_rate: 3.0e-5}"});
+  EXPECT_EQ(config.reference.fit, (models::ReferenceFit{2.5, 3e-5, 1}));
+}
+
 TEST(RunConfig, OverrideOfAlphaWithAutoUndoesTheFile) {
   EXPECT_FALSE(load_text("objective: {alpha: 0.3}\n", {"objective.alpha=auto"}).objective.alpha.has_value());
 }
@@ -201,6 +208,10 @@ class Randomiser {
       set(out["set_" + std::to_string(bits() % 100)]);
     }
   }
+  void set(models::ReferenceFit& out) {  // of no epochs, since there may be a reference
+    set(out.learning_rate);
+    set(out.early_stopping_patience);
+  }
   void set(models::TargetModules& out) {
     if (bits() % 2 == 0) set(out.names);
   }
@@ -270,6 +281,9 @@ class Flattener {
         text += std::string(key) + "=" + PrintToString(pattern) + " " + printable(weight) + "\n";
     } else if constexpr (std::is_same_v<T, losses::LossTypes>) {
       text += std::string(key) + "=" + losses::loss_name(member) + "\n";
+    } else if constexpr (std::is_same_v<T, models::ReferenceFit>) {
+      text += std::string(key) + "=" + printable(member.num_train_epochs) + " " +
+              printable(member.learning_rate) + " " + std::to_string(member.early_stopping_patience) + "\n";
     } else if constexpr (std::is_same_v<T, models::TargetModules>) {
       text += std::string(key) + "=" + PrintToString(member.names) + "\n";
     } else if constexpr (std::is_same_v<T, std::optional<models::AdapterType>>) {

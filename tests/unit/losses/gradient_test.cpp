@@ -108,6 +108,8 @@ TEST(Gradient, OfPairsIsTheDerivative) {
   }
   const auto sft = make_objective(options_of(LossType::kSft), 0.5);
   expect_central_differences(*sft, paired({-3, -7}, {-2, -9}), 1e-4);
+  const auto mixture = make_objective(options_of(LossType::kMixtureNll), 0.3);
+  expect_central_differences(*mixture, paired({-3, -7}, {-2, -9}), 1e-4);
 }
 
 TEST(Gradient, OfRowsIsTheDerivative) {
@@ -210,6 +212,7 @@ TEST(Gradient, IsContinuousAtTheCap) {
 TEST(Gradient, IsFiniteAtExtremeLogRatios) {
   std::vector<Case> cases = ratio_losses();
   cases.push_back({"sft", options_of(LossType::kSft)});
+  cases.push_back({"mixture_nll", options_of(LossType::kMixtureNll)});
   for (const double alpha : {1e-9, 1 - 1e-9}) {
     cases.push_back({"ddro", ddro_options(Generator::kLogistic, alpha, 1e10)});
     cases.push_back({"rdro", options_of(LossType::kRdro, alpha)});

@@ -71,6 +71,7 @@ const std::vector<Has> kHas = {
     {LossType::kApoZeroUnpaired, {"beta", "desirable_weight", "undesirable_weight"}},
     {LossType::kBco, {"beta"}},
     {LossType::kSft, {}},
+    {LossType::kMixtureNll, {"alpha"}},
 };
 
 TEST(ObjectiveOptions, ALossRefusesOptionsItDoesNotHave) {

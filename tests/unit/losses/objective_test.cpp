@@ -14,6 +14,7 @@ namespace ddro::losses {
 namespace {
 
 using testing::AllOf;
+using testing::DoubleEq;
 using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -107,6 +108,29 @@ TEST(Objective, SftIsTheTokenMeanOfPreferredRows) {
   const Evaluation got = evaluate(*make_objective(options_of(LossType::kSft), 0.5), completions);
   EXPECT_DOUBLE_EQ(got.loss, 14.0 / 8);
   EXPECT_THAT(got.slope, ElementsAre(-0.125, 0, -0.125, 0));
+}
+
+TEST(Objective, MixtureNllWeighsTheMeansOfBothClasses) {
+  std::vector<ScoredCompletion> completions = unpaired({-6, -8}, {-2, -5, -11});
+  completions[1].weight = 3;
+  ObjectiveOptions options = options_of(LossType::kMixtureNll);
+  options.alpha = 0.3;
+  const Evaluation got = evaluate(*make_objective(options, 0.5), completions);
+  EXPECT_DOUBLE_EQ(got.loss, 0.3 * (6 + 3 * 8) / 4 + 0.7 * (2 + 5 + 11) / 3);
+  const auto unpreferred = DoubleEq(-0.7 / 3);
+  EXPECT_THAT(got.slope,
+              ElementsAre(DoubleEq(-0.3 / 4), DoubleEq(-0.3 * 3 / 4), unpreferred, unpreferred, unpreferred));
+}
+
+// With the share of the rows as alpha each row counts alike, whatever its class.
+TEST(Objective, MixtureNllOfTheRowsOwnShareIsTheirMean) {
+  const auto completions = unpaired({-6, -8}, {-2, -5, -11});
+  const auto objective = make_objective(options_of(LossType::kMixtureNll), 2.0 / 5);
+  EXPECT_NEAR(evaluate(*objective, completions).loss, 32.0 / 5, 1e-12);
+  EXPECT_FALSE(objective->reads_reference());
+  EXPECT_EQ(objective->alpha(), 2.0 / 5);
+  EXPECT_TRUE(std::isnan(objective->reward(chosen_at(3))));
+  EXPECT_THROW(make_objective(options_of(LossType::kMixtureNll), 1), Error);  // one class
 }
 
 TEST(Objective, SigmoidGivesEachRowOfAPairHalf) {

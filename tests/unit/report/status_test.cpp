@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "ddro/base/file_lock.h"
+#include "ddro/report/run_history.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -159,6 +160,20 @@ TEST(StatusOfNoRun, IsRefused) {
   const TemporaryFolder folder;
   EXPECT_THAT(message_of(ErrorKind::kInput, [&] { read_status(folder.path()); }),
               HasSubstr("is not a run's folder"));
+}
+
+TEST(StatusOfAFit, StandsForTheRunThatComesAfterIt) {
+  const TemporaryFolder folder;
+  folder.write("reference/run.json", kRecord);
+  folder.write("reference/metrics.jsonl", train_line(1, 3));
+  const RunStatus before = read_status(folder.path());
+  EXPECT_EQ(before.name, name_of(folder.path()));
+  EXPECT_EQ(before.step, 1);
+  EXPECT_THAT(before.remarks, Contains(HasSubstr("the fit of its reference")));
+  folder.write("run.json", kRecord);
+  const RunStatus after = read_status(folder.path());
+  EXPECT_EQ(after.step, 0);
+  EXPECT_THAT(after.remarks, Not(Contains(HasSubstr("the fit of its reference"))));
 }
 
 }  // namespace

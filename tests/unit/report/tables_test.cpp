@@ -51,6 +51,8 @@ TEST(Facts, SayHowFarARunIs) {
                 {"run", {{"total_steps", 9}, {"device", "cpu"}, {"dtype", "float32"}}}};
   EXPECT_EQ(fact({run}, "state")[0], "at step 3 of 9");
   EXPECT_EQ(fact({run}, "device")[0], "cpu, float32");
+  run.record["reference"] = "fitted to the rows of both classes, in reference/best";
+  EXPECT_EQ(fact({run}, "reference")[0], run.record["reference"]);
   run.record["finished_step"] = 3;
   run.record["train_runtime"] = 3725.0;
   EXPECT_EQ(fact({run}, "state")[0], "finished at step 3");
