@@ -66,7 +66,8 @@ std::string optimizer(const LoadedRun& run) {
 }
 
 Rows facts(const LoadedRun& run, std::int64_t step) {
-  return {{"base model", code(base_name(run)) + ", weights " + code(run.base_model.weights_hash)},
+  return {{"base model", code(base_name(run)) + (run.fitted ? ", fitted to the rows first" : "") +
+                             ", weights " + code(run.base_model.weights_hash)},
           {"trained", trained_part(run)},
           {"loss", code(run_identity(run).at("loss").get<std::string>())},
           {"reference", reference(run)},
