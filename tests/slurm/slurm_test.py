@@ -29,15 +29,12 @@ SOON = 60  # s, for what takes a few on a machine that does nothing else
 class Job:
     restarts = 0  # that were waited for
 
-    def __init__(self, log, *command):
-        self.log = log
-        self.number = cluster.ask("sbatch", "--parsable", f"--output={log}", *command)
+    def __init__(self, log, number):
+        self.log, self.number = log, number
 
     def task(self, number):
         """One of an array."""
-        task = Job.__new__(Job)
-        task.log, task.number = Path(str(self.log).replace("%a", str(number))), f"{self.number}_{number}"
-        return task
+        return Job(Path(str(self.log).replace("%a", str(number))), f"{self.number}_{number}")
 
     def facts(self):
         return dict(re.findall(r"(\w+)=(\S*)", cluster.ask("scontrol", "show", "job", "-o", self.number)))
@@ -66,6 +63,10 @@ class Job:
         self.wait_for_state("COMPLETED", seconds=2 * SOON)
 
 
+def submit(log, *command):
+    return Job(log, cluster.ask("sbatch", "--parsable", f"--output={log}", *command))
+
+
 class Slurm(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -86,7 +87,7 @@ exec {PROGRAM} "$@"
                        checkpoint={"save_steps": 3} | (checkpoint or {}), distributed={"timeout_s": 10}, **sections)
 
     def submit(self, run, *options):
-        return Job(run.config.with_name("job.log"), *options, SCRIPT, run.config)
+        return submit(run.config.with_name("job.log"), *options, SCRIPT, run.config)
 
     def expect_as_undisturbed(self, run, *options, **settings):
         expected = self.run_of(f"{run.output.parent.name}_undisturbed", **settings).finish(*options).result()
@@ -151,7 +152,7 @@ exec {PROGRAM} "$@"
         run = self.run_of()
         job = self.submit(run)
         job.wait_for("step 5/")
-        other = Job(self.root / "other.log", "--partition=high", *TWO_NODES, "--exclusive", "--wrap=true")
+        other = submit(self.root / "other.log", "--partition=high", *TWO_NODES, "--exclusive", "--wrap=true")
         job.wait_for("stopped by SIGUSR1")
         other.finish()
         self.expect_stopped_and_resumed(run, job)
@@ -190,7 +191,7 @@ exec {PROGRAM} "$@"
         sweep = self.root / "sweep.txt"
         sweep.write_text("".join(f"--set optimizer.learning_rate={rate} --set train.output_dir={runs[task].output}\n"
                                  for task, rate in rates.items()))
-        job = Job(self.root / "task_%a.log", f"--export=ALL,DDRO_SWEEP={sweep}", "--array=1-3", SCRIPT, runs[1].config)
+        job = submit(self.root / "task_%a.log", f"--export=ALL,DDRO_SWEEP={sweep}", "--array=1-3", SCRIPT, runs[1].config)
         tasks = {task: job.task(task) for task in rates}
         tasks[3].wait_for("step 5/")
         cluster.ask("scancel", "--signal=USR1", "--batch", tasks[3].number)
@@ -253,7 +254,7 @@ exec {PROGRAM} "$@"
     def test_steps_of_one_job(self):
         runs = [self.run_of(f"step_{i}", optimizer={"learning_rate": 1e-3 * i}) for i in (1, 2)]
         steps = " & ".join(f"srun --exact --ntasks=2 {PROGRAM} train {run.config}" for run in runs)
-        job = Job(self.root / "steps.log", "--ntasks=4", f"--wrap={steps} & wait")
+        job = submit(self.root / "steps.log", "--ntasks=4", f"--wrap={steps} & wait")
         job.finish()
         for i, run in enumerate(runs, 1):
             self.expect_as_undisturbed(run, "--nproc", "2", optimizer={"learning_rate": 1e-3 * i})
