@@ -1,3 +1,4 @@
+#include "ddro/base/gguf_file.h"
 #include "ddro/base/json.h"
 #include "ddro/base/safetensors.h"
 #include "ddro/models/adapter_spec.h"
@@ -18,6 +19,26 @@ void read_safetensors(std::string_view input) {
     }
     [[maybe_unused]] static volatile unsigned sink;
     sink = sum;
+  });
+}
+
+void read_gguf(std::string_view input) {
+  static const TemporaryFolder folder;
+  const auto path = folder.write("model.gguf", input);
+  expect_input_errors([&] {
+    const GgufFile file(path);
+    for (const GgufTensor& tensor : file.tensors()) {
+      const BlockFormat& format = block_format(tensor.type);
+      std::vector<float> numbers(tensor.bytes.size() / format.bytes * format.numbers);
+      unpack_blocks(tensor.type, tensor.bytes, numbers);
+    }
+    for (const char* key : {"general.architecture", "tokenizer.ggml.tokens", "tokenizer.ggml.scores"}) {
+      expect_input_errors([&] { file.text(key); });
+      expect_input_errors([&] { file.texts(key); });
+      expect_input_errors([&] { file.numbers(key); });
+      expect_input_errors([&] { file.integer(key); });
+      expect_input_errors([&] { file.boolean(key); });
+    }
   });
 }
 

@@ -5,6 +5,7 @@ namespace ddro::test {
 const std::map<std::string, Target>& targets() {
   static const std::map<std::string, Target> all = {
       {"adapter_config", read_adapter_config},
+      {"gguf", read_gguf},
       {"json", read_json},
       {"manifest", read_manifest},
       {"model_config", read_model_config},

@@ -31,6 +31,7 @@ void expect_input_errors(const Body& body) {
 }
 
 void read_json(std::string_view input);
+void read_gguf(std::string_view input);
 void read_safetensors(std::string_view input);
 void read_model_config(std::string_view input);
 void read_adapter_config(std::string_view input);
