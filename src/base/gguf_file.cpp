@@ -149,6 +149,12 @@ std::vector<double> GgufFile::numbers(const std::string& key) const {
   return numbers;
 }
 
+std::vector<std::string> GgufFile::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : values_) keys.push_back(key);
+  return keys;
+}
+
 const std::vector<std::string_view>& GgufFile::texts(const std::string& key) const {
   static const std::vector<std::string_view> none;
   const Value* value = find(key, true, "texts");

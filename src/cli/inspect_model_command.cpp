@@ -118,7 +118,8 @@ void add_inspect_model_command(CLI::App& inspect) {
   CLI::App* command =
       inspect.add_subcommand("model", "Check a model folder and show its parameters and tokenizer");
   auto path = std::make_shared<std::string>();
-  command->add_option("DIR", *path, "a Hugging Face folder, or org/name in its local cache")->required();
+  command->add_option("DIR", *path, "a Hugging Face folder, org/name in its local cache, or a .gguf file")
+      ->required();
   command->callback([path] { run_inspect_model(*path); });
 }
 

@@ -13,7 +13,7 @@ template <typename Config, typename Visitor>
 void visit_fields(Config& config, Visitor& visitor) {
   visitor.section("model", config.model, [](auto& o, auto& field) {
     field("model_name_or_path", o.model_name_or_path, OnChange::kResolved,
-          "a Hugging Face folder, or org/name in its local cache");
+          "a Hugging Face folder, org/name in its local cache, or a .gguf file");
     field("eos_token", o.eos_token, OnChange::kResolved,
           "text of the token that ends a turn; null: the model folder's own");
     field("dtype", o.dtype, OnChange::kResolved,

@@ -6,6 +6,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/models/model_config.h"
 #include "models/parameters.h"
 #include "models/whole_folder.h"
@@ -16,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::map<std::string, std::string> kMetadata{{"format", "pt"}};
-
-std::string shown(const fs::path& path) { return printable(path.string(), 400); }
 
 // Consecutive tensors that share a file.
 std::vector<NamedTensors> plan_shards(const NamedTensors& tensors, ExportDType dtype,
@@ -65,9 +64,10 @@ void write_weights(const fs::path& folder, const NamedTensors& tensors, const Ex
 }
 
 ModelSpec read_spec(const fs::path& folder, const NamedTensors& tensors) {
-  const fs::path file = folder / "config.json";
-  const Json config = read_json_file(file.string(), ErrorKind::kModel);
-  return named_as(parse_model_config(config, shown(file)), tensors);
+  const std::string name = "config.json";
+  const gguf::ModelFiles files(folder);
+  const Json config = parse_json(files.read(name), files.place(name), ErrorKind::kModel);
+  return named_as(parse_model_config(config, files.place(name)), tensors);
 }
 
 }  // namespace

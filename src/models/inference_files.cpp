@@ -3,6 +3,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/utf8.h"
+#include "ddro/gguf/hugging_face.h"
 #include "models/contained_file.h"
 #include "models/export.h"
 
@@ -109,6 +110,13 @@ class Reader {
   std::uint64_t bytes_ = 0;
 };
 
+std::vector<FolderFile> files_of(const GgufFile& file) {
+  std::vector<FolderFile> files;
+  for (const std::string& name : gguf::file_names(file))
+    files.push_back({name, gguf::file_content(file, name)});
+  return files;
+}
+
 const char* dtype_name(at::ScalarType type) {
   switch (type) {
     case at::kDouble:
@@ -182,7 +190,8 @@ void stand_in(std::vector<FolderFile>& files, std::vector<FolderFile> others) {
 
 std::vector<FolderFile> inference_files(const fs::path& source_folder, const NamedTensors& tensors,
                                         const ExportOptions& options) {
-  std::vector<FolderFile> files = Reader(source_folder).read();
+  std::vector<FolderFile> files =
+      is_gguf_file(source_folder) ? files_of(GgufFile(source_folder)) : Reader(source_folder).read();
   if (options.text_folder) stand_in(files, Reader(*options.text_folder).read());
   if (!find(files, kConfig)) {
     throw model_error("[" + shown(source_folder) +

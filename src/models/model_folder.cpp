@@ -11,8 +11,10 @@
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
 #include "ddro/base/log.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/models/model_config.h"
 #include "models/contained_file.h"
+#include "models/gguf_weights.h"
 #include "models/mxfp4.h"
 #include "models/parameters.h"
 
@@ -166,7 +168,27 @@ void log_unused_settings(const ModelSpec& spec, const std::string& where) {
   if (!list.empty()) log_warning("[" + where + "] there is no dropout here; not used: " + list);
 }
 
+void hash_base(ModelFolder& folder) {
+  folder.base_hash = hash_tensors(folder.tensors);
+  folder.weights_hash = folder.base_hash;
+}
+
+ModelFolder open_gguf_file(const fs::path& path) {
+  const std::string name = "config.json";
+  const gguf::ModelFiles files(path);
+  ModelFolder folder;
+  folder.path = path;
+  folder.config_json = parse_json(files.read(name), files.place(name), ErrorKind::kModel);
+  folder.spec = parse_model_config(folder.config_json, files.place(name));
+  const GgufFile file(path);
+  folder.tensors = match_parameters(folder.spec, read_gguf_weights(file), shown(path), ErrorKind::kModel);
+  folder.weight_files = {file.mapping()};
+  hash_base(folder);
+  return folder;
+}
+
 ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
+  if (is_gguf_file(path)) return open_gguf_file(path);
   const auto config_file = find_contained_file(path, "config.json");
   if (!config_file)
     throw model_error("[" + shown(path) + "] config.json is missing; expected a Hugging Face model folder");
@@ -182,8 +204,7 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
   drop_other_heads(folder.tensors, shown(path));
   drop_redundant(folder.spec, folder.tensors, shown(path));
   folder.tensors = match_parameters(folder.spec, folder.tensors, shown(path), ErrorKind::kModel);
-  folder.base_hash = hash_tensors(folder.tensors);
-  folder.weights_hash = folder.base_hash;
+  hash_base(folder);
   return folder;
 }
 
@@ -191,7 +212,8 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
 
 ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) throw model_error("[" + shown(path) + "] there is no such folder");
+  if (!fs::is_directory(path, error) && !is_gguf_file(path))
+    throw model_error("[" + shown(path) + "] there is no such folder");
   return is_adapter_folder(path) ? open_adapter_folder(path, adapter_base(path))
                                  : open_base_folder(path, remarks);
 }

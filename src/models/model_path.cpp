@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "ddro/base/files.h"
+#include "ddro/base/gguf_file.h"
 #include "ddro/models/adapter_spec.h"
 #include "models/contained_file.h"
 
@@ -59,9 +60,9 @@ std::string trimmed(std::string text) {
 fs::path resolve_model_path(const std::string& name_or_path) {
   const std::string where = "[" + printable(name_or_path, 400) + "] ";
   std::error_code ignored;
-  if (fs::is_directory(name_or_path, ignored)) return name_or_path;
+  if (fs::is_directory(name_or_path, ignored) || is_gguf_file(name_or_path)) return name_or_path;
   if (fs::exists(name_or_path, ignored))
-    throw model_error(where + "is a file; expected a Hugging Face model folder");
+    throw model_error(where + "is a file; expected a Hugging Face model folder, or a file named .gguf");
   if (!is_repository_name(name_or_path)) throw model_error(where + "there is no such folder");
 
   std::string folder = "models--" + name_or_path;
@@ -90,7 +91,7 @@ fs::path resolve_model_path(const std::string& name_or_path) {
 
 bool is_model_folder(const fs::path& folder) {
   std::error_code ignored;
-  return fs::exists(folder / "config.json", ignored) || is_adapter_folder(folder);
+  return is_gguf_file(folder) || fs::exists(folder / "config.json", ignored) || is_adapter_folder(folder);
 }
 
 bool is_adapter_folder(const fs::path& folder) {

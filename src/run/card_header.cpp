@@ -107,7 +107,7 @@ std::string public_name(const fs::path& path) {
 std::string base_name(const LoadedRun& run) {
   const std::string& given = run.config.model.model_name_or_path;
   std::error_code ignored;
-  if (!fs::is_directory(given, ignored)) return given;
+  if (!fs::exists(given, ignored)) return given;
   return repository_of(given, "models").value_or(last_component(given).string());
 }
 

@@ -99,8 +99,8 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   // The last one is written from the weights themselves.
   model.copies_checkpoints =
       run.config.checkpoint.async_save && saves_between(run) && train::shard_of(model) == dist::Shard::kNone;
-  for (const auto& [name, tensor] : run.base_model.tensors)
-    model.mapped_bytes += static_cast<double>(tensor.nbytes());
+  for (const auto& file : run.base_model.weight_files)
+    model.mapped_bytes += static_cast<double>(file->bytes().size());
   return model;
 }
 

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 // The base as an adapter's folder names it: found from wherever that is read.
 std::string recorded_name(const std::string& name_or_path) {
   std::error_code ignored;
-  if (!fs::is_directory(name_or_path, ignored)) return name_or_path;
+  if (!fs::exists(name_or_path, ignored)) return name_or_path;
   fs::path path = fs::absolute(name_or_path).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   return path.string();

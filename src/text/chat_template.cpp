@@ -47,9 +47,9 @@ RenderedText ChatTemplate::render(const Json& messages, const RenderOptions& opt
   return {std::move(rendered.text), std::move(rendered.marks)};
 }
 
-std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model_folder) {
+std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model) {
   std::map<std::string, std::string> result;
-  const std::filesystem::path folder = model_folder / "additional_chat_templates";
+  const std::filesystem::path folder = model / "additional_chat_templates";
   if (!std::filesystem::is_directory(folder)) return result;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() == ".jinja")
@@ -62,10 +62,11 @@ std::map<std::string, std::string> read_additional_templates(const std::filesyst
 namespace {
 
 // Of tokenizer_config.json: a string, or the entry named "default" of a list.
-std::unique_ptr<ChatTemplate> load_configured_template(const std::filesystem::path& config_file) {
-  if (!std::filesystem::exists(config_file)) return nullptr;
-  const Json config = read_json_file(config_file.string(), ErrorKind::kModel);
-  const std::string where = printable(config_file.string(), 400) + ": chat_template";
+std::unique_ptr<ChatTemplate> load_configured_template(const gguf::ModelFiles& files) {
+  const std::string name = "tokenizer_config.json";
+  if (!files.has(name)) return nullptr;
+  const Json config = parse_json(files.read(name), files.place(name), ErrorKind::kModel);
+  const std::string where = files.place(name) + ": chat_template";
   if (!config.is_object() || !config.contains("chat_template")) return nullptr;
   const Json& found = config["chat_template"];
   if (found.is_null()) return nullptr;
@@ -85,18 +86,15 @@ std::unique_ptr<ChatTemplate> load_configured_template(const std::filesystem::pa
 
 }  // namespace
 
-std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder) {
-  const auto additional = read_additional_templates(model_folder);
-  if (const auto named = additional.find("default"); named != additional.end()) {
-    const std::filesystem::path file = model_folder / "additional_chat_templates" / "default.jinja";
-    return std::make_unique<ChatTemplate>(named->second, printable(file.string(), 400));
-  }
-  const std::filesystem::path file = model_folder / "chat_template.jinja";
-  if (std::filesystem::exists(file)) {
-    const std::string source = read_file(file, ErrorKind::kModel, jinja::kMaxSourceBytes);
-    return std::make_unique<ChatTemplate>(source, printable(file.string(), 400));
-  }
-  return additional.empty() ? load_configured_template(model_folder / "tokenizer_config.json") : nullptr;
+std::unique_ptr<ChatTemplate> load_chat_template(const gguf::ModelFiles& files) {
+  const auto additional = read_additional_templates(files.model());
+  if (const auto named = additional.find("default"); named != additional.end())
+    return std::make_unique<ChatTemplate>(named->second,
+                                          files.place("additional_chat_templates/default.jinja"));
+  const std::string file = "chat_template.jinja";
+  if (files.has(file))
+    return std::make_unique<ChatTemplate>(files.read(file, jinja::kMaxSourceBytes), files.place(file));
+  return additional.empty() ? load_configured_template(files) : nullptr;
 }
 
 }  // namespace ddro::text

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ddro/base/files.h"
 #include "ddro/base/sorted_json.h"
 #include "text/aligned_text.h"
 
 namespace ddro::text {
 
-Value read_large_json(const std::filesystem::path& path) {
-  const std::string text = read_file(path, ErrorKind::kModel, std::uint64_t{1} << 30);
-  return parse_sorted_json(text, printable(path.string(), 400), ErrorKind::kModel);
+Value read_large_json(const gguf::ModelFiles& files, const std::string& name) {
+  return parse_sorted_json(files.read(name), files.place(name), ErrorKind::kModel);
 }
 
 Component::Component(const Value& value, std::string place) : value_(value), place_(std::move(place)) {

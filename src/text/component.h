@@ -1,13 +1,13 @@
 // tokenizer.json as a tree of components whose every field must be known.
 #pragma once
 
-#include <filesystem>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "ddro/base/error.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/text/tokenizer.h"
 
 namespace ddro::text {
@@ -18,8 +18,9 @@ inline constexpr TokenId kMaxTokenId = (TokenId{1} << 24) - 1;
 // Sorted objects: a vocabulary is one object with 100,000 keys and more.
 using Value = nlohmann::json;
 
-// Parses a large JSON file strictly: valid UTF-8, no duplicate keys, at most 64 levels. Error(kModel).
-Value read_large_json(const std::filesystem::path& path);
+// Parses a large JSON file of a model strictly: valid UTF-8, no duplicate keys, at most 64 levels.
+// Error(kModel).
+Value read_large_json(const gguf::ModelFiles& files, const std::string& name);
 
 // One JSON object and its place, for messages. All members throw Error(kModel) that names the place.
 class Component {

@@ -14,10 +14,10 @@ struct EndIds {
   std::vector<TokenId> ids;
 };
 
-Json read_if_there(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return Json::object();
-  Json json = read_json_file(file.string(), ErrorKind::kModel);
-  if (!json.is_object()) throw model_error("[" + printable(file.string(), 400) + "] expected an object");
+Json read_if_there(const gguf::ModelFiles& files, const std::string& name) {
+  if (!files.has(name)) return Json::object();
+  Json json = parse_json(files.read(name), files.place(name), ErrorKind::kModel);
+  if (!json.is_object()) throw model_error("[" + files.place(name) + "] expected an object");
   return json;
 }
 
@@ -32,10 +32,10 @@ TokenId read_id(const Json& value, const std::string& where, const Tokenizer& to
   return id;
 }
 
-EndIds read_file_ids(const std::filesystem::path& file, const Tokenizer& tokenizer) {
-  const std::string where = printable(file.string(), 400);
-  const Json json = read_if_there(file);
-  EndIds result{file.filename().string(), {}};
+EndIds read_file_ids(const gguf::ModelFiles& files, const std::string& name, const Tokenizer& tokenizer) {
+  const std::string where = files.place(name);
+  const Json json = read_if_there(files, name);
+  EndIds result{name, {}};
   const auto value = json.find("eos_token_id");
   if (value == json.end() || value->is_null()) return result;
   if (!value->is_array()) {
@@ -58,10 +58,10 @@ std::string write_ids(const EndIds& end) {
 
 }  // namespace
 
-std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, const Tokenizer& tokenizer,
+std::vector<TokenId> read_end_ids(const gguf::ModelFiles& files, const Tokenizer& tokenizer,
                                   const Json& named_tokens) {
-  std::vector<EndIds> given = {read_file_ids(model_folder / "generation_config.json", tokenizer),
-                               read_file_ids(model_folder / "config.json", tokenizer)};
+  std::vector<EndIds> given = {read_file_ids(files, "generation_config.json", tokenizer),
+                               read_file_ids(files, "config.json", tokenizer)};
   const auto name = named_tokens.find("eos_token");
   if (name != named_tokens.end() && name->is_string()) {
     const TokenId id = tokenizer.id_of(name->get<std::string>());
@@ -74,7 +74,7 @@ std::vector<TokenId> read_end_ids(const std::filesystem::path& model_folder, con
   };
   for (size_t i = 1; i < given.size(); ++i) {
     if (std::all_of(given[i].ids.begin(), given[i].ids.end(), is_used)) continue;
-    log_warning("[" + printable(model_folder.string(), 400) + "] end tokens differ: " + write_ids(given[0]) +
+    log_warning("[" + printable(files.model().string(), 400) + "] end tokens differ: " + write_ids(given[0]) +
                 ", " + write_ids(given[i]) + "; the first is used");
     break;
   }

@@ -13,49 +13,46 @@ constexpr const char* kJsonFile = "tokenizer.json";
 constexpr const char* kModelFile = "tokenizer.model";  // sentencepiece's, or tiktoken's
 constexpr const char* kTekkenFile = "tekken.json";
 
-bool has(const std::filesystem::path& folder, const char* file) {
-  return std::filesystem::exists(folder / file);
-}
-
-// The one that counts of those that `folder` has.
-const char* tokenizer_file(const std::filesystem::path& folder, const TokenizerConfig& config) {
-  const bool has_model = has(folder, kModelFile);
-  if (has(folder, kJsonFile) && !(has_model && config.prefers_sentencepiece)) return kJsonFile;
+// The one that counts of those that the model has.
+std::string tokenizer_file(const gguf::ModelFiles& files, const TokenizerConfig& config) {
+  const bool has_model = files.has(kModelFile);
+  if (files.has(kJsonFile) && !(has_model && config.prefers_sentencepiece)) return kJsonFile;
   return has_model ? kModelFile : kTekkenFile;
 }
 
-Value read_tokenizer_json(const std::filesystem::path& file, const TokenizerConfig& config) {
-  if (file.filename() == kJsonFile) return read_large_json(file);
-  if (file.filename() == kTekkenFile) return convert_tekken(file);
-  return is_tiktoken(file) ? convert_tiktoken(file, config)
-                           : convert_sentencepiece(read_sentencepiece_model(file), config);
+Value read_tokenizer_json(const gguf::ModelFiles& files, const std::string& name,
+                          const TokenizerConfig& config) {
+  if (name == kJsonFile) return read_large_json(files, name);
+  if (name == kTekkenFile) return convert_tekken(files);
+  return is_tiktoken(files.read(name)) ? convert_tiktoken(files, config)
+                                       : convert_sentencepiece(read_sentencepiece_model(files), config);
 }
 
 }  // namespace
 
-bool has_tokenizer(const std::filesystem::path& folder) {
-  return has(folder, kJsonFile) || has(folder, kModelFile) || has(folder, kTekkenFile);
+bool has_tokenizer(const gguf::ModelFiles& files) {
+  return files.has(kJsonFile) || files.has(kModelFile) || files.has(kTekkenFile);
 }
 
-LoadedTokenizer load_tokenizer_folder(const std::filesystem::path& model_folder) {
-  if (!has_tokenizer(model_folder)) {
-    throw model_error("[" + printable(model_folder.string(), 400) +
+LoadedTokenizer load_tokenizer_folder(const gguf::ModelFiles& files) {
+  if (!has_tokenizer(files)) {
+    throw model_error("[" + printable(files.model().string(), 400) +
                       "] no tokenizer; expected tokenizer.json, tokenizer.model or tekken.json");
   }
-  const TokenizerConfig config = read_tokenizer_config(model_folder);
-  const std::filesystem::path file = model_folder / tokenizer_file(model_folder, config);
-  Value json = read_tokenizer_json(file, config);
+  const TokenizerConfig config = read_tokenizer_config(files);
+  const std::string name = tokenizer_file(files, config);
+  Value json = read_tokenizer_json(files, name, config);
   LoadedTokenizer result;
-  auto tokenizer = std::make_unique<JsonTokenizer>(std::move(json), printable(file.string(), 400), config,
-                                                   file.filename() == kJsonFile);
-  result.kind = file.filename().string() + " (" + tokenizer->model_type() + ")";
+  auto tokenizer =
+      std::make_unique<JsonTokenizer>(std::move(json), files.place(name), config, name == kJsonFile);
+  result.kind = name + " (" + tokenizer->model_type() + ")";
   result.named_tokens = config.named_texts();
   // The file as it is, and what the others make of it.
-  result.hash = hash_text(file.filename().string() + " " + hash_file(file) + "\n" +
-                          std::string(config.tokenizer_class->name) + (config.legacy ? " legacy" : "") +
-                          (config.prefix_space ? " prefix_space" : "") +
-                          (config.byte_level_prefix.value_or(false) ? " byte_level_prefix" : "") + "\n" +
-                          tokenizer->describe_rules() + result.named_tokens.dump());
+  result.hash =
+      hash_text(name + " " + hash_text(files.read(name)) + "\n" + std::string(config.tokenizer_class->name) +
+                (config.legacy ? " legacy" : "") + (config.prefix_space ? " prefix_space" : "") +
+                (config.byte_level_prefix.value_or(false) ? " byte_level_prefix" : "") + "\n" +
+                tokenizer->describe_rules() + result.named_tokens.dump());
   result.tokenizer = std::move(tokenizer);
   return result;
 }

@@ -1,11 +1,11 @@
 // A folder's tokenizer with what its files say beside the tokenizer itself.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "ddro/base/json.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/text/tokenizer.h"
 
 namespace ddro::text {
@@ -18,6 +18,6 @@ struct LoadedTokenizer {
 };
 
 // Errors as load_tokenizer's.
-LoadedTokenizer load_tokenizer_folder(const std::filesystem::path& model_folder);
+LoadedTokenizer load_tokenizer_folder(const gguf::ModelFiles& files);
 
 }  // namespace ddro::text

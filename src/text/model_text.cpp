@@ -9,28 +9,26 @@
 namespace ddro::text {
 namespace {
 
-void load_template(const std::filesystem::path& folder, const std::optional<std::string>& file,
-                   ModelText& result) {
+void load_template(const gguf::ModelFiles& files, const std::optional<std::string>& file, ModelText& result) {
   if (file) {
     result.chat_template =
         std::make_unique<ChatTemplate>(read_file(*file, ErrorKind::kInput, jinja::kMaxSourceBytes), *file);
-    const auto own = load_chat_template(folder);
+    const auto own = load_chat_template(files);
     if (!own || own->source() != result.chat_template->source())
       result.new_chat_template = result.chat_template->source();
   } else {
-    result.chat_template = load_chat_template(folder);
+    result.chat_template = load_chat_template(files);
   }
   if (!result.chat_template) return;
   Hasher hasher;
   hasher.update(result.chat_template->source());
-  for (const auto& [name, source] : read_additional_templates(folder))
+  for (const auto& [name, source] : read_additional_templates(files.model()))
     hasher.update("\n" + name + "\n" + source);
   result.template_hash = hasher.hex();
 }
 
-bool has_end_ids(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "generation_config.json") ||
-         std::filesystem::exists(folder / "config.json");
+bool has_end_ids(const gguf::ModelFiles& files) {
+  return files.has("generation_config.json") || files.has("config.json");
 }
 
 void set_end_token(const std::string& eos_token, ModelText& result) {
@@ -49,18 +47,16 @@ ModelText load_model_text(const std::filesystem::path& model_folder,
                           const std::optional<std::string>& chat_template_file,
                           const std::optional<std::string>& eos_token,
                           const std::optional<std::filesystem::path>& base_folder) {
-  const auto folder_with = [&](bool (*is_there)(const std::filesystem::path&)) {
-    return is_there(model_folder) ? model_folder : base_folder.value_or(model_folder);
-  };
-  const std::filesystem::path text_folder = folder_with(has_tokenizer);
+  const gguf::ModelFiles own(model_folder), base(base_folder.value_or(model_folder));
+  const gguf::ModelFiles& text_files = has_tokenizer(own) ? own : base;
   ModelText result;
-  LoadedTokenizer loaded = load_tokenizer_folder(text_folder);
+  LoadedTokenizer loaded = load_tokenizer_folder(text_files);
   result.tokenizer = std::move(loaded.tokenizer);
   result.tokenizer_hash = std::move(loaded.hash);
   result.tokenizer_kind = std::move(loaded.kind);
   result.template_variables = std::move(loaded.named_tokens);
-  load_template(text_folder, chat_template_file, result);
-  result.end_ids = read_end_ids(folder_with(has_end_ids), *result.tokenizer, result.template_variables);
+  load_template(text_files, chat_template_file, result);
+  result.end_ids = read_end_ids(has_end_ids(own) ? own : base, *result.tokenizer, result.template_variables);
   if (eos_token) set_end_token(*eos_token, result);
   if (result.end_ids.empty()) {
     throw model_error("[" + printable(model_folder.string(), 400) +

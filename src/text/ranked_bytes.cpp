@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <optional>
 #include <tuple>
 #include <vector>
 
-#include "ddro/base/files.h"
 #include "text/base64.h"
 #include "text/byte_alphabet.h"
 #include "text/token_model.h"
@@ -159,18 +157,15 @@ std::vector<std::string> control_names(const Component& root, TokenId count) {
 
 }  // namespace
 
-bool is_tiktoken(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string start(200, '\0');  // the first tokens are single bytes
-  stream.read(start.data(), static_cast<std::streamsize>(start.size()));
-  start.resize(static_cast<size_t>(stream.gcount()));
+bool is_tiktoken(std::string_view content) {
+  const std::string_view start = content.substr(0, 200);  // the first tokens are single bytes
   const size_t end = start.find('\n');
-  return end != std::string::npos && read_line(std::string_view(start).substr(0, end)).has_value();
+  return end != std::string_view::npos && read_line(start.substr(0, end)).has_value();
 }
 
-Value convert_tiktoken(const std::filesystem::path& file, const TokenizerConfig& config) {
-  const std::string place = printable(file.string(), 400);
-  const std::string text = read_file(file, ErrorKind::kModel, std::uint64_t{1} << 30);
+Value convert_tiktoken(const gguf::ModelFiles& files, const TokenizerConfig& config) {
+  const std::string file = "tokenizer.model", place = files.place(file);
+  const std::string text = files.read(file);
   RankedBytes tokens(place);
   size_t number = 1;
   for (size_t begin = 0; begin < text.size(); ++number) {
@@ -190,9 +185,9 @@ Value convert_tiktoken(const std::filesystem::path& file, const TokenizerConfig&
   return tokenizer(tokens.model(0), kLlama3Words, std::move(added));
 }
 
-Value convert_tekken(const std::filesystem::path& file) {
-  const std::string place = printable(file.string(), 400);
-  const Value json = read_large_json(file);
+Value convert_tekken(const gguf::ModelFiles& files) {
+  const std::string file = "tekken.json", place = files.place(file);
+  const Value json = read_large_json(files, file);
   const Component root(json, place);
   const Component config = root.child("config");
   const TokenId num_control = read_count(config, "default_num_special_tokens");

@@ -2,22 +2,23 @@
 // tekken.json.
 #pragma once
 
-#include <filesystem>
+#include <string_view>
 
+#include "ddro/gguf/model_files.h"
 #include "text/tokenizer_config.h"
 
 namespace ddro::text {
 
-// Whether the file's first line is one of tiktoken's: base64 of a token's bytes, a space, its rank.
-bool is_tiktoken(const std::filesystem::path& file);
+// Whether a file's first line is one of tiktoken's: base64 of a token's bytes, a space, its rank.
+bool is_tiktoken(std::string_view content);
 
-// The tokenizer.json that transformers' fast tokenizer of a tiktoken file amounts to: words cut as Llama 3's,
-// a rank is an id, behind them the config's additional special tokens. Error(kModel) for what is no such
-// file.
-Value convert_tiktoken(const std::filesystem::path& file, const TokenizerConfig& config);
+// The tokenizer.json that transformers' fast tokenizer of a tiktoken file, tokenizer.model, amounts to: words
+// cut as Llama 3's, a rank is an id, behind them the config's additional special tokens. Error(kModel) for
+// what is no such file.
+Value convert_tiktoken(const gguf::ModelFiles& files, const TokenizerConfig& config);
 
-// The tokenizer.json that a tekken.json amounts to: the control tokens have the first ids, the ranks follow
-// them. Error(kModel) for what is no such file.
-Value convert_tekken(const std::filesystem::path& file);
+// The tokenizer.json that the model's tekken.json amounts to: the control tokens have the first ids, the
+// ranks follow them. Error(kModel) for what is no such file.
+Value convert_tekken(const gguf::ModelFiles& files);
 
 }  // namespace ddro::text

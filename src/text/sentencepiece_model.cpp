@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "ddro/base/error.h"
-#include "ddro/base/files.h"
 #include "ddro/base/utf8.h"
 
 namespace ddro::text {
@@ -121,9 +120,9 @@ void read_pieces(const std::string& bytes, const std::string& place, SentencePie
 
 }  // namespace
 
-SentencePieceModel read_sentencepiece_model(const std::filesystem::path& file) {
-  const std::string place = printable(file.string(), 400);
-  const std::string bytes = read_file(file, ErrorKind::kModel, std::uint64_t{1} << 30);
+SentencePieceModel read_sentencepiece_model(const gguf::ModelFiles& files) {
+  const std::string place = files.place("tokenizer.model");
+  const std::string bytes = files.read("tokenizer.model");
   SentencePieceModel model;
   read_pieces(bytes, place, model);
   size_t id = 0;

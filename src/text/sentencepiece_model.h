@@ -1,9 +1,10 @@
 // A sentencepiece model file, as far as its pieces go.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "ddro/gguf/model_files.h"
 
 namespace ddro::text {
 
@@ -19,7 +20,8 @@ struct SentencePieceModel {
   std::string unknown = "<unk>";
 };
 
-// Error(kModel) for a file that is none, or whose model is of words or characters.
-SentencePieceModel read_sentencepiece_model(const std::filesystem::path& file);
+// The model's tokenizer.model. Error(kModel) for a file that is none, or whose model is of words or
+// characters.
+SentencePieceModel read_sentencepiece_model(const gguf::ModelFiles& files);
 
 }  // namespace ddro::text

@@ -89,22 +89,20 @@ std::string class_of_model_type(const std::string& model_type) {
   return "";
 }
 
-std::string class_of_model(const std::filesystem::path& model_folder) {
-  const std::filesystem::path file = model_folder / "config.json";
-  if (!std::filesystem::exists(file)) return "";
-  const Value json = read_large_json(file);
-  const Component config(json, printable(file.string(), 400));
+std::string class_of_model(const gguf::ModelFiles& files) {
+  if (!files.has("config.json")) return "";
+  const Value json = read_large_json(files, "config.json");
+  const Component config(json, files.place("config.json"));
   const std::string named = config.text_or("tokenizer_class", "");
   return named.empty() ? class_of_model_type(config.text_or("model_type", "")) : named;
 }
 
 }  // namespace
 
-const TokenizerClass& find_tokenizer_class(const Component& tokenizer_config,
-                                           const std::filesystem::path& model_folder) {
+const TokenizerClass& find_tokenizer_class(const Component& tokenizer_config, const gguf::ModelFiles& files) {
   std::string name = tokenizer_config.text_or("tokenizer_class", "");
-  if (name.empty()) name = class_of_model(model_folder);
-  if (name.empty() && !std::filesystem::exists(model_folder / "tokenizer.json")) name = "LlamaTokenizer";
+  if (name.empty()) name = class_of_model(files);
+  if (name.empty() && !files.has("tokenizer.json")) name = "LlamaTokenizer";
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   const auto found = std::find_if(classes().begin(), classes().end(),
                                   [&](const TokenizerClass& known) { return known.name == name; });

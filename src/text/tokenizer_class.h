@@ -1,7 +1,6 @@
 // What the tokenizer classes of transformers add to a tokenizer's files.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,7 +29,6 @@ struct TokenizerClass {
 
 // The class of a folder: tokenizer_config.json's tokenizer_class, else config.json's, else that of its
 // model_type; Llama's where none is named and there is only a tokenizer.model; a general one for all others.
-const TokenizerClass& find_tokenizer_class(const Component& tokenizer_config,
-                                           const std::filesystem::path& model_folder);
+const TokenizerClass& find_tokenizer_class(const Component& tokenizer_config, const gguf::ModelFiles& files);
 
 }  // namespace ddro::text

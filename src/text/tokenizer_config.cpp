@@ -11,10 +11,12 @@ constexpr const char* kNames[] = {"bos_token", "eos_token", "unk_token", "sep_to
                                   "pad_token", "cls_token", "mask_token"};
 constexpr const char* kAdditional = "additional_special_tokens";
 
-Value read_object(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return Value::object();
-  Value json = read_large_json(file);
-  if (!json.is_object()) throw model_error("[" + printable(file.string(), 400) + "] expected an object");
+constexpr const char* kConfigFile = "tokenizer_config.json";
+
+Value read_object(const gguf::ModelFiles& files, const std::string& name) {
+  if (!files.has(name)) return Value::object();
+  Value json = read_large_json(files, name);
+  if (!json.is_object()) throw model_error("[" + files.place(name) + "] expected an object");
   return json;
 }
 
@@ -43,16 +45,16 @@ std::vector<Value> read_list(const Component& config, const char* name) {
 
 class ConfigReader {
  public:
-  explicit ConfigReader(const std::filesystem::path& folder)
-      : folder_(folder), file_(folder / "tokenizer_config.json"), json_(read_object(file_)) {
-    result_.place = printable(file_.string(), 400);
+  explicit ConfigReader(const gguf::ModelFiles& files)
+      : files_(files), json_(read_object(files, kConfigFile)) {
+    result_.place = files.place(kConfigFile);
     result_.lists_added = json_.contains("added_tokens_decoder");
     if (!result_.lists_added) merge_special_tokens_map();
   }
 
   TokenizerConfig read() {
     const Component config(json_, result_.place);
-    result_.tokenizer_class = &find_tokenizer_class(config, folder_);
+    result_.tokenizer_class = &find_tokenizer_class(config, files_);
     read_flags(config);
     read_named(config);
     if (result_.lists_added) {
@@ -66,7 +68,7 @@ class ConfigReader {
  private:
   // Older folders name special tokens in a file of their own, which counts.
   void merge_special_tokens_map() {
-    const Value older = read_object(folder_ / "special_tokens_map.json");
+    const Value older = read_object(files_, "special_tokens_map.json");
     for (const auto& [key, value] : older.items()) {
       if (key != kAdditional || !value.is_array()) {
         json_[key] = value;
@@ -95,7 +97,7 @@ class ConfigReader {
     result_.prefers_sentencepiece = rules.name == "LlamaTokenizer" && config.has("add_prefix_space");
     const bool is_null = config.value().contains("add_prefix_space") && !config.has("add_prefix_space");
     // Without the file nothing but tokenizer.json speaks.
-    if (rules.sets_prefix_space && !is_null && std::filesystem::exists(file_))
+    if (rules.sets_prefix_space && !is_null && files_.has(kConfigFile))
       result_.byte_level_prefix = flag("add_prefix_space", false);
   }
 
@@ -132,7 +134,8 @@ class ConfigReader {
     if (!config.has("extra_special_tokens")) return;
     const Value& extra = config.at("extra_special_tokens");
     if (extra.is_object()) {
-      const Json ordered = read_json_file(file_.string(), ErrorKind::kModel)["extra_special_tokens"];
+      const Json config_json = parse_json(files_.read(kConfigFile), result_.place, ErrorKind::kModel);
+      const Json& ordered = config_json["extra_special_tokens"];
       for (const auto& [name, token] : ordered.items()) add_named(extra.at(name), name);
     } else {
       for (const Value& token : read_list(config, "extra_special_tokens")) add_named(token, kAdditional);
@@ -152,12 +155,12 @@ class ConfigReader {
   }
 
   void read_added_tokens_file() {
-    const std::filesystem::path file = folder_ / "added_tokens.json";
-    const Value json = read_object(file);
+    const std::string file = "added_tokens.json";
+    const Value json = read_object(files_, file);
     for (const auto& [content, id] : json.items()) {
       AddedToken token;
       token.content = content;
-      token.id = token_id(id, printable(file.string(), 400));
+      token.id = token_id(id, files_.place(file));
       token.special = std::any_of(result_.named.begin(), result_.named.end(),
                                   [&name = content](const NamedToken& t) { return t.token.content == name; });
       token.normalized = !token.special;
@@ -165,8 +168,7 @@ class ConfigReader {
     }
   }
 
-  std::filesystem::path folder_;
-  std::filesystem::path file_;
+  const gguf::ModelFiles& files_;
   Value json_;
   TokenizerConfig result_;
 };
@@ -226,9 +228,7 @@ Json TokenizerConfig::named_texts() const {
   return result;
 }
 
-TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder) {
-  return ConfigReader(model_folder).read();
-}
+TokenizerConfig read_tokenizer_config(const gguf::ModelFiles& files) { return ConfigReader(files).read(); }
 
 std::vector<AddedToken> tokens_to_add(const TokenizerConfig& config, const std::vector<AddedToken>& present,
                                       bool of_json) {

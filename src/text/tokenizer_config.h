@@ -2,7 +2,6 @@
 // added_tokens.json, read as transformers' AutoTokenizer reads them.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,7 +42,7 @@ struct TokenizerConfig {
 };
 
 // Error(kModel) for a broken entry, which it names.
-TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder);
+TokenizerConfig read_tokenizer_config(const gguf::ModelFiles& files);
 
 // What is added to the tokens of a tokenizer's file, in the order in which they are: those listed, by id,
 // then named ones. `present` are the file's own, with its ids; `of_json`: the file is a tokenizer.json, whose

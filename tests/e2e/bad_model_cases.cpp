@@ -1,5 +1,6 @@
 // Model folders, tokenizers and chat templates that are refused.
 #include "bad_input.h"
+#include "ddro/base/files.h"
 
 namespace ddro::test {
 namespace {
@@ -254,6 +255,54 @@ std::vector<BadInput> tokenizer_cases() {
   };
 }
 
+// A GGUF file of a model, copied and changed.
+BadInput gguf(const char* name, const std::string& source, const std::function<void(std::string&)>& change,
+              const char* phrase) {
+  return {name, 3, phrase, [=](Scene& scene) {
+            scene.write("base.gguf", "").change_bytes("base.gguf", [&](std::string& bytes) {
+              bytes = read_file(fixture(source));
+              change(bytes);
+            });
+            return scene.command({"inspect", "model", "@/base.gguf"});
+          }};
+}
+
+// Another text of the same length in its place, wherever it is.
+std::function<void(std::string&)> replace_all(const std::string& from, const std::string& to) {
+  return [=](std::string& bytes) {
+    for (size_t at = bytes.find(from); at != std::string::npos; at = bytes.find(from, at + from.size()))
+      bytes.replace(at, from.size(), to);
+  };
+}
+
+std::vector<BadInput> gguf_cases() {
+  const std::string llama = "gguf_models/llama.gguf";
+  return {
+      gguf(
+          "Cut", llama, [](std::string& bytes) { bytes.resize(bytes.size() / 2); },
+          "bytes of data; the file is truncated"),
+      gguf(
+          "CutMetadata", llama, [](std::string& bytes) { bytes.resize(200); },
+          "leads past the end of the file's 200 bytes"),
+      gguf("OtherArchitecture", llama, replace_all("llama", "lla'a"),
+           "general.architecture \"lla'a\" is not supported in GGUF files"),
+      gguf("UnknownKey", llama, replace_all("llama.rope.freq_base", "llama.rope.freq_bass"),
+           "metadata \"llama.rope.freq_bass\" is not known"),
+      gguf("MissingKey", llama, replace_all("llama.block_count", "other.block_count"),
+           "metadata \"llama.block_count\" is missing"),
+      gguf("UnknownTensor", llama, replace_all("blk.0.attn_q.weight", "blk.0.attn_x.weight"),
+           "tensor blk.0.attn_x.weight is not one of the architecture llama"),
+      gguf("LayerTooMany", llama, replace_all("blk.1.attn_q.weight", "blk.7.attn_q.weight"),
+           "model.layers.1.self_attn.q_proj.weight is missing"),
+      gguf("UnknownWords", "gguf_models/qwen2.gguf", replace_all("gpt-2", "gpt-9"),
+           "metadata \"tokenizer.ggml.pre\" is \"gpt-9\""),
+      gguf("UnknownTokenizer", "gguf_models/qwen2.gguf", replace_all("gpt2", "bert"),
+           "metadata \"tokenizer.ggml.model\" is \"bert\""),
+      gguf(
+          "IsNone", "gguf_models/llama.gguf", [](std::string& bytes) { bytes[0] = 'g'; }, "not a GGUF file"),
+  };
+}
+
 std::vector<BadInput> template_cases() {
   return {
       chat_template("OpenBlock", "{% for message in messages %}{{ message", "chat_template.jinja:1]"),
@@ -284,6 +333,7 @@ std::vector<BadInput> template_cases() {
 DDRO_BAD_INPUTS(ModelConfig, config_cases());
 DDRO_BAD_INPUTS(Weights, weight_cases());
 DDRO_BAD_INPUTS(Tokenizer, tokenizer_cases());
+DDRO_BAD_INPUTS(Gguf, gguf_cases());
 DDRO_BAD_INPUTS(Template, template_cases());
 
 }  // namespace ddro::test

@@ -1,6 +1,7 @@
 #include "ddro/base/gguf_file.h"
 #include "ddro/base/json.h"
 #include "ddro/base/safetensors.h"
+#include "ddro/gguf/hugging_face.h"
 #include "ddro/models/adapter_spec.h"
 #include "ddro/models/model_config.h"
 #include "fuzz/targets.h"
@@ -32,6 +33,11 @@ void read_gguf(std::string_view input) {
       std::vector<float> numbers(tensor.bytes.size() / format.bytes * format.numbers);
       unpack_blocks(tensor.type, tensor.bytes, numbers);
     }
+    expect_input_errors([&] { gguf::model_tensors(file); });
+    expect_input_errors([&] {
+      for (const std::string& name : gguf::file_names(file))
+        expect_input_errors([&] { gguf::file_content(file, name); });
+    });
     for (const char* key : {"general.architecture", "tokenizer.ggml.tokens", "tokenizer.ggml.scores"}) {
       expect_input_errors([&] { file.text(key); });
       expect_input_errors([&] { file.texts(key); });

@@ -49,6 +49,7 @@ class GgufFile {
   std::vector<double> numbers(const std::string& key) const;
   const std::vector<std::string_view>& texts(const std::string& key) const;  // into the mapping
   bool has(const std::string& key) const { return values_.contains(key); }
+  std::vector<std::string> keys() const;
 
   const std::filesystem::path& path() const { return file_->path(); }
   std::shared_ptr<MappedFile> mapping() const { return file_; }  // keeps the tensors' bytes alive

@@ -17,7 +17,7 @@
 namespace ddro::models {
 
 struct ModelFolder {
-  std::filesystem::path path;  // of config.json and the weights; of a PEFT folder: that of its base
+  std::filesystem::path path;  // of config.json and the weights, or a GGUF file; of a PEFT folder: its base's
   ModelSpec spec;
   Json config_json;
   NamedTensors
@@ -43,7 +43,8 @@ enum class Remarks { kLogged, kSilent };  // about what a folder has that is not
 // (rotary frequencies, causal masks) ignored, and other tensors refused; a tied head that is stored must
 // equal the embedding. Where every name lacks its first part ("model."), so do the names of `spec`. A folder
 // with pickle files only is refused with the way to convert it. A PEFT folder is opened with its base (see
-// adapter_base). Error(kModel).
+// adapter_base). A GGUF file is read as the folder that it stands for (ddro/gguf/hugging_face.h), its blocks
+// unpacked to float32. Error(kModel).
 ModelFolder open_model_folder(const std::filesystem::path& path, Remarks remarks = Remarks::kLogged);
 
 // The same of an adapter on the base in `base_path`, whatever base the adapter's folder names.
@@ -78,10 +79,10 @@ struct FolderFile {
 };
 
 // Everything but the weights that decides what a model computes and how it is prompted: every file of
-// `source_folder`, and every subfolder of nothing but small text files (additional_chat_templates), save what
-// is hidden, weights of any format and their indices, the state of a training run, Python modules (`auto_map`
-// goes with them: no family that is known here needs one) and README files, which describe the source model;
-// ExportOptions::model_card takes their place.
+// `source_folder`, or those that a GGUF file stands for, and every subfolder of nothing but small text files
+// (additional_chat_templates), save what is hidden, weights of any format and their indices, the state of a
+// training run, Python modules (`auto_map` goes with them: no family that is known here needs one) and README
+// files, which describe the source model; ExportOptions::model_card takes their place.
 //
 // config.json says the type of `tensors` under `options`, as torch_dtype and, where it is there, dtype.
 // A chat template is written to chat_template.jinja and wherever the source has another; an end token to

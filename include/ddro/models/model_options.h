@@ -13,7 +13,7 @@ enum class ComputeDType { kAuto, kFloat32, kBFloat16, kFloat64 };
 
 struct ModelOptions {
   std::string model_name_or_path =
-      "models/SmolLM2-135M-Instruct";  // a Hugging Face folder, or org/name in the local cache
+      "models/SmolLM2-135M-Instruct";  // a Hugging Face folder, org/name in the local cache, or a .gguf file
   ComputeDType dtype =
       ComputeDType::kAuto;  // float32 on a CPU without native bf16, else bfloat16 with float32 masters
   bool gradient_checkpointing = false;

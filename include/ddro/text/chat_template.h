@@ -12,6 +12,7 @@
 
 #include "ddro/base/json.h"
 #include "ddro/base/span.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/jinja/template.h"
 
 namespace ddro::text {
@@ -56,12 +57,12 @@ class ChatTemplate {
   jinja::Template template_;
 };
 
-// Name -> source of the folder's additional_chat_templates/*.jinja.
-std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model_folder);
+// Name -> source of a folder's additional_chat_templates/*.jinja.
+std::map<std::string, std::string> read_additional_templates(const std::filesystem::path& model);
 
-// The template of a model folder: that named "default" of additional_chat_templates, else
+// The template of a model: that named "default" of additional_chat_templates, else
 // chat_template.jinja, else, where there are no such files, tokenizer_config.json's chat_template (a string,
-// or the entry named "default" of a list). Null when the folder has none.
-std::unique_ptr<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder);
+// or the entry named "default" of a list). Null when it has none.
+std::unique_ptr<ChatTemplate> load_chat_template(const gguf::ModelFiles& files);
 
 }  // namespace ddro::text

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ddro/base/json.h"
+#include "ddro/gguf/model_files.h"
 #include "ddro/text/chat_template.h"
 #include "ddro/text/tokenizer.h"
 
@@ -31,8 +32,8 @@ struct ModelText {
   std::optional<std::string> new_eos_token;
 };
 
-// Whether a folder has a file that a tokenizer can be read from.
-bool has_tokenizer(const std::filesystem::path& folder);
+// Whether a model has a file that a tokenizer can be read from.
+bool has_tokenizer(const gguf::ModelFiles& files);
 
 // `chat_template_file`: overrides the folder's template (a path to Jinja source), or nullopt. `eos_token`:
 // overrides the end token of a turn; it becomes the first of end_ids, before the folder's, and the template's

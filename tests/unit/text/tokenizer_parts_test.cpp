@@ -143,7 +143,7 @@ const std::string kSmallModel(
 TEST(SentencePieceModel, HasPiecesWithTypesAndScores) {
   const TemporaryFolder folder;
   folder.write("tokenizer.model", kSmallModel);
-  const SentencePieceModel model = read_sentencepiece_model(folder.path() / "tokenizer.model");
+  const SentencePieceModel model = read_sentencepiece_model(folder.path());
   using Type = SentencePieceModel::Type;
   ASSERT_EQ(model.pieces.size(), 4U);
   EXPECT_EQ(model.pieces[0].type, Type::kUnknown);
@@ -161,7 +161,7 @@ TEST(SentencePieceModel, CutOffFilesAreRefused) {
     if (size == 7 || size == 19 || size == 24 || size == 31) continue;  // whole messages: a smaller model
     const TemporaryFolder folder;
     folder.write("tokenizer.model", kSmallModel.substr(0, size));
-    EXPECT_THROW(read_sentencepiece_model(folder.path() / "tokenizer.model"), Error) << size;
+    EXPECT_THROW(read_sentencepiece_model(folder.path()), Error) << size;
   }
 }
 
