@@ -194,6 +194,7 @@ double gathered_bytes(const MemoryModel& model) {
   double layer = 0;
   for (size_t i = 0; i < model.spec.layers.size(); ++i) layer = std::max(layer, numbers_in(units[1 + i]));
   const double in_layer = layer * (compute + gradient) + (is_tied ? head * gradient : 0);
+  if (model.device.is_cpu()) return (head + layer) * (compute + gradient);  // both are kept for the next time
   return std::max(head * (compute + gradient), in_layer);
 }
 

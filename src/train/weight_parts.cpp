@@ -9,18 +9,37 @@
 namespace ddro::train {
 namespace {
 
+// Blocks of a CPU's heap that wait for the next tensor of their size. Given back to the heap they would soon
+// be cut up by what is allocated meanwhile, and large ones found nowhere again: it would grow by them. A
+// GPU's allocator keeps blocks by itself.
+std::unordered_map<size_t, std::vector<at::DataPtr>>& kept_blocks() {
+  static std::unordered_map<size_t, std::vector<at::DataPtr>> blocks;
+  return blocks;
+}
+
 // The tensor stays the same, and so does what a graph has saved of it.
 void give_memory(const Tensor& tensor) {
   c10::StorageImpl* storage = tensor.storage().unsafeGetStorageImpl();
-  const auto bytes = tensor.nbytes();
-  storage->set_data_ptr_noswap(storage->allocator()->allocate(bytes));
+  const size_t bytes = tensor.nbytes();
+  std::vector<at::DataPtr>& kept = kept_blocks()[bytes];
+  if (kept.empty()) {
+    storage->set_data_ptr_noswap(storage->allocator()->allocate(bytes));
+  } else {
+    storage->set_data_ptr_noswap(std::move(kept.back()));
+    kept.pop_back();
+  }
   storage->set_nbytes(bytes);
 }
 
-void take_memory(const Tensor& tensor) {
+at::DataPtr take_block(const Tensor& tensor) {
   c10::StorageImpl* storage = tensor.storage().unsafeGetStorageImpl();
-  storage->set_data_ptr_noswap(at::DataPtr(nullptr, tensor.device()));
   storage->set_nbytes(0);
+  return storage->set_data_ptr(at::DataPtr(nullptr, tensor.device()));
+}
+
+void take_memory(const Tensor& tensor) {
+  at::DataPtr block = take_block(tensor);
+  if (tensor.is_cpu()) kept_blocks()[tensor.nbytes()].push_back(std::move(block));
 }
 
 }  // namespace
@@ -36,7 +55,7 @@ void WeightParts::take(size_t unit, const std::string& name, const Tensor& param
   index_[name] = {unit, tensors.size()};
   const Tensor whole = parameter.variable_data();
   tensors.push_back({whole, own_numbers(whole, ranks_).clone(), Tensor(), Tensor()});
-  take_memory(whole);
+  take_block(whole);  // one of each parameter would be the whole model
 }
 
 const WeightParts::Held& WeightParts::find(const std::string& name) const {
@@ -49,7 +68,7 @@ void WeightParts::keep_gradient(const std::string& name, const Tensor& whole, co
   Held& held = units_[unit].tensors[place];
   held.gradient = whole.variable_data();
   held.own_gradient = own;
-  take_memory(whole);
+  take_block(whole);
 }
 
 void WeightParts::begin_forward() {
