@@ -9,6 +9,7 @@
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
 #include "ddro/base/random.h"
+#include "ddro/ops/packed.h"
 #include "models/contained_file.h"
 #include "models/parameters.h"
 
@@ -55,12 +56,12 @@ NamedTensors initial_tensors(const AdapterSpec& spec, const ByName& base, std::u
     if (spec.dora)
       tensors.emplace_back(
           each.magnitude_name(),
-          row_norms(weight_ED(each.linear, base.at(each.linear.name + ".weight")).to(compute)));
+          row_norms(weight_ED(each.linear, ops::numbers_of(base.at(each.linear.name + ".weight"), compute))));
   }
   for (const ParameterSpec& each : spec.saved) {
     const auto own = base.find(each.name);
     // A tied head: it starts as the embedding.
-    tensors.emplace_back(kAdapterPrefix + each.name, own->second.to(type));
+    tensors.emplace_back(kAdapterPrefix + each.name, ops::numbers_of(own->second, type));
   }
   return tensors;
 }
@@ -163,7 +164,8 @@ NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, co
   std::unordered_map<std::string, const AdaptedLinear*> linears;
   for (const AdaptedLinear& each : adapter.linears) linears[each.linear.name + ".weight"] = &each;
   NamedTensors result;
-  const auto add = [&](const std::string& name, const Tensor& tensor) {
+  const auto add = [&](const std::string& name, const Tensor& stored) {
+    const Tensor tensor = ops::is_packed(stored) ? ops::numbers_of(stored, at::kFloat) : stored;
     const auto linear = linears.find(name);
     if (linear != linears.end()) {
       const LinearSpec& spec = linear->second->linear;

@@ -5,10 +5,14 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <set>
+
 #include "ddro/base/error.h"
+#include "ddro/models/packed_base.h"
 #include "ddro/models/weight_units.h"
 #include "ddro/ops/device_settings.h"
 #include "ddro/ops/linear.h"
+#include "ddro/ops/packed.h"
 #include "models/attention.h"
 #include "models/experts.h"
 #include "models/feed_forward.h"
@@ -62,10 +66,17 @@ NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
   NamedTensors parameters;
   const bool is_base = options.adapter != nullptr;
   DDRO_CHECK(!is_base || !options.store, "a store has all parameters of a model, and an adapter has none");
+  const std::set<std::string> packable = names_of_packable(spec, options);
   const auto unit_of = unit_of_each(spec);
-  for (const auto& [name, tensor] : match_parameters(spec, tensors, "model", ErrorKind::kModel)) {
+  for (const auto& [name, tensor] :
+       match_parameters(spec, tensors, "model", ErrorKind::kModel, /*may_be_packed=*/true)) {
+    if (ops::is_packed(tensor) && packable.contains(name)) {
+      parameters.emplace_back(name, tensor);
+      continue;
+    }
+    const Tensor numbers = ops::is_packed(tensor) ? ops::numbers_of(tensor, options.dtype) : tensor;
     parameters.emplace_back(name,
-                            make_parameter(tensor, options, options.dtype, options.trainable && !is_base));
+                            make_parameter(numbers, options, options.dtype, options.trainable && !is_base));
     if (options.store) options.store->take(unit_of.at(name), name, parameters.back().second);
   }
   if (!is_base) return parameters;
@@ -88,6 +99,7 @@ class Decoder : public CausalLm {
  public:
   Decoder(const ModelSpec& spec, const NamedTensors& tensors, const BuildOptions& options)
       : spec_(spec),
+        dtype_(options.dtype),
         checkpointing_(options.gradient_checkpointing),
         store_(options.store),
         parameters_(make_parameters(spec, tensors, options)),
@@ -206,7 +218,7 @@ class Decoder : public CausalLm {
     for (size_t i = 0; i < rotaries_.size(); ++i) {
       if (rotaries_[i].spec == rotary) return i;
     }
-    const auto type = embedding_VD_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const auto type = dtype_ == at::kDouble ? at::kDouble : at::kFloat;
     rotaries_.push_back({rotary, inverse_frequencies(rotary, type).to(embedding_VD_.device())});
     return rotaries_.size() - 1;
   }
@@ -216,9 +228,8 @@ class Decoder : public CausalLm {
     const Tensor angles_T1J =
         (positions_T.to(frequencies_J.scalar_type()).unsqueeze(-1) * frequencies_J).unsqueeze(1);
     const Tensor angles_T1K = at::cat({angles_T1J, angles_T1J}, -1);
-    const auto dtype = embedding_VD_.scalar_type();
     const double scale = rotary.spec.scaling.attention_factor;
-    return {scaled(angles_T1K.cos(), scale).to(dtype), scaled(angles_T1K.sin(), scale).to(dtype)};
+    return {scaled(angles_T1K.cos(), scale).to(dtype_), scaled(angles_T1K.sin(), scale).to(dtype_)};
   }
 
   Shared share(const ModelInput& input) const {
@@ -232,7 +243,9 @@ class Decoder : public CausalLm {
   }
 
   Tensor embed(const ModelInput& input) const {
-    Tensor x_TD = ops::embedding(embedding_VD_, input.ids_T);
+    Tensor x_TD = ops::is_packed(embedding_VD_)
+                      ? ops::numbers_of(embedding_VD_.index_select(0, input.ids_T), dtype_)
+                      : ops::embedding(embedding_VD_, input.ids_T);
     if (spec_.embedding_scale != 1)
       x_TD = x_TD * at::scalar_tensor(spec_.embedding_scale, at::TensorOptions(x_TD.scalar_type()));
     if (spec_.positions)
@@ -265,6 +278,7 @@ class Decoder : public CausalLm {
   }
 
   ModelSpec spec_;
+  at::ScalarType dtype_;
   bool checkpointing_;
   std::shared_ptr<WeightStore> store_;
   NamedTensors parameters_;

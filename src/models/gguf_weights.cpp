@@ -1,20 +1,14 @@
 #include "models/gguf_weights.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-#include <optional>
 
 #include "ddro/gguf/hugging_face.h"
+#include "ddro/ops/packed.h"
 
 namespace ddro::models {
 namespace {
 
-constexpr std::int64_t kNumbersATask = 1 << 16;
-
-// Of numbers that are not packed.
-std::optional<at::ScalarType> float_type(BlockType type) {
+at::ScalarType element_type(BlockType type) {
   switch (type) {
     case BlockType::kF32:
       return at::kFloat;
@@ -23,29 +17,25 @@ std::optional<at::ScalarType> float_type(BlockType type) {
     case BlockType::kBF16:
       return at::kBFloat16;
     default:
-      return std::nullopt;
+      return at::kByte;
   }
 }
 
-Tensor unpack(const GgufTensor& packed) {
-  Tensor tensor = at::empty(packed.shape, at::TensorOptions(at::kFloat));
-  const std::int64_t width = packed.shape.back(), rows = tensor.numel() / width;
-  const size_t row_bytes = packed.bytes.size() / static_cast<size_t>(rows);
-  float* const out = tensor.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, std::max<std::int64_t>(1, kNumbersATask / width),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     const auto first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
-                     unpack_blocks(packed.type, packed.bytes.subspan(first * row_bytes, count * row_bytes),
-                                   {out + begin * width, count * static_cast<size_t>(width)});
-                   });
-  return tensor;
+std::vector<std::int64_t> element_shape(const GgufTensor& tensor) {
+  if (element_type(tensor.type) != at::kByte) return tensor.shape;
+  const BlockFormat& format = block_format(tensor.type);
+  const std::int64_t rows = tensor.shape.size() == 1 ? 1 : tensor.shape.front();
+  return {rows, tensor.shape.back() / static_cast<std::int64_t>(format.numbers),
+          static_cast<std::int64_t>(format.bytes)};
 }
 
-Tensor numbers_of(const GgufTensor& tensor, const std::shared_ptr<MappedFile>& mapping) {
-  const auto type = float_type(tensor.type);
-  if (!type) return unpack(tensor);
-  return at::from_blob(
-      tensor.bytes.data(), tensor.shape, [mapping](void*) {}, at::TensorOptions(*type));
+// Over the mapped file, apart from vectors of blocks, of which nobody makes a product.
+Tensor view(const GgufTensor& tensor, const std::shared_ptr<MappedFile>& mapping) {
+  const Tensor whole = at::from_blob(
+      tensor.bytes.data(), element_shape(tensor), [mapping](void*) {},
+      at::TensorOptions(element_type(tensor.type)));
+  const bool is_packed_vector = ops::is_packed(whole) && tensor.shape.size() == 1;
+  return is_packed_vector ? ops::numbers_of(whole, at::kFloat).flatten() : whole;
 }
 
 // From rows whose halves take turns within each head to one half behind the other. What has no such rows is
@@ -60,8 +50,18 @@ Tensor without_pairs(const Tensor& weight, std::int64_t heads) {
 NamedTensors read_gguf_weights(const GgufFile& file) {
   NamedTensors tensors;
   for (const gguf::ModelTensor& each : gguf::model_tensors(file)) {
-    const Tensor tensor = without_pairs(numbers_of(*each.tensor, file.mapping()), each.heads_of_pairs);
-    tensors.emplace_back(each.name, each.plus_one ? tensor.to(at::kFloat) - 1 : tensor);
+    if (each.tensor->shape.size() > 2)
+      throw model_error("[" + file.where() + "] tensor " + printable(each.tensor->name) + " has " +
+                        std::to_string(each.tensor->shape.size()) + " dimensions, expected at most 2");
+    const Tensor tensor = without_pairs(view(*each.tensor, file.mapping()), each.heads_of_pairs);
+    tensors.emplace_back(each.name, each.plus_one ? ops::numbers_of(tensor, at::kFloat) - 1 : tensor);
+  }
+  return tensors;
+}
+
+NamedTensors unpacked(NamedTensors tensors) {
+  for (auto& [name, tensor] : tensors) {
+    if (ops::is_packed(tensor)) tensor = ops::numbers_of(tensor, at::kFloat);
   }
   return tensors;
 }

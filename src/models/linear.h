@@ -17,8 +17,9 @@ struct Magnitude {
 };
 
 struct Linear {
-  Tensor weight;  // E x D, or D x E where it is stored transposed; of all experts, where it is one of theirs
-  Tensor bias;    // likewise; undefined without one
+  // E x D, or D x E where it is stored transposed; of all experts, where it is one of theirs; or packed rows.
+  Tensor weight;
+  Tensor bias;  // likewise; undefined without one
   bool transposed = false;
   std::optional<std::int64_t> expert = std::nullopt;
   std::optional<ops::LowRank> low_rank;

@@ -13,6 +13,7 @@
 #include "ddro/base/log.h"
 #include "ddro/gguf/model_files.h"
 #include "ddro/models/model_config.h"
+#include "ddro/models/packed_base.h"
 #include "models/contained_file.h"
 #include "models/gguf_weights.h"
 #include "models/mxfp4.h"
@@ -173,7 +174,10 @@ void hash_base(ModelFolder& folder) {
   folder.weights_hash = folder.base_hash;
 }
 
-ModelFolder open_gguf_file(const fs::path& path) {
+// The matrices of blocks that a GGUF file has: as float32, or as they are.
+enum class Blocks { kUnpacked, kPacked };
+
+ModelFolder open_gguf_file(const fs::path& path, Blocks blocks) {
   const std::string name = "config.json";
   const gguf::ModelFiles files(path);
   ModelFolder folder;
@@ -181,14 +185,16 @@ ModelFolder open_gguf_file(const fs::path& path) {
   folder.config_json = parse_json(files.read(name), files.place(name), ErrorKind::kModel);
   folder.spec = parse_model_config(folder.config_json, files.place(name));
   const GgufFile file(path);
-  folder.tensors = match_parameters(folder.spec, read_gguf_weights(file), shown(path), ErrorKind::kModel);
+  folder.tensors = match_parameters(folder.spec, read_gguf_weights(file), shown(path), ErrorKind::kModel,
+                                    /*may_be_packed=*/true);
+  if (blocks == Blocks::kUnpacked) folder.tensors = unpacked(std::move(folder.tensors));
   folder.weight_files = {file.mapping()};
   hash_base(folder);
   return folder;
 }
 
-ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
-  if (is_gguf_file(path)) return open_gguf_file(path);
+ModelFolder open_base_folder(const fs::path& path, Remarks remarks, Blocks blocks) {
+  if (is_gguf_file(path)) return open_gguf_file(path, blocks);
   const auto config_file = find_contained_file(path, "config.json");
   if (!config_file)
     throw model_error("[" + shown(path) + "] config.json is missing; expected a Hugging Face model folder");
@@ -208,26 +214,42 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks) {
   return folder;
 }
 
-}  // namespace
-
-ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
-  std::error_code error;
-  if (!fs::is_directory(path, error) && !is_gguf_file(path))
-    throw model_error("[" + shown(path) + "] there is no such folder");
-  return is_adapter_folder(path) ? open_adapter_folder(path, adapter_base(path))
-                                 : open_base_folder(path, remarks);
-}
-
-ModelFolder open_adapter_folder(const fs::path& adapter_path, const fs::path& base_path) {
+ModelFolder open_adapter(const fs::path& adapter_path, const fs::path& base_path, Blocks blocks) {
   if (is_adapter_folder(base_path)) {
     throw model_error("[" + shown(base_path) + "] is an adapter; expected the base model of " +
                       shown(adapter_path));
   }
-  ModelFolder folder = open_base_folder(base_path, Remarks::kLogged);
+  ModelFolder folder = open_base_folder(base_path, Remarks::kLogged, blocks);
   folder.adapter = read_adapter(adapter_path, folder.spec, folder.base_hash);
   folder.adapter_path = adapter_path;
   folder.weights_hash = hash_text(folder.base_hash + folder.adapter->hash);
   return folder;
+}
+
+ModelFolder open_any(const fs::path& path, Remarks remarks, Blocks blocks) {
+  std::error_code error;
+  if (!fs::is_directory(path, error) && !is_gguf_file(path))
+    throw model_error("[" + shown(path) + "] there is no such folder");
+  return is_adapter_folder(path) ? open_adapter(path, adapter_base(path), blocks)
+                                 : open_base_folder(path, remarks, blocks);
+}
+
+}  // namespace
+
+ModelFolder open_model_folder(const fs::path& path, Remarks remarks) {
+  return open_any(path, remarks, Blocks::kUnpacked);
+}
+
+ModelFolder open_adapter_folder(const fs::path& adapter_path, const fs::path& base_path) {
+  return open_adapter(adapter_path, base_path, Blocks::kUnpacked);
+}
+
+ModelFolder open_packed_folder(const fs::path& path) {
+  return open_any(path, Remarks::kLogged, Blocks::kPacked);
+}
+
+ModelFolder open_packed_adapter_folder(const fs::path& adapter_path, const fs::path& base_path) {
+  return open_adapter(adapter_path, base_path, Blocks::kPacked);
 }
 
 ModelFolder merge_adapter(const ModelFolder& folder, at::ScalarType type) {

@@ -1,5 +1,7 @@
 #include "models/parameter_table.h"
 
+#include "ddro/ops/packed.h"
+
 namespace ddro::models {
 
 const Tensor& ParameterTable::operator[](const std::string& name) const {
@@ -27,7 +29,9 @@ Linear ParameterTable::operator[](const LinearSpec& linear) const {
   const AdaptedLinear* adapted = adapter_ ? adapter_->spec.find(linear.name) : nullptr;
   if (!adapted) return result;
   result.low_rank = {at(adapted->a_name()), at(adapted->b_name()), adapted->scale};
-  if (adapter_->spec.dora) result.magnitude = {at(adapted->magnitude_name()), row_norms(result.weight_ED())};
+  if (!adapter_->spec.dora) return result;
+  const Tensor weight_ED = ops::numbers_of(result.weight_ED(), result.low_rank->a_RD.scalar_type());
+  result.magnitude = {at(adapted->magnitude_name()), row_norms(weight_ED)};
   return result;
 }
 

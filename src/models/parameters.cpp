@@ -9,6 +9,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/hash.h"
+#include "ddro/ops/packed.h"
 
 namespace ddro::models {
 namespace {
@@ -39,11 +40,12 @@ NamedTensors match_tensors(const std::vector<ParameterSpec>& expected, const Nam
     const auto found = by_name.find(name);
     if (found == by_name.end())
       throw fail(name, "is missing; " + errors.missing + " with shape " + shape_text(shape));
-    if (found->second.sizes() != at::IntArrayRef(shape)) {
-      throw fail(name, "has the wrong shape; got " + shape_text(found->second.sizes()) + ", expected " +
-                           shape_text(shape));
+    const bool is_packed = errors.may_be_packed && ops::is_packed(found->second);
+    const auto own = is_packed ? ops::shape_of_numbers(found->second) : found->second.sizes().vec();
+    if (own != shape) {
+      throw fail(name, "has the wrong shape; got " + shape_text(own) + ", expected " + shape_text(shape));
     }
-    if (!is_float(found->second.scalar_type())) {
+    if (!is_packed && !is_float(found->second.scalar_type())) {
       throw fail(name, std::string("is not a float tensor; got ") +
                            c10::toString(found->second.scalar_type()) +
                            ", expected float64, float32, float16 or bfloat16");
@@ -58,12 +60,13 @@ NamedTensors match_tensors(const std::vector<ParameterSpec>& expected, const Nam
 }
 
 NamedTensors match_parameters(const ModelSpec& spec, const NamedTensors& tensors, const std::string& where,
-                              ErrorKind kind) {
+                              ErrorKind kind, bool may_be_packed) {
   return match_tensors(parameters_of(spec), tensors,
                        {.where = where,
                         .kind = kind,
                         .missing = "config.json calls for it",
-                        .surplus = "is not a parameter of this " + spec.model_type + " configuration"});
+                        .surplus = "is not a parameter of this " + spec.model_type + " configuration",
+                        .may_be_packed = may_be_packed});
 }
 
 ModelSpec with_own_head(ModelSpec spec, const NamedTensors& tensors) {
@@ -76,7 +79,8 @@ ModelSpec with_own_head(ModelSpec spec, const NamedTensors& tensors) {
 std::string hash_tensors(const NamedTensors& tensors) {
   std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
   Hasher hasher;
-  for (const auto& [name, tensor] : by_name) {
+  for (const auto& [name, stored] : by_name) {
+    const Tensor tensor = ops::is_packed(stored) ? ops::numbers_of(stored, at::kFloat) : stored;
     std::string head = name + '\0' + c10::toString(tensor.scalar_type());
     for (const std::int64_t size : tensor.sizes()) head.append(",").append(std::to_string(size));
     hasher.update(head + '\0');

@@ -1,6 +1,7 @@
 #include "run/exported_policy.h"
 
 #include "ddro/base/files.h"
+#include "ddro/models/packed_base.h"
 #include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
 
@@ -66,7 +67,7 @@ void export_policy(const LoadedRun& run, const NamedTensors& weights, const std:
 }
 
 ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path) {
-  const models::ModelFolder folder = models::open_model_folder(path);
+  const models::ModelFolder folder = models::open_packed_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
   return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false,

@@ -6,6 +6,7 @@
 
 #include "ddro/base/progress.h"
 #include "ddro/base/threads.h"
+#include "ddro/models/packed_base.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
 #include "ddro/train/memory_estimate.h"
@@ -82,6 +83,13 @@ bool saves_between(const LoadedRun& run) {
   return saves.save_strategy == IntervalStrategy::kEpoch && run.steps_per_epoch < run.total_steps;
 }
 
+// Of the frozen base in memory; 0 where none of it stays packed.
+double packed_bytes(const LoadedRun& run) {
+  if (!run.device.is_cpu() || !models::is_packed(run.base_model)) return 0;
+  return models::bytes_of_base(run.base_model,
+                               {.device = run.device, .dtype = run.dtype, .adapter = &*run.adapter});
+}
+
 train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
@@ -99,6 +107,7 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   // The last one is written from the weights themselves.
   model.copies_checkpoints =
       run.config.checkpoint.async_save && saves_between(run) && train::shard_of(model) == dist::Shard::kNone;
+  model.packed_bytes = packed_bytes(run);
   for (const auto& file : run.base_model.weight_files)
     model.mapped_bytes += static_cast<double>(file->bytes().size());
   return model;
@@ -169,13 +178,21 @@ std::string describe_best(const LoadedRun& run) {
          "\n";
 }
 
+std::string describe_packed(const LoadedRun& run) {
+  const double bytes = packed_bytes(run);
+  if (bytes == 0) return "";
+  const double numbers = static_cast<double>(num_parameters(run.base_model));
+  return "base: stays packed, " + gigabytes(bytes) + "; " +
+         gigabytes(numbers * static_cast<double>(at::elementSize(run.dtype))) + " unpacked\n";
+}
+
 std::string describe_adapter(const LoadedRun& run) {
   if (!run.adapter) return "";
   const auto trained = static_cast<double>(models::num_parameters(run.adapter->spec));
   return "adapter: " + models::summary(run.adapter->spec) + ", " + printable(trained / 1e6, "%.3g") +
          "M parameters are trained, " +
          printable(100 * trained / static_cast<double>(num_parameters(run.base_model)), "%.3g") +
-         " % of the model's\n";
+         " % of the model's\n" + describe_packed(run);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "run/start_model.h"
 
 #include "ddro/base/log.h"
+#include "ddro/models/packed_base.h"
 #include "run/fit_reference.h"
 
 namespace ddro::run {
@@ -18,7 +19,7 @@ std::string recorded_name(const std::string& name_or_path) {
 }
 
 void go_on_from_adapter(LoadedRun& run, const fs::path& adapter_path, const fs::path& base_path) {
-  run.base_model = models::open_adapter_folder(adapter_path, base_path);
+  run.base_model = models::open_packed_adapter_folder(adapter_path, base_path);
   run.adapter = run.base_model.adapter;
   Json& config = run.adapter->config;
   config["base_model_name_or_path"] = recorded_name(run.config.model.model_name_or_path);
@@ -50,7 +51,8 @@ void open_start_model(LoadedRun& run, const fs::path& model_path) {
     go_on_from_adapter(run, models::resolve_model_path(*adapter.adapter_name_or_path), model_path);
     return;
   }
-  run.base_model = models::open_model_folder(model_path);
+  run.base_model =
+      adapter.adapter_type ? models::open_packed_folder(model_path) : models::open_model_folder(model_path);
   if (adapter.adapter_type) {
     make_new_adapter(run, model_path);
   } else if (run.base_model.adapter) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ddro/base/error.h"
+#include "ddro/ops/packed.h"
 
 namespace ddro::run {
 
@@ -48,7 +49,8 @@ std::vector<std::string> data_remarks(const data::DatasetReport& report) {
 
 std::int64_t num_parameters(const models::ModelFolder& folder) {
   std::int64_t count = 0;
-  for (const auto& [name, tensor] : folder.tensors) count += tensor.numel();
+  for (const auto& [name, tensor] : folder.tensors)
+    count += c10::multiply_integers(ops::shape_of_numbers(tensor));
   return count;
 }
 

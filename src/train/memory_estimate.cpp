@@ -169,6 +169,16 @@ std::int64_t trained_numbers(const MemoryModel& model) {
   return model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
 }
 
+// Of the largest weight that is unpacked for a product: as float32, and then in the compute type.
+double unpacked_bytes(const MemoryModel& model) {
+  if (model.packed_bytes == 0) return 0;
+  std::int64_t largest = 0;
+  for (const models::LinearSpec& linear : models::linears_of(model.spec))
+    largest = std::max(largest, linear.in * linear.out);
+  const auto cast = model.dtype == at::kFloat ? 0.0 : static_cast<double>(at::elementSize(model.dtype));
+  return static_cast<double>(largest) * (4 + cast);
+}
+
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }
 
 PartCounts part_counts(const MemoryModel& model) {
@@ -220,8 +230,10 @@ double weight_bytes(const MemoryModel& model) {
   if (!model.adapter)
     return weight_bytes(model.num_parameters, model.dtype, model.moment_dtype, model.live_reference, parts,
                         model.num_moments);
-  const double frozen = static_cast<double>(model.num_parameters) *
-                        static_cast<double>(at::elementSize(model.dtype)) * (model.live_reference ? 2 : 1);
+  const double in_dtype =
+      static_cast<double>(model.num_parameters) * static_cast<double>(at::elementSize(model.dtype));
+  const double frozen =
+      (model.packed_bytes > 0 ? model.packed_bytes : in_dtype) + (model.live_reference ? in_dtype : 0);
   return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, parts,
                                model.num_moments);
 }
@@ -248,6 +260,7 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
     estimate.head = std::max(estimate.head, chunk * static_cast<double>(model.spec.vocab_size) *
                                                 ops::bytes_of_logit(model.dtype, model.device));
   }
+  estimate.activations += unpacked_bytes(model);
   const double exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
   if (shard_of(model) == dist::Shard::kFull) {
     estimate.gathered = gathered_bytes(model) + exchange;

@@ -1,5 +1,6 @@
 // Adapters that are refused.
 #include "bad_input.h"
+#include "ddro/base/files.h"
 
 namespace ddro::test {
 namespace {
@@ -31,6 +32,23 @@ BadInput header(const char* name, const std::function<void(Json&)>& change, cons
   return folder(
       name, [=](Scene& scene) { scene.change_header("checkpoint/adapter_model.safetensors", change); },
       phrase);
+}
+
+Scene& add_gguf_file(Scene& scene, const std::function<void(std::string&)>& change = {}) {
+  return scene.write("base.gguf", "").change_bytes("base.gguf", [&](std::string& bytes) {
+    bytes = read_file(fixture("gguf_models/qwen2.gguf"));
+    if (change) change(bytes);
+  });
+}
+
+// An adapter that is to be trained on a GGUF file.
+BadInput on_gguf(const char* name, int exit_code, const char* lines, const char* phrase,
+                 const std::function<void(std::string&)>& change = {}) {
+  return {name, exit_code, phrase, [=](Scene& scene) {
+            return add_gguf_file(scene, change)
+                .append_config(lines)
+                .train({"--set", "model.model_name_or_path=@/base.gguf"});
+          }};
 }
 
 constexpr const char* kA = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
@@ -111,8 +129,26 @@ std::vector<BadInput> folder_cases() {
   };
 }
 
+std::vector<BadInput> packed_cases() {
+  return {
+      on_gguf("Cut", 3, kLora, "bytes of data; the file is truncated",
+              [](std::string& bytes) { bytes.resize(bytes.size() / 2); }),
+      on_gguf("TargetOfNothing", 2, "adapter: {adapter_type: lora, target_modules: [attn_q]}\n",
+              "[adapter.target_modules] \"attn_q\" is no linear layer of the model; it has q_proj"),
+      folder(
+          "AdapterOfAnotherBase",
+          [](Scene& scene) {
+            add_gguf_file(scene).change_json("checkpoint/adapter_config.json", [](Json& config) {
+              config["base_model_name_or_path"] = "../base.gguf";
+            });
+          },
+          "was trained on another base model"),
+  };
+}
+
 }  // namespace
 
+DDRO_BAD_INPUTS(PackedBase, packed_cases());
 DDRO_BAD_INPUTS(AdapterSection, section_cases());
 DDRO_BAD_INPUTS(AdapterFolder, folder_cases());
 

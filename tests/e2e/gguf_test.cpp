@@ -1,6 +1,9 @@
 // Runs and commands on GGUF files.
 #include <gmock/gmock.h>
 
+#include <csignal>
+
+#include "ddro/base/hash.h"
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
 #include "tiny_run.h"
@@ -9,14 +12,21 @@ namespace ddro::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 std::string file(const std::string& name) { return fixture("gguf_models/" + name + ".gguf").string(); }
 
-// Two steps on a file whose tokenizer knows little more than bytes.
-std::vector<std::string> on(const std::string& name, std::vector<std::string> more = {}) {
-  more.insert(more.begin(), {"model.model_name_or_path=" + file(name), "data.max_length=2048",
-                             "train.micro_batch_tokens=4096", "train.max_steps=2", "eval.eval_steps=2"});
+// A few steps of a model whose tokenizer knows little more than bytes.
+std::vector<std::string> on(const std::string& model, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"model.model_name_or_path=" + model, "data.max_length=2048",
+                             "train.micro_batch_tokens=4096", "train.max_steps=3", "eval.eval_steps=3"});
   return more;
+}
+
+std::vector<std::string> lora_on(const std::string& model, std::vector<std::string> more = {}) {
+  more.insert(more.begin(),
+              {"adapter.adapter_type=lora", "adapter.r=4", "optimizer.learning_rate=1.0e-2"});
+  return on(model, std::move(more));
 }
 
 std::string output_of(const std::vector<std::string>& arguments) {
@@ -27,7 +37,7 @@ std::string output_of(const std::vector<std::string>& arguments) {
 
 TEST(Gguf, AFullRunLeavesAHuggingFaceFolder) {
   const TemporaryFolder folder;
-  const TinyRun run(folder.path(), on("llama"));
+  const TinyRun run(folder.path(), on(file("llama")));
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_NEAR(run.metrics("train")[0]["loss"].get<double>(), 2 * std::log(2.0), 1e-2);
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -36,6 +46,48 @@ TEST(Gguf, AFullRunLeavesAHuggingFaceFolder) {
   }
   const std::string shown = output_of({"inspect", "model", (run.output_dir() / "final").string()});
   EXPECT_THAT(shown, HasSubstr("end tokens  2 \"</s>\""));
+}
+
+// What an adapter learns on a file, whose weights stay packed, is what it learns on the file's folder.
+TEST(Gguf, AnAdapterLearnsOnTheFileAsOnItsFolder) {
+  const TemporaryFolder a, b;
+  const std::string unpacked = (a / "folder").string();
+  output_of({"export", file("llama"), "--out", unpacked});
+  const TinyRun on_file(a.path(), lora_on(file("llama"))), on_folder(b.path(), lora_on(unpacked));
+  ASSERT_EQ(on_file.run(), 0) << on_file.log_text();
+  ASSERT_EQ(on_folder.run(), 0) << on_folder.log_text();
+  EXPECT_EQ(lasting_metrics(on_file), lasting_metrics(on_folder));
+  EXPECT_GT(on_file.metrics("train").back()["log_ratio/abs_max"].get<double>(), 0.01);
+  EXPECT_THAT(on_file.log_text(), HasSubstr("final/ as read back gives what was trained in every bit"));
+  EXPECT_TRUE(std::filesystem::exists(on_file.output_dir() / "final/adapter_model.safetensors"));
+  const Json config = Json::parse(read_file(on_file.output_dir() / "final/adapter_config.json"));
+  EXPECT_EQ(config["base_model_name_or_path"], file("llama"));
+}
+
+TEST(Gguf, AnAdapterGoesOnWithTheSameBits) {
+  const TemporaryFolder a, b;
+  const std::vector<std::string> settings = lora_on(file("qwen2"), {"checkpoint.save_steps=1"});
+  const TinyRun whole(a.path(), settings), stopped(b.path(), settings);
+  ASSERT_EQ(whole.run(), 0) << whole.log_text();
+  ASSERT_EQ(stopped.run({}, {"DDRO_FAILPOINT=checkpoint.after_rename:2"}), -SIGKILL) << stopped.log_text();
+  ASSERT_EQ(stopped.run(), 0) << stopped.log_text();
+  EXPECT_THAT(stopped.log_text(), HasSubstr("resuming from"));
+  EXPECT_EQ(lasting_metrics(stopped), lasting_metrics(whole));
+  const auto weights = [](const TinyRun& run) {
+    return hash_file(run.output_dir() / "final/adapter_model.safetensors");
+  };
+  EXPECT_EQ(weights(stopped), weights(whole));
+}
+
+TEST(Gguf, ThePlanSaysThatTheBaseStaysPacked) {
+  const TemporaryFolder folder;
+  const auto plan = [&](const std::vector<std::string>& settings) {
+    std::vector<std::string> arguments = TinyRun(folder.path(), settings).arguments({"--dry-run"});
+    arguments.erase(arguments.begin());
+    return output_of(arguments);
+  };
+  EXPECT_THAT(plan(lora_on(file("llama"))), HasSubstr("base: stays packed, 0.0"));
+  EXPECT_THAT(plan(on(file("llama"))), Not(HasSubstr("stays packed")));
 }
 
 TEST(Gguf, InspectShowsWhatAFileHolds) {

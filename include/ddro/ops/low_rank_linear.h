@@ -8,14 +8,15 @@
 
 namespace ddro::ops {
 
-// scale * B A. Factors have the dtype of the weight that they are added to.
+// scale * B A. Factors have the dtype of the input.
 struct LowRank {
   Tensor a_RD;
   Tensor b_ER;
   double scale = 1;
 };
 
-// x (W + scale B A)^T + b: T x E. weight_ED and bias_E (undefined: none) require no gradient.
+// x (W + scale B A)^T + b: T x E. weight_ED and bias_E (undefined: none) require no gradient; a
+// weight may be packed (ddro/ops/packed.h).
 Tensor low_rank_linear(const Tensor& x_TD, const Tensor& weight_ED, const Tensor& bias_E,
                        const LowRank& addition);
 

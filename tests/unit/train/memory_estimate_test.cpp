@@ -82,6 +82,18 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
                    layer * (2 + 4) + kHead * 4 + 2 * (1 << 24) * 4.0);
 }
 
+// The frozen base as it lies, and the largest weight (a feed-forward's) as float32 and as bfloat16.
+TEST(MemoryEstimate, CountsAPackedBase) {
+  MemoryModel model = recipe();
+  model.adapter.emplace();
+  const MemoryEstimate unpacked = estimate_memory(model, plan_of(4, 4096));
+  EXPECT_DOUBLE_EQ(unpacked.weights, 8'030'261'248.0 * 2);
+  model.packed_bytes = 5e9;
+  const MemoryEstimate packed = estimate_memory(model, plan_of(4, 4096));
+  EXPECT_DOUBLE_EQ(packed.weights, 5e9);
+  EXPECT_DOUBLE_EQ(packed.activations, unpacked.activations + 4096.0 * 14336 * (4 + 2));
+}
+
 // 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
 // attention with its results and sums; behind them the backward of one feed-forward, and the outputs.
 TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {

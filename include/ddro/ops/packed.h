@@ -1,0 +1,24 @@
+// Weights that stay packed as a GGUF file has them. Products (ddro/ops/linear.h, ddro/ops/low_rank_linear.h)
+// take them in place of numbers and unpack them each time, forward and again in the backward. On the CPU.
+//
+// Packed rows are bytes, N x K x B; how many bytes a block has tells its type.
+//
+// Legend: N rows, D width, K blocks of a row, B bytes of a block.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ddro/base/tensor.h"
+
+namespace ddro::ops {
+
+bool is_packed(const Tensor& weight);
+
+// Of the numbers: N x D of packed rows, the tensor's own of others.
+std::vector<std::int64_t> shape_of_numbers(const Tensor& weight);
+
+// In `dtype`, unpacked where they are packed; the tensor itself where nothing is to be done.
+Tensor numbers_of(const Tensor& weight, at::ScalarType dtype);
+
+}  // namespace ddro::ops

@@ -1,0 +1,61 @@
+#include "ddro/ops/packed.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "ddro/base/error.h"
+#include "ddro/base/gguf_blocks.h"
+
+namespace ddro::ops {
+namespace {
+
+constexpr std::int64_t kNumbersATask = 1 << 14;
+
+// No two of them have blocks of as many bytes.
+constexpr BlockType kTypes[] = {BlockType::kQ4_0, BlockType::kQ4_1, BlockType::kQ5_0, BlockType::kQ5_1,
+                                BlockType::kQ8_0, BlockType::kQ4_K, BlockType::kQ5_K, BlockType::kQ6_K};
+
+const BlockFormat& format_of(const Tensor& blocks_NKB) {
+  const auto bytes = static_cast<size_t>(blocks_NKB.size(2));
+  const auto* const found = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                         [&](BlockType type) { return block_format(type).bytes == bytes; });
+  DDRO_CHECK(found != std::end(kTypes), "packed rows are of whole blocks");
+  return block_format(*found);
+}
+
+Tensor unpack(const Tensor& blocks_NKB) {
+  DDRO_CHECK(blocks_NKB.is_cpu() && blocks_NKB.is_contiguous(), "packed rows lie side by side on the CPU");
+  const BlockType type = format_of(blocks_NKB).type;
+  Tensor rows_ND = at::empty(shape_of_numbers(blocks_NKB), at::TensorOptions(at::kFloat));
+  const auto row_bytes = static_cast<size_t>(blocks_NKB.stride(0)),
+             width = static_cast<size_t>(rows_ND.size(1));
+  const auto* const blocks = static_cast<const std::byte*>(blocks_NKB.const_data_ptr());
+  float* const numbers = rows_ND.mutable_data_ptr<float>();
+  const auto unpack_rows = [&](std::int64_t begin, std::int64_t end) {
+    const auto first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
+    unpack_blocks(type, {blocks + first * row_bytes, count * row_bytes},
+                  {numbers + first * width, count * width});
+  };
+  at::parallel_for(0, rows_ND.size(0), std::max<std::int64_t>(1, kNumbersATask / rows_ND.size(1)),
+                   unpack_rows);
+  return rows_ND;
+}
+
+}  // namespace
+
+bool is_packed(const Tensor& weight) {
+  return weight.defined() && weight.scalar_type() == at::kByte && weight.dim() == 3;
+}
+
+std::vector<std::int64_t> shape_of_numbers(const Tensor& weight) {
+  if (!is_packed(weight)) return weight.sizes().vec();
+  return {weight.size(0), weight.size(1) * static_cast<std::int64_t>(format_of(weight).numbers)};
+}
+
+Tensor numbers_of(const Tensor& weight, at::ScalarType dtype) {
+  return (is_packed(weight) ? unpack(weight) : weight).to(dtype);
+}
+
+}  // namespace ddro::ops
