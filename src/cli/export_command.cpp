@@ -6,6 +6,7 @@
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/checkpoint/checkpoint.h"
+#include "ddro/models/gguf_export.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/models/model_options.h"
 #include "ddro/run/model_card.h"
@@ -31,6 +32,20 @@ void export_merged(const models::ModelFolder& folder, models::ExportOptions opti
   models::export_model_folder(folder.path, merged.tensors, options, out);
 }
 
+// What is a GGUF file by its name can be an adapter alone.
+void export_gguf(const models::ModelFolder& folder, models::ExportDType dtype, models::AdapterExport adapter,
+                 const std::string& out) {
+  if (!folder.adapter || adapter == models::AdapterExport::kMerged) {
+    throw input_error("[--out] " + printable(out, 400) +
+                      ": a whole model is not written as a GGUF file; expected a folder");
+  }
+  if (dtype != models::ExportDType::kKeep && dtype != models::ExportDType::kFloat32) {
+    throw input_error("[--dtype] a GGUF adapter is of float32; got " + std::string(enum_name(dtype)) +
+                      ", expected keep or float32");
+  }
+  models::export_gguf_adapter(folder.spec, *folder.adapter, out);
+}
+
 // Of a checkpoint, which is checked against its manifest; a README.md of any other folder may speak of
 // another model.
 std::optional<std::string> card_of(const std::filesystem::path& source, bool merged) {
@@ -51,7 +66,9 @@ void run_export(const ExportArguments& arguments) {
   const models::ModelFolder folder = models::open_model_folder(source);
   models::ExportOptions options{.dtype = dtype, .model_card = card};
   if (folder.adapter) options.text_folder = folder.adapter_path;
-  if (!folder.adapter) {
+  if (std::filesystem::path(arguments.out).extension() == ".gguf") {
+    export_gguf(folder, dtype, adapter, arguments.out);
+  } else if (!folder.adapter) {
     models::export_model_folder(folder.path, folder.tensors, options, arguments.out);
   } else if (adapter == models::AdapterExport::kMerged) {
     export_merged(folder, options, arguments.out);
@@ -65,11 +82,15 @@ void run_export(const ExportArguments& arguments) {
 
 void add_export_command(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* command = app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder");
+  CLI::App* command = app.add_subcommand(
+      "export", "Writes a checkpoint as a Hugging Face folder, or its adapter as a GGUF file");
   command
       ->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")
       ->required();
-  command->add_option("--out", arguments->out, "Folder to make")->required();
+  command
+      ->add_option("--out", arguments->out,
+                   "Folder to make; of an adapter also NAME.gguf, as llama.cpp loads it")
+      ->required();
   command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")
       ->capture_default_str();
   command

@@ -94,13 +94,6 @@ constexpr Architecture kArchitectures[] = {
   throw model_error("[" + file.where() + "] " + what);
 }
 
-std::string list_of_architectures() {
-  std::string names;
-  for (const Architecture& each : kArchitectures)
-    names += (names.empty() ? "" : ", ") + std::string(each.name);
-  return names;
-}
-
 void add_sizes(Metadata& metadata, Json& config) {
   const std::uint64_t width = metadata.required("embedding_length");
   const std::uint64_t heads = metadata.required("attention.head_count");
@@ -139,6 +132,20 @@ void add_rotary(Metadata& metadata, Json& config) {
 
 }  // namespace
 
+std::string known_architectures() {
+  std::string names;
+  for (const Architecture& each : kArchitectures)
+    names += (names.empty() ? "" : ", ") + std::string(each.name);
+  return names;
+}
+
+const Architecture* find_architecture(std::string_view model_type) {
+  const auto* const found =
+      std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                   [&](const Architecture& each) { return each.model_type == model_type; });
+  return found == std::end(kArchitectures) ? nullptr : found;
+}
+
 const Architecture& architecture_of(const GgufFile& file) {
   if (file.text("general.type").value_or("model") != "model")
     refuse(file, "is no model but a GGUF file of type \"" + printable(*file.text("general.type")) + "\"");
@@ -150,7 +157,7 @@ const Architecture& architecture_of(const GgufFile& file) {
                                          [&](const Architecture& each) { return each.name == *name; });
   if (found == std::end(kArchitectures)) {
     refuse(file, "general.architecture \"" + printable(*name) +
-                     "\" is not supported in GGUF files; expected " + list_of_architectures());
+                     "\" is not supported in GGUF files; expected " + known_architectures());
   }
   return *found;
 }

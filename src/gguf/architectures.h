@@ -26,6 +26,14 @@ struct Architecture {
 // Error(kModel) for one that is not known, a part of a split model, and what is no model.
 const Architecture& architecture_of(const GgufFile& file);
 
+// Of models of a config.json's model_type; null for a type that is written as none of them.
+const Architecture* find_architecture(std::string_view model_type);
+std::string known_architectures();  // "llama, qwen2, ...", for messages
+
+// Of the model: NAME is FOLDER_NAME.
+inline constexpr PartName kOuterParts[] = {
+    {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
+
 Json model_config(const GgufFile& file, const Architecture& architecture);
 
 }  // namespace ddro::gguf

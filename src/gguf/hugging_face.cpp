@@ -27,11 +27,12 @@ Json generation_config(const GgufFile& file) {
 
 // Empty for a name that is none of the architecture's.
 std::string folder_name(const std::string& name, const Architecture& architecture) {
-  if (name == "token_embd.weight") return "model.embed_tokens.weight";
-  if (name == "output_norm.weight") return "model.norm.weight";
-  if (name == "output.weight") return "lm_head.weight";
-  if (!name.starts_with("blk.")) return "";
   const size_t number_end = name.find('.', 4), part_end = name.rfind('.');
+  for (const PartName& outer : kOuterParts) {
+    if (name.substr(0, part_end) == outer.name && name.ends_with(".weight"))
+      return std::string(outer.folder_name) + ".weight";
+  }
+  if (!name.starts_with("blk.")) return "";
   if (number_end == std::string::npos || part_end <= number_end) return "";
   const std::string number = name.substr(4, number_end - 4),
                     part = name.substr(number_end + 1, part_end - number_end - 1);

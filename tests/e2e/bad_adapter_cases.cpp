@@ -34,6 +34,18 @@ BadInput header(const char* name, const std::function<void(Json&)>& change, cons
       phrase);
 }
 
+// An adapter that is written as a GGUF file.
+BadInput gguf(const char* name, const char* lines, const char* phrase,
+              std::vector<std::string> options = {}) {
+  return {name, 2, phrase, [=](Scene& scene) {
+            scene.append_config(lines).train_two_steps();
+            std::vector<std::string> arguments = {"export", "@/run/checkpoints/step_000002", "--out",
+                                                  "@/lora.gguf"};
+            arguments.insert(arguments.end(), options.begin(), options.end());
+            return scene.command(arguments);
+          }};
+}
+
 Scene& add_gguf_file(Scene& scene, const std::function<void(std::string&)>& change = {}) {
   return scene.write("base.gguf", "").change_bytes("base.gguf", [&](std::string& bytes) {
     bytes = read_file(fixture("gguf_models/qwen2.gguf"));
@@ -129,6 +141,15 @@ std::vector<BadInput> folder_cases() {
   };
 }
 
+std::vector<BadInput> gguf_cases() {
+  return {
+      gguf("Dora", "adapter: {adapter_type: dora, r: 2}\n", "a GGUF adapter has no magnitudes"),
+      gguf("SavedModule", "adapter: {adapter_type: lora, r: 2, modules_to_save: [norm]}\n",
+           "norm.weight was trained in full; expected LoRA alone"),
+      gguf("OtherType", kLora, "a GGUF adapter is of float32; got bfloat16", {"--dtype", "bfloat16"}),
+  };
+}
+
 std::vector<BadInput> packed_cases() {
   return {
       on_gguf("Cut", 3, kLora, "bytes of data; the file is truncated",
@@ -148,6 +169,7 @@ std::vector<BadInput> packed_cases() {
 
 }  // namespace
 
+DDRO_BAD_INPUTS(AdapterGguf, gguf_cases());
 DDRO_BAD_INPUTS(PackedBase, packed_cases());
 DDRO_BAD_INPUTS(AdapterSection, section_cases());
 DDRO_BAD_INPUTS(AdapterFolder, folder_cases());

@@ -100,6 +100,8 @@ std::vector<BadInput> command_cases() {
             "[@/model] exists and is not an empty folder"),
       usage("ExportInAnUnknownType", {"export", "@/model", "--out", "@/new", "--dtype", "int4"},
             "[--dtype] unknown value \"int4\""),
+      usage("ExportOfAModelAsAGgufFile", {"export", "@/model", "--out", "@/new.gguf"},
+            "a whole model is not written as a GGUF file; expected a folder"),
       usage("ExportOfNothing", {"export", "@/nowhere", "--out", "@/new"},
             "[@/nowhere] there is no such folder", 3),
       usage("InspectNothing", {"inspect", "checkpoint", "@/nowhere"}, "[@/nowhere] does not exist", 3),

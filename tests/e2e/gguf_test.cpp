@@ -24,8 +24,7 @@ std::vector<std::string> on(const std::string& model, std::vector<std::string> m
 }
 
 std::vector<std::string> lora_on(const std::string& model, std::vector<std::string> more = {}) {
-  more.insert(more.begin(),
-              {"adapter.adapter_type=lora", "adapter.r=4", "optimizer.learning_rate=1.0e-2"});
+  more.insert(more.begin(), {"adapter.adapter_type=lora", "adapter.r=4", "optimizer.learning_rate=1.0e-2"});
   return on(model, std::move(more));
 }
 
@@ -77,6 +76,20 @@ TEST(Gguf, AnAdapterGoesOnWithTheSameBits) {
     return hash_file(run.output_dir() / "final/adapter_model.safetensors");
   };
   EXPECT_EQ(weights(stopped), weights(whole));
+}
+
+TEST(Gguf, AnAdapterIsWrittenForLlamaCpp) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), lora_on(file("llama")));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::string peft = (run.output_dir() / "final").string(), out = (folder / "lora.gguf").string();
+  output_of({"export", peft, "--out", out});
+  const auto root = environment_path("DDRO_SOURCE_DIR");
+  const ProgramResult checked =
+      run_program({(root / ".venv/bin/python").string(), (root / "tests/e2e/check_gguf_adapter.py").string(),
+                   peft, out, file("llama")});
+  EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
+  EXPECT_THAT(checked.out, HasSubstr("14 products are equal"));
 }
 
 TEST(Gguf, ThePlanSaysThatTheBaseStaysPacked) {

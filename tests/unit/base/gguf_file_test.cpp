@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "ddro/base/gguf_writer.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -199,6 +200,44 @@ TEST(GgufFile, SurvivesCutsAndChanges) {
     }
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+}
+
+std::string floats(const std::vector<float>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)};
+}
+
+TEST(GgufWriter, WritesWhatIsRead) {
+  const TemporaryFolder folder;
+  const std::vector<float> few = {1.5F, -2, 3}, many = {4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  GgufWriter writer;
+  writer.add_text("general.type", "adapter");
+  writer.add_number("scale", 0.1F);
+  writer.add_tensor("few", {3}, BlockType::kF32, [&] { return floats(few); });
+  writer.add_tensor("many", {2, 5}, BlockType::kF32, [&] { return floats(many); });
+  writer.add_tensor("blocks", {2, 32}, BlockType::kQ8_0, [] { return std::string(68, '\x01'); });
+  writer.write(folder.path() / "written.gguf");
+  const GgufFile file(folder.path() / "written.gguf");
+  EXPECT_EQ(file.text("general.type"), "adapter");
+  EXPECT_EQ(file.number("scale"), static_cast<double>(0.1F));
+  ASSERT_EQ(file.tensors().size(), 3U);
+  EXPECT_THAT(file.tensors()[1].shape, ElementsAre(2, 5));
+  EXPECT_EQ(file.find_tensor("blocks")->bytes.size(), 68U);
+  for (const auto& [name, numbers] : {std::pair("few", few), std::pair("many", many)}) {
+    std::vector<float> read(numbers.size());
+    unpack_blocks(BlockType::kF32, file.find_tensor(name)->bytes, read);
+    EXPECT_EQ(read, numbers) << name;
+  }
+}
+
+// A disk that gives back other bytes, or a check that throws: nothing is there under either name.
+TEST(GgufWriter, LeavesNothingOfWhatDiffers) {
+  const TemporaryFolder folder;
+  GgufWriter writer;
+  float asked = 0;
+  writer.add_tensor("w", {1}, BlockType::kF32, [&] { return floats({asked++}); });
+  EXPECT_THAT(message_of(ErrorKind::kSave, [&] { writer.write(folder / "out.gguf"); }),
+              HasSubstr("tensor w is not what was written"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(GgufFile, RefusesValuesOfAnotherType) {

@@ -1,0 +1,68 @@
+#include <ATen/ATen.h>
+
+#include <unordered_map>
+
+#include "ddro/base/error.h"
+#include "ddro/base/files.h"
+#include "ddro/base/gguf_writer.h"
+#include "ddro/gguf/file_tensor.h"
+#include "ddro/models/gguf_export.h"
+#include "models/gguf_tensors.h"
+
+namespace ddro::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_kind(const AdapterSpec& adapter) {
+  if (adapter.dora) {
+    throw input_error(
+        "[export] a GGUF adapter has no magnitudes, which DoRA trains; expected LoRA, or --adapter merged");
+  }
+  if (!adapter.saved.empty()) {
+    throw input_error("[export] a GGUF adapter has low-rank factors alone, and " +
+                      printable(adapter.saved.front().name) +
+                      " was trained in full; expected LoRA alone, or --adapter merged");
+  }
+}
+
+double alpha_of(const AdaptedLinear& adapted) { return adapted.scale * static_cast<double>(adapted.rank); }
+
+// The file's readers scale each layer's product by `alpha` over its rank; where another scale is due, B has
+// the rest of it.
+void add_factors(GgufWriter& writer, const ModelSpec& model, const Adapter& adapter, double alpha) {
+  const std::unordered_map<std::string, Tensor> tensors(adapter.tensors.begin(), adapter.tensors.end());
+  for (const AdaptedLinear& each : adapter.spec.linears) {
+    const gguf::FileTensor weight = gguf::file_tensor(model.model_type, each.linear.weight_name());
+    Tensor b_ER = tensors.at(each.b_name());
+    if (alpha_of(each) != alpha) b_ER = b_ER * (alpha_of(each) / alpha);
+    if (weight.paired_rows) b_ER = with_pairs(b_ER, model.layers.front().attention.head_dim);
+    add_tensor(writer, weight.name + ".lora_a", tensors.at(each.a_name()));
+    add_tensor(writer, weight.name + ".lora_b", b_ER);
+  }
+}
+
+}  // namespace
+
+fs::path checked_gguf_target(const fs::path& out) {
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(out, ignored)))
+    throw input_error("[" + printable(out.string(), 400) + "] exists; choose another name");
+  return fs::absolute(out);
+}
+
+void export_gguf_adapter(const ModelSpec& model, const Adapter& adapter, const fs::path& out) {
+  check_kind(adapter.spec);
+  const fs::path target = checked_gguf_target(out);
+  const double alpha = alpha_of(adapter.spec.linears.front());
+  GgufWriter writer;
+  writer.add_text("general.architecture", gguf::architecture_of_type(model.model_type));
+  writer.add_text("general.type", "adapter");
+  writer.add_text("adapter.type", "lora");
+  writer.add_number("adapter.lora.alpha", static_cast<float>(alpha));
+  add_factors(writer, model, adapter, alpha);
+  make_folder(target.parent_path());
+  writer.write(target);
+}
+
+}  // namespace ddro::models
