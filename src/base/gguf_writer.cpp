@@ -9,7 +9,7 @@ namespace ddro {
 namespace {
 
 constexpr std::uint32_t kVersion = 3;
-constexpr std::uint32_t kFloat32 = 6, kText = 8;  // types of values
+constexpr std::uint32_t kUInt32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kText = 8, kList = 9;  // of values
 constexpr std::uint64_t kAlignment = 32;
 
 template <typename Number>
@@ -49,6 +49,37 @@ void GgufWriter::add_text(std::string_view key, std::string_view value) {
 void GgufWriter::add_number(std::string_view key, float value) {
   add_key(key, kFloat32);
   put(metadata_, value);
+}
+
+void GgufWriter::add_integer(std::string_view key, std::uint32_t value) {
+  add_key(key, kUInt32);
+  put(metadata_, value);
+}
+
+void GgufWriter::add_flag(std::string_view key, bool value) {
+  add_key(key, kBool);
+  put<std::uint8_t>(metadata_, value ? 1 : 0);
+}
+
+void GgufWriter::add_list(std::string_view key, std::uint32_t type, size_t length) {
+  add_key(key, kList);
+  put(metadata_, type);
+  put<std::uint64_t>(metadata_, length);
+}
+
+void GgufWriter::add_texts(std::string_view key, const std::vector<std::string>& values) {
+  add_list(key, kText, values.size());
+  for (const std::string& value : values) put_text(metadata_, value);
+}
+
+void GgufWriter::add_numbers(std::string_view key, const std::vector<float>& values) {
+  add_list(key, kFloat32, values.size());
+  for (const float value : values) put(metadata_, value);
+}
+
+void GgufWriter::add_integers(std::string_view key, const std::vector<std::int32_t>& values) {
+  add_list(key, kInt32, values.size());
+  for (const std::int32_t value : values) put(metadata_, value);
 }
 
 void GgufWriter::add_tensor(std::string_view name, const std::vector<std::int64_t>& shape, BlockType type,

@@ -9,6 +9,8 @@
 #include "ddro/models/gguf_export.h"
 #include "ddro/models/model_folder.h"
 #include "ddro/models/model_options.h"
+#include "ddro/models/packed_base.h"
+#include "ddro/run/gguf_model.h"
 #include "ddro/run/model_card.h"
 
 namespace ddro::cli {
@@ -32,20 +34,6 @@ void export_merged(const models::ModelFolder& folder, models::ExportOptions opti
   models::export_model_folder(folder.path, merged.tensors, options, out);
 }
 
-// What is a GGUF file by its name can be an adapter alone.
-void export_gguf(const models::ModelFolder& folder, models::ExportDType dtype, models::AdapterExport adapter,
-                 const std::string& out) {
-  if (!folder.adapter || adapter == models::AdapterExport::kMerged) {
-    throw input_error("[--out] " + printable(out, 400) +
-                      ": a whole model is not written as a GGUF file; expected a folder");
-  }
-  if (dtype != models::ExportDType::kKeep && dtype != models::ExportDType::kFloat32) {
-    throw input_error("[--dtype] a GGUF adapter is of float32; got " + std::string(enum_name(dtype)) +
-                      ", expected keep or float32");
-  }
-  models::export_gguf_adapter(folder.spec, *folder.adapter, out);
-}
-
 // Of a checkpoint, which is checked against its manifest; a README.md of any other folder may speak of
 // another model.
 std::optional<std::string> card_of(const std::filesystem::path& source, bool merged) {
@@ -57,23 +45,44 @@ std::optional<std::string> card_of(const std::filesystem::path& source, bool mer
   return merged ? run::merged_card(card) : card;
 }
 
-// Any other folder than a checkpoint's has to be a whole model folder.
-void run_export(const ExportArguments& arguments) {
-  const models::ExportDType dtype = parse_enum<models::ExportDType>("--dtype", arguments.dtype);
-  const std::filesystem::path source = arguments.checkpoint;
-  const auto adapter = parse_enum<models::AdapterExport>("--adapter", arguments.adapter);
-  const auto card = card_of(source, adapter == models::AdapterExport::kMerged);
-  const models::ModelFolder folder = models::open_model_folder(source);
+void export_gguf(const ExportArguments& arguments, models::AdapterExport adapter) {
+  const auto dtype = parse_enum<models::GgufDType>("--dtype", arguments.dtype);
+  const models::ModelFolder folder = models::open_packed_folder(arguments.checkpoint);
+  if (!folder.adapter) {
+    run::export_gguf_model(folder, dtype, arguments.out);
+  } else if (adapter == models::AdapterExport::kMerged) {
+    run::export_gguf_model(models::merge_adapter(folder, at::kFloat), dtype, arguments.out);
+  } else if (dtype == models::GgufDType::kKeep || dtype == models::GgufDType::kFloat32) {
+    models::export_gguf_adapter(folder.spec, *folder.adapter, arguments.out);
+  } else {
+    throw input_error("[--dtype] a GGUF adapter is of float32; got " + arguments.dtype +
+                      ", expected keep or float32");
+  }
+}
+
+void export_folder(const ExportArguments& arguments, models::AdapterExport adapter,
+                   const std::optional<std::string>& card) {
+  const auto dtype = parse_enum<models::ExportDType>("--dtype", arguments.dtype);
+  const models::ModelFolder folder = models::open_model_folder(arguments.checkpoint);
   models::ExportOptions options{.dtype = dtype, .model_card = card};
   if (folder.adapter) options.text_folder = folder.adapter_path;
-  if (std::filesystem::path(arguments.out).extension() == ".gguf") {
-    export_gguf(folder, dtype, adapter, arguments.out);
-  } else if (!folder.adapter) {
+  if (!folder.adapter) {
     models::export_model_folder(folder.path, folder.tensors, options, arguments.out);
   } else if (adapter == models::AdapterExport::kMerged) {
     export_merged(folder, options, arguments.out);
   } else {
     models::export_adapter_folder(folder, *folder.adapter, folder.adapter->tensors, options, arguments.out);
+  }
+}
+
+// Any other folder than a checkpoint's has to be a whole model folder.
+void run_export(const ExportArguments& arguments) {
+  const auto adapter = parse_enum<models::AdapterExport>("--adapter", arguments.adapter);
+  const auto card = card_of(arguments.checkpoint, adapter == models::AdapterExport::kMerged);
+  if (std::filesystem::path(arguments.out).extension() == ".gguf") {
+    export_gguf(arguments, adapter);
+  } else {
+    export_folder(arguments, adapter, card);
   }
   log_info("exported " + arguments.out);
 }
@@ -82,16 +91,18 @@ void run_export(const ExportArguments& arguments) {
 
 void add_export_command(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* command = app.add_subcommand(
-      "export", "Writes a checkpoint as a Hugging Face folder, or its adapter as a GGUF file");
+  CLI::App* command =
+      app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder, or as a GGUF file");
   command
       ->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")
       ->required();
   command
       ->add_option("--out", arguments->out,
-                   "Folder to make; of an adapter also NAME.gguf, as llama.cpp loads it")
+                   "Folder to make, or NAME.gguf: a model or an adapter as llama.cpp loads it")
       ->required();
-  command->add_option("--dtype", arguments->dtype, "keep, float32, bfloat16 or float16")
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "keep, float32, bfloat16 or float16; of a GGUF file q8_0, too")
       ->capture_default_str();
   command
       ->add_option("--adapter", arguments->adapter,

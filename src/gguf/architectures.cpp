@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gguf/llama3_rotary.h"
+#include "ddro/gguf/llama3_rotary.h"
 
 namespace ddro::gguf {
 namespace {
@@ -71,7 +71,8 @@ constexpr Architecture kArchitectures[] = {
      .model_type = "llama",
      .model_class = "LlamaForCausalLM",
      .parts = kLlamaParts,
-     .paired_rows = true},
+     .paired_rows = true,
+     .also = "mistral"},
     {.name = "qwen2", .model_type = "qwen2", .model_class = "Qwen2ForCausalLM", .parts = kLlamaParts},
     {.name = "qwen3", .model_type = "qwen3", .model_class = "Qwen3ForCausalLM", .parts = kLlamaParts},
     {.name = "gemma2",
@@ -141,8 +142,9 @@ std::string known_architectures() {
 
 const Architecture* find_architecture(std::string_view model_type) {
   const auto* const found =
-      std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
-                   [&](const Architecture& each) { return each.model_type == model_type; });
+      std::find_if(std::begin(kArchitectures), std::end(kArchitectures), [&](const Architecture& each) {
+        return each.model_type == model_type || (!each.also.empty() && each.also == model_type);
+      });
   return found == std::end(kArchitectures) ? nullptr : found;
 }
 

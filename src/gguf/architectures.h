@@ -19,6 +19,7 @@ struct Architecture {
   std::span<const PartName> parts;
   bool paired_rows = false;            // of queries and keys: see ModelTensor
   bool plus_one = false;               // the norms' weights: see ModelTensor
+  std::string_view also = {};          // of another model_type that is written so
   bool is_gemma = false;               // its sentencepiece tokenizer puts no space in front
   void (*add)(Metadata&, Json&) = {};  // to config.json what only it has
 };

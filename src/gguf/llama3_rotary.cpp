@@ -1,4 +1,4 @@
-#include "gguf/llama3_rotary.h"
+#include "ddro/gguf/llama3_rotary.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,15 +19,25 @@ double divisor(double wave_length, double factor) {
 }
 
 bool fits(const std::vector<float>& divisors, double theta, double factor) {
+  const std::vector<float> expected = llama3_divisors(theta, divisors.size(), factor);
   for (size_t i = 0; i < divisors.size(); ++i) {
-    const double exponent = static_cast<double>(i) / static_cast<double>(divisors.size());
-    const double expected = divisor(2 * std::numbers::pi * std::pow(theta, exponent), factor);
-    if (!(std::fabs(static_cast<double>(divisors[i]) / expected - 1) < kTolerance)) return false;
+    const double ratio = static_cast<double>(divisors[i]) / static_cast<double>(expected[i]);
+    if (!(std::fabs(ratio - 1) < kTolerance)) return false;
   }
   return true;
 }
 
 }  // namespace
+
+std::vector<float> llama3_divisors(double theta, size_t num_frequencies, double factor) {
+  std::vector<float> divisors;
+  for (size_t i = 0; i < num_frequencies; ++i) {
+    const double exponent = static_cast<double>(i) / static_cast<double>(num_frequencies);
+    const double wave_length = 2 * std::numbers::pi * std::pow(theta, exponent);
+    divisors.push_back(static_cast<float>(divisor(wave_length, factor)));
+  }
+  return divisors;
+}
 
 void add_llama3_rotary(const GgufFile& file, Json& config) {
   const GgufTensor* tensor = file.find_tensor("rope_freqs.weight");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ddro/base/utf8.h"
+#include "ddro/gguf/word_rules.h"
 
 namespace ddro::gguf {
 namespace {
@@ -66,6 +67,25 @@ Json pre_tokenizer(Words words) {
   }
   const Json rest = byte_level(words == Words::kDigitsThenGpt2);
   return {{"type", "Sequence"}, {"pretokenizers", {std::move(first), rest}}};
+}
+
+Json normalizer(Words words) { return words == Words::kQwen2 ? Json({{"type", "NFC"}}) : Json(); }
+
+// What cuts words; where they stand in the text is another matter.
+nlohmann::json without_offsets(nlohmann::json cut) {
+  cut.erase("trim_offsets");
+  if (!cut.contains("pretokenizers")) return cut;
+  for (nlohmann::json& part : cut["pretokenizers"]) part.erase("trim_offsets");
+  return cut;
+}
+
+bool has_rules(const nlohmann::json& tokenizer, Words words) {
+  const nlohmann::json own = tokenizer.value("pre_tokenizer", nlohmann::json());
+  const nlohmann::json normal = tokenizer.value("normalizer", nlohmann::json());
+  const nlohmann::json& model = tokenizer.at("model");
+  return own.is_object() && without_offsets(own) == without_offsets(pre_tokenizer(words)) &&
+         normal == nlohmann::json(normalizer(words)) && model.value("type", "BPE") == "BPE" &&
+         model.value("ignore_merges", false) == (words == Words::kLlama3);
 }
 
 bool is_added(TokenKind kind) { return kind == TokenKind::kControl || kind == TokenKind::kUserDefined; }
@@ -186,16 +206,23 @@ Vocabulary read_vocabulary(const GgufFile& file) {
 Json tokenizer_json(const GgufFile& file) {
   const Words words = words_of(file);
   const Vocabulary vocabulary = read_vocabulary(file);
-  const Json normalizer = words == Words::kQwen2 ? Json({{"type", "NFC"}}) : Json();
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", added_tokens(file, vocabulary)},
-          {"normalizer", normalizer},
+          {"normalizer", normalizer(words)},
           {"pre_tokenizer", pre_tokenizer(words)},
           {"post_processor", post_processor(file, vocabulary, words)},
           {"decoder", byte_level(true)},
           {"model", byte_pair_model(file, vocabulary, words)}};
+}
+
+std::optional<std::string> name_of_word_rules(const nlohmann::json& tokenizer_json) {
+  const auto* const found =
+      std::find_if(std::begin(kPreTokenizers), std::end(kPreTokenizers),
+                   [&](const PreTokenizer& each) { return has_rules(tokenizer_json, each.words); });
+  if (found == std::end(kPreTokenizers)) return std::nullopt;
+  return std::string(found->name);
 }
 
 Json tokenizer_config(const GgufFile& file, const Architecture& architecture) {

@@ -37,8 +37,10 @@ void add_factors(GgufWriter& writer, const ModelSpec& model, const Adapter& adap
     Tensor b_ER = tensors.at(each.b_name());
     if (alpha_of(each) != alpha) b_ER = b_ER * (alpha_of(each) / alpha);
     if (weight.paired_rows) b_ER = with_pairs(b_ER, model.layers.front().attention.head_dim);
-    add_tensor(writer, weight.name + ".lora_a", tensors.at(each.a_name()));
-    add_tensor(writer, weight.name + ".lora_b", b_ER);
+    const Tensor& a_RD = tensors.at(each.a_name());
+    for (const auto& [suffix, factor] : {std::pair(".lora_a", a_RD), std::pair(".lora_b", b_ER)})
+      add_tensor(writer, weight.name + suffix, factor.sizes().vec(), BlockType::kF32,
+                 [factor = factor] { return factor; });
   }
 }
 

@@ -1,6 +1,10 @@
 // Tensors as GGUF files have them.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "ddro/base/gguf_writer.h"
 #include "ddro/base/tensor.h"
 
@@ -9,7 +13,9 @@ namespace ddro::models {
 // Rows in the file's order: those of a head's two halves take turns.
 Tensor with_pairs(const Tensor& rows, std::int64_t head_dim);
 
-// In float32.
-void add_tensor(GgufWriter& writer, const std::string& name, const Tensor& tensor);
+// `numbers`: made when they are written; of any type, or packed rows (ddro/ops/packed.h). `type`: float32,
+// float16, bfloat16 or Q8_0.
+void add_tensor(GgufWriter& writer, const std::string& name, const std::vector<std::int64_t>& shape,
+                BlockType type, std::function<Tensor()> numbers);
 
 }  // namespace ddro::models

@@ -58,4 +58,16 @@ Tensor numbers_of(const Tensor& weight, at::ScalarType dtype) {
   return (is_packed(weight) ? unpack(weight) : weight).to(dtype);
 }
 
+Tensor pack_q8_0(const Tensor& numbers_ND) {
+  const auto block = static_cast<std::int64_t>(block_format(BlockType::kQ8_0).numbers);
+  const Tensor numbers_NKB = numbers_ND.to(at::kFloat).unflatten(1, {-1, block});
+  const Tensor scale_NK1 = numbers_NKB.abs().amax(-1, /*keepdim=*/true) / 127;
+  const Tensor steps_NKB = numbers_NKB * at::where(scale_NK1 == 0, at::zeros_like(scale_NK1), 1 / scale_NK1);
+  // Halves go away from zero, which at::round does not do.
+  const Tensor size_NKB = steps_NKB.abs(), floor_NKB = size_NKB.floor();
+  const Tensor rounded_NKB = (floor_NKB + ((size_NKB - floor_NKB) * 2).floor()) * steps_NKB.sign();
+  return at::cat({scale_NK1.to(at::kHalf).view(at::kByte), rounded_NKB.to(at::kChar).view(at::kByte)}, -1)
+      .contiguous();
+}
+
 }  // namespace ddro::ops

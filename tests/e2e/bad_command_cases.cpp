@@ -100,8 +100,52 @@ std::vector<BadInput> command_cases() {
             "[@/model] exists and is not an empty folder"),
       usage("ExportInAnUnknownType", {"export", "@/model", "--out", "@/new", "--dtype", "int4"},
             "[--dtype] unknown value \"int4\""),
-      usage("ExportOfAModelAsAGgufFile", {"export", "@/model", "--out", "@/new.gguf"},
-            "a whole model is not written as a GGUF file; expected a folder"),
+      usage("ExportInATypeOfNoGgufFile", {"export", "@/model", "--out", "@/new.gguf", "--dtype", "q4_k"},
+            "[--dtype] unknown value \"q4_k\""),
+      usage("ExportOfAFolderInQ8", {"export", "@/model", "--out", "@/new", "--dtype", "q8_0"},
+            "[--dtype] unknown value \"q8_0\""),
+      {"ExportToAGgufFileInUse", 2, "[@/old.gguf] exists; choose another name",
+       [](Scene& s) {
+         return s.write("old.gguf", "").command({"export", "@/model", "--out", "@/old.gguf"});
+       }},
+      {"ExportOfAFamilyWithoutGgufFiles", 2,
+       "what GGUF files call the tensors of granite is not known; expected a model of llama",
+       [](Scene& s) {
+         return s.change_json("model/config.json", [](Json& config) { config["model_type"] = "granite"; })
+             .command({"export", "@/model", "--out", "@/new.gguf"});
+       }},
+      {"ExportOfYarnWithAFactorOfItsOwn", 2, "GGUF files of llama cannot say \"rope_scaling\"",
+       [](Scene& s) {
+         return s
+             .change_json("model/config.json",
+                          [](Json& config) {
+                            config["rope_scaling"] = {{"rope_type", "yarn"},
+                                                      {"factor", 4},
+                                                      {"attention_factor", 2},
+                                                      {"original_max_position_embeddings", 64}};
+                          })
+             .command({"export", "@/model", "--out", "@/new.gguf"});
+       }},
+      {"ExportOfAnotherLlama3", 2, "GGUF files of llama cannot say this configuration",
+       [](Scene& s) {
+         return s
+             .change_json("model/config.json",
+                          [](Json& config) {
+                            config["rope_scaling"] = {{"rope_type", "llama3"},
+                                                      {"factor", 8},
+                                                      {"low_freq_factor", 1},
+                                                      {"high_freq_factor", 2},
+                                                      {"original_max_position_embeddings", 64}};
+                          })
+             .command({"export", "@/model", "--out", "@/new.gguf"});
+       }},
+      {"ExportOfWordsWithoutAName", 2, "there is no name for how it cuts text into words",
+       [](Scene& s) {
+         return s
+             .change_json("model/tokenizer.json",
+                          [](Json& json) { json["pre_tokenizer"]["add_prefix_space"] = true; })
+             .command({"export", "@/model", "--out", "@/new.gguf"});
+       }},
       usage("ExportOfNothing", {"export", "@/nowhere", "--out", "@/new"},
             "[@/nowhere] there is no such folder", 3),
       usage("InspectNothing", {"inspect", "checkpoint", "@/nowhere"}, "[@/nowhere] does not exist", 3),

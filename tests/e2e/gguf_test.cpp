@@ -34,6 +34,12 @@ std::string output_of(const std::vector<std::string>& arguments) {
   return result.out;
 }
 
+ProgramResult python(const std::string& program, std::vector<std::string> arguments) {
+  const auto root = environment_path("DDRO_SOURCE_DIR");
+  arguments.insert(arguments.begin(), {(root / ".venv/bin/python").string(), (root / program).string()});
+  return run_program(arguments);
+}
+
 TEST(Gguf, AFullRunLeavesAHuggingFaceFolder) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), on(file("llama")));
@@ -84,12 +90,51 @@ TEST(Gguf, AnAdapterIsWrittenForLlamaCpp) {
   ASSERT_EQ(run.run(), 0) << run.log_text();
   const std::string peft = (run.output_dir() / "final").string(), out = (folder / "lora.gguf").string();
   output_of({"export", peft, "--out", out});
-  const auto root = environment_path("DDRO_SOURCE_DIR");
-  const ProgramResult checked =
-      run_program({(root / ".venv/bin/python").string(), (root / "tests/e2e/check_gguf_adapter.py").string(),
-                   peft, out, file("llama")});
+  const ProgramResult checked = python("tests/e2e/check_gguf_adapter.py", {peft, out, file("llama")});
   EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
   EXPECT_THAT(checked.out, HasSubstr("14 products are equal"));
+}
+
+// Each architecture and each switch, against what Python's library packs and says.
+TEST(Gguf, ModelsAreWrittenForLlamaCpp) {
+  const TemporaryFolder folder;
+  const std::vector<std::pair<std::string, std::string>> types = {
+      {"q8_0", "Q8_0"}, {"float16", "F16"}, {"bfloat16", "BF16"}, {"float32", "F32"}};
+  std::vector<std::string> triples;
+  size_t turn = 0;
+  for (const char* name : {"llama", "llama_tied", "llama_plain", "llama_biases", "llama_scaled", "qwen2",
+                           "qwen2_yarn", "qwen3", "gemma2", "gemma3"}) {
+    const auto& [dtype, type] = types[turn++ % types.size()];
+    const std::string out = (folder / (std::string(name) + ".gguf")).string();
+    output_of({"export", file(name), "--out", out, "--dtype", dtype});
+    triples.insert(triples.end(), {file(name), out, type});
+  }
+  const ProgramResult checked = python("tests/e2e/check_gguf_model.py", triples);
+  EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
+}
+
+// A Hugging Face folder's model and a merged adapter's score as files what they score as they are.
+TEST(Gguf, AWrittenModelScoresAsItsSource) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"adapter.adapter_type=lora", "adapter.r=4", "train.max_steps=7",
+                                    "optimizer.learning_rate=1.0e-2"});
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const auto scores = [&](const std::string& model) {
+    std::vector<double> values;
+    for (const Json& line : json_lines_of(
+             output_of({"score", "--model", model, "--data", fixture("tiny_run/pairs_eval.jsonl").string()})))
+      values.push_back(line["logp"].get<double>());
+    return values;
+  };
+  const std::string base = fixture("tiny_run/model").string(),
+                    adapter = (run.output_dir() / "final").string();
+  for (const auto& [model, out] :
+       {std::pair(base, folder / "base.gguf"), {adapter, folder / "merged.gguf"}}) {
+    output_of({"export", model, "--out", out.string(), "--adapter", "merged"});
+    const std::vector<double> expected = scores(model), got = scores(out.string());
+    ASSERT_EQ(got.size(), expected.size());
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-4) << out << " " << i;
+  }
 }
 
 TEST(Gguf, ThePlanSaysThatTheBaseStaysPacked) {

@@ -21,6 +21,11 @@ class GgufWriter {
 
   void add_text(std::string_view key, std::string_view value);
   void add_number(std::string_view key, float value);
+  void add_integer(std::string_view key, std::uint32_t value);
+  void add_flag(std::string_view key, bool value);
+  void add_texts(std::string_view key, const std::vector<std::string>& values);
+  void add_numbers(std::string_view key, const std::vector<float>& values);
+  void add_integers(std::string_view key, const std::vector<std::int32_t>& values);
   // `shape`: the numbers of the last dimension lie side by side, in whole blocks.
   void add_tensor(std::string_view name, const std::vector<std::int64_t>& shape, BlockType type, Bytes bytes);
 
@@ -37,6 +42,7 @@ class GgufWriter {
     Bytes bytes;
   };
   void add_key(std::string_view key, std::uint32_t type);
+  void add_list(std::string_view key, std::uint32_t type, size_t length);
   void write_new(const std::filesystem::path& path) const;
   void compare(const GgufFile& file) const;
 

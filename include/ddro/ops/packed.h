@@ -21,4 +21,7 @@ std::vector<std::int64_t> shape_of_numbers(const Tensor& weight);
 // In `dtype`, unpacked where they are packed; the tensor itself where nothing is to be done.
 Tensor numbers_of(const Tensor& weight, at::ScalarType dtype);
 
+// Packed rows of Q8_0 with the bits that llama.cpp gives: blocks of 32 numbers, of which D is a multiple.
+Tensor pack_q8_0(const Tensor& numbers_ND);
+
 }  // namespace ddro::ops
