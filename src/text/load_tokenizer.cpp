@@ -45,7 +45,8 @@ LoadedTokenizer load_tokenizer_folder(const gguf::ModelFiles& files) {
   LoadedTokenizer result;
   auto tokenizer =
       std::make_unique<JsonTokenizer>(std::move(json), files.place(name), config, name == kJsonFile);
-  result.kind = name + " (" + tokenizer->model_type() + ")";
+  result.kind =
+      (is_gguf_file(files.model()) ? "in the file's metadata" : name) + " (" + tokenizer->model_type() + ")";
   result.named_tokens = config.named_texts();
   // The file as it is, and what the others make of it.
   result.hash =

@@ -14,7 +14,7 @@ struct LoadedTokenizer {
   std::unique_ptr<Tokenizer> tokenizer;
   Json named_tokens;  // bos_token, eos_token, ...: text, or a list of texts
   std::string hash;   // of everything that decides which ids a text gets, and of the named tokens
-  std::string kind;   // the file that it comes from and what that holds
+  std::string kind;   // where it comes from and what it is
 };
 
 // Errors as load_tokenizer's.

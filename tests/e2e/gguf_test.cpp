@@ -152,7 +152,7 @@ TEST(Gguf, InspectShowsWhatAFileHolds) {
   const std::string shown = output_of({"inspect", "model", file("gemma3")});
   EXPECT_THAT(shown, HasSubstr("gemma3_text"));
   EXPECT_THAT(shown, HasSubstr("model.layers.6.self_attn.q_norm.weight"));
-  EXPECT_THAT(shown, HasSubstr("tokenizer.json (BPE), 261 ids"));
+  EXPECT_THAT(shown, HasSubstr("tokenizer   in the file's metadata (BPE), 261 ids"));
 }
 
 TEST(Gguf, AnExportedFolderScoresAsTheFile) {

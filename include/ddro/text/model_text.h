@@ -21,7 +21,7 @@ struct ModelText {
   std::vector<TokenId> end_ids;                 // never empty; the first one ends a finished string
   Json template_variables;     // what transformers passes to a template: bos_token, eos_token, ...
   std::string tokenizer_hash;  // of what decides which ids a text gets, from whichever file it comes
-  std::string tokenizer_kind;  // the file that it comes from and what that holds: "tokenizer.json (BPE)"
+  std::string tokenizer_kind;  // where it comes from and what it is: "tokenizer.json (BPE)"
   std::string template_hash;   // of the templates' sources; empty without one
 
   // What a folder written for this model must say otherwise than the folder it was read from; null where they
