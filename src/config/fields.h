@@ -127,7 +127,7 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("lr_scheduler_kwargs", o.lr_scheduler_kwargs, OnChange::kCourse,
           "what the schedule takes beside its warm-up, as Hugging Face has it: {min_lr_rate: 0.1} "
           "(docs/configuration.md)");
-    field("optim", o.optim, OnChange::kMeaning, "adamw | sgd | lion (docs/configuration.md)");
+    field("optim", o.optim, OnChange::kMeaning, "adamw | sgd | lion | adafactor (docs/configuration.md)");
     field("momentum", o.momentum, OnChange::kCourse, "of sgd; 0: none");
     field("nesterov", o.nesterov, OnChange::kCourse, "sgd's momentum looks ahead");
     field("weight_decay", o.weight_decay, OnChange::kCourse, "not applied to norms and biases");

@@ -20,7 +20,9 @@ bool caches_reference(const RunConfig& c) {
 }
 bool has_warmup(const RunConfig& c) { return c.optimizer.lr_scheduler_type != Schedule::kConstant; }
 bool has_momentum(const RunConfig& c) { return c.optimizer.optim == Optim::kSgd && c.optimizer.momentum > 0; }
-bool has_betas(const RunConfig& c) { return c.optimizer.optim != Optim::kSgd; }
+bool has_betas(const RunConfig& c) {
+  return c.optimizer.optim == Optim::kAdamW || c.optimizer.optim == Optim::kLion;
+}
 bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != IntervalStrategy::kNo; }
 bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
 bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
@@ -75,8 +77,8 @@ constexpr Condition kConditions[] = {
      "optim is not sgd"},
     {"optimizer.nesterov", [](const RunConfig& c) { return !c.optimizer.nesterov || has_momentum(c); },
      "only sgd with momentum has it"},
-    {"optimizer.adam_beta1", has_betas, "optim sgd has momentum in its place"},
-    {"optimizer.adam_beta2", has_betas, "optim sgd has momentum in its place"},
+    {"optimizer.adam_beta1", has_betas, "optim is neither adamw nor lion"},
+    {"optimizer.adam_beta2", has_betas, "optim is neither adamw nor lion"},
     {"optimizer.adam_epsilon", [](const RunConfig& c) { return c.optimizer.optim == Optim::kAdamW; },
      "optim is not adamw"},
     {"optimizer.moment_dtype",

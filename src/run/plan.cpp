@@ -90,6 +90,16 @@ double packed_bytes(const LoadedRun& run) {
                                {.device = run.device, .dtype = run.dtype, .adapter = &*run.adapter});
 }
 
+// Numbers that the optimizer keeps of each that is trained.
+double num_moments(const LoadedRun& run) {
+  double kept = 0, trained = 0;
+  for (const auto& [name, tensor] : run.adapter ? run.adapter->tensors : run.base_model.tensors) {
+    kept += static_cast<double>(train::num_moment_numbers(run.config.optimizer, tensor.sizes()));
+    trained += static_cast<double>(tensor.numel());
+  }
+  return kept / trained;
+}
+
 train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   const bool live_reference = run.reference_source() == "live";
   train::MemoryModel model;
@@ -97,7 +107,7 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.num_parameters = num_parameters(run.base_model);
   model.dtype = run.dtype;
   model.moment_dtype = run.config.optimizer.moment_dtype;
-  model.num_moments = train::num_moments(run.config.optimizer);
+  model.num_moments = num_moments(run);
   model.device = run.device;
   model.live_reference = live_reference && (!run.adapter || run.reference_model);
   if (run.adapter) model.adapter = run.adapter->spec;
@@ -116,9 +126,11 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
 // Which kinds of sharding a rank has the memory for.
 std::string describe_shards(const LoadedRun& run, const data::StepPlan& largest, int ranks_here) {
   const double there = free_memory(run.device) / (run.device.is_cuda() ? 1 : ranks_here);
+  const bool whole_tensors = train::needs_whole_tensors(run.config.optimizer.optim);
   std::string text;
   for (const auto& [name, shard] : EnumNames<dist::Shard>::kNames) {
-    if (shard == dist::Shard::kFull && run.adapter) continue;  // refused
+    const bool cuts_whole_ones = shard != dist::Shard::kNone && whole_tensors;
+    if (cuts_whole_ones || (shard == dist::Shard::kFull && run.adapter)) continue;  // refused
     const double peak = train::estimate_memory(memory_model(run, shard), largest).peak();
     text += (text.empty() ? "  with distributed.shard " : ", ") + std::string(name) + " " + gigabytes(peak) +
             (peak <= there ? " (fits)" : " (does not fit)");

@@ -244,11 +244,21 @@ void warn_of_shard(const dist::DistributedOptions& options, const dist::Launch& 
   log_warning("[distributed.shard] has no effect: there is one rank");
 }
 
+void check_optim(const config::RunConfig& config, const dist::Launch& launch) {
+  const train::Optim optim = config.optimizer.optim;
+  if (launch.size == 1 || config.distributed.shard == dist::Shard::kNone) return;
+  if (!train::needs_whole_tensors(optim)) return;
+  throw input_error(std::string("[distributed.shard] ") + enum_name(config.distributed.shard) +
+                    " gives each rank a part of every tensor, but " + enum_name(optim) +
+                    " updates whole ones; write distributed.shard: none");
+}
+
 }  // namespace
 
 std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const dist::Launch& launch = request.launch;
   warn_of_shard(config.distributed, launch);
+  check_optim(config, launch);
   if (launch.size == 1 || request.dry_run) return fit_and_train(std::move(config), request, nullptr);
   if (config.distributed.backend == dist::Backend::kNone) {
     throw input_error("[distributed.backend] none is for one process; got " + std::to_string(launch.size) +

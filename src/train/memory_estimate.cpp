@@ -211,7 +211,7 @@ double gathered_bytes(const MemoryModel& model) {
 }  // namespace
 
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, PartCounts parts, int num_moments) {
+                    bool live_reference, PartCounts parts, double num_moments) {
   const auto compute = static_cast<double>(at::elementSize(dtype));
   const double master = master_size(dtype);
   const double separate_master = compute < master ? master : 0;
@@ -239,7 +239,7 @@ double weight_bytes(const MemoryModel& model) {
 }
 
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                        int num_moments) {
+                        double num_moments) {
   const double master = master_size(dtype);
   return static_cast<double>(num_parameters) * (master + num_moments * moment_bytes(moment_dtype, master));
 }

@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 
+#include "ddro/base/error.h"
 #include "ddro/base/random.h"
 #include "train/stored_tensors.h"
 #include "train/update_rule.h"
@@ -38,35 +40,54 @@ StateTensors state_of(const Parameters& parameters, const Parameter& parameter, 
   return tensors;
 }
 
+const UpdateRule& rule_for(const UpdateRules& rules, size_t dimensions) {
+  return dimensions >= 2 ? rules.matrices : rules.vectors;
+}
+
 StateTensor state_of(const Tensor& step) { return {.name = "step", .own = step, .sizes = {}}; }
 
 }  // namespace
 
-UpdateRule make_update_rule(const OptimizerOptions& options) {
-  switch (options.optim) {
-    case Optim::kAdamW:
-      return adamw(options);
-    case Optim::kSgd:
-      return sgd(options);
-    case Optim::kLion:
-      return lion(options);
-  }
-  return adamw(options);
+std::vector<std::int64_t> MomentSpec::sizes_for(at::IntArrayRef parameter) const {
+  std::vector<std::int64_t> sizes = parameter.vec();
+  if (shape == Shape::kRows) sizes.pop_back();
+  if (shape == Shape::kColumns) sizes.erase(sizes.end() - 2);
+  return sizes;
 }
 
-int num_moments(const OptimizerOptions& options) {
-  return static_cast<int>(make_update_rule(options).moments.size());
+UpdateRules make_update_rules(const OptimizerOptions& options) {
+  const auto of_all = [](const UpdateRule& rule) { return UpdateRules{rule, rule}; };
+  switch (options.optim) {
+    case Optim::kAdamW:
+      return of_all(adamw(options));
+    case Optim::kSgd:
+      return of_all(sgd(options));
+    case Optim::kLion:
+      return of_all(lion(options));
+    case Optim::kAdafactor:
+      return adafactor();
+  }
+  return of_all(adamw(options));
+}
+
+std::int64_t num_moment_numbers(const OptimizerOptions& options, at::IntArrayRef sizes) {
+  const UpdateRules rules = make_update_rules(options);
+  std::int64_t count = 0;
+  for (const MomentSpec& spec : rule_for(rules, sizes.size()).moments)
+    count += c10::multiply_integers(spec.sizes_for(sizes));
+  return count;
 }
 
 Optimizer::Optimizer(Parameters& parameters, const OptimizerOptions& options)
     : parameters_(parameters),
       options_(options),
-      rule_(std::make_unique<UpdateRule>(make_update_rule(options))) {
+      rules_(std::make_unique<UpdateRules>(make_update_rules(options))) {
+  DDRO_CHECK(!parameters.is_sharded() || !needs_whole_tensors(options.optim), "tensors that are whole");
   for (const Parameter& parameter : parameters.entries()) {
     if (!parameter.trainable) continue;
-    Slot slot{parameter, {}};
-    for (const MomentSpec& spec : rule_->moments) {
-      slot.moments.emplace_back(spec.kind, options.moment_dtype, parameter.master.sizes(),
+    Slot slot{parameter, rule_for(*rules_, parameter.compute.sizes().size()), {}};
+    for (const MomentSpec& spec : slot.rule.moments) {
+      slot.moments.emplace_back(spec.kind, options.moment_dtype, spec.sizes_for(parameter.master.sizes()),
                                 parameter.master.options(), parameter.part.begin);
     }
     slots_.push_back(std::move(slot));
@@ -80,39 +101,41 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   if (gradient_scale != 1.0) parameters_.scale_gradients(gradient_scale);
   ++steps_done_;
   if (options_.moment_dtype == MomentDType::kFloat32) {
-    update_group(/*decays=*/true, learning_rate);
-    update_group(/*decays=*/false, learning_rate);
+    for (const UpdateRule* rule : {&rules_->matrices, &rules_->vectors}) {
+      update_group(*rule, /*decays=*/true, learning_rate);
+      update_group(*rule, /*decays=*/false, learning_rate);
+    }
   } else {
     update_in_chunks(learning_rate);
   }
   parameters_.masters_changed();
 }
 
-UpdateBatch Optimizer::batch(bool decays, double learning_rate) const {
+UpdateBatch Optimizer::batch(const UpdateRule& rule, bool decays, double learning_rate) const {
   return {.weights = {},
           .gradients = {},
-          .moments = std::vector<std::vector<Tensor>>(rule_->moments.size()),
+          .moments = std::vector<std::vector<Tensor>>(rule.moments.size()),
           .learning_rate = learning_rate,
           .weight_decay = decays ? options_.weight_decay : 0.0,
           .update = steps_done_};
 }
 
-void Optimizer::update_group(bool decays, double learning_rate) {
-  UpdateBatch group = batch(decays, learning_rate);
+void Optimizer::update_group(const UpdateRule& rule, bool decays, double learning_rate) {
+  UpdateBatch group = batch(rule, decays, learning_rate);
   for (const Slot& slot : slots_) {
-    if (slot.parameter.decays != decays || slot.parameter.part.size == 0) continue;
+    if (&slot.rule != &rule || slot.parameter.decays != decays || slot.parameter.part.size == 0) continue;
     group.weights.push_back(slot.parameter.master.detach());
     group.gradients.push_back(slot.parameter.own_gradient);
     for (size_t i = 0; i < slot.moments.size(); ++i) group.moments[i].push_back(slot.moments[i].stored());
   }
-  if (!group.weights.empty()) rule_->apply(group);
+  if (!group.weights.empty()) rule.apply(group);
 }
 
 // Moments in a short form are read, updated and written a chunk at a time.
 void Optimizer::update_in_chunks(double learning_rate) {
   const at::Device device = slots_.front().parameter.master.device();
   const std::int64_t chunk = moment_chunk(device);
-  const Tensor values_MN = at::empty({static_cast<std::int64_t>(rule_->moments.size()), chunk},
+  const Tensor values_MN = at::empty({static_cast<std::int64_t>(rules_->matrices.moments.size()), chunk},
                                      at::TensorOptions(device).dtype(at::kFloat));
   for (size_t s = 0; s < slots_.size(); ++s) {
     Slot& slot = slots_[s];
@@ -120,14 +143,14 @@ void Optimizer::update_in_chunks(double learning_rate) {
     const Tensor gradients_N = slot.parameter.own_gradient.view(-1);
     for (std::int64_t begin = 0; begin < weights_N.numel(); begin += chunk) {
       const std::int64_t size = std::min(chunk, weights_N.numel() - begin);
-      UpdateBatch part = batch(slot.parameter.decays, learning_rate);
+      UpdateBatch part = batch(slot.rule, slot.parameter.decays, learning_rate);
       part.weights = {weights_N.narrow(0, begin, size)};
       part.gradients = {gradients_N.narrow(0, begin, size)};
       for (size_t i = 0; i < slot.moments.size(); ++i) {
         part.moments[i] = {values_MN[static_cast<std::int64_t>(i)].narrow(0, 0, size)};
         slot.moments[i].read(begin, part.moments[i].front());
       }
-      rule_->apply(part);
+      slot.rule.apply(part);
       for (size_t i = 0; i < slot.moments.size(); ++i)
         slot.moments[i].write(begin, part.moments[i].front(), rounding_key(s, i));
     }
@@ -137,14 +160,14 @@ void Optimizer::update_in_chunks(double learning_rate) {
 // Of the roundings of one moment after one update. Parameters have a fixed order.
 std::uint64_t Optimizer::rounding_key(size_t slot, size_t moment) const {
   return random_bits(static_cast<std::uint64_t>(steps_done_), slot,
-                     static_cast<std::uint64_t>(rule_->moments[moment].kind));
+                     static_cast<std::uint64_t>(slots_[slot].rule.moments[moment].kind));
 }
 
 StateTensors Optimizer::state() const {
   StateTensors tensors;
   for (const Slot& slot : slots_) {
     for (size_t i = 0; i < slot.moments.size(); ++i) {
-      for (auto& part : state_of(parameters_, slot.parameter, slot.moments[i], rule_->moments[i].name))
+      for (auto& part : state_of(parameters_, slot.parameter, slot.moments[i], slot.rule.moments[i].name))
         tensors.push_back(std::move(part));
     }
   }
@@ -172,7 +195,8 @@ void Optimizer::load(const NamedTensors& state, const std::string& where) {
   };
   for (size_t s = 0; s < slots_.size(); ++s) {
     for (size_t i = 0; i < slots_[s].moments.size(); ++i)
-      restore_moment(slots_[s].parameter, slots_[s].moments[i], rule_->moments[i].name, rounding_key(s, i));
+      restore_moment(slots_[s].parameter, slots_[s].moments[i], slots_[s].rule.moments[i].name,
+                     rounding_key(s, i));
   }
   check_all_read(state, num_read, where);
 }

@@ -1,5 +1,6 @@
 // The arithmetic of an optimizer. What it makes of a number of a tensor depends on no other place in it, so
-// that ranks can share out the places, and moments can be read and written a part at a time.
+// that ranks can share out the places, and moments can be read and written a part at a time; save where
+// needs_whole_tensors says otherwise.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,14 @@
 namespace ddro::train {
 
 struct MomentSpec {
+  // Of the parameter; or without its last dimension, or the one before.
+  enum class Shape { kSame, kRows, kColumns };
+
   const char* name;  // in a checkpoint, in front of the parameter's
   Moment::Kind kind;
+  Shape shape = Shape::kSame;
+
+  std::vector<std::int64_t> sizes_for(at::IntArrayRef parameter) const;
 };
 
 // Tensors to update in place, and what belongs to each: lists of one length, all in the masters' type.
@@ -31,10 +38,18 @@ struct UpdateRule {
   std::function<void(const UpdateBatch&)> apply;
 };
 
+// Of parameters of two dimensions or more, and of the others.
+struct UpdateRules {
+  UpdateRule matrices;
+  UpdateRule vectors;
+};
+
 UpdateRule adamw(const OptimizerOptions& options);
 UpdateRule sgd(const OptimizerOptions& options);
 UpdateRule lion(const OptimizerOptions& options);
 
-UpdateRule make_update_rule(const OptimizerOptions& options);
+UpdateRules adafactor();
+
+UpdateRules make_update_rules(const OptimizerOptions& options);
 
 }  // namespace ddro::train

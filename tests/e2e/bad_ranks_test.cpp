@@ -197,6 +197,10 @@ TEST(Nproc, RefusesWhatCannotBeStarted) {
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] nccl needs a CUDA device in every rank"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.shard=full", "--set", "adapter.adapter_type=lora"})), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.shard] full is for models without an adapter"));
+  EXPECT_EQ(run.run(ranks(2, {"--set", "optimizer.optim=adafactor"})), 2);
+  EXPECT_THAT(run.log_text(),
+              HasSubstr("[distributed.shard] optimizer gives each rank a part of every tensor, "
+                        "but adafactor updates whole ones; write distributed.shard: none"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "optimizer.learning_rat=1"})), 2);
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
 }

@@ -110,6 +110,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Course{"LiveReference",
                            [] { return Settings{"reference.precompute_ref_log_probs=false"}; }},
                     Course{"Lora", lora, "adapter_model.safetensors"},
+                    Course{"Adafactor",
+                           [] {
+                             return Settings{"optimizer.optim=adafactor", "optimizer.learning_rate=1.0e-4",
+                                             "distributed.shard=none"};
+                           }},
                     Course{"Full",
                            [] {
                              Settings settings = sampling();

@@ -22,11 +22,11 @@ struct PartCounts {
 // Bytes that stay for a whole run computing in `dtype`: weights, float32 masters where they are not the
 // weights, gradients, moments, and the weights of a live reference.
 double weight_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                    bool live_reference, PartCounts parts = {}, int num_moments = 2);
+                    bool live_reference, PartCounts parts = {}, double num_moments = 2);
 
 // Bytes of masters and moments on disk, and of their copy while they are written.
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
-                        int num_moments = 2);
+                        double num_moments = 2);
 
 struct MemoryModel {
   models::ModelSpec spec;
@@ -34,7 +34,7 @@ struct MemoryModel {
   std::optional<models::AdapterSpec> adapter;  // trained in their place
   at::ScalarType dtype = at::kFloat;           // compute type
   MomentDType moment_dtype = MomentDType::kFloat32;
-  int num_moments = 2;  // of the optimizer
+  double num_moments = 2;  // numbers that the optimizer keeps of each
   at::Device device = at::kCPU;
   bool live_reference = false;  // with weights of its own
   bool gradient_checkpointing = false;

@@ -14,10 +14,11 @@
 namespace ddro::train {
 
 struct UpdateRule;
+struct UpdateRules;
 struct UpdateBatch;
 
-// The moments that OptimizerOptions::optim keeps of each number.
-int num_moments(const OptimizerOptions& options);
+// Numbers that OptimizerOptions::optim keeps of a parameter, all its moments together.
+std::int64_t num_moment_numbers(const OptimizerOptions& options, at::IntArrayRef sizes);
 
 // The arithmetic is in the masters' type whatever OptimizerOptions::moment_dtype is; the short forms are
 // rounded after it (ddro/ops/moment_code.h), by a function of the number of updates, the parameter and the
@@ -43,17 +44,18 @@ class Optimizer {
  private:
   struct Slot {
     const Parameter& parameter;
+    const UpdateRule& rule;
     std::vector<Moment> moments;  // in the order of the rule's
   };
 
-  UpdateBatch batch(bool decays, double learning_rate) const;  // of no tensor yet
-  void update_group(bool decays, double learning_rate);
+  UpdateBatch batch(const UpdateRule& rule, bool decays, double learning_rate) const;  // of no tensor yet
+  void update_group(const UpdateRule& rule, bool decays, double learning_rate);
   void update_in_chunks(double learning_rate);
   std::uint64_t rounding_key(size_t slot, size_t moment) const;
 
   Parameters& parameters_;
   OptimizerOptions options_;
-  std::unique_ptr<const UpdateRule> rule_;
+  std::unique_ptr<const UpdateRules> rules_;
   std::vector<Slot> slots_;
   std::int64_t steps_done_ = 0;  // updates made; skipped steps do not count
 };

@@ -28,7 +28,11 @@ struct TrainOptions {
 };
 
 // What updates the weights.
-enum class Optim { kAdamW, kSgd, kLion };
+enum class Optim { kAdamW, kSgd, kLion, kAdafactor };
+
+// Whether an update of one number depends on others of its tensor: such a tensor is updated in one place, and
+// what is kept of it is not rounded.
+bool needs_whole_tensors(Optim optim);
 
 // What an optimizer's moments are stored in between steps; kFloat32: in the type of the master weights.
 enum class MomentDType { kFloat32, kBFloat16, kFloat8 };
@@ -117,9 +121,10 @@ struct EnumNames<train::Schedule> {
 template <>
 struct EnumNames<train::Optim> {
   using E = train::Optim;
-  static constexpr std::array<EnumName<E>, 6> kNames = {{{"adamw", E::kAdamW},
+  static constexpr std::array<EnumName<E>, 7> kNames = {{{"adamw", E::kAdamW},
                                                          {"sgd", E::kSgd},
                                                          {"lion", E::kLion},
+                                                         {"adafactor", E::kAdafactor},
                                                          {"adamw_torch", E::kAdamW},
                                                          {"adamw_torch_fused", E::kAdamW},
                                                          {"lion_32bit", E::kLion}}};

@@ -339,6 +339,8 @@ TEST(Dump, ReadsBackToTheSameConfiguration) {
     if (config.eval.eval_strategy == IntervalStrategy::kNo) config.eval.metric_for_best_model.reset();
     if (!config.eval.metric_for_best_model) config.eval.early_stopping_patience = 0;
     config.optimizer.lr_scheduler_kwargs = some_kwargs(config.optimizer.lr_scheduler_type);
+    if (train::needs_whole_tensors(config.optimizer.optim))
+      config.optimizer.moment_dtype = train::MomentDType::kFloat32;
     // Above alpha/(1 - alpha) for every alpha that is drawn.
     if (objective.max_weight && losses::uses_option(objective, "max_weight")) *objective.max_weight += 1e9;
     if (objective.stabilizer == losses::Stabilizer::kNnbd) {

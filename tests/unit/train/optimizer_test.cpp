@@ -19,7 +19,7 @@ using test::TwoParameters;
 
 OptimizerOptions options_of(const Json& entry) {
   OptimizerOptions options;
-  options.optim = entry["optim"] == "sgd" ? Optim::kSgd : Optim::kLion;
+  options.optim = parse_enum<Optim>("optim", entry["optim"].get<std::string>());
   const Json& kwargs = entry["kwargs"];
   options.momentum = kwargs.value("momentum", options.momentum);
   options.nesterov = kwargs.value("nesterov", options.nesterov);
@@ -40,10 +40,10 @@ NamedTensors tensors_of(const Json& recorded, const NamedTensors& like) {
   return tensors;
 }
 
-// Recorded from torch.optim.SGD, and Lion's algorithm in numpy.
+// Recorded from torch.optim.SGD, transformers' Adafactor, and Lion's algorithm in numpy.
 TEST(Optimizer, MakesTheRecordedUpdates) {
   const Json recorded = read_json_file(test::fixture("optimizers/updates.json").string(), ErrorKind::kInput);
-  ASSERT_EQ(recorded["cases"].size(), 7u);
+  ASSERT_EQ(recorded["cases"].size(), 9u);
   for (const Json& entry : recorded["cases"]) {
     TwoParameters model(at::kDouble);
     Trained trained(model, model.initial(), options_of(entry));
@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, OptimizerState,
                                          Kept{Optim::kSgd, 0.9, MomentDType::kFloat32},
                                          Kept{Optim::kSgd, 0.9, MomentDType::kBFloat16},
                                          Kept{Optim::kLion, 0, MomentDType::kFloat32},
-                                         Kept{Optim::kLion, 0, MomentDType::kFloat8}));
+                                         Kept{Optim::kLion, 0, MomentDType::kFloat8},
+                                         Kept{Optim::kAdafactor, 0, MomentDType::kFloat32}));
 
 TEST(Optimizer, RefusesTheStateOfAnother) {
   TwoParameters model;
@@ -119,16 +120,19 @@ TEST(Optimizer, RefusesTheStateOfAnother) {
 }
 
 TEST(Optimizer, TakesTheMemoryOfItsMoments) {
-  const auto moments_of = [](Optim optim, double momentum) {
+  const auto kept = [](Optim optim, double momentum, at::IntArrayRef sizes) {
     OptimizerOptions options;
     options.optim = optim;
     options.momentum = momentum;
-    return num_moments(options);
+    return num_moment_numbers(options, sizes);
   };
-  EXPECT_EQ(moments_of(Optim::kAdamW, 0), 2);
-  EXPECT_EQ(moments_of(Optim::kLion, 0), 1);
-  EXPECT_EQ(moments_of(Optim::kSgd, 0.9), 1);
-  EXPECT_EQ(moments_of(Optim::kSgd, 0), 0);
+  EXPECT_EQ(kept(Optim::kAdamW, 0, {30, 20}), 1200);
+  EXPECT_EQ(kept(Optim::kLion, 0, {30, 20}), 600);
+  EXPECT_EQ(kept(Optim::kSgd, 0.9, {30, 20}), 600);
+  EXPECT_EQ(kept(Optim::kSgd, 0, {30, 20}), 0);
+  EXPECT_EQ(kept(Optim::kAdafactor, 0, {30, 20}), 50);
+  EXPECT_EQ(kept(Optim::kAdafactor, 0, {8, 30, 20}), 8 * 50);
+  EXPECT_EQ(kept(Optim::kAdafactor, 0, {30}), 30);
   EXPECT_EQ(weight_bytes(1'000'000, at::kFloat, MomentDType::kFloat32, false, {}, 1), 12e6);
   EXPECT_EQ(checkpoint_bytes(1'000'000, at::kBFloat16, MomentDType::kFloat8, 0), 4e6);
 }
