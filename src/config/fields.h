@@ -127,14 +127,18 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("lr_scheduler_kwargs", o.lr_scheduler_kwargs, OnChange::kCourse,
           "what the schedule takes beside its warm-up, as Hugging Face has it: {min_lr_rate: 0.1} "
           "(docs/configuration.md)");
-    field("optim", o.optim, OnChange::kMeaning, "adamw | sgd | lion | adafactor (docs/configuration.md)");
-    field("momentum", o.momentum, OnChange::kCourse, "of sgd; 0: none");
-    field("nesterov", o.nesterov, OnChange::kCourse, "sgd's momentum looks ahead");
+    field("optim", o.optim, OnChange::kMeaning,
+          "adamw | sgd | lion | adafactor | muon (docs/configuration.md)");
+    field("momentum", o.momentum, OnChange::kCourse, "of sgd and muon; 0: none; auto: 0.9 and 0.95");
+    field("nesterov", o.nesterov, OnChange::kCourse,
+          "the momentum of sgd or muon looks ahead; null: muon's does");
+    field("adjust_lr_fn", o.adjust_lr_fn, OnChange::kCourse,
+          "of muon, how the rate follows a matrix's shape: match_rms_adamw | original");
     field("weight_decay", o.weight_decay, OnChange::kCourse, "not applied to norms and biases");
-    field("adam_beta1", o.adam_beta1, OnChange::kCourse, "decay of the gradient's mean (adamw, lion)");
+    field("adam_beta1", o.adam_beta1, OnChange::kCourse, "decay of the gradient's mean (adamw, muon, lion)");
     field("adam_beta2", o.adam_beta2, OnChange::kCourse,
-          "decay of the gradient's square (adamw), of the momentum (lion)");
-    field("adam_epsilon", o.adam_epsilon, OnChange::kCourse, "added to the root of the square (adamw)");
+          "decay of the gradient's square (adamw, muon), of the momentum (lion)");
+    field("adam_epsilon", o.adam_epsilon, OnChange::kCourse, "added to the root of the square (adamw, muon)");
     field("max_grad_norm", o.max_grad_norm, OnChange::kCourse,
           "gradients are scaled down to this norm; 0: no clipping");
     field("moment_dtype", o.moment_dtype, OnChange::kBits,

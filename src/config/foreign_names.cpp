@@ -37,8 +37,8 @@ const std::vector<KeyAdvice>& key_advice() {
       {{"max_norm", "clip_grad_norm", "gradient_clipping", "max_gradient_norm"},
        "write optimizer.max_grad_norm"},
       {{"optimizer_type", "optimizer_name"},
-       "write optimizer.optim: adamw | sgd | lion | adafactor; optimizer.moment_dtype: float8 keeps moments "
-       "in 8 bits"},
+       "write optimizer.optim: adamw | sgd | lion | adafactor | muon; optimizer.moment_dtype: float8 keeps "
+       "moments in 8 bits"},
       {{"optim_args"}, "write the optimizer's own keys: optimizer.adam_beta1, optimizer.momentum, ..."},
       {{"bf16", "fp16", "tf32", "fp32", "torch_dtype", "precision", "pure_bf16", "mixed_precision",
         "float16"},
@@ -161,7 +161,7 @@ const std::vector<UnbuiltValues>& unbuilt_values() {
       {"objective.loss_type", {"aot", "aot_pair", "aot_unpaired", "alphapo"}},
       {"logging.report_to", {"wandb", "comet_ml", "clearml", "neptune", "trackio", "swanlab", "all"}},
       {"optimizer.lr_scheduler_type", {"reduce_lr_on_plateau", "greedy"}},
-      {"optimizer.optim", {"muon", "adagrad", "rmsprop"}},
+      {"optimizer.optim", {"adagrad", "rmsprop"}},
       {"optimizer.optim",
        {"adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit"},
        "; write adamw with optimizer.moment_dtype: float8"},

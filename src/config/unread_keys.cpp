@@ -19,10 +19,11 @@ bool caches_reference(const RunConfig& c) {
   return reads_reference(c) && c.reference.precompute_ref_log_probs;
 }
 bool has_warmup(const RunConfig& c) { return c.optimizer.lr_scheduler_type != Schedule::kConstant; }
-bool has_momentum(const RunConfig& c) { return c.optimizer.optim == Optim::kSgd && c.optimizer.momentum > 0; }
-bool has_betas(const RunConfig& c) {
-  return c.optimizer.optim == Optim::kAdamW || c.optimizer.optim == Optim::kLion;
-}
+bool is_muon(const RunConfig& c) { return c.optimizer.optim == Optim::kMuon; }
+bool may_have_momentum(const RunConfig& c) { return c.optimizer.optim == Optim::kSgd || is_muon(c); }
+bool has_momentum(const RunConfig& c) { return may_have_momentum(c) && c.optimizer.used_momentum() > 0; }
+bool has_adamw(const RunConfig& c) { return c.optimizer.optim == Optim::kAdamW || is_muon(c); }
+bool has_betas(const RunConfig& c) { return has_adamw(c) || c.optimizer.optim == Optim::kLion; }
 bool evaluates(const RunConfig& c) { return c.eval.eval_strategy != IntervalStrategy::kNo; }
 bool samples(const RunConfig& c) { return evaluates(c) && c.eval.prompts.has_value(); }
 bool draws(const RunConfig& c) { return samples(c) && c.eval.samples.sampling.temperature > 0; }
@@ -73,14 +74,14 @@ constexpr Condition kConditions[] = {
     {"optimizer.warmup_steps",
      [](const RunConfig& c) { return c.optimizer.warmup_steps == 0 || has_warmup(c); },
      "lr_scheduler_type constant has no warm-up; constant_with_warmup has"},
-    {"optimizer.momentum", [](const RunConfig& c) { return c.optimizer.optim == Optim::kSgd; },
-     "optim is not sgd"},
-    {"optimizer.nesterov", [](const RunConfig& c) { return !c.optimizer.nesterov || has_momentum(c); },
-     "only sgd with momentum has it"},
-    {"optimizer.adam_beta1", has_betas, "optim is neither adamw nor lion"},
-    {"optimizer.adam_beta2", has_betas, "optim is neither adamw nor lion"},
-    {"optimizer.adam_epsilon", [](const RunConfig& c) { return c.optimizer.optim == Optim::kAdamW; },
-     "optim is not adamw"},
+    {"optimizer.momentum", [](const RunConfig& c) { return !c.optimizer.momentum || may_have_momentum(c); },
+     "optim is neither sgd nor muon"},
+    {"optimizer.nesterov", [](const RunConfig& c) { return !c.optimizer.used_nesterov() || has_momentum(c); },
+     "only sgd and muon with momentum have it"},
+    {"optimizer.adjust_lr_fn", is_muon, "optim is not muon"},
+    {"optimizer.adam_beta1", has_betas, "only adamw, muon and lion have it"},
+    {"optimizer.adam_beta2", has_betas, "only adamw, muon and lion have it"},
+    {"optimizer.adam_epsilon", has_adamw, "only adamw and muon have it"},
     {"optimizer.moment_dtype",
      [](const RunConfig& c) { return c.optimizer.optim != Optim::kSgd || has_momentum(c); },
      "sgd without momentum keeps no moments"},

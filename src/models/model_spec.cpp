@@ -4,6 +4,7 @@
 
 #include "ddro/base/hash.h"
 #include "ddro/models/weight_units.h"
+#include "models/visit_linears.h"
 
 namespace ddro::models {
 namespace {
@@ -30,34 +31,6 @@ void add(Parameters& all, const LinearSpec& linear) {
   if (!linear.bias) return;
   all.push_back({linear.bias_name(), {linear.out}});
   if (linear.stacked > 0) all.back().shape.insert(all.back().shape.begin(), linear.stacked);
-}
-
-// Calls visit(linear) for the products of a layer's part; specifications as they are, const or not.
-template <typename Spec, typename Visit>
-void visit_attention(Spec& attention, const Visit& visit) {
-  for (auto* linear :
-       {&attention.query, &attention.key, &attention.value, &attention.fused, &attention.output})
-    visit(*linear);
-}
-
-template <typename Spec, typename Visit>
-void visit_feed_forward(Spec& part, const Visit& visit) {
-  for (auto* linear : {&part.gate, &part.up, &part.fused, &part.down}) visit(*linear);
-}
-
-template <typename Spec, typename Visit>
-void visit_experts(Spec& part, const Visit& visit) {
-  visit(part.router);
-  for (auto& expert : part.experts) visit_feed_forward(expert, visit);
-  if (part.shared) visit_feed_forward(*part.shared, visit);
-  visit(part.shared_gate);
-}
-
-// Of whichever a layer has.
-template <typename Spec, typename Visit>
-void visit_inner(Spec& layer, const Visit& visit) {
-  visit_feed_forward(layer.feed_forward, visit);
-  if (layer.experts) visit_experts(*layer.experts, visit);
 }
 
 void add(Parameters& all, const AttentionSpec& attention) {

@@ -92,9 +92,10 @@ double packed_bytes(const LoadedRun& run) {
 
 // Numbers that the optimizer keeps of each that is trained.
 double num_moments(const LoadedRun& run) {
+  const models::ParameterRoles roles(run.base_model.spec);
   double kept = 0, trained = 0;
   for (const auto& [name, tensor] : run.adapter ? run.adapter->tensors : run.base_model.tensors) {
-    kept += static_cast<double>(train::num_moment_numbers(run.config.optimizer, tensor.sizes()));
+    kept += static_cast<double>(train::num_moment_numbers(run.config.optimizer, roles[name], tensor.sizes()));
     trained += static_cast<double>(tensor.numel());
   }
   return kept / trained;
@@ -168,9 +169,9 @@ std::string describe_samples(const LoadedRun& run) {
 
 std::string describe_optimizer(const train::OptimizerOptions& optimizer) {
   std::string text = enum_name(optimizer.optim);
-  if (optimizer.optim == train::Optim::kSgd)
-    text += std::string(optimizer.nesterov ? ", Nesterov" : "") + ", momentum " +
-            printable(optimizer.momentum, "%g");
+  if (optimizer.optim == train::Optim::kSgd || optimizer.optim == train::Optim::kMuon)
+    text += std::string(optimizer.used_nesterov() ? ", Nesterov" : "") + ", momentum " +
+            printable(optimizer.used_momentum(), "%g");
   return text;
 }
 

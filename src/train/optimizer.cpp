@@ -40,10 +40,6 @@ StateTensors state_of(const Parameters& parameters, const Parameter& parameter, 
   return tensors;
 }
 
-const UpdateRule& rule_for(const UpdateRules& rules, size_t dimensions) {
-  return dimensions >= 2 ? rules.matrices : rules.vectors;
-}
-
 StateTensor state_of(const Tensor& step) { return {.name = "step", .own = step, .sizes = {}}; }
 
 }  // namespace
@@ -56,7 +52,9 @@ std::vector<std::int64_t> MomentSpec::sizes_for(at::IntArrayRef parameter) const
 }
 
 UpdateRules make_update_rules(const OptimizerOptions& options) {
-  const auto of_all = [](const UpdateRule& rule) { return UpdateRules{rule, rule}; };
+  const auto of_all = [](const UpdateRule& rule) {
+    return UpdateRules{rule, rule, [](models::ParameterRole, at::IntArrayRef) { return false; }};
+  };
   switch (options.optim) {
     case Optim::kAdamW:
       return of_all(adamw(options));
@@ -66,14 +64,17 @@ UpdateRules make_update_rules(const OptimizerOptions& options) {
       return of_all(lion(options));
     case Optim::kAdafactor:
       return adafactor();
+    case Optim::kMuon:
+      return muon(options);
   }
   return of_all(adamw(options));
 }
 
-std::int64_t num_moment_numbers(const OptimizerOptions& options, at::IntArrayRef sizes) {
+std::int64_t num_moment_numbers(const OptimizerOptions& options, models::ParameterRole role,
+                                at::IntArrayRef sizes) {
   const UpdateRules rules = make_update_rules(options);
   std::int64_t count = 0;
-  for (const MomentSpec& spec : rule_for(rules, sizes.size()).moments)
+  for (const MomentSpec& spec : rules.of(role, sizes).moments)
     count += c10::multiply_integers(spec.sizes_for(sizes));
   return count;
 }
@@ -85,7 +86,7 @@ Optimizer::Optimizer(Parameters& parameters, const OptimizerOptions& options)
   DDRO_CHECK(!parameters.is_sharded() || !needs_whole_tensors(options.optim), "tensors that are whole");
   for (const Parameter& parameter : parameters.entries()) {
     if (!parameter.trainable) continue;
-    Slot slot{parameter, rule_for(*rules_, parameter.compute.sizes().size()), {}};
+    Slot slot{parameter, rules_->of(parameter.role, parameter.compute.sizes()), {}};
     for (const MomentSpec& spec : slot.rule.moments) {
       slot.moments.emplace_back(spec.kind, options.moment_dtype, spec.sizes_for(parameter.master.sizes()),
                                 parameter.master.options(), parameter.part.begin);
@@ -101,7 +102,7 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   if (gradient_scale != 1.0) parameters_.scale_gradients(gradient_scale);
   ++steps_done_;
   if (options_.moment_dtype == MomentDType::kFloat32) {
-    for (const UpdateRule* rule : {&rules_->matrices, &rules_->vectors}) {
+    for (const UpdateRule* rule : {&rules_->matrices, &rules_->others}) {
       update_group(*rule, /*decays=*/true, learning_rate);
       update_group(*rule, /*decays=*/false, learning_rate);
     }
@@ -135,7 +136,7 @@ void Optimizer::update_group(const UpdateRule& rule, bool decays, double learnin
 void Optimizer::update_in_chunks(double learning_rate) {
   const at::Device device = slots_.front().parameter.master.device();
   const std::int64_t chunk = moment_chunk(device);
-  const Tensor values_MN = at::empty({static_cast<std::int64_t>(rules_->matrices.moments.size()), chunk},
+  const Tensor values_MN = at::empty({static_cast<std::int64_t>(rules_->others.moments.size()), chunk},
                                      at::TensorOptions(device).dtype(at::kFloat));
   for (size_t s = 0; s < slots_.size(); ++s) {
     Slot& slot = slots_[s];

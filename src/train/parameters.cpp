@@ -52,13 +52,15 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
     : ranks_(ranks), shard_(ranks.size() > 1 ? shard : dist::Shard::kNone) {
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(initial);
+  const models::ParameterRoles roles(model.spec());
   for (const auto& [name, compute] : model.parameters()) {
     index_[name] = entries_.size();
     Parameter& entry = entries_.emplace_back();
     entry.name = name;
     entry.compute = compute;
     entry.trainable = compute.requires_grad();
-    entry.decays = compute.dim() >= 2 && !name.ends_with("_bias");
+    entry.role = roles[name];
+    entry.decays = entry.role != models::ParameterRole::kVector;
     if (entry.trainable) add_trained(entry, model, source);
   }
 }

@@ -42,7 +42,7 @@ void TrainOptions::validate() const {
   if (seed < 0) throw option_error("train.seed", std::to_string(seed), "an integer of at least 0");
 }
 
-bool needs_whole_tensors(Optim optim) { return optim == Optim::kAdafactor; }
+bool needs_whole_tensors(Optim optim) { return optim == Optim::kAdafactor || optim == Optim::kMuon; }
 
 void OptimizerOptions::validate() const {
   require_number("optimizer.learning_rate", learning_rate, learning_rate >= 0, "a number of at least 0");
@@ -50,13 +50,8 @@ void OptimizerOptions::validate() const {
                  "a number from 0 to 1");
   require_count("optimizer.warmup_steps", warmup_steps, 0);
   validate_schedule_kwargs(*this);
-  if (needs_whole_tensors(optim) && moment_dtype != MomentDType::kFloat32) {
-    throw input_error(
-        "[optimizer.moment_dtype] short forms are of moments with a number for each of the "
-        "parameter's; got " +
-        std::string(enum_name(moment_dtype)) + ", expected float32 with optim " + enum_name(optim));
-  }
-  require_number("optimizer.momentum", momentum, momentum >= 0 && momentum < 1, "a number from 0 to below 1");
+  require_number("optimizer.momentum", used_momentum(), used_momentum() >= 0 && used_momentum() < 1,
+                 "a number from 0 to below 1, or auto");
   require_number("optimizer.weight_decay", weight_decay, weight_decay >= 0, "a number of at least 0");
   require_number("optimizer.adam_beta1", adam_beta1, adam_beta1 >= 0 && adam_beta1 < 1,
                  "a number from 0 to below 1");
@@ -65,6 +60,14 @@ void OptimizerOptions::validate() const {
   require_number("optimizer.adam_epsilon", adam_epsilon, adam_epsilon > 0, "a number above 0");
   require_number("optimizer.max_grad_norm", max_grad_norm, max_grad_norm >= 0,
                  "a number of at least 0 (0: no clipping)");
+  validate_moments();
+}
+
+void OptimizerOptions::validate_moments() const {
+  if (!needs_whole_tensors(optim) || moment_dtype == MomentDType::kFloat32) return;
+  throw input_error(std::string("[optimizer.moment_dtype] ") + enum_name(optim) +
+                    " keeps its moments in the weights' type; got " + enum_name(moment_dtype) +
+                    ", expected float32");
 }
 
 void EvalOptions::validate() const {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "ddro/models/parameter_role.h"
 #include "ddro/train/moment.h"
 #include "ddro/train/train_options.h"
 
@@ -38,10 +39,15 @@ struct UpdateRule {
   std::function<void(const UpdateBatch&)> apply;
 };
 
-// Of parameters of two dimensions or more, and of the others.
+// Of what an optimizer takes for matrices, and of the others.
 struct UpdateRules {
   UpdateRule matrices;
-  UpdateRule vectors;
+  UpdateRule others;
+  bool (*is_matrix)(models::ParameterRole role, at::IntArrayRef sizes);
+
+  const UpdateRule& of(models::ParameterRole role, at::IntArrayRef sizes) const {
+    return is_matrix(role, sizes) ? matrices : others;
+  }
 };
 
 UpdateRule adamw(const OptimizerOptions& options);
@@ -49,6 +55,7 @@ UpdateRule sgd(const OptimizerOptions& options);
 UpdateRule lion(const OptimizerOptions& options);
 
 UpdateRules adafactor();
+UpdateRules muon(const OptimizerOptions& options);
 
 UpdateRules make_update_rules(const OptimizerOptions& options);
 

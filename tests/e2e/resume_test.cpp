@@ -139,7 +139,7 @@ TEST_P(Optimizers, GoOnWithTheSameBitsAndStayTheSame) {
             whole.metrics("eval").front()["eval_held_out_loss"].get<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Optimizers, testing::Values("sgd", "lion", "adafactor"));
+INSTANTIATE_TEST_SUITE_P(All, Optimizers, testing::Values("sgd", "lion", "adafactor", "muon"));
 
 TEST(Resume, ConvertsTheMomentsToAnotherForm) {
   const TemporaryFolder folder;

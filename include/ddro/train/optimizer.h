@@ -18,7 +18,8 @@ struct UpdateRules;
 struct UpdateBatch;
 
 // Numbers that OptimizerOptions::optim keeps of a parameter, all its moments together.
-std::int64_t num_moment_numbers(const OptimizerOptions& options, at::IntArrayRef sizes);
+std::int64_t num_moment_numbers(const OptimizerOptions& options, models::ParameterRole role,
+                                at::IntArrayRef sizes);
 
 // The arithmetic is in the masters' type whatever OptimizerOptions::moment_dtype is; the short forms are
 // rounded after it (ddro/ops/moment_code.h), by a function of the number of updates, the parameter and the

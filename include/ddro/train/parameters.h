@@ -9,6 +9,7 @@
 #include "ddro/dist/communicator.h"
 #include "ddro/dist/dist_options.h"
 #include "ddro/models/causal_lm.h"
+#include "ddro/models/parameter_role.h"
 #include "ddro/train/parts.h"
 #include "ddro/train/state_tensors.h"
 
@@ -20,7 +21,8 @@ struct Parameter {
   Tensor master;  // what is updated: `compute` itself in float32 and float64, else a float32 tensor beside it
   Tensor gradient;        // in the master's type; backward passes add to it, as it is compute.grad()
   bool trainable = true;  // false: neither master nor gradient
-  bool decays = false;    // matrices, as in Hugging Face's Trainer: norms and biases do not
+  models::ParameterRole role = models::ParameterRole::kVector;
+  bool decays = false;  // all but vectors, as in Hugging Face's Trainer: norms and biases do not
 
   // Of several ranks that do not all have everything (dist::Shard) each updates its part of the numbers:
   // `master` is of those alone, in a row (in float32 and float64 own_compute).

@@ -28,11 +28,15 @@ struct TrainOptions {
 };
 
 // What updates the weights.
-enum class Optim { kAdamW, kSgd, kLion, kAdafactor };
+enum class Optim { kAdamW, kSgd, kLion, kAdafactor, kMuon };
 
 // Whether an update of one number depends on others of its tensor: such a tensor is updated in one place, and
 // what is kept of it is not rounded.
 bool needs_whole_tensors(Optim optim);
+
+// How kMuon's rate follows the shape of a matrix of R rows and C columns, by torch.optim.Muon's names:
+// sqrt(max(1, R / C)), or 0.2 sqrt(max(R, C)), with which an update is about as large as AdamW's.
+enum class AdjustLr { kOriginal, kMatchRmsAdamW };
 
 // What an optimizer's moments are stored in between steps; kFloat32: in the type of the master weights.
 enum class MomentDType { kFloat32, kBFloat16, kFloat8 };
@@ -61,16 +65,22 @@ struct OptimizerOptions {
   std::int64_t warmup_steps = 0;
   Json lr_scheduler_kwargs = Json::object();  // what the schedule takes beside its warm-up
   Optim optim = Optim::kAdamW;
-  double momentum = 0.9;      // kSgd
-  bool nesterov = false;      // kSgd, with momentum
-  double weight_decay = 0.0;  // not applied to norms and biases
+  std::optional<double> momentum = std::nullopt;     // kSgd: nullopt is 0.9; kMuon: 0.95
+  std::optional<bool> nesterov = std::nullopt;       // kSgd, with momentum: nullopt is false; kMuon: true
+  AdjustLr adjust_lr_fn = AdjustLr::kMatchRmsAdamW;  // kMuon, whose other parameters have the same rate
+  double weight_decay = 0.0;                         // not applied to norms and biases
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;  // 0: no clipping
   MomentDType moment_dtype = MomentDType::kFloat32;
 
+  double used_momentum() const { return momentum.value_or(optim == Optim::kMuon ? 0.95 : 0.9); }
+  bool used_nesterov() const { return nesterov.value_or(optim == Optim::kMuon); }
   void validate() const;
+
+ private:
+  void validate_moments() const;
 };
 
 struct EvalOptions {
@@ -121,13 +131,21 @@ struct EnumNames<train::Schedule> {
 template <>
 struct EnumNames<train::Optim> {
   using E = train::Optim;
-  static constexpr std::array<EnumName<E>, 7> kNames = {{{"adamw", E::kAdamW},
+  static constexpr std::array<EnumName<E>, 8> kNames = {{{"adamw", E::kAdamW},
                                                          {"sgd", E::kSgd},
                                                          {"lion", E::kLion},
                                                          {"adafactor", E::kAdafactor},
+                                                         {"muon", E::kMuon},
                                                          {"adamw_torch", E::kAdamW},
                                                          {"adamw_torch_fused", E::kAdamW},
                                                          {"lion_32bit", E::kLion}}};
+};
+
+template <>
+struct EnumNames<train::AdjustLr> {
+  using E = train::AdjustLr;
+  static constexpr std::array<EnumName<E>, 2> kNames = {
+      {{"original", E::kOriginal}, {"match_rms_adamw", E::kMatchRmsAdamW}}};
 };
 
 template <>

@@ -55,7 +55,8 @@ UpdateRules adafactor() {
   return {.matrices = {{{"exp_avg_sq_row", Moment::Kind::kSecond, Shape::kRows},
                         {"exp_avg_sq_col", Moment::Kind::kSecond, Shape::kColumns}},
                        update_matrices},
-          .vectors = {{{"exp_avg_sq", Moment::Kind::kSecond}}, update_vectors}};
+          .others = {{{"exp_avg_sq", Moment::Kind::kSecond}}, update_vectors},
+          .is_matrix = [](models::ParameterRole, at::IntArrayRef sizes) { return sizes.size() >= 2; }};
 }
 
 }  // namespace ddro::train

@@ -15,7 +15,7 @@ void add_decay(const UpdateBatch& batch) {
 }  // namespace
 
 UpdateRule sgd(const OptimizerOptions& options) {
-  if (options.momentum == 0) {
+  if (options.used_momentum() == 0) {
     return {{}, [](const UpdateBatch& batch) {
               add_decay(batch);
               at::_foreach_add_(batch.weights, batch.gradients, -batch.learning_rate);
@@ -23,7 +23,7 @@ UpdateRule sgd(const OptimizerOptions& options) {
   }
   // b <- momentum b + g;  w <- w - rate b, or with Nesterov's look ahead w <- w - rate (g + momentum b)
   return {{{"momentum_buffer", Moment::Kind::kFirst}},
-          [momentum = options.momentum, nesterov = options.nesterov](const UpdateBatch& batch) {
+          [momentum = options.used_momentum(), nesterov = options.used_nesterov()](const UpdateBatch& batch) {
             add_decay(batch);
             at::_foreach_mul_(batch.moments[0], momentum);
             at::_foreach_add_(batch.moments[0], batch.gradients);

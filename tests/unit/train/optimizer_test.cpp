@@ -9,11 +9,14 @@
 #include "ddro/train/memory_estimate.h"
 #include "support/expect_error.h"
 #include "support/fixtures.h"
+#include "support/tiny_model.h"
+#include "train/update_rule.h"
 #include "unit/train/two_parameters.h"
 
 namespace ddro::train {
 namespace {
 
+using models::ParameterRole;
 using test::Trained;
 using test::TwoParameters;
 
@@ -21,8 +24,10 @@ OptimizerOptions options_of(const Json& entry) {
   OptimizerOptions options;
   options.optim = parse_enum<Optim>("optim", entry["optim"].get<std::string>());
   const Json& kwargs = entry["kwargs"];
-  options.momentum = kwargs.value("momentum", options.momentum);
-  options.nesterov = kwargs.value("nesterov", options.nesterov);
+  if (kwargs.contains("momentum")) options.momentum = kwargs["momentum"].get<double>();
+  if (kwargs.contains("nesterov")) options.nesterov = kwargs["nesterov"].get<bool>();
+  if (kwargs.contains("adjust_lr_fn"))
+    options.adjust_lr_fn = parse_enum<AdjustLr>("adjust_lr_fn", kwargs["adjust_lr_fn"].get<std::string>());
   options.adam_beta1 = kwargs.value("adam_beta1", options.adam_beta1);
   options.adam_beta2 = kwargs.value("adam_beta2", options.adam_beta2);
   options.weight_decay = kwargs.value("weight_decay", options.weight_decay);
@@ -40,12 +45,31 @@ NamedTensors tensors_of(const Json& recorded, const NamedTensors& like) {
   return tensors;
 }
 
-// Recorded from torch.optim.SGD, transformers' Adafactor, and Lion's algorithm in numpy.
+// A layer's wide and its tall matrix, embedding, head, and a norm.
+class FiveParameters : public test::BareModel {
+ public:
+  FiveParameters() : BareModel(test::tiny_spec(/*tied=*/false), shapes(), at::kDouble) {}
+
+ private:
+  static std::vector<models::ParameterSpec> shapes() {
+    std::vector<models::ParameterSpec> some;
+    for (models::ParameterSpec& each : models::parameters_of(test::tiny_spec(/*tied=*/false))) {
+      if (each.name.find("layers") == std::string::npos ||
+          each.name.ends_with("layers.0.mlp.up_proj.weight") ||
+          each.name.ends_with("layers.0.mlp.down_proj.weight"))
+        some.push_back(std::move(each));
+    }
+    return some;
+  }
+};
+
+// Recorded from torch.optim, transformers' Adafactor, and Lion's algorithm in numpy.
 TEST(Optimizer, MakesTheRecordedUpdates) {
   const Json recorded = read_json_file(test::fixture("optimizers/updates.json").string(), ErrorKind::kInput);
-  ASSERT_EQ(recorded["cases"].size(), 9u);
+  ASSERT_EQ(recorded["cases"].size(), 12u);
   for (const Json& entry : recorded["cases"]) {
-    TwoParameters model(at::kDouble);
+    FiveParameters model;
+    ASSERT_EQ(model.parameters().size(), recorded["weights"].size());
     Trained trained(model, model.initial(), options_of(entry));
     trained.parameters.load_masters(tensors_of(recorded["weights"], model.parameters()), "fixture");
     for (size_t i = 0; i < recorded["rates"].size(); ++i) {
@@ -57,7 +81,8 @@ TEST(Optimizer, MakesTheRecordedUpdates) {
     for (const auto& [name, expected] : tensors_of(entry["after"], model.parameters())) {
       for (const auto& [own, weight] : model.parameters()) {
         if (own != name) continue;
-        EXPECT_LT((weight - expected).abs().max().item<double>(), 1e-13) << entry["kwargs"];
+        EXPECT_LT((weight - expected).abs().max().item<double>(), 1e-13)
+            << entry["optim"] << entry["kwargs"] << name;
       }
     }
   }
@@ -107,7 +132,27 @@ INSTANTIATE_TEST_SUITE_P(Kinds, OptimizerState,
                                          Kept{Optim::kSgd, 0.9, MomentDType::kBFloat16},
                                          Kept{Optim::kLion, 0, MomentDType::kFloat32},
                                          Kept{Optim::kLion, 0, MomentDType::kFloat8},
-                                         Kept{Optim::kAdafactor, 0, MomentDType::kFloat32}));
+                                         Kept{Optim::kAdafactor, 0, MomentDType::kFloat32},
+                                         Kept{Optim::kMuon, 0.9, MomentDType::kFloat32}));
+
+// A stack of matrices moves as each of them alone would.
+TEST(Muon, TakesStackedMatricesApart) {
+  OptimizerOptions options;
+  options.optim = Optim::kMuon;
+  const Tensor matrices = at::randn({3, 6, 10}, at::kDouble);
+  const UpdateRules rules = make_update_rules(options);
+  const auto updated = [&](const Tensor& weights, const Tensor& gradients) {
+    const UpdateBatch batch{.weights = {weights.clone()},
+                            .gradients = {gradients.clone()},
+                            .moments = {{at::zeros_like(weights)}},
+                            .learning_rate = 0.1};
+    rules.matrices.apply(batch);
+    return batch.weights.front();
+  };
+  const Tensor stack = at::randn({3, 6, 10}, at::kDouble), after = updated(stack, matrices);
+  for (std::int64_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(after[i], updated(stack[i], matrices[i])));
+  EXPECT_FALSE(at::equal(after, stack));
+}
 
 TEST(Optimizer, RefusesTheStateOfAnother) {
   TwoParameters model;
@@ -120,11 +165,12 @@ TEST(Optimizer, RefusesTheStateOfAnother) {
 }
 
 TEST(Optimizer, TakesTheMemoryOfItsMoments) {
-  const auto kept = [](Optim optim, double momentum, at::IntArrayRef sizes) {
+  const auto kept = [](Optim optim, double momentum, at::IntArrayRef sizes,
+                       ParameterRole role = ParameterRole::kMatrix) {
     OptimizerOptions options;
     options.optim = optim;
     options.momentum = momentum;
-    return num_moment_numbers(options, sizes);
+    return num_moment_numbers(options, role, sizes);
   };
   EXPECT_EQ(kept(Optim::kAdamW, 0, {30, 20}), 1200);
   EXPECT_EQ(kept(Optim::kLion, 0, {30, 20}), 600);
@@ -132,7 +178,9 @@ TEST(Optimizer, TakesTheMemoryOfItsMoments) {
   EXPECT_EQ(kept(Optim::kSgd, 0, {30, 20}), 0);
   EXPECT_EQ(kept(Optim::kAdafactor, 0, {30, 20}), 50);
   EXPECT_EQ(kept(Optim::kAdafactor, 0, {8, 30, 20}), 8 * 50);
-  EXPECT_EQ(kept(Optim::kAdafactor, 0, {30}), 30);
+  EXPECT_EQ(kept(Optim::kAdafactor, 0, {30}, ParameterRole::kVector), 30);
+  EXPECT_EQ(kept(Optim::kMuon, 0.9, {30, 20}), 600);
+  EXPECT_EQ(kept(Optim::kMuon, 0.9, {30, 20}, ParameterRole::kEmbedding), 1200);
   EXPECT_EQ(weight_bytes(1'000'000, at::kFloat, MomentDType::kFloat32, false, {}, 1), 12e6);
   EXPECT_EQ(checkpoint_bytes(1'000'000, at::kBFloat16, MomentDType::kFloat8, 0), 4e6);
 }

@@ -1,4 +1,4 @@
-// A model of two parameters, a matrix that decays and a vector that does not, with their optimizer.
+// Models of a few parameters, with their optimizer.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,12 +9,14 @@
 
 namespace ddro::test {
 
-class TwoParameters : public models::CausalLm {
+// Random parameters, of which the model computes nothing.
+class BareModel : public models::CausalLm {
  public:
-  explicit TwoParameters(at::ScalarType dtype = at::kFloat, std::int64_t vector_size = 33) {
+  BareModel(models::ModelSpec spec, const std::vector<models::ParameterSpec>& parameters,
+            at::ScalarType dtype)
+      : spec_(std::move(spec)) {
     at::manual_seed(3);
-    for (const auto& [name, sizes] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
-             {"model.embed_tokens.weight", {31, 33}}, {"model.norm.weight", {vector_size}}}) {
+    for (const auto& [name, sizes] : parameters) {
       initial_.emplace_back(name, at::randn(sizes, at::kDouble).to(at::kFloat));
       parameters_.emplace_back(name, initial_.back().second.to(dtype, false, true).set_requires_grad(true));
     }
@@ -30,6 +32,21 @@ class TwoParameters : public models::CausalLm {
   NamedTensors parameters_;
   NamedTensors initial_;
   models::ModelSpec spec_;
+};
+
+// A matrix that decays and a vector that does not.
+class TwoParameters : public BareModel {
+ public:
+  explicit TwoParameters(at::ScalarType dtype = at::kFloat, std::int64_t vector_size = 33)
+      : BareModel(spec_of(), {{"model.embed_tokens.weight", {31, 33}}, {"model.norm.weight", {vector_size}}},
+                  dtype) {}
+
+ private:
+  static models::ModelSpec spec_of() {
+    models::ModelSpec spec;
+    spec.embedding_name = "model.embed_tokens.weight";
+    return spec;
+  }
 };
 
 struct Trained {
