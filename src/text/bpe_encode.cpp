@@ -49,7 +49,7 @@ void BpeModel::encode(std::string_view word, bool literal, TokenWorkspace& works
       return;
     }
   }
-  if (word.size() <= kMaxCachedBytes) {
+  if (word.size() <= kMaxCachedBytes || has_affixes()) {
     encode_part(word, 0, literal, own, tokens);
   } else {
     encode_long(word, literal, own, tokens);
@@ -113,6 +113,11 @@ void BpeModel::encode_part(std::string_view part, std::uint32_t offset, bool lit
 
 const BpeModel::Unit& BpeModel::unit_at(std::string_view word, size_t offset, size_t& length,
                                         Unit& storage) const {
+  if (has_affixes()) {
+    length = bytes_ ? 1 : utf8_length(word[offset]);
+    storage = make_unit(with_affixes(word, offset, length));
+    return storage;
+  }
   if (bytes_) {
     length = 1;
     return byte_units_[static_cast<unsigned char>(word[offset])];

@@ -11,9 +11,8 @@ BpeModel::BpeModel(const Component& component, bool bytes) : bytes_(bytes), plac
   component.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                          "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   if (component.has("dropout") && component.at("dropout") != 0) component.refuse("dropout is not supported");
-  for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!component.text_or(affix, "").empty()) component.refuse(std::string(affix) + " is not supported");
-  }
+  prefix_ = component.text_or("continuing_subword_prefix", "");
+  suffix_ = component.text_or("end_of_word_suffix", "");
   fuse_unknown_ = component.flag_or("fuse_unk", false);
   ignore_merges_ = component.flag_or("ignore_merges", false);
   read_vocabulary(component);
@@ -67,6 +66,13 @@ BpeModel::Unit BpeModel::make_unit(std::string_view character) const {
   return unit;
 }
 
+std::string BpeModel::with_affixes(std::string_view word, size_t offset, size_t length) const {
+  std::string text = offset > 0 ? prefix_ : "";
+  text += bytes_ ? std::string_view(byte_character(static_cast<unsigned char>(word[offset])))
+                 : word.substr(offset, length);
+  return offset + length == word.size() ? text + suffix_ : text;
+}
+
 void BpeModel::read_merges(const Component& component) {
   const Value& list = component.at("merges");
   if (!list.is_array()) component.refuse("merges: expected a list");
@@ -94,7 +100,11 @@ void BpeModel::read_merges(const Component& component) {
 void BpeModel::add_merge(const std::string& left, const std::string& right, std::uint32_t rank,
                          const Component& component) {
   TokenId ids[3];
-  const std::string texts[3] = {left, right, left + right};
+  if (!right.starts_with(prefix_)) {
+    component.refuse("merge " + std::to_string(rank) + ": got \"" + printable(right) +
+                     "\", expected a token that begins with \"" + printable(prefix_) + "\"");
+  }
+  const std::string texts[3] = {left, right, left + right.substr(prefix_.size())};
   for (int i = 0; i < 3; ++i) {
     const auto found = vocabulary_.find(texts[i]);
     if (found == vocabulary_.end()) {

@@ -49,8 +49,7 @@ class BpeWorkspace : public TokenWorkspace {
 class BpeModel : public TokenModel {
  public:
   // `bytes`: words are bytes, and the vocabulary writes them in the byte alphabet; else words are UTF-8.
-  // Error(kModel): unknown fields, dropout, word affixes, double ids, merges of
-  // unknown tokens.
+  // Error(kModel): unknown fields, dropout (encoding is exact), double ids, merges of unknown tokens.
   BpeModel(const Component& component, bool bytes);
 
   std::unique_ptr<TokenWorkspace> make_workspace() const override;
@@ -71,6 +70,9 @@ class BpeModel : public TokenModel {
                  const Component& component);
   void make_byte_units();
   Unit make_unit(std::string_view character) const;
+  bool has_affixes() const { return !prefix_.empty() || !suffix_.empty(); }
+  // As the vocabulary writes it: with the prefix unless the word begins there, with the suffix if it ends.
+  std::string with_affixes(std::string_view word, size_t offset, size_t length) const;
   // The unit at `offset` and its bytes; `storage` holds it if it has no token of its own.
   const Unit& unit_at(std::string_view word, size_t offset, size_t& length, Unit& storage) const;
   bool can_produce(TokenId id) const override {
@@ -93,6 +95,7 @@ class BpeModel : public TokenModel {
   bool has_unknown_ = false;
   TokenId unknown_ = -1;  // -1: the vocabulary lacks it, so that a text that needs it is refused
   std::string place_;
+  std::string prefix_, suffix_;                    // of what continues a word; of what ends one
   StringIds words_;                                // as words write them, for ignore_merges
   std::array<TokenId, 256> fallback_;              // byte tokens; -1 where there is none or no byte fallback
   std::unordered_map<char32_t, Unit> characters_;  // those with a token of their own

@@ -6,6 +6,7 @@
 #include "text/byte_alphabet.h"
 #include "text/character_category.h"
 #include "text/character_class.h"
+#include "text/character_script.h"
 #include "text/regex.h"
 #include "text/word_scanner.h"
 
@@ -74,6 +75,19 @@ size_t write_byte_characters(const AlignedText& text, Rewriter& rewriter, Span p
     at += length;
   }
   return written;
+}
+
+// Runs of one script. What has none goes with the text before it; in front of all it is dropped.
+void cut_at_scripts(std::string_view text, std::vector<Span>& parts) {
+  std::uint8_t last = kAnyScript;
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t begin = offset;
+    const std::uint8_t script = joined_script_of(next_code_point(text, offset));
+    if (script == kAnyScript || script == last) continue;
+    if (!parts.empty()) parts.back().end = begin;
+    parts.push_back({begin, text.size()});
+    last = script;
+  }
 }
 
 enum class PrependScheme { kFirst, kNever, kAlways };
@@ -175,6 +189,9 @@ void PreTokenizer::add_character_cuts(const Component& component, const std::str
     component.expect_only({});
     add_cut(is_space, SplitBehavior::kRemoved);
     add_cut(is_punctuation, SplitBehavior::kIsolated);
+  } else if (type == "UnicodeScripts") {
+    component.expect_only({});
+    steps_.emplace_back([](Pieces& pieces) { split_pieces(pieces, cut_at_scripts); });
   } else {
     component.refuse("unknown pre-tokenizer \"" + printable(type) + "\"");
   }

@@ -22,8 +22,8 @@ struct Pieces {
 class PreTokenizer {
  public:
   PreTokenizer() = default;  // one piece
-  // Any that tokenizers 0.22 has but UnicodeScripts: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits,
-  // FixedLength, Metaspace, Punctuation, Split, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for
+  // Any that tokenizers 0.22 has: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength,
+  // Metaspace, Punctuation, Split, UnicodeScripts, Whitespace, WhitespaceSplit, Sequence. Error(kModel) for
   // anything else. `leaves_bytes`: see ends_in_bytes.
   PreTokenizer(const Component& component, bool leaves_bytes);
 

@@ -103,9 +103,9 @@ TEST_P(TokenizerParity, LiteralTextHasNoControlToken) {
   }
 }
 
-const std::string kJson[] = {"gpt2",      "roberta", "neox",    "llama3", "qwen2",  "smollm2",
-                             "nemo",      "bloom",   "removed", "middle", "llama2", "mistral",
-                             "metaspace", "gemma",   "words",   "fused",  "silent"};
+const std::string kJson[] = {"gpt2",  "roberta", "neox",   "llama3", "qwen2",   "smollm2",   "nemo",
+                             "bloom", "removed", "middle", "llama2", "mistral", "metaspace", "gemma",
+                             "words", "fused",   "silent", "clip",   "affixes"};
 
 // Other models than BPE, and rarer components.
 const std::string kOthers[] = {"wordpiece", "cased", "levels", "byte_pieces", "bytes_first"};

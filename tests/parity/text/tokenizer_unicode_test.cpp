@@ -28,10 +28,11 @@ TEST(NormalForms, AreEqual) {
   }
 }
 
-TEST(BertPreTokenizer, CutsAtEveryMarkThatTheOtherCutsAt) {
-  const Value config = {{"type", "BertPreTokenizer"}};
+// `rows`: texts with the pieces that Hugging Face's cuts them into.
+void expect_pieces(const char* type, const std::vector<Json>& rows) {
+  const Value config = {{"type", type}};
   const PreTokenizer pre_tokenizer(Component(config, "test"), false);
-  for (const Json& row : read_lines(tokenizer_fixtures() / "words.jsonl")) {
+  for (const Json& row : rows) {
     const std::string text = row[0];
     Pieces pieces{AlignedText(text, 0), {{0, text.size()}}};
     pre_tokenizer.apply(pieces);
@@ -39,6 +40,16 @@ TEST(BertPreTokenizer, CutsAtEveryMarkThatTheOtherCutsAt) {
     for (const Span& span : pieces.spans) words.push_back(text.substr(span.begin, span.end - span.begin));
     ASSERT_EQ(Json(words), row[1]) << row[0];
   }
+}
+
+TEST(BertPreTokenizer, CutsAtEveryMarkThatTheOtherCutsAt) {
+  expect_pieces("BertPreTokenizer", read_lines(tokenizer_fixtures() / "words.jsonl"));
+}
+
+TEST(UnicodeScripts, AreThoseOfEveryCodePoint) {
+  const std::vector<Json> rows = read_lines(tokenizer_fixtures() / "scripts.jsonl");
+  ASSERT_GT(rows.size(), (0x110000u - 0x800) / 64);
+  expect_pieces("UnicodeScripts", rows);
 }
 
 std::vector<Span> regex_words(const Pattern& pattern, std::string_view text) {

@@ -75,12 +75,14 @@ TEST(HostileFile, UnknownComponents) {
   }
   EXPECT_THAT(refusal("/model/type", "Morphemes"), HasSubstr("Morphemes"));
   EXPECT_THAT(refusal("/model/dropout", 0.1), HasSubstr("dropout"));
-  EXPECT_THAT(refusal("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
+  EXPECT_THAT(refusal("/model/continuing_subword_prefix", "##"),
+              HasSubstr("a token that begins with \"##\""));
   EXPECT_THAT(refusal("/model/news", true), HasSubstr("unknown field \"news\""));
   EXPECT_THAT(refusal("/news", true), HasSubstr("unknown field \"news\""));
   EXPECT_THAT(refusal("/version", "2.0"), HasSubstr("version"));
   EXPECT_THAT(refusal("/normalizer", {{"type", "NFC"}, {"extra", 1}}), HasSubstr("unknown field \"extra\""));
-  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "UnicodeScripts"}}), HasSubstr("UnicodeScripts"));
+  EXPECT_THAT(refusal("/pre_tokenizer", {{"type", "UnicodeScripts"}, {"extra", 1}}),
+              HasSubstr("unknown field \"extra\""));
 }
 
 TEST(HostileFile, BrokenComponents) {
