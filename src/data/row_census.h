@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ddro/base/hash.h"
 #include "ddro/data/dataset.h"
 
 namespace ddro::data {
@@ -16,8 +16,11 @@ class RowCensus {
   void add(const EncodedExample& example, DatasetReport& report);
 
  private:
-  std::unordered_set<std::string> rows_;
-  std::unordered_map<std::string, unsigned>
+  struct Bits {
+    size_t operator()(const Hash128& hash) const noexcept { return hash.low; }
+  };
+  std::unordered_set<Hash128, Bits> rows_;
+  std::unordered_map<Hash128, std::uint8_t, Bits>
       labels_;  // completion with its prompt -> set of CompletionClass bits
 };
 
