@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "ddro/base/error.h"
-#include "ddro/train/weight_parts.h"
 #include "train/exchange_parts.h"
 #include "train/stored_tensors.h"
 
@@ -30,7 +29,7 @@ void add_views(Parameter& entry, at::ScalarType type, const dist::Communicator& 
   entry.own_gradient = own_numbers(entry.gradient, ranks);
 }
 
-void add_parts(Parameter& entry, at::ScalarType type, WeightParts& parts) {
+void add_parts(Parameter& entry, at::ScalarType type, models::WeightStore& parts) {
   entry.in_parts = true;
   entry.gradient = at::empty(entry.compute.sizes(), entry.compute.options().dtype(type));
   entry.own_compute = parts.part(entry.name);
@@ -75,8 +74,8 @@ void Parameters::add_trained(Parameter& entry, const models::CausalLm& model, co
       add_views(entry, type, ranks_);
       break;
     case dist::Shard::kFull:
-      DDRO_CHECK(WeightParts::of(model) != nullptr, "a model that was built with parts of its weights");
-      add_parts(entry, type, *WeightParts::of(model));
+      DDRO_CHECK(model.weight_store() != nullptr, "a model that was built with parts of its weights");
+      add_parts(entry, type, *model.weight_store());
       break;
   }
   entry.compute.mutable_grad() = entry.gradient;

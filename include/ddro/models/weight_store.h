@@ -25,6 +25,14 @@ class WeightStore {
   // Gradients of a unit are zeros, to which a backward adds; until they are complete.
   virtual void begin_gradients(size_t unit) = 0;
   virtual void end_gradients(size_t unit) = 0;
+
+  // For whoever trains the model. Of a parameter what is always there, in a row; undefined for one that the
+  // store does not have.
+  virtual Tensor part(const std::string& name) const = 0;
+  // Backward passes add to `whole`, which is released; what all have added goes to `own`, as part() has it.
+  virtual void keep_gradient(const std::string& name, const Tensor& whole, const Tensor& own) = 0;
+  // Whether each forward is told to the others that have parts of the model.
+  virtual void announce(bool value) = 0;
 };
 
 }  // namespace ddro::models

@@ -29,7 +29,7 @@ struct Parameter {
   Part part;
   Tensor own_compute;   // what the master is rounded into: `compute`, or its part
   Tensor own_gradient;  // of the master: `gradient`, or its part
-  // Shard::kFull: `compute` and `gradient` are there while something computes with them (WeightParts), both
+  // Shard::kFull: `compute` and `gradient` are there while something computes with them (WeightStore), both
   // parts always; else these are views.
   bool in_parts = false;
 
@@ -44,7 +44,7 @@ class Parameters {
  public:
   // In the order of model.parameters(); those that do not require grad are frozen. `initial`: weights at the
   // precision of the model folder, from which the masters start. `ranks`: that train the model together; with
-  // Shard::kFull it is one that was built with WeightParts.
+  // Shard::kFull it is one that was built with a store.
   Parameters(const models::CausalLm& model, const NamedTensors& initial,
              const dist::Communicator& ranks = dist::alone(), dist::Shard shard = dist::Shard::kNone);
   Parameters(const Parameters&) = delete;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -13,13 +14,14 @@
 
 namespace ddro::train {
 
+class BlockPool;
+
 // The ranks gather a unit from their parts (ddro/train/parts.h), and sum up its gradients into parts: all of
 // them at the same time. Where one has nothing to compute, it calls the model's take_part.
 class WeightParts : public models::WeightStore {
  public:
-  explicit WeightParts(const dist::Communicator& ranks) : ranks_(ranks) {}
-  // That of a model which was built with one; null for others.
-  static WeightParts* of(const models::CausalLm& model);
+  explicit WeightParts(const dist::Communicator& ranks);
+  ~WeightParts() override;
 
   void take(size_t unit, const std::string& name, const Tensor& parameter) override;
   void begin_forward() override;
@@ -27,14 +29,9 @@ class WeightParts : public models::WeightStore {
   void release(size_t unit) override;
   void begin_gradients(size_t unit) override;
   void end_gradients(size_t unit) override;
-
-  // Whether each forward is told to the other ranks.
-  void announce(bool value) { is_announcing_ = value; }
-
-  // This rank's numbers of a parameter, in a row.
-  const Tensor& part(const std::string& name) const { return find(name).part; }
-  // Backward passes add to `whole`, which is released; what all ranks have added goes to `own`.
-  void keep_gradient(const std::string& name, const Tensor& whole, const Tensor& own);
+  void announce(bool value) override { is_announcing_ = value; }
+  Tensor part(const std::string& name) const override;
+  void keep_gradient(const std::string& name, const Tensor& whole, const Tensor& own) override;
 
  private:
   struct Held {
@@ -47,9 +44,9 @@ class WeightParts : public models::WeightStore {
     std::vector<Held> tensors;
     bool is_whole = false;
   };
-  const Held& find(const std::string& name) const;
 
   const dist::Communicator& ranks_;
+  std::unique_ptr<BlockPool> memory_;  // of what is whole
   std::vector<Unit> units_;
   std::unordered_map<std::string, std::pair<size_t, size_t>> index_;  // unit, place in it
   bool is_announcing_ = false;
