@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 
+#include "ddro/base/file_order.h"
 #include "ddro/base/hash.h"
 #include "ddro/base/json.h"
 
@@ -141,10 +142,8 @@ std::uint64_t num_bytes(const BytesSource& tensor) {
 std::vector<const BytesSource*> in_file_order(const std::vector<BytesSource>& tensors) {
   std::vector<const BytesSource*> order;
   for (const BytesSource& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const BytesSource* a, const BytesSource* b) {
-    const size_t a_size = dtype_size(a->dtype);
-    const size_t b_size = dtype_size(b->dtype);
-    return a_size != b_size ? a_size > b_size : a->name < b->name;
+  std::ranges::sort(order, {}, [](const BytesSource* tensor) {
+    return file_order(dtype_size(tensor->dtype), tensor->name);
   });
   return order;
 }

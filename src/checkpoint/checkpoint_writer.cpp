@@ -30,22 +30,13 @@ void replace_folder(const std::filesystem::path& from, const std::filesystem::pa
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(const std::filesystem::path& folder, std::int64_t step)
-    : final_path_(folder / step_folder_name(step)),
-      temporary_path_(final_path_.string() + ".tmp"),
-      step_(step) {
+CheckpointPart::CheckpointPart(const std::filesystem::path& folder, std::int64_t step)
+    : final_path_(folder / step_folder_name(step)), temporary_path_(final_path_.string() + ".tmp") {
   DDRO_CHECK(step >= 0, "a negative step");
-  remove_quietly(temporary_path_);
-  make_folder(temporary_path_);
-  failpoint("checkpoint.folder");
 }
 
-CheckpointWriter::~CheckpointWriter() {
-  if (!committed_) remove_quietly(temporary_path_);
-}
-
-void CheckpointWriter::add_tensors(const std::string& file_name, const TensorSources& tensors,
-                                   const std::map<std::string, std::string>& metadata) {
+void CheckpointPart::add_tensors(const std::string& file_name, const TensorSources& tensors,
+                                 const std::map<std::string, std::string>& metadata) {
   DDRO_CHECK(is_file_name(file_name), "not a file name: " + file_name);
   std::uint64_t bytes = 0;
   for (const TensorSource& tensor : tensors) bytes += tensor.nbytes();
@@ -53,7 +44,7 @@ void CheckpointWriter::add_tensors(const std::string& file_name, const TensorSou
   record(file_name, write_tensors(temporary_path_ / file_name, tensors, metadata));
 }
 
-void CheckpointWriter::add_text(const std::string& file_name, const std::string& text) {
+void CheckpointPart::add_text(const std::string& file_name, const std::string& text) {
   DDRO_CHECK(is_file_name(file_name), "not a file name: " + file_name);
   const std::filesystem::path path = temporary_path_ / file_name;
   make_folder(path.parent_path());
@@ -64,10 +55,21 @@ void CheckpointWriter::add_text(const std::string& file_name, const std::string&
   record(file_name, hash_text(text));
 }
 
-void CheckpointWriter::record(const std::string& file_name, std::string hash) {
+void CheckpointPart::record(const std::string& file_name, std::string hash) {
   files_[file_name] = {{"bytes", std::filesystem::file_size(temporary_path_ / file_name)},
                        {"xxh3_128", std::move(hash)}};
   failpoint("checkpoint.file");
+}
+
+CheckpointWriter::CheckpointWriter(const std::filesystem::path& folder, std::int64_t step)
+    : CheckpointPart(folder, step), step_(step) {
+  remove_quietly(temporary_path_);
+  make_folder(temporary_path_);
+  failpoint("checkpoint.folder");
+}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (!committed_) remove_quietly(temporary_path_);
 }
 
 std::filesystem::path CheckpointWriter::commit(const Json& description) {

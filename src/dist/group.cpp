@@ -3,6 +3,7 @@
 #include "dist/group.h"
 
 #include <cstdlib>
+#include <numeric>
 #include <string>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -49,7 +50,7 @@ class Group : public Communicator {
  public:
   Group(const Launch& launch, Meeting& meeting, const GroupOptions& options)
       : Communicator(launch.rank, launch.size), meeting_(meeting) {
-    exchange([&] {
+    run_exchange([&] {
       gloo_ = make_gloo(launch, meeting, options.timeout);
       if (options.nccl) nccl_ = make_nccl(launch, meeting, options);
       return c10::intrusive_ptr<c10d::Work>();
@@ -61,7 +62,7 @@ class Group : public Communicator {
 
   void all_reduce(const Tensor& tensor) const override {
     std::vector<at::Tensor> tensors{tensor};
-    exchange([&] { return backend_of(tensor).allreduce(tensors); });
+    run_exchange([&] { return backend_of(tensor).allreduce(tensors); });
   }
 
   Tensor reduce_scatter(const Tensor& rows_WN) const override {
@@ -71,27 +72,30 @@ class Group : public Communicator {
   Tensor all_gather(const Tensor& own_N) const override {
     Tensor in = own_N;
     Tensor out = at::empty({size() * in.numel()}, in.options());
-    exchange([&] { return backend_of(in)._allgather_base(out, in); });
+    run_exchange([&] { return backend_of(in)._allgather_base(out, in); });
     return out.view({size(), in.numel()});
   }
 
-  Tensor gather(const Tensor& own_N) const override {
-    std::vector<at::Tensor> in{own_N};
-    std::vector<std::vector<at::Tensor>> out;
-    Tensor rows_WN;
-    if (is_first()) {
-      rows_WN = at::empty({size(), own_N.numel()}, own_N.options());
-      out.push_back(rows_WN.unbind());
-    }
-    exchange([&] { return backend_of(own_N).gather(out, in); });
-    return rows_WN;
+  Tensor all_to_all(const std::vector<Tensor>& for_each,
+                    const std::vector<std::int64_t>& from_each) const override {
+    Tensor in = at::cat(for_each);
+    const std::int64_t received = std::accumulate(from_each.begin(), from_each.end(), std::int64_t{0});
+    Tensor out = at::empty({received}, in.options());
+    std::vector<std::int64_t> in_sizes, out_sizes = from_each;
+    for (const Tensor& one : for_each) in_sizes.push_back(one.numel());
+    run_exchange([&] { return backend_of(in).alltoall_base(out, in, out_sizes, in_sizes); });
+    return out;
+  }
+
+  std::vector<std::string> exchange(const std::string& said) const override {
+    return meeting_.exchange(said);
   }
 
  private:
   Tensor reduce_scatter_in_nccl(const Tensor& rows_WN) const {
     Tensor in = rows_WN;
     Tensor out = at::empty({in.size(1)}, in.options());
-    exchange([&] { return nccl_->_reduce_scatter_base(out, in); });
+    run_exchange([&] { return nccl_->_reduce_scatter_base(out, in); });
     return out;
   }
 
@@ -101,7 +105,7 @@ class Group : public Communicator {
     Tensor in = rows_WN;
     Tensor out = at::empty_like(in);
     std::vector<std::int64_t> equal_parts;
-    exchange([&] { return backend_of(in).alltoall_base(out, in, equal_parts, equal_parts); });
+    run_exchange([&] { return backend_of(in).alltoall_base(out, in, equal_parts, equal_parts); });
     Tensor sum_N = out[0];
     for (int rank = 1; rank < size(); ++rank) sum_N.add_(out[rank]);
     return sum_N;
@@ -114,7 +118,7 @@ class Group : public Communicator {
 
   // `begin` gives the work to wait for.
   template <typename Begin>
-  void exchange(const Begin& begin) const {
+  void run_exchange(const Begin& begin) const {
     const Doing waits(Activity::kRanks);
     meeting_.count_exchange();
     std::string reason;

@@ -22,7 +22,8 @@ constexpr milliseconds kBeat = 500ms;
 constexpr milliseconds kListen = 2000ms;            // four beats: who has not changed then does not live
 constexpr milliseconds kPatience = kTimeToExplain;  // for one answer of the store
 constexpr milliseconds kPoll = 50ms;
-constexpr milliseconds kHearing = 2000ms;  // for the others to hear of the end
+constexpr milliseconds kFirstPoll = 10ms, kLongestPoll = 1000ms;  // for what may take any time
+constexpr milliseconds kHearing = 2000ms;                         // for the others to hear of the end
 constexpr int kLostCode = static_cast<int>(ErrorKind::kLost);
 constexpr const char* kEnd = "end";
 
@@ -225,19 +226,26 @@ void Meeting::ask(Work work) {
   leave(nullptr, kLostCode, "[ranks] rank 0 is lost: its store does not answer");
 }
 
-std::vector<std::string> Meeting::exchange(const std::string& name, const std::string& said) {
+// What was said the time before is forgotten: whoever says something now has heard it.
+std::vector<std::string> Meeting::exchange(const std::string& said) {
+  const auto key_of = [&](std::int64_t number, int rank) {
+    return key(("said/" + std::to_string(number)).c_str(), rank);
+  };
+  const std::int64_t number = num_said_++;
   std::vector<std::string> keys;
-  for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(key(name.c_str(), rank));
+  for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(key_of(number, rank));
   ask([&](c10d::Store& store) { store.set(keys[static_cast<size_t>(launch_.rank)], bytes_of(said)); });
   bool all = false;
-  while (true) {
+  for (milliseconds pause = kFirstPoll;; pause = std::min(2 * pause, kLongestPoll)) {
     ask([&](c10d::Store& store) { all = store.check(keys); });
     if (all) break;
-    std::this_thread::sleep_for(kPoll);
+    if (is_broken_) throw Error(ErrorKind::kLost, "[ranks] another rank is lost");
+    std::this_thread::sleep_for(pause);
   }
   std::vector<std::string> result;
   ask([&](c10d::Store& store) {
     for (const auto& bytes : store.multiGet(keys)) result.push_back(text_of(bytes));
+    if (number > 0) store.deleteKey(key_of(number - 1, launch_.rank));
   });
   return result;
 }
@@ -257,6 +265,7 @@ std::vector<Meeting::Beat> Meeting::beats() {
 }
 
 void Meeting::explain(const std::string& reason) {
+  is_broken_ = true;
   const std::vector<Beat> before = beats();
   std::this_thread::sleep_for(kListen);
   const std::vector<Beat> after = beats();

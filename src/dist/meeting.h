@@ -31,13 +31,13 @@ class Meeting {
   Meeting(const Meeting&) = delete;
   Meeting& operator=(const Meeting&) = delete;
 
-  // What each rank has said under `name`, once all have. There is no limit to how long that takes: a rank
-  // that is lost ends the process.
-  std::vector<std::string> exchange(const std::string& name, const std::string& said);
+  // What each rank has said, once all have. There is no limit to how long that takes: a rank that is lost
+  // ends the process, or with Error(kLost) the exchange. From any thread, one at a time.
+  std::vector<std::string> exchange(const std::string& said);
   // A further connection, for a group's own messages.
   c10::intrusive_ptr<c10d::Store> connect() { return store_->clone(); }
 
-  // To be called before each exchange between the ranks: by its number of them a rank that hangs is known.
+  // To be called before each exchange of a group: by its number of them a rank that hangs is known.
   void count_exchange() { ++num_exchanges_; }
   // After an exchange that failed for `reason`: Error(kLost) naming the rank that is lost.
   [[noreturn]] void explain(const std::string& reason);
@@ -75,6 +75,8 @@ class Meeting {
   std::chrono::seconds timeout_;
   c10::intrusive_ptr<c10d::Store> store_;
   std::atomic<std::int64_t> num_exchanges_ = 0;
+  std::atomic<bool> is_broken_ = false;  // a rank is lost
+  std::int64_t num_said_ = 0;            // in exchange()
   std::int64_t num_beats_ = 0;
   std::string next_rank_;     // its beat, as last seen
   std::int64_t seen_at_ = 0;  // beats of this rank when it changed

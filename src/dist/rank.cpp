@@ -33,7 +33,7 @@ Rank::~Rank() = default;
 
 const Communicator& Rank::join(at::Device device) {
   if (group_) return *group_;
-  const auto devices = meeting_->exchange("device", device.is_cuda() ? "cuda" : "cpu");
+  const auto devices = meeting_->exchange(device.is_cuda() ? "cuda" : "cpu");
   group_ = make_group(launch_, *meeting_,
                       {.device = device,
                        .nccl = use_nccl(options_.backend, devices),

@@ -116,8 +116,7 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.num_ranks = run.num_ranks;
   model.shard = shard;
   // The last one is written from the weights themselves.
-  model.copies_checkpoints =
-      run.config.checkpoint.async_save && saves_between(run) && train::shard_of(model) == dist::Shard::kNone;
+  model.copies_checkpoints = run.config.checkpoint.async_save && saves_between(run);
   model.packed_bytes = packed_bytes(run);
   for (const auto& file : run.base_model.weight_files)
     model.mapped_bytes += static_cast<double>(file->bytes().size());
@@ -151,7 +150,8 @@ std::string describe_memory(const LoadedRun& run, const train::MemoryModel& mode
   if (estimate.process > 0) text += ", " + gigabytes(estimate.process) + " libraries, data and heap";
   if (estimate.copy > 0) text += ", " + gigabytes(estimate.copy) + " copy of a checkpoint";
   if (model.copies_checkpoints && !model.device.is_cpu())
-    text += "; on the host: " + gigabytes(train::checkpoint_bytes(model)) + " copy of a checkpoint";
+    text += "; on the host: " + gigabytes(train::checkpoint_bytes(model) / model.num_ranks) +
+            " copy of a checkpoint";
   return text + "\n";
 }
 

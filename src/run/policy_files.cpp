@@ -2,9 +2,7 @@
 
 namespace ddro::run {
 
-std::string weights_file(const LoadedRun& run) {
-  return run.adapter ? "adapter_model.safetensors" : "model.safetensors";
-}
+std::string weights_stem(const LoadedRun& run) { return run.adapter ? "adapter_model" : "model"; }
 
 std::map<std::string, std::string> weights_metadata(const LoadedRun& run) {
   if (!run.adapter) return {};

@@ -10,8 +10,8 @@
 
 namespace ddro::run {
 
-// The file of what is trained.
-std::string weights_file(const LoadedRun& run);
+// The file of what is trained, or where there are several their names' beginning: "model", "adapter_model".
+std::string weights_stem(const LoadedRun& run);
 std::map<std::string, std::string> weights_metadata(const LoadedRun& run);
 
 // Every other file. `weights`: what is trained.

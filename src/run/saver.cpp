@@ -1,8 +1,11 @@
 #include "run/saver.h"
 
+#include <algorithm>
+
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
 #include "ddro/base/progress.h"
+#include "ddro/dist/together.h"
 #include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
 #include "ddro/train/finite.h"
@@ -15,15 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kMaxFailedSaves = 3;
 
-NamedTensors read_tensors(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  NamedTensors tensors;
-  for (const auto& [name, view] : file.tensors())
-    tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
-  return tensors;
-}
-
-RunState read_state(const checkpoint::Checkpoint& from, std::int64_t steps_per_epoch) {
+RunState read_place(const checkpoint::Checkpoint& from, std::int64_t steps_per_epoch) {
   const std::string where = from.path.string();
   RunState state;
   try {
@@ -56,12 +51,6 @@ TensorSources checked(TensorSources sources, std::int64_t step) {
   return sources;
 }
 
-double bytes_of(const train::StateTensors& tensors) {
-  double bytes = 0;
-  for (const train::StateTensor& tensor : tensors) bytes += static_cast<double>(tensor.own.nbytes());
-  return bytes;
-}
-
 }  // namespace
 
 Saver::Saver(const LoadedRun& run, const MetricsLog& metrics, RunIdentity identity)
@@ -78,9 +67,9 @@ Saver::~Saver() {
 void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& parameters,
                     train::Optimizer& optimizer, RunState& state) {
   const std::string where = from.path.string();
-  state = read_state(from, run_.steps_per_epoch);
-  parameters.load_masters(read_tensors(from.path / weights_file(run_)), where);
-  optimizer.load(read_tensors(from.path / "optimizer.safetensors"), where);
+  state = read_place(from, run_.steps_per_epoch);
+  parameters.load_masters(read_state(from.path, weights_stem(run_)), where);
+  optimizer.load(read_state(from.path, "optimizer"), where);
   std::error_code ignored;
   const bool is_ours = std::filesystem::equivalent(from.path.parent_path(), folder(), ignored);
   saved_step_ = is_ours ? state.step : -1;
@@ -92,7 +81,7 @@ void Saver::restore(const checkpoint::Checkpoint& from, train::Parameters& param
     checkpoint::rotate_checkpoints(folder(), run_.config.checkpoint.save_total_limit);
 }
 
-NamedTensors Saver::saved_weights() const { return read_tensors(saved_path_ / weights_file(run_)); }
+NamedTensors Saver::saved_weights() const { return read_state(saved_path_, weights_stem(run_)); }
 
 bool Saver::is_due(const RunState& state, bool is_last) const {
   if (state.step == attempted_step_ || state.step == saved_step_ || state.step == 0) return false;
@@ -100,22 +89,24 @@ bool Saver::is_due(const RunState& state, bool is_last) const {
   return is_last || state.is_at(options.save_strategy, options.save_steps);
 }
 
+Saver::Content Saver::content(const train::Parameters& parameters, const train::Optimizer& optimizer,
+                              const RunState& state) const {
+  Content content{.files = state_files(run_, parameters, optimizer),
+                  .lend = {},
+                  .masters = parameters.masters(),
+                  .state = state,
+                  .card = model_card(run_, state.step, metrics_.last_evaluation_line()),
+                  .begin = Clock::now()};
+  content.lend = [&ranks = *run_.ranks, files = content.files](const Use& use) {
+    lend_whole(files, ranks, use);
+  };
+  return content;
+}
+
 void Saver::save(const train::Parameters& parameters, const train::Optimizer& optimizer,
                  const RunState& state) {
   wait();
-  lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
-    write({weights, moments, parameters.masters(), state, card(state), Clock::now()});
-  });
-}
-
-void Saver::lend_state(const train::Parameters& parameters, const train::Optimizer& optimizer,
-                       const UseOfState& use) const {
-  train::StateTensors all = parameters.state();
-  const auto num_weights = static_cast<std::ptrdiff_t>(all.size());
-  for (train::StateTensor& tensor : optimizer.state()) all.push_back(std::move(tensor));
-  train::lend_whole(all, *run_.ranks, [&](const TensorSources& sources) {
-    use({sources.begin(), sources.begin() + num_weights}, {sources.begin() + num_weights, sources.end()});
-  });
+  write(content(parameters, optimizer, state));
 }
 
 void Saver::save_due(const train::Parameters& parameters, const train::Optimizer& optimizer,
@@ -123,15 +114,16 @@ void Saver::save_due(const train::Parameters& parameters, const train::Optimizer
   const Clock::time_point begin = Clock::now();
   wait();
   attempted_step_ = state.step;
-  const bool goes_on = run_.config.checkpoint.async_save && !parameters.is_sharded() && !is_last;
-  if (goes_on && run_.ranks->is_first() && has_room_for_copy(parameters, optimizer)) {
+  Content due = content(parameters, optimizer, state);
+  if (run_.config.checkpoint.async_save && !is_last && has_room_for_copy(due.files)) {
+    copy(due);
+    due.waited_s = std::chrono::duration<double>(due.begin - begin).count();
     // Deferred where no thread can be had.
-    writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this,
-                          copy_of(parameters, optimizer, state, begin));
+    writing_ = std::async(std::launch::async | std::launch::deferred, &Saver::write, this, std::move(due));
     return;
   }
   try {
-    save(parameters, optimizer, state);
+    write(due);
     failed_saves_ = 0;
   } catch (const Error& error) {
     count_failure(error, is_last);
@@ -152,51 +144,81 @@ void Saver::wait() {
   }
 }
 
-// The memory of an earlier copy is kept.
-bool Saver::has_room_for_copy(const train::Parameters& parameters, const train::Optimizer& optimizer) {
+// On all ranks, those of one machine together. The memory of an earlier copy is kept.
+bool Saver::has_room_for_copy(const std::vector<StateFiles>& files) {
   if (has_copied_) return true;
-  const double needed = bytes_of(parameters.state()) + bytes_of(optimizer.state());
-  const double there = free_memory(at::kCPU);
-  has_copied_ = needed <= there;
+  double needed = 0;
+  for (const StateFiles& each : files) {
+    for (const TensorSource& tensor : each.of(run_.ranks->rank()))
+      needed += static_cast<double>(tensor.nbytes());
+  }
+  const double there = free_memory(at::kCPU) / run_.ranks_here;
+  const auto rooms = run_.ranks->all_gather(std::vector{needed, there});
+  const auto lacking = std::ranges::find_if(rooms, [](const auto& room) { return room[0] > room[1]; });
+  has_copied_ = lacking == rooms.end();
   if (!has_copied_) {
-    log_warning("[checkpoint.async_save] a copy of " + gigabytes(needed) + " does not fit in the " +
-                gigabytes(there) +
+    log_warning("[checkpoint.async_save] a copy of " + gigabytes((*lacking)[0]) + " does not fit in the " +
+                gigabytes((*lacking)[1]) +
                 " of memory that are left; the steps wait while this checkpoint is written");
   }
   return has_copied_;
 }
 
-Saver::Content Saver::copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer,
-                              const RunState& state, Clock::time_point begin) {
-  Content content;
-  lend_state(parameters, optimizer, [&](const TensorSources& weights, const TensorSources& moments) {
-    content = {sources_of(weights_copy_.take(weights)),
-               sources_of(optimizer_copy_.take(moments)),
-               parameters.masters(),
-               state,
-               card(state),
-               Clock::now()};
+void Saver::copy(Content& content) {
+  auto copies = std::make_shared<std::vector<NamedTensors>>();
+  content.lend([&](const std::vector<TensorSources>& files) {
+    for (size_t i = 0; i < files.size(); ++i) copies->push_back(copies_[i].take(files[i]));
   });
-  content.waited_s = std::chrono::duration<double>(content.begin - begin).count();
-  return content;
-}
-
-std::string Saver::card(const RunState& state) const {
-  return model_card(run_, state.step, metrics_.last_evaluation_line());
+  content.lend = [copies](const Use& use) {
+    std::vector<TensorSources> files;
+    for (const NamedTensors& copy : *copies) files.push_back(sources_of(copy));
+    use(files);
+  };
+  content.begin = Clock::now();
 }
 
 // Also beside the steps: of the run it reads what no step changes.
 void Saver::write(const Content& content) {
   const std::int64_t step = content.state.step;
-  checkpoint::CheckpointWriter writer(folder(), step);
-  writer.add_tensors(weights_file(run_), checked(content.weights, step), weights_metadata(run_));
-  writer.add_tensors("optimizer.safetensors", checked(content.optimizer, step));
+  std::optional<checkpoint::CheckpointWriter> writer;  // of the first rank
+  const auto begin = [&] {
+    if (run_.ranks->is_first()) writer.emplace(folder(), step);
+    return std::string();
+  };
+  dist::together(*run_.ranks, begin);
+  const std::vector<std::string> parts = dist::together(*run_.ranks, [&] {
+    checkpoint::CheckpointPart part(folder(), step);
+    add_tensors(part, content);
+    return part.files().dump();
+  });
+  dist::together(*run_.ranks, [&] {
+    for (const std::string& files : parts) {
+      if (writer) writer->include(Json::parse(files));
+    }
+    if (writer) commit(*writer, content);
+    return std::string();
+  });
+}
+
+void Saver::add_tensors(checkpoint::CheckpointPart& part, const Content& content) const {
+  content.lend([&](const std::vector<TensorSources>& files) {
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (files[i].empty()) continue;
+      part.add_tensors(content.files[i].name(run_.ranks->rank()), checked(files[i], content.state.step),
+                       content.files[i].metadata);
+    }
+  });
+}
+
+void Saver::commit(checkpoint::CheckpointWriter& writer, const Content& content) {
+  const StateFiles& weights = content.files.front();
+  if (weights.count() > 1) writer.add_text(weights.stem + ".safetensors.index.json", index_text(weights));
   writer.add_text("trainer.json", content.state.to_json().dump(1) + "\n");
   for (const models::FolderFile& file : policy_files(run_, content.masters))
     writer.add_text(file.name, file.content);
   writer.add_text("README.md", content.card);
   saved_path_ = writer.commit({{"run", identity_}});
-  saved_step_ = step;
+  saved_step_ = content.state.step;
   const double seconds = std::chrono::duration<double>(Clock::now() - content.begin).count();
   log_info("saved " + saved_path_.string() + " in " + printable(seconds, "%.2f s") +
            (content.waited_s ? ", the steps waited " + printable(*content.waited_s, "%.2f s") : ""));

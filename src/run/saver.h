@@ -1,6 +1,7 @@
 // A run's checkpoints, out and in.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "ddro/checkpoint/host_copy.h"
 #include "ddro/run/loaded_run.h"
 #include "ddro/train/optimizer.h"
+#include "run/checkpoint_files.h"
 #include "run/identity.h"
 #include "run/metrics_log.h"
 #include "run/run_state.h"
@@ -35,13 +37,14 @@ class Saver {
 
   // Whether a checkpoint is due after state.step steps, which are the run's last or not.
   bool is_due(const RunState& state, bool is_last) const;
-  // Written by the first rank, to which the others send what they alone have, a tensor at a time; on its disk
-  // when it returns there. Error(kNonFinite) for weights or moments that are not finite; Error(kSave).
+  // Each rank writes its files, whose tensors the others send it their parts of; the first what makes them a
+  // checkpoint, on its disk when it returns on any. Error(kNonFinite) for weights or moments that are not
+  // finite; Error(kSave). What one rank meets is thrown on all.
   void save(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state);
-  // As save, of a checkpoint that is due. With checkpoint.async_save, parameters that are not sharded, room
-  // for a copy and steps to come, it returns with a copy made and the writing begun, after that of the
-  // checkpoint before has ended. One that cannot be written is passed over with a warning, unless it is the
-  // run's last or the third in a row.
+  // As save, of a checkpoint that is due. With checkpoint.async_save, room for a copy on all ranks and steps
+  // to come, it returns with a copy made and the writing begun, after that of the checkpoint before has
+  // ended. One that cannot be written is passed over with a warning, unless it is the run's last or the third
+  // in a row.
   void save_due(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state,
                 bool is_last);
   // Takes note of a checkpoint whose writing has ended, or waits until it has: the errors of save_due.
@@ -55,10 +58,11 @@ class Saver {
   NamedTensors saved_weights() const;
 
  private:
+  using Use = std::function<void(const std::vector<TensorSources>&)>;
   struct Content {
-    TensorSources weights;
-    TensorSources optimizer;
-    NamedTensors masters;  // as they are trained on, for their type alone
+    std::vector<StateFiles> files;
+    std::function<void(const Use&)> lend;  // calls it with this rank's tensors of each file
+    NamedTensors masters;                  // as they are trained on, for their type alone
     RunState state;
     std::string card;
     std::chrono::steady_clock::time_point begin;
@@ -66,16 +70,15 @@ class Saver {
   };
 
   std::filesystem::path folder() const { return run_.output("checkpoints"); }
-  // On the first rank; see train::lend_whole.
-  using UseOfState = std::function<void(const TensorSources& weights, const TensorSources& optimizer)>;
-  void lend_state(const train::Parameters& parameters, const train::Optimizer& optimizer,
-                  const UseOfState& use) const;
-  // `begin`: since when the steps wait.
-  Content copy_of(const train::Parameters& parameters, const train::Optimizer& optimizer,
-                  const RunState& state, std::chrono::steady_clock::time_point begin);
-  bool has_room_for_copy(const train::Parameters& parameters, const train::Optimizer& optimizer);
-  std::string card(const RunState& state) const;
+  // Of the state as it is.
+  Content content(const train::Parameters& parameters, const train::Optimizer& optimizer,
+                  const RunState& state) const;
+  // The same, with copies to lend.
+  void copy(Content& content);
+  bool has_room_for_copy(const std::vector<StateFiles>& files);
   void write(const Content& content);
+  void add_tensors(checkpoint::CheckpointPart& part, const Content& content) const;
+  void commit(checkpoint::CheckpointWriter& writer, const Content& content);
   void count_failure(const Error& error, bool is_last);
 
   const LoadedRun& run_;
@@ -88,9 +91,8 @@ class Saver {
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
   bool has_copied_ = false;
-  checkpoint::HostCopy weights_copy_;
-  checkpoint::HostCopy optimizer_copy_;
-  std::future<void> writing_;  // the last member: its thread reads the others
+  std::array<checkpoint::HostCopy, 2> copies_;  // of state_files
+  std::future<void> writing_;                   // the last member: its thread reads the others
 };
 
 }  // namespace ddro::run

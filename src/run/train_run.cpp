@@ -170,6 +170,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
   LoadedRun run = load_run(std::move(config), request.launch.local_rank);
   run.num_ranks = request.launch.size;
+  run.ranks_here = request.launch.local_size;
   check_shard(run);
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);

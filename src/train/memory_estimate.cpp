@@ -269,7 +269,7 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
   }
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
-    if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model);
+    if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model) / model.num_ranks;
   }
   return estimate;
 }

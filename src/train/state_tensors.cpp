@@ -7,62 +7,116 @@
 #include <algorithm>
 
 #include "ddro/base/error.h"
+#include "ddro/dist/shares.h"
 
 namespace ddro::train {
 namespace {
 
 bool is_in_parts(const StateTensor& tensor) { return tensor.capacity > 0; }
 
-// On the first rank the whole tensor.
-Tensor gather(const StateTensor& tensor, const dist::Communicator& ranks) {
-  const Tensor part_N = at::empty({tensor.capacity}, tensor.own.options());
-  part_N.narrow(0, 0, tensor.own.numel()).copy_(tensor.own.view(-1));
-  const Tensor parts_WN = ranks.gather(part_N);
-  if (!ranks.is_first()) return {};
-  return parts_WN.view(-1).narrow(0, 0, c10::multiply_integers(tensor.sizes)).view(tensor.sizes);
+std::int64_t num_numbers(const StateTensor& tensor) { return c10::multiply_integers(tensor.sizes); }
+
+std::int64_t bytes_of_part(const StateTensor& tensor, int rank) {
+  const std::int64_t numbers = num_numbers(tensor);
+  const std::int64_t begin = std::min(numbers, rank * tensor.capacity);
+  return std::min(tensor.capacity, numbers - begin) * static_cast<std::int64_t>(tensor.own.element_size());
 }
 
-// What the first rank says in place of a tensor's place in the list.
-constexpr double kDone = -1;
+// In each round every rank gets the next of its tensors from all of them.
+class Rounds {
+ public:
+  Rounds(const StateTensors& tensors, const std::vector<int>& rank_of, const dist::Communicator& ranks)
+      : tensors_(tensors), ranks_(ranks), of_rank_(static_cast<size_t>(ranks.size())) {
+    for (size_t i = 0; i < tensors.size(); ++i) of_rank_[static_cast<size_t>(rank_of[i])].push_back(i);
+  }
 
-void send_parts(const StateTensors& tensors, const dist::Communicator& ranks) {
-  const at::NoGradGuard no_grad;
-  for (double asked = ranks.broadcast(kDone); asked != kDone; asked = ranks.broadcast(kDone))
-    gather(tensors[static_cast<size_t>(asked)], ranks);
-}
+  // Places of this rank's tensors.
+  const std::vector<size_t>& own() const { return of_rank_[static_cast<size_t>(ranks_.rank())]; }
 
-Tensor fetch(const StateTensors& tensors, size_t i, const dist::Communicator& ranks) {
-  if (!is_in_parts(tensors[i])) return tensors[i].own;
-  const at::NoGradGuard no_grad;
-  ranks.broadcast(static_cast<double>(i));
-  return gather(tensors[i], ranks);
-}
+  Tensor fetch(size_t place) {
+    DDRO_CHECK(round_ < own().size() && own()[round_] == place, "tensors are fetched in their order");
+    return next();
+  }
+
+  void finish() {
+    const auto by_size = [](const auto& a, const auto& b) { return a.size() < b.size(); };
+    const size_t count = std::ranges::max_element(of_rank_, by_size)->size();
+    while (round_ < count) next();
+  }
+
+ private:
+  const StateTensor* tensor_of(int rank) const {
+    const std::vector<size_t>& places = of_rank_[static_cast<size_t>(rank)];
+    return round_ < places.size() ? &tensors_[places[round_]] : nullptr;
+  }
+
+  // Undefined where this rank has none more.
+  Tensor next() {
+    const at::NoGradGuard no_grad;
+    const StateTensor* own = tensor_of(ranks_.rank());
+    const bool gets_parts = own != nullptr && is_in_parts(*own);
+    bool any = false;
+    std::vector<Tensor> for_each;
+    std::vector<std::int64_t> from_each;
+    for (int rank = 0; rank < ranks_.size(); ++rank) {
+      const StateTensor* theirs = tensor_of(rank);
+      const bool sends = theirs != nullptr && is_in_parts(*theirs);
+      any = any || sends;
+      for_each.push_back(sends ? theirs->own.view(at::kByte) : empty_bytes());
+      from_each.push_back(gets_parts ? bytes_of_part(*own, rank) : 0);
+    }
+    ++round_;
+    const Tensor whole = any ? ranks_.all_to_all(for_each, from_each) : Tensor();
+    if (own == nullptr || !gets_parts) return own == nullptr ? Tensor() : own->own;
+    return whole.view(own->own.scalar_type()).view(own->sizes);
+  }
+
+  // Where the parts are.
+  Tensor empty_bytes() const {
+    const auto in_parts = std::ranges::find_if(tensors_, is_in_parts);
+    const auto device = in_parts == tensors_.end() ? at::Device(at::kCPU) : in_parts->own.device();
+    return at::empty({0}, at::TensorOptions(device).dtype(at::kByte));
+  }
+
+  const StateTensors& tensors_;
+  const dist::Communicator& ranks_;
+  std::vector<std::vector<size_t>> of_rank_;
+  size_t round_ = 0;
+};
 
 }  // namespace
 
-void lend_whole(const StateTensors& tensors, const dist::Communicator& ranks,
+std::vector<int> share_out(const StateTensors& tensors, int num_ranks) {
+  std::vector<double> bytes;
+  for (const StateTensor& tensor : tensors)
+    bytes.push_back(static_cast<double>(num_numbers(tensor)) *
+                    static_cast<double>(tensor.own.element_size()));
+  return dist::balanced_shares(bytes, num_ranks).rank_of;
+}
+
+void lend_whole(const StateTensors& tensors, const std::vector<int>& rank_of, const dist::Communicator& ranks,
                 const std::function<void(const TensorSources&)>& use) {
-  const bool others_have_parts = std::any_of(tensors.begin(), tensors.end(), is_in_parts);
-  if (!ranks.is_first()) {
-    if (others_have_parts) send_parts(tensors, ranks);
-    return;
-  }
+  Rounds rounds(tensors, rank_of, ranks);
   TensorSources sources;
-  for (size_t i = 0; i < tensors.size(); ++i) {
+  for (const size_t i : rounds.own()) {
     const StateTensor& tensor = tensors[i];
-    sources.push_back({tensor.name, tensor.own.scalar_type(), tensor.sizes,
-                       [&tensors, i, &ranks] { return fetch(tensors, i, ranks); }});
+    sources.push_back(
+        {tensor.name, tensor.own.scalar_type(), tensor.sizes, [&rounds, i] { return rounds.fetch(i); }});
   }
-  const auto finish = [&] {
-    if (others_have_parts) ranks.broadcast(kDone);
-  };
   try {
     use(sources);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kLost) finish();
+    if (error.kind() != ErrorKind::kLost) rounds.finish();
     throw;
   }
-  finish();
+  rounds.finish();
+}
+
+void lend_whole(const StateTensors& tensors, const dist::Communicator& ranks,
+                const std::function<void(const TensorSources&)>& use) {
+  lend_whole(tensors, std::vector<int>(tensors.size()), ranks, [&](const TensorSources& sources) {
+    if (ranks.is_first()) use(sources);
+  });
 }
 
 }  // namespace ddro::train

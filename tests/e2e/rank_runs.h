@@ -1,6 +1,10 @@
 // Runs in several ranks.
 #pragma once
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -24,6 +28,35 @@ inline std::vector<std::string> ranks(int count, std::vector<std::string> more =
   more.insert(more.begin(), {"--nproc", std::to_string(count)});
   return more;
 }
+
+inline sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
+// A socket that listens on the loopback and never answers; the port is another's while it exists.
+class TakenPort {
+ public:
+  TakenPort() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    bind(socket_, reinterpret_cast<sockaddr*>(&address), size);
+    listen(socket_, 1);
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~TakenPort() { close(socket_); }
+  int port() const { return port_; }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
+
+inline int free_port() { return TakenPort().port(); }
 
 // Variables of one of several ranks that something else has started, at a port of the loopback.
 inline std::vector<std::string> started(int rank, int port, int size = 2) {

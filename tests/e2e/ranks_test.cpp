@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <random>
 #include <tuple>
 
@@ -55,10 +57,39 @@ void expect_same_metrics(const TinyRun& got, const TinyRun& expected) {
   }
 }
 
-// The trained tensors of the last checkpoint, at full precision: each within rounding of its largest number.
-void expect_same_weights(const TinyRun& got, const TinyRun& expected, const std::string& file) {
-  const std::string path = "checkpoints/step_000028/" + file;
-  const SafetensorsFile weights(got.output_dir() / path), truth(expected.output_dir() / path);
+// The tensors of one kind in the run's last checkpoint: of one file, or of one from each rank that writes.
+class SavedTensors {
+ public:
+  SavedTensors(const TinyRun& run, const std::string& stem) {
+    std::filesystem::path newest;
+    for (const auto& entry : std::filesystem::directory_iterator(run.output_dir() / "checkpoints"))
+      newest = std::max(newest, entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(newest)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(stem) || !name.ends_with(".safetensors")) continue;
+      files_.emplace_back(entry.path());
+      for (const auto& [tensor, view] : files_.back().tensors())
+        EXPECT_TRUE(tensors_.emplace(tensor, view).second) << tensor << " is in two files";
+    }
+  }
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  size_t num_files() const { return files_.size(); }
+
+  std::string bytes() const {
+    std::string all;
+    for (const auto& [name, view] : tensors_)
+      all += name + std::string(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size());
+    return all;
+  }
+
+ private:
+  std::deque<SafetensorsFile> files_;
+  std::map<std::string, TensorView> tensors_;
+};
+
+// At full precision: each within rounding of its largest number.
+void expect_same_weights(const TinyRun& got, const TinyRun& expected, const std::string& stem) {
+  const SavedTensors weights(got, stem), truth(expected, stem);
   ASSERT_EQ(weights.tensors().size(), truth.tensors().size());
   for (const auto& [name, view] : truth.tensors()) {
     ASSERT_EQ(view.dtype, DType::kFloat64) << name;
@@ -79,7 +110,7 @@ void expect_same_weights(const TinyRun& got, const TinyRun& expected, const std:
 struct Course {
   const char* name;
   Settings (*settings)();
-  const char* weights = "model.safetensors";
+  const char* weights = "model";
 };
 
 class RanksOf : public testing::TestWithParam<Course> {};
@@ -109,7 +140,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
                     Course{"LiveReference",
                            [] { return Settings{"reference.precompute_ref_log_probs=false"}; }},
-                    Course{"Lora", lora, "adapter_model.safetensors"},
+                    Course{"Lora", lora, "adapter_model"},
                     Course{"Adafactor",
                            [] {
                              return Settings{"optimizer.optim=adafactor", "optimizer.learning_rate=1.0e-4",
@@ -141,8 +172,7 @@ TEST_P(ShardOf, TwoRanksGivesTheBitsOfWholeMoments) {
   ASSERT_EQ(whole.run(ranks(2)), 0) << whole.log_text();
   ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
   // trainer.json remembers the gradients' norm, which is summed up in another order.
-  const std::string moments = "checkpoints/step_000014/optimizer.safetensors";
-  EXPECT_EQ(hash_file(run.output_dir() / moments), hash_file(whole.output_dir() / moments));
+  EXPECT_EQ(SavedTensors(run, "optimizer").bytes(), SavedTensors(whole, "optimizer").bytes());
   for (const auto& entry : std::filesystem::directory_iterator(whole.output_dir() / "final"))
     EXPECT_EQ(hash_file(run.output_dir() / "final" / entry.path().filename()), hash_file(entry.path()));
 }
@@ -172,7 +202,29 @@ TEST(Ranks, GoOnInAnotherNumber) {
   ASSERT_EQ(run.run(), 0) << run.log_text();
   EXPECT_THAT(run.log_text(), HasSubstr("ranks"));
   expect_same_metrics(run, one);
-  expect_same_weights(run, one, "model.safetensors");
+  expect_same_weights(run, one, "model");
+}
+
+// Each rank writes whole tensors into files of its own: those of a Hugging Face folder.
+TEST(Ranks, WriteCheckpointsThatAreModelFolders) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(),
+                    {"distributed.shard=full", "train.max_steps=4", "checkpoint.save_steps=4"});
+  ASSERT_EQ(run.run(ranks(3)), 0) << run.log_text();
+  EXPECT_EQ(SavedTensors(run, "model").num_files(), 3u);
+  EXPECT_EQ(SavedTensors(run, "optimizer").num_files(), 3u);
+  const auto checkpoint = run.output_dir() / "checkpoints/step_000004";
+  EXPECT_TRUE(std::filesystem::exists(checkpoint / "optimizer-00003-of-00003.safetensors"));
+  const std::string program = environment_path("DDRO_TRAIN").string(), out = (folder / "exported").string();
+  const ProgramResult exported = run_program({program, "export", checkpoint.string(), "--out", out});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  EXPECT_EQ(hash_file(out + "/model.safetensors"), final_hash(run));
+  const ProgramResult inspected = run_program({program, "inspect", "checkpoint", checkpoint.string()});
+  EXPECT_THAT(inspected.out, AllOf(HasSubstr("verified"), HasSubstr("model-00003-of-00003.safetensors")));
+  const ProgramResult compared =
+      run_program({source_path(".venv/bin/python").string(),
+                   source_path("tests/e2e/check_same_model.py").string(), checkpoint.string(), out});
+  EXPECT_EQ(compared.exit_code, 0) << compared.out << compared.err;
 }
 
 // By what is shared out: with `full` the ranks wait for each other within each layer.

@@ -19,31 +19,46 @@
 
 namespace ddro::checkpoint {
 
-class CheckpointWriter {
+// Files that one of several processes adds to a checkpoint while another makes it. All members throw
+// Error(kSave) naming the path when something cannot be written.
+class CheckpointPart {
  public:
-  // Makes <folder>/step_NNNNNN.tmp; leftovers of an earlier attempt at the same step are removed. All members
-  // throw Error(kSave) naming the path when something cannot be written.
-  CheckpointWriter(const std::filesystem::path& folder, std::int64_t step);
-  // Without commit() the temporary folder is removed.
-  ~CheckpointWriter();
-  CheckpointWriter(const CheckpointWriter&) = delete;
-  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+  // <folder>/step_NNNNNN.tmp is there.
+  CheckpointPart(const std::filesystem::path& folder, std::int64_t step);
 
   // Names are plain and not manifest.json; a text's may be FOLDER/NAME.
   // What a fetch throws is passed on.
   void add_tensors(const std::string& file_name, const TensorSources& tensors,
                    const std::map<std::string, std::string>& metadata = {});
   void add_text(const std::string& file_name, const std::string& text);
+  // As the manifest has them.
+  const Json& files() const { return files_; }
+
+ protected:
+  std::filesystem::path final_path_;
+  std::filesystem::path temporary_path_;
+  Json files_ = Json::object();
+
+ private:
+  void record(const std::string& file_name, std::string hash);
+};
+
+class CheckpointWriter : public CheckpointPart {
+ public:
+  // Makes <folder>/step_NNNNNN.tmp; leftovers of an earlier attempt at the same step are removed.
+  CheckpointWriter(const std::filesystem::path& folder, std::int64_t step);
+  // Without commit() the temporary folder is removed.
+  ~CheckpointWriter();
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  // Those of another part of this checkpoint, which are on the disk.
+  void include(const Json& files) { files_.update(files); }
   // Writes the manifest with the members of `description` merged in, syncs, renames; a checkpoint of this
   // step that is there already is replaced in one step. Returns its path.
   std::filesystem::path commit(const Json& description);
 
  private:
-  void record(const std::string& file_name, std::string hash);
-
-  std::filesystem::path final_path_;
-  std::filesystem::path temporary_path_;
-  Json files_ = Json::object();
   std::int64_t step_ = 0;
   bool committed_ = false;
 };

@@ -1,6 +1,7 @@
 // What the ranks of a run say to each other. Legend: W ranks, N numbers.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,14 @@ class Communicator {
   virtual Tensor reduce_scatter(const Tensor& rows_WN) const = 0;
   // By rank, what each has.
   virtual Tensor all_gather(const Tensor& own_N) const = 0;
-  // The same on the first rank, undefined on the others.
-  virtual Tensor gather(const Tensor& own_N) const = 0;
+  // `for_each`: bytes for each rank, by rank; `from_each`: how many each has for this one. What they have for
+  // it, by rank.
+  virtual Tensor all_to_all(const std::vector<Tensor>& for_each,
+                            const std::vector<std::int64_t>& from_each) const = 0;
+
+  // By rank, what each has said, once all have, however long one takes to come: a rank that is lost ends the
+  // process. Beside the other functions, from any thread, one at a time.
+  virtual std::vector<std::string> exchange(const std::string& said) const = 0;
 
   // By rank, what each has; any number each.
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) const;

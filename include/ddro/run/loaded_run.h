@@ -44,6 +44,7 @@ struct LoadedRun {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   int num_ranks = 1;
+  int ranks_here = 1;                                // of them, on this machine
   const dist::Communicator* ranks = &dist::alone();  // the others, once they have met
   models::ModelFolder base_model;                    // what the policy starts from
   std::optional<models::Adapter> adapter;            // trained in place of its weights, as it is at the start

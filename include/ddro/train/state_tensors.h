@@ -20,9 +20,17 @@ struct StateTensor {
 
 using StateTensors = std::vector<StateTensor>;
 
-// Calls `use` on the first rank with `tensors` as sources of whole ones; the others send their parts of each
-// that is fetched, and return when `use` has. No more than one tensor is whole at a time. All ranks call it
-// alike; what `use` throws is thrown on the first rank alone.
+// Which rank is to have which of them whole: each about as many bytes.
+std::vector<int> share_out(const StateTensors& tensors, int num_ranks);
+
+// Calls `use` on each rank with those of `tensors` that it has in `rank_of`, as sources of whole ones. It
+// fetches each once, in their order, while the others fetch theirs: the parts of one tensor a rank travel at
+// a time, and no more than that is whole. All ranks call it alike; what `use` throws is thrown on that rank
+// alone, when the others have got what they fetch from it.
+void lend_whole(const StateTensors& tensors, const std::vector<int>& rank_of, const dist::Communicator& ranks,
+                const std::function<void(const TensorSources&)>& use);
+
+// All of them to the first rank.
 void lend_whole(const StateTensors& tensors, const dist::Communicator& ranks,
                 const std::function<void(const TensorSources&)>& use);
 

@@ -186,6 +186,56 @@ TEST(Sharded, EachRankHasItsPartAlone) {
   EXPECT_EQ(results[3], "1020 0 255 1 255 1 0 0 0 0 8 ");
 }
 
+// Masters and short moments of a model in training, and the number of updates, which no rank has a part of.
+StateTensors state_after_a_step(const dist::Communicator& ranks, Parameters& parameters,
+                                Optimizer& optimizer) {
+  for (const Parameter& entry : parameters.entries()) {
+    if (ranks.is_first()) entry.gradient.copy_(entry.compute * 3);
+  }
+  reduce_gradients(parameters);
+  optimizer.step(1e-2, 1);
+  StateTensors all = parameters.state();
+  for (StateTensor& tensor : optimizer.state()) all.push_back(std::move(tensor));
+  EXPECT_EQ(all.size(), 11u);  // of both parameters a master, codes and exponents of two moments; the step
+  return all;
+}
+
+TEST(LendWhole, GivesEachRankItsShareOfWholeTensors) {
+  const auto lent = [](const dist::Communicator& ranks, const std::function<bool(int)>& is_asked) {
+    const TwoParameters model;
+    Parameters parameters(model, model.initial(), ranks, dist::Shard::kOptimizer);
+    Optimizer optimizer(parameters, {.moment_dtype = MomentDType::kFloat8});
+    const StateTensors state = state_after_a_step(ranks, parameters, optimizer);
+    const std::vector<int> rank_of = share_out(state, 3);
+    std::string all;
+    const auto use = [&](const TensorSources& sources) {
+      for (const TensorSource& source : sources) all += source.name + bytes_of(source.fetch()) + ";";
+    };
+    if (ranks.size() > 1) {
+      lend_whole(state, rank_of, ranks, use);
+      return all;
+    }
+    for (size_t i = 0; i < state.size(); ++i) {
+      if (is_asked(rank_of[i])) all += state[i].name + bytes_of(state[i].own) + ";";
+    }
+    return all;
+  };
+  const auto results = test::on_ranks(3, [&](const dist::Communicator& ranks) { return lent(ranks, {}); });
+  for (int rank = 0; rank < 3; ++rank) {
+    const std::string expected = lent(dist::alone(), [&](int of) { return of == rank; });
+    EXPECT_EQ(results[static_cast<size_t>(rank)], expected) << rank;
+    EXPECT_FALSE(expected.empty());
+  }
+}
+
+TEST(LendWhole, RefusesAnotherOrder) {
+  const TwoParameters model;
+  const Parameters parameters(model, model.initial());
+  EXPECT_THROW(
+      lend_whole(parameters.state(), dist::alone(), [](const TensorSources& sources) { sources[1].fetch(); }),
+      Error);
+}
+
 // A disk that is full ends no wait of the others.
 TEST(LendWhole, LetsTheOthersGoOnWhenItsUseFails) {
   const auto results = test::on_ranks(3, [](const dist::Communicator& ranks) {
@@ -194,7 +244,7 @@ TEST(LendWhole, LetsTheOthersGoOnWhenItsUseFails) {
     std::string said;
     try {
       lend_whole(parameters.state(), ranks, [](const TensorSources& sources) {
-        sources[1].fetch();
+        sources[0].fetch();
         throw save_error("full");
       });
     } catch (const Error& error) {

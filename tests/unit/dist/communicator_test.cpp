@@ -4,8 +4,15 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <future>
+#include <thread>
+
 #include "ddro/base/error.h"
 #include "ddro/dist/agreement.h"
+#include "ddro/dist/together.h"
 #include "support/on_ranks.h"
 
 namespace ddro::dist {
@@ -51,17 +58,86 @@ TEST(Communicator, GathersTensorsByRank) {
   const auto results = test::on_ranks(3, [](const Communicator& ranks) {
     const Tensor own_N = at::full({2}, ranks.rank(), at::kBFloat16);
     const Tensor expected = at::tensor({0, 0, 1, 1, 2, 2}).view({3, 2});
-    const Tensor first = ranks.gather(own_N);
-    const bool is_right = ranks.is_first() ? first.eq(expected).all().item<bool>() : !first.defined();
-    return std::string(is_right && ranks.all_gather(own_N).eq(expected).all().item<bool>() ? "y" : "n");
+    return std::string(ranks.all_gather(own_N).eq(expected).all().item<bool>() ? "y" : "n");
   });
   EXPECT_THAT(results, testing::Each("y"));
+}
+
+// Rank r has r + d bytes for rank d, nothing where that is 0.
+TEST(Communicator, SendsEachRankWhatIsForIt) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    std::vector<Tensor> for_each;
+    std::vector<std::int64_t> from_each;
+    for (int rank = 0; rank < 3; ++rank) {
+      for_each.push_back(at::full({ranks.rank() + rank}, 'a' + ranks.rank(), at::kByte));
+      from_each.push_back(ranks.rank() + rank);
+    }
+    const Tensor got = ranks.all_to_all(for_each, from_each);
+    return std::string(static_cast<const char*>(got.const_data_ptr()), got.nbytes());
+  });
+  EXPECT_THAT(results, testing::ElementsAre("bcc", "abbccc", "aabbbcccc"));
+}
+
+// While another thread of each rank is in exchanges of the group.
+TEST(Communicator, ExchangesWordsBesideEverythingElse) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    auto words = std::async(std::launch::async, [&] {
+      std::string all;
+      for (int i = 0; i < 5; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20 * ranks.rank()));
+        for (const std::string& one : ranks.exchange(std::to_string(10 * i + ranks.rank()))) all += one + " ";
+      }
+      return all;
+    });
+    double sum = 0;
+    for (int i = 0; i < 200; ++i) sum += ranks.broadcast(ranks.rank() == 0 ? 1.0 : 0.0);
+    return words.get() + std::to_string(static_cast<int>(sum));
+  });
+  EXPECT_THAT(results, testing::Each("0 1 2 10 11 12 20 21 22 30 31 32 40 41 42 200"));
+}
+
+// A thread that waits for the words of a rank does not wait for ever.
+TEST(Communicator, LeavesAnExchangeOfWordsWhenARankIsLost) {
+  const auto results = test::on_ranks(2, [](const Communicator& ranks) {
+    if (ranks.rank() == 1) std::raise(SIGKILL);
+    const auto code_of = [](const std::function<void()>& work) -> std::string {
+      try {
+        work();
+      } catch (const Error& error) {
+        return std::to_string(error.exit_code());
+      }
+      return "none";
+    };
+    auto words = std::async(std::launch::async, [&] { ranks.exchange("here"); });
+    const std::string of_group = code_of([&] { ranks.barrier(); });
+    return of_group + " " + code_of([&] { words.get(); });
+  });
+  EXPECT_EQ(results[0], "76 76");
+}
+
+TEST(Together, GivesAllWhatEachHasAndTheFirstErrorOfAny) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    std::string said;
+    for (const std::string& one : together(ranks, [&] { return "a b" + std::to_string(ranks.rank()); }))
+      said += one + "|";
+    try {
+      together(ranks, [&]() -> std::string {
+        if (ranks.rank() > 0) throw save_error("no space on " + std::to_string(ranks.rank()));
+        return "";
+      });
+    } catch (const Error& error) {
+      said += error.what() + std::to_string(error.exit_code());
+    }
+    return said + together(ranks, [] { return std::string("go on"); }).back();
+  });
+  EXPECT_THAT(results, testing::Each("a b0|a b1|a b2|no space on 178go on"));
 }
 
 TEST(Communicator, OfOneProcessSaysWhatItWasTold) {
   EXPECT_EQ(alone().size(), 1);
   EXPECT_EQ(alone().all_gather(std::string("a")), std::vector<std::string>{"a"});
   EXPECT_EQ(alone().broadcast(2.5), 2.5);
+  EXPECT_EQ(alone().exchange("a"), std::vector<std::string>{"a"});
   EXPECT_TRUE(alone().any(true));
   EXPECT_FALSE(alone().any(false));
 }

@@ -26,7 +26,10 @@ class Twin : public dist::Communicator {
     return rows_WN[0] * 2;
   }
   Tensor all_gather(const Tensor& own_N) const override { return at::stack({own_N, own_N}); }
-  Tensor gather(const Tensor& own_N) const override { return all_gather(own_N); }
+  Tensor all_to_all(const std::vector<Tensor>& for_each, const std::vector<std::int64_t>&) const override {
+    return at::cat({for_each[0], for_each[0]});
+  }
+  std::vector<std::string> exchange(const std::string& said) const override { return {said, said}; }
   mutable std::int64_t numbers = 0, calls = 0;
 };
 
