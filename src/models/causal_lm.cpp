@@ -60,12 +60,11 @@ std::unordered_map<std::string, size_t> unit_of_each(const ModelSpec& spec) {
   return unit_of;
 }
 
-// With a store no more than one is whole at a time.
+// With a store no more than one is whole at a time, but an adapter's, which it does not have.
 NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
                              const BuildOptions& options) {
   NamedTensors parameters;
   const bool is_base = options.adapter != nullptr;
-  DDRO_CHECK(!is_base || !options.store, "a store has all parameters of a model, and an adapter has none");
   const std::set<std::string> packable = names_of_packable(spec, options);
   const auto unit_of = unit_of_each(spec);
   for (const auto& [name, tensor] :
@@ -110,7 +109,13 @@ class Decoder : public CausalLm {
     final_norm_ = table[spec.final_norm];
     head_VD_ = table.at(head_name_);
     if (!spec.head_bias_name.empty()) head_bias_V_ = table[spec.head_bias_name];
-    for (const LayerSpec& layer : spec.layers) add_layer(layer, table);
+    for (const LayerSpec& layer : spec.layers) {
+      const WeightUnit unit = layer_unit(layers_.size());
+      const bool reads_weights = options.adapter != nullptr && options.adapter->spec.dora;  // for their norms
+      if (reads_weights) unit.gather();
+      add_layer(layer, table);
+      if (reads_weights) unit.release();
+    }
   }
 
   Tensor hidden(const ModelInput& input) const override {
@@ -184,10 +189,13 @@ class Decoder : public CausalLm {
   Tensor run_embedding(const ModelInput& input) const {
     embedding_unit().gather();
     const Tensor x_TD = embed(input);
-    if (!store_ || is_tied()) return x_TD;
-    embedding_unit().release();
-    // Its backward needs no weights.
+    if (!store_) return x_TD;
+    if (!is_tied()) embedding_unit().release();
     if (!at::GradMode::is_enabled()) return x_TD;
+    // With an adapter too a backward comes to all units, as take_part does.
+    if (!x_TD.requires_grad()) x_TD.set_requires_grad(true);
+    if (is_tied()) return x_TD;
+    // Its backward needs no weights.
     return in_backward(x_TD, [unit = embedding_unit()] { unit.begin_gradients(); });
   }
 

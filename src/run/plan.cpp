@@ -110,14 +110,16 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.moment_dtype = run.config.optimizer.moment_dtype;
   model.num_moments = num_moments(run);
   model.device = run.device;
-  model.live_reference = live_reference && (!run.adapter || run.reference_model);
   if (run.adapter) model.adapter = run.adapter->spec;
   model.gradient_checkpointing = run.config.model.gradient_checkpointing;
   model.num_ranks = run.num_ranks;
   model.shard = shard;
+  // An adapter's base lends the reference its weights, as far as a rank has them.
+  const bool lends = run.adapter && !run.reference_model && train::shard_of(model) != dist::Shard::kFull;
+  model.live_reference = live_reference && !lends;
   // The last one is written from the weights themselves.
   model.copies_checkpoints = run.config.checkpoint.async_save && saves_between(run);
-  model.packed_bytes = packed_bytes(run);
+  if (train::shard_of(model) != dist::Shard::kFull) model.packed_bytes = packed_bytes(run);
   for (const auto& file : run.base_model.weight_files)
     model.mapped_bytes += static_cast<double>(file->bytes().size());
   return model;
@@ -129,8 +131,7 @@ std::string describe_shards(const LoadedRun& run, const data::StepPlan& largest,
   const bool whole_tensors = train::needs_whole_tensors(run.config.optimizer.optim);
   std::string text;
   for (const auto& [name, shard] : EnumNames<dist::Shard>::kNames) {
-    const bool cuts_whole_ones = shard != dist::Shard::kNone && whole_tensors;
-    if (cuts_whole_ones || (shard == dist::Shard::kFull && run.adapter)) continue;  // refused
+    if (shard != dist::Shard::kNone && whole_tensors) continue;  // refused
     const double peak = train::estimate_memory(memory_model(run, shard), largest).peak();
     text += (text.empty() ? "  with distributed.shard " : ", ") + std::string(name) + " " + gigabytes(peak) +
             (peak <= there ? " (fits)" : " (does not fit)");
@@ -192,7 +193,7 @@ std::string describe_best(const LoadedRun& run) {
 }
 
 std::string describe_packed(const LoadedRun& run) {
-  const double bytes = packed_bytes(run);
+  const double bytes = memory_model(run, run.config.distributed.shard).packed_bytes;
   if (bytes == 0) return "";
   const double numbers = static_cast<double>(num_parameters(run.base_model));
   return "base: stays packed, " + gigabytes(bytes) + "; " +

@@ -40,9 +40,11 @@ void write_missing_tokens(const LoadedRun& run) {
   for (const RunSet& set : run.eval_sets) write_missing_tokens(set);
 }
 
-// The weights of a frozen base; a live reference that computes with the same ones lends its own.
+// The weights of a frozen base; a live reference that computes with the same ones lends its own, unless it
+// has parts of them alone.
 NamedTensors base_tensors(const LoadedRun& run, const models::CausalLm* reference) {
-  if (!run.adapter || !reference || run.reference_model) return run.base_model.tensors;
+  const bool lends = run.adapter && reference && !run.reference_model && !reference->weight_store();
+  if (!lends) return run.base_model.tensors;
   NamedTensors tensors = reference->parameters();
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with(models::kAdapterPrefix); });
   return tensors;
@@ -155,23 +157,12 @@ std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& 
   return path.empty() ? std::nullopt : std::optional(checkpoint::open_checkpoint(path));
 }
 
-// An adapter is small, and a reference that is one has the weights of its base besides.
-void check_shard(const LoadedRun& run) {
-  if (run.num_ranks == 1 || run.config.distributed.shard != dist::Shard::kFull) return;
-  const bool reads_adapter = run.objective->reads_reference() && run.reference_folder().adapter;
-  if (!run.adapter && !reads_adapter) return;
-  throw input_error("[distributed.shard] full is for models without " +
-                    std::string(run.adapter ? "an adapter" : "a reference that is an adapter") +
-                    "; expected optimizer or none");
-}
-
 std::string train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
   const auto start = std::chrono::steady_clock::now();
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
   LoadedRun run = load_run(std::move(config), request.launch.local_rank);
   run.num_ranks = request.launch.size;
   run.ranks_here = request.launch.local_size;
-  check_shard(run);
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   refuse_links(run.config.train.output_dir);

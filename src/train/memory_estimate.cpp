@@ -197,14 +197,16 @@ double numbers_in(const std::vector<models::ParameterSpec>& unit) {
 // The head, or in the backward the largest layer beside what is kept of a head that is tied: its gradient.
 double gathered_bytes(const MemoryModel& model) {
   const auto compute = static_cast<double>(at::elementSize(model.dtype));
-  const double gradient = master_size(model.dtype);
+  const double gradient = model.adapter ? 0 : master_size(model.dtype);  // of a frozen base there are none
   const auto units = models::units_of(model.spec);
   const bool is_tied = model.spec.tie_word_embeddings;
   const double head = numbers_in(is_tied ? units.front() : units.back());
   double layer = 0;
   for (size_t i = 0; i < model.spec.layers.size(); ++i) layer = std::max(layer, numbers_in(units[1 + i]));
   const double in_layer = layer * (compute + gradient) + (is_tied ? head * gradient : 0);
-  if (model.device.is_cpu()) return (head + layer) * (compute + gradient);  // both are kept for the next time
+  // Both are kept for the next time, by each model.
+  if (model.device.is_cpu())
+    return (head + layer) * (compute + gradient + (model.live_reference ? compute : 0));
   return std::max(head * (compute + gradient), in_layer);
 }
 
@@ -234,8 +236,8 @@ double weight_bytes(const MemoryModel& model) {
       static_cast<double>(model.num_parameters) * static_cast<double>(at::elementSize(model.dtype));
   const double frozen =
       (model.packed_bytes > 0 ? model.packed_bytes : in_dtype) + (model.live_reference ? in_dtype : 0);
-  return frozen + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false, parts,
-                               model.num_moments);
+  return frozen / parts.weights + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false,
+                                               {.moments = parts.moments}, model.num_moments);
 }
 
 double checkpoint_bytes(std::int64_t num_parameters, at::ScalarType dtype, MomentDType moment_dtype,
@@ -261,8 +263,11 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
                                                 ops::bytes_of_logit(model.dtype, model.device));
   }
   estimate.activations += unpacked_bytes(model);
-  const double exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
-  if (shard_of(model) == dist::Shard::kFull) {
+  const bool gathers = shard_of(model) == dist::Shard::kFull;
+  const double exchange =
+      most_exchanged(gathers ? model.num_parameters : trained_numbers(model), model.device) *
+      master_size(model.dtype);
+  if (gathers) {
     estimate.gathered = gathered_bytes(model) + exchange;
   } else if (model.num_ranks > 1) {
     estimate.exchange = exchange;

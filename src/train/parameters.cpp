@@ -29,12 +29,10 @@ void add_views(Parameter& entry, at::ScalarType type, const dist::Communicator& 
   entry.own_gradient = own_numbers(entry.gradient, ranks);
 }
 
-void add_parts(Parameter& entry, at::ScalarType type, models::WeightStore& parts) {
-  entry.in_parts = true;
+void add_parts(Parameter& entry, at::ScalarType type, models::WeightStore& store) {
   entry.gradient = at::empty(entry.compute.sizes(), entry.compute.options().dtype(type));
-  entry.own_compute = parts.part(entry.name);
   entry.own_gradient = at::zeros_like(entry.own_compute, entry.gradient.options());
-  parts.keep_gradient(entry.name, entry.gradient, entry.own_gradient);
+  store.keep_gradient(entry.name, entry.gradient, entry.own_gradient);
 }
 
 double norm_of(const std::vector<Tensor>& tensors) {
@@ -52,6 +50,9 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(initial);
   const models::ParameterRoles roles(model.spec());
+  const bool has_store = shard_ == dist::Shard::kFull;
+  DDRO_CHECK(!has_store || model.weight_store() != nullptr,
+             "a model that was built with parts of its weights");
   for (const auto& [name, compute] : model.parameters()) {
     index_[name] = entries_.size();
     Parameter& entry = entries_.emplace_back();
@@ -60,23 +61,20 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
     entry.trainable = compute.requires_grad();
     entry.role = roles[name];
     entry.decays = entry.role != models::ParameterRole::kVector;
+    if (has_store) entry.own_compute = model.weight_store()->part(name);
+    entry.in_parts = entry.own_compute.defined();
     if (entry.trainable) add_trained(entry, model, source);
   }
 }
 
 void Parameters::add_trained(Parameter& entry, const models::CausalLm& model, const TensorsByName& initial) {
   const at::ScalarType type = master_type(entry.compute);
-  switch (shard_) {
-    case dist::Shard::kNone:
-      add_whole(entry, type);
-      break;
-    case dist::Shard::kOptimizer:
-      add_views(entry, type, ranks_);
-      break;
-    case dist::Shard::kFull:
-      DDRO_CHECK(model.weight_store() != nullptr, "a model that was built with parts of its weights");
-      add_parts(entry, type, *model.weight_store());
-      break;
+  if (entry.in_parts) {
+    add_parts(entry, type, *model.weight_store());
+  } else if (is_sharded()) {
+    add_views(entry, type, ranks_);
+  } else {
+    add_whole(entry, type);
   }
   entry.compute.mutable_grad() = entry.gradient;
   const std::int64_t numbers = entry.compute.numel();
@@ -137,13 +135,13 @@ void Parameters::masters_changed() {
   std::vector<Tensor> whole, own, masters;
   for (const Parameter& entry : entries_) {
     if (!entry.trainable) continue;
-    whole.push_back(entry.compute.detach());
+    if (!entry.in_parts) whole.push_back(entry.compute.detach());
     if (!entry.is_mixed()) continue;
     own.push_back(entry.own_compute.detach());
     masters.push_back(entry.master);
   }
   if (!own.empty()) at::_foreach_copy_(own, masters);
-  if (shard_ == dist::Shard::kOptimizer) all_gather_parts(whole, ranks_);
+  if (is_sharded() && !whole.empty()) all_gather_parts(whole, ranks_);
 }
 
 NamedTensors Parameters::masters() const {

@@ -42,12 +42,13 @@ void all_reduce_in_batches(const std::vector<Tensor>& gradients, const dist::Com
 }  // namespace
 
 void reduce_gradients(const Parameters& parameters) {
-  if (parameters.ranks().size() == 1 || parameters.shard() == dist::Shard::kFull) return;
+  if (parameters.ranks().size() == 1) return;
   const at::NoGradGuard no_grad;
   std::vector<Tensor> gradients;
   for (const Parameter& entry : parameters.entries()) {
-    if (entry.trainable) gradients.push_back(entry.gradient);
+    if (entry.trainable && !entry.in_parts) gradients.push_back(entry.gradient);
   }
+  if (gradients.empty()) return;
   if (parameters.is_sharded()) {
     reduce_scatter_parts(gradients, parameters.ranks());
   } else {

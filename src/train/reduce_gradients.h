@@ -7,7 +7,7 @@ namespace ddro::train {
 
 // The sum over the ranks, in place: the same bits on each, and the same for one number of ranks. Of sharded
 // parameters in each rank's part alone; the rest of a gradient is then no more than what this rank added.
-// With Shard::kFull the backward has done it.
+// Of parameters in parts the backward has done it.
 void reduce_gradients(const Parameters& parameters);
 
 }  // namespace ddro::train

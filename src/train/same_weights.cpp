@@ -11,12 +11,12 @@ namespace ddro::train {
 
 void check_same_weights(const Parameters& parameters, std::int64_t step) {
   const dist::Communicator& ranks = parameters.ranks();
-  if (ranks.size() == 1 || parameters.shard() == dist::Shard::kFull) return;
+  if (ranks.size() == 1) return;
   const at::NoGradGuard no_grad;
   std::vector<std::string> names;
   std::string sums;
   for (const Parameter& entry : parameters.entries()) {
-    if (!entry.trainable) continue;
+    if (!entry.trainable || entry.in_parts) continue;
     const std::int64_t sum = sum_of_bits(parameters.is_sharded() ? entry.compute : entry.master);
     names.push_back(entry.name);
     sums.append(reinterpret_cast<const char*>(&sum), sizeof sum);

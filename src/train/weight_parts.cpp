@@ -67,6 +67,7 @@ void WeightParts::release(size_t index) {
 void WeightParts::begin_gradients(size_t index) {
   const at::NoGradGuard no_grad;
   for (const Held& held : units_[index].tensors) {
+    if (held.is_frozen()) continue;
     memory_->give(held.gradient);
     held.gradient.zero_();
   }
@@ -75,9 +76,13 @@ void WeightParts::begin_gradients(size_t index) {
 void WeightParts::end_gradients(size_t index) {
   const at::NoGradGuard no_grad;
   std::vector<Tensor> whole;
-  for (const Held& held : units_[index].tensors) whole.push_back(held.gradient);
+  for (const Held& held : units_[index].tensors) {
+    if (!held.is_frozen()) whole.push_back(held.gradient);
+  }
+  if (whole.empty()) return;
   reduce_scatter_parts(whole, ranks_);
   for (const Held& held : units_[index].tensors) {
+    if (held.is_frozen()) continue;
     held.own_gradient.add_(own_numbers(held.gradient, ranks_));
     memory_->take(held.gradient);
   }

@@ -163,8 +163,6 @@ TEST(Nproc, RefusesWhatCannotBeStarted) {
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] none is for one process"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.backend=nccl"})), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("[distributed.backend] nccl needs a CUDA device in every rank"));
-  EXPECT_EQ(run.run(ranks(2, {"--set", "distributed.shard=full", "--set", "adapter.adapter_type=lora"})), 2);
-  EXPECT_THAT(run.log_text(), HasSubstr("[distributed.shard] full is for models without an adapter"));
   EXPECT_EQ(run.run(ranks(2, {"--set", "optimizer.optim=adafactor"})), 2);
   EXPECT_THAT(run.log_text(),
               HasSubstr("[distributed.shard] optimizer gives each rank a part of every tensor, "

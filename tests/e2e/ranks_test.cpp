@@ -152,6 +152,13 @@ INSTANTIATE_TEST_SUITE_P(
                              settings.emplace_back("distributed.shard=full");
                              return settings;
                            }},
+                    Course{"FullDoraKto",
+                           [] {
+                             return Settings{"adapter.adapter_type=dora",      "adapter.r=4",
+                                             "optimizer.learning_rate=1.0e-2", "objective.loss_type=kto",
+                                             "export.adapter=merged",          "distributed.shard=full"};
+                           },
+                           "adapter_model"},
                     Course{"FullKto",
                            [] {
                              return Settings{"objective.loss_type=kto", "model.gradient_checkpointing=true",
@@ -190,8 +197,9 @@ TEST(Ranks, GoOnInAnotherNumber) {
   ASSERT_EQ(one.run(), 0) << one.log_text();
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), exact());
-  for (const auto& [count, step, shard] : {std::tuple{2, 6, "none"}, std::tuple{4, 12, "full"},
-                                           std::tuple{3, 18, "optimizer"}, std::tuple{2, 22, "full"}}) {
+  for (const auto& [count, step, shard] :
+       {std::tuple{1, 3, "optimizer"}, std::tuple{2, 6, "none"}, std::tuple{4, 12, "full"},
+        std::tuple{3, 18, "optimizer"}, std::tuple{2, 22, "full"}}) {
     const Settings settings = {"--set", std::string("distributed.shard=") + shard};
     BackgroundProgram program(run.arguments(ranks(count, settings)), run.log().string());
     ASSERT_TRUE(program.wait_for_output("step " + std::to_string(step) + "/28", 60)) << program.output();

@@ -21,7 +21,7 @@ ModelFolder open_packed_adapter_folder(const std::filesystem::path& adapter_path
 bool is_packed(const ModelFolder& folder);
 
 // The weights that may stay packed in a model of these options: frozen ones that are unpacked by what reads
-// them. A tied embedding is the head, too, which has no such reader.
+// them. A tied embedding is the head, too, which has no such reader, and a store has parts of numbers.
 std::set<std::string> names_of_packable(const ModelSpec& spec, const BuildOptions& options);
 
 // Bytes of the base's parameters in a model of these options.

@@ -66,7 +66,7 @@ struct LoadedRun {
   data::StratifiedSampler sampler() const;  // of the training set
   bool evaluates() const;                   // at some step
 
-  // For a model without an adapter; null where each rank has whole weights.
+  // For one model; null where each rank has whole weights.
   std::shared_ptr<models::WeightStore> make_weight_store() const;
 
   // How a folder with the policy differs from the base model's: the template and the end token of the run.

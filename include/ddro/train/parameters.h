@@ -29,8 +29,8 @@ struct Parameter {
   Part part;
   Tensor own_compute;   // what the master is rounded into: `compute`, or its part
   Tensor own_gradient;  // of the master: `gradient`, or its part
-  // Shard::kFull: `compute` and `gradient` are there while something computes with them (WeightStore), both
-  // parts always; else these are views.
+  // Of a model's store (Shard::kFull): `compute` and `gradient` are there while something computes with them,
+  // both parts always; else these are views. An adapter's are never in parts, those of its frozen base are.
   bool in_parts = false;
 
   // What is always there.

@@ -37,8 +37,10 @@ class WeightParts : public models::WeightStore {
   struct Held {
     Tensor whole;  // the model's parameter; apart from its history, so that filling it changes no version
     Tensor part;
-    Tensor gradient;  // whole
+    Tensor gradient;  // whole; undefined where none is kept
     Tensor own_gradient;
+
+    bool is_frozen() const { return !gradient.defined(); }
   };
   struct Unit {
     std::vector<Held> tensors;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "ddro/models/adapter.h"
 #include "ddro/train/mismatched_completions.h"
@@ -29,20 +30,24 @@ struct Case {
   losses::Stabilizer stabilizer = losses::Stabilizer::kCap;
   std::int64_t num_pairs = 8;
   std::int64_t micro_batch_tokens = 60;  // 1: each row by itself, pairs split
-  bool with_adapter = false;
+  std::optional<models::AdapterType> adapter = std::nullopt;
   double router_loss = 0;  // above 0: a mixture of experts
   bool tied = true;
   bool gradient_checkpointing = false;
   dist::Shard shard = dist::Shard::kNone;
+  std::vector<std::string> modules_to_save = {};  // of the adapter
 };
 
 // One whose products all have gradients.
-models::Adapter random_adapter(const models::ModelSpec& spec, at::ScalarType dtype) {
+models::Adapter random_adapter(const Case& c, const models::ModelSpec& spec) {
   models::AdapterOptions options;
-  options.adapter_type = models::AdapterType::kDora;
+  options.adapter_type = c.adapter;
   options.r = 4;
+  options.lora_alpha = 8;
+  options.use_rslora = true;
+  options.modules_to_save = c.modules_to_save;
   models::Adapter adapter =
-      models::make_adapter(options, spec, test::tiny_weights(spec, 1), "tiny", /*seed=*/3, dtype);
+      models::make_adapter(options, spec, test::tiny_weights(spec, 1), "tiny", /*seed=*/3, c.dtype);
   at::manual_seed(4);
   for (auto& [name, tensor] : adapter.tensors) tensor = tensor + 0.1 * at::rand_like(tensor);
   return adapter;
@@ -63,8 +68,8 @@ std::unique_ptr<models::CausalLm> policy_of(const Case& c, const dist::Communica
                                .trainable = true,
                                .gradient_checkpointing = c.gradient_checkpointing,
                                .store = store_of(c, ranks)};
-  if (!c.with_adapter) return models::make_causal_lm(spec, test::tiny_weights(spec, 1), options);
-  const models::Adapter adapter = random_adapter(spec, c.dtype);
+  if (!c.adapter) return models::make_causal_lm(spec, test::tiny_weights(spec, 1), options);
+  const models::Adapter adapter = random_adapter(c, spec);
   options.adapter = &adapter;
   return models::make_causal_lm(spec, test::tiny_weights(spec, 1), options);
 }
@@ -186,7 +191,6 @@ std::vector<Case> all_cuts() {
     const auto add = [&](Case c) {
       c.dtype = dtype;
       for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer, dist::Shard::kFull}) {
-        if (c.with_adapter && shard == dist::Shard::kFull) continue;
         all.push_back(c);
         all.back().name += type + "_" + enum_name(shard);
         all.back().shard = shard;
@@ -195,7 +199,18 @@ std::vector<Case> all_cuts() {
     add({.name = "rows", .type = LossType::kDdro});
     add({.name = "own_head", .type = LossType::kDdro, .tied = false});
     add({.name = "recomputed", .type = LossType::kDdro, .gradient_checkpointing = true});
-    add({.name = "adapter", .type = LossType::kDdro, .with_adapter = true});
+    add({.name = "lora", .type = LossType::kDdro, .adapter = models::AdapterType::kLora});
+    add({.name = "dora", .type = LossType::kDdro, .adapter = models::AdapterType::kDora});
+    add({.name = "recomputed_lora",
+         .type = LossType::kDdro,
+         .adapter = models::AdapterType::kLora,
+         .tied = false,
+         .gradient_checkpointing = true});
+    add({.name = "lora_and_head",
+         .type = LossType::kDdro,
+         .adapter = models::AdapterType::kLora,
+         .tied = false,
+         .modules_to_save = {"embed_tokens", "lm_head"}});
     add({.name = "routers", .type = LossType::kDdro, .router_loss = 0.1});
     add({.name = "routers_one_micro_batch",
          .type = LossType::kDdro,

@@ -128,6 +128,11 @@ TEST(MemoryEstimate, CountsWhatAnAdapterTrains) {
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations, 2 * (32 * layer + backward + outputs));
   const double trained = 32.0 * (16 * (4096 + 4096) + 4096 + 16 * (14336 + 4096) + 4096);
   EXPECT_NEAR(estimate_memory(model, plan).weights, 2 * 8'030'261'248.0 + trained * (2 + 4 + 4 + 2), 1e6);
+  // The base in parts, and of what is trained masters and moments.
+  model.num_ranks = 4;
+  model.shard = dist::Shard::kFull;
+  EXPECT_NEAR(estimate_memory(model, plan).weights,
+              2 * 8'030'261'248.0 / 4 + trained * (2 + 4 + (4 + 2) / 4.0), 1e6);
 }
 
 // The router's input and logits; of two experts a token the inputs, gate, up and results; the shared expert
