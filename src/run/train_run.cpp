@@ -147,14 +147,16 @@ struct Beginning {
   bool is_finished;
 };
 
-// What the first rank goes on from.
+// What the first rank goes on from, which it has verified.
 std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& ranks,
                                                       const std::optional<Beginning>& beginning) {
-  std::string path;
-  if (beginning && beginning->resume_from) path = beginning->resume_from->path.string();
-  path = ranks.broadcast(path);
-  if (beginning) return beginning->resume_from;
-  return path.empty() ? std::nullopt : std::optional(checkpoint::open_checkpoint(path));
+  checkpoint::Checkpoint from;
+  if (beginning && beginning->resume_from) from = *beginning->resume_from;
+  from.path = ranks.broadcast(from.path.string());
+  from.manifest = Json::parse(ranks.broadcast(from.manifest.dump()));
+  if (from.path.empty()) return std::nullopt;
+  from.step = from.manifest.at("step").get<std::int64_t>();
+  return from;
 }
 
 std::string train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
