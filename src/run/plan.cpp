@@ -76,13 +76,6 @@ data::StepPlan largest_step(const LoadedRun& run) {
   return result;
 }
 
-// Whether checkpoints are due before the last step.
-bool saves_between(const LoadedRun& run) {
-  const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
-  if (saves.save_strategy == IntervalStrategy::kSteps) return saves.save_steps < run.total_steps;
-  return saves.save_strategy == IntervalStrategy::kEpoch && run.steps_per_epoch < run.total_steps;
-}
-
 // Of the frozen base in memory; 0 where none of it stays packed.
 double packed_bytes(const LoadedRun& run) {
   if (!run.device.is_cpu() || !models::is_packed(run.base_model)) return 0;
@@ -210,6 +203,12 @@ std::string describe_adapter(const LoadedRun& run) {
 }
 
 }  // namespace
+
+bool saves_between(const LoadedRun& run) {
+  const checkpoint::CheckpointOptions& saves = run.config.checkpoint;
+  if (saves.save_strategy == IntervalStrategy::kSteps) return saves.save_steps < run.total_steps;
+  return saves.save_strategy == IntervalStrategy::kEpoch && run.steps_per_epoch < run.total_steps;
+}
 
 std::string describe_plan(const LoadedRun& run, const dist::Launch& launch) {
   const std::int64_t n = num_parameters(run.base_model);

@@ -7,6 +7,7 @@
 #include "ddro/base/progress.h"
 #include "ddro/dist/together.h"
 #include "ddro/run/model_card.h"
+#include "ddro/run/plan.h"
 #include "ddro/run/setup.h"
 #include "ddro/train/finite.h"
 #include "run/policy_files.h"
@@ -115,7 +116,12 @@ void Saver::save_due(const train::Parameters& parameters, const train::Optimizer
   wait();
   attempted_step_ = state.step;
   Content due = content(parameters, optimizer, state);
-  if (run_.config.checkpoint.async_save && !is_last && has_room_for_copy(due.files)) {
+  const bool goes_on = run_.config.checkpoint.async_save && !is_last;
+  const std::string lacking = goes_on ? lack_of_room(due.files) : "";
+  if (!lacking.empty()) {
+    log_warning("[checkpoint.async_save] " + lacking + "; the steps wait while this checkpoint is written");
+  }
+  if (goes_on && lacking.empty()) {
     copy(due);
     due.waited_s = std::chrono::duration<double>(due.begin - begin).count();
     // Deferred where no thread can be had.
@@ -144,9 +150,9 @@ void Saver::wait() {
   }
 }
 
-// On all ranks, those of one machine together. The memory of an earlier copy is kept.
-bool Saver::has_room_for_copy(const std::vector<StateFiles>& files) {
-  if (has_copied_) return true;
+// Those of one machine share its memory.
+std::string Saver::lack_of_room(const std::vector<StateFiles>& files) {
+  if (has_room_) return "";
   double needed = 0;
   for (const StateFiles& each : files) {
     for (const TensorSource& tensor : each.of(run_.ranks->rank()))
@@ -155,16 +161,24 @@ bool Saver::has_room_for_copy(const std::vector<StateFiles>& files) {
   const double there = free_memory(at::kCPU) / run_.ranks_here;
   const auto rooms = run_.ranks->all_gather(std::vector{needed, there});
   const auto lacking = std::ranges::find_if(rooms, [](const auto& room) { return room[0] > room[1]; });
-  has_copied_ = lacking == rooms.end();
-  if (!has_copied_) {
-    log_warning("[checkpoint.async_save] a copy of " + gigabytes((*lacking)[0]) + " does not fit in the " +
-                gigabytes((*lacking)[1]) +
-                " of memory that are left; the steps wait while this checkpoint is written");
-  }
-  return has_copied_;
+  has_room_ = lacking == rooms.end();
+  if (has_room_) return "";
+  return "a copy of " + gigabytes((*lacking)[0]) + " does not fit in the " + gigabytes((*lacking)[1]) +
+         " of memory that are left";
+}
+
+void Saver::prepare(const train::Parameters& parameters, const train::Optimizer& optimizer) {
+  if (!run_.config.checkpoint.async_save || !saves_between(run_)) return;
+  const std::vector<StateFiles> files = state_files(run_, parameters, optimizer);
+  if (!lack_of_room(files).empty()) return;  // said when a checkpoint is due
+  preparing_ = std::async(std::launch::async | std::launch::deferred, [this, files] {
+    for (size_t file = 0; file < files.size(); ++file)
+      copies_[file].make_room(files[file].of(run_.ranks->rank()), run_.device);
+  });
 }
 
 void Saver::copy(Content& content) {
+  if (preparing_.valid()) preparing_.get();
   auto copies = std::make_shared<std::vector<NamedTensors>>();
   content.lend([&](const std::vector<TensorSources>& files) {
     for (size_t i = 0; i < files.size(); ++i) copies->push_back(copies_[i].take(files[i]));

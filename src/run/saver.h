@@ -41,6 +41,9 @@ class Saver {
   // checkpoint, on its disk when it returns on any. Error(kNonFinite) for weights or moments that are not
   // finite; Error(kSave). What one rank meets is thrown on all.
   void save(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state);
+  // Begins to get the memory for copies, where there is room and checkpoints are due before the last step. To
+  // be called once, when the steps have the memory that they need.
+  void prepare(const train::Parameters& parameters, const train::Optimizer& optimizer);
   // As save, of a checkpoint that is due. With checkpoint.async_save, room for a copy on all ranks and steps
   // to come, it returns with a copy made and the writing begun, after that of the checkpoint before has
   // ended. One that cannot be written is passed over with a warning, unless it is the run's last or the third
@@ -75,7 +78,8 @@ class Saver {
                   const RunState& state) const;
   // The same, with copies to lend.
   void copy(Content& content);
-  bool has_room_for_copy(const std::vector<StateFiles>& files);
+  // What is lacking for a copy on one of the ranks, or empty.
+  std::string lack_of_room(const std::vector<StateFiles>& files);
   void write(const Content& content);
   void add_tensors(checkpoint::CheckpointPart& part, const Content& content) const;
   void commit(checkpoint::CheckpointWriter& writer, const Content& content);
@@ -90,8 +94,9 @@ class Saver {
 
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
   std::int64_t failed_saves_ = 0;
-  bool has_copied_ = false;
+  bool has_room_ = false;                       // for the copies, whose memory is kept
   std::array<checkpoint::HostCopy, 2> copies_;  // of state_files
+  std::future<void> preparing_;                 // the copies
   std::future<void> writing_;                   // the last member: its thread reads the others
 };
 

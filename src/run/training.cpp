@@ -120,8 +120,11 @@ void Training::train_step() {
   state_.step += 1;
   state_.sampler = plans_.sampler().next(state_.sampler);
   state_.num_tokens += plan.num_tokens;
-  if (!compared_) train::check_same_weights(parameters_, state_.step);
-  compared_ = true;
+  if (is_first_) {
+    train::check_same_weights(parameters_, state_.step);
+    saver_.prepare(parameters_, optimizer_);
+    is_first_ = false;
+  }
   if (watch_) watch_->step_done(seconds_since(start));
   if (state_.step % run_.config.logging.logging_steps != 0 && state_.step != run_.total_steps) return;
   train::synchronize(run_.device);

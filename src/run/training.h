@@ -82,7 +82,7 @@ class Training {
   Heartbeat* heartbeat_;             // null in other ranks than the first
   std::optional<StepLog> step_log_;  // of the first rank
   std::optional<StepWatch> watch_;   // of the first rank
-  bool compared_ = false;            // the ranks' weights, since this start
+  bool is_first_ = true;             // the next step, since this start
 };
 
 }  // namespace ddro::run

@@ -1,4 +1,4 @@
-// A loaded run in words.
+// What a loaded run will do, and in words.
 #pragma once
 
 #include <string>
@@ -7,6 +7,9 @@
 #include "ddro/run/loaded_run.h"
 
 namespace ddro::run {
+
+// Whether checkpoints are due before the last step.
+bool saves_between(const LoadedRun& run);
 
 // Several lines: data, lengths, classes, steps, schedule, memory and disk. `launch`: of one of its ranks.
 std::string describe_plan(const LoadedRun& run, const dist::Launch& launch);

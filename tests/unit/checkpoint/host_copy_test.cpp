@@ -42,6 +42,17 @@ TEST_P(CopyFrom, KeepsItsMemoryForTheNextTime) {
   EXPECT_TRUE(at::equal(copy.take(sources_of({{"w", other}})).front().second, other.to(at::kCPU)));
 }
 
+TEST_P(CopyFrom, FillsTheMemoryThatWasMadeRoom) {
+  const Tensor live = at::full({3, 2000}, 5, device());
+  TensorSources sources = sources_of({{"w", live}});
+  sources.front().fetch = {};
+  HostCopy copy;
+  copy.make_room(sources, device());
+  const Tensor taken = copy.take(sources_of({{"w", live}})).front().second;
+  EXPECT_EQ(taken.is_pinned(), device().is_cuda());
+  EXPECT_TRUE(at::equal(taken, live.to(at::kCPU)));
+}
+
 INSTANTIATE_TEST_SUITE_P(HostCopyCpu, CopyFrom, testing::Values(at::kCPU));
 INSTANTIATE_TEST_SUITE_P(HostCopyCuda, CopyFrom, testing::Values(at::kCUDA));
 
