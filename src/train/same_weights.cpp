@@ -17,15 +17,15 @@ void check_same_weights(const Parameters& parameters, std::int64_t step) {
   std::string sums;
   for (const Parameter& entry : parameters.entries()) {
     if (!entry.trainable || entry.in_parts) continue;
-    const std::int64_t sum = sum_of_bits(parameters.is_sharded() ? entry.compute : entry.master);
+    const std::uint64_t sum = sum_of_bits(parameters.is_sharded() ? entry.compute : entry.master);
     names.push_back(entry.name);
     sums.append(reinterpret_cast<const char*>(&sum), sizeof sum);
   }
   const std::vector<std::string> all = ranks.all_gather(sums);
   for (size_t rank = 1; rank < all.size(); ++rank) {
     for (size_t i = 0; i < names.size(); ++i) {
-      const size_t at = i * sizeof(std::int64_t);
-      if (all[rank].compare(at, sizeof(std::int64_t), all[0], at, sizeof(std::int64_t)) == 0) continue;
+      const size_t at = i * sizeof(std::uint64_t);
+      if (all[rank].compare(at, sizeof(std::uint64_t), all[0], at, sizeof(std::uint64_t)) == 0) continue;
       throw Error(ErrorKind::kInternal, "[ranks] after step " + std::to_string(step) +
                                             " the weights of rank " + std::to_string(rank) +
                                             " are not those of rank 0 any more (" + names[i] +

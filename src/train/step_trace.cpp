@@ -21,8 +21,7 @@ StepTrace::StepTrace(const StepResult& result, const Parameters& parameters) {
   add("the loss", result.loss);
   for (const Parameter& entry : parameters.entries()) {
     if (entry.trainable)
-      parts_.push_back(
-          {"the gradient of " + entry.name, static_cast<std::uint64_t>(sum_of_bits(entry.kept_gradient()))});
+      parts_.push_back({"the gradient of " + entry.name, sum_of_bits(entry.kept_gradient())});
   }
 }
 
