@@ -38,11 +38,12 @@ RunState read_place(const checkpoint::Checkpoint& from, std::int64_t steps_per_e
   return state;
 }
 
-// The same, each looked at before it is written.
-TensorSources checked(TensorSources sources, std::int64_t step) {
+// The same, each looked at before it is written; `noted` outlives them.
+TensorSources checked(TensorSources sources, const train::Checksums& noted, std::int64_t step) {
   for (TensorSource& source : sources) {
-    source.fetch = [name = source.name, fetch = std::move(source.fetch), step] {
+    source.fetch = [name = source.name, fetch = std::move(source.fetch), &noted, step] {
       const Tensor tensor = fetch();
+      train::check_unchanged(noted, name, tensor, step);
       if (train::is_finite(name, tensor)) return tensor;
       throw Error(ErrorKind::kNonFinite,
                   "[train] step " + std::to_string(step) + ": tensor \"" + name +
@@ -50,6 +51,13 @@ TensorSources checked(TensorSources sources, std::int64_t step) {
     };
   }
   return sources;
+}
+
+// Weights, then moments.
+train::StateTensors whole_state(const train::Parameters& parameters, const train::Optimizer& optimizer) {
+  train::StateTensors all = parameters.state();
+  for (train::StateTensor& tensor : optimizer.state()) all.push_back(std::move(tensor));
+  return all;
 }
 
 }  // namespace
@@ -97,6 +105,7 @@ Saver::Content Saver::content(const train::Parameters& parameters, const train::
                   .masters = parameters.masters(),
                   .state = state,
                   .card = model_card(run_, state.step, metrics_.last_evaluation_line()),
+                  .noted = state.step == noted_step_ ? noted_ : train::Checksums(),
                   .begin = Clock::now()};
   content.lend = [&ranks = *run_.ranks, files = content.files](const Use& use) {
     lend_whole(files, ranks, use);
@@ -108,6 +117,11 @@ void Saver::save(const train::Parameters& parameters, const train::Optimizer& op
                  const RunState& state) {
   wait();
   write(content(parameters, optimizer, state));
+}
+
+void Saver::note(const train::Parameters& parameters, const train::Optimizer& optimizer, std::int64_t step) {
+  noted_ = train::checksums(whole_state(parameters, optimizer), *run_.ranks);
+  noted_step_ = step;
 }
 
 void Saver::save_due(const train::Parameters& parameters, const train::Optimizer& optimizer,
@@ -218,8 +232,8 @@ void Saver::add_tensors(checkpoint::CheckpointPart& part, const Content& content
   content.lend([&](const std::vector<TensorSources>& files) {
     for (size_t i = 0; i < files.size(); ++i) {
       if (files[i].empty()) continue;
-      part.add_tensors(content.files[i].name(run_.ranks->rank()), checked(files[i], content.state.step),
-                       content.files[i].metadata);
+      part.add_tensors(content.files[i].name(run_.ranks->rank()),
+                       checked(files[i], content.noted, content.state.step), content.files[i].metadata);
     }
   });
 }

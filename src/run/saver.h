@@ -13,6 +13,7 @@
 #include "ddro/checkpoint/checkpoint.h"
 #include "ddro/checkpoint/host_copy.h"
 #include "ddro/run/loaded_run.h"
+#include "ddro/train/checksums.h"
 #include "ddro/train/optimizer.h"
 #include "run/checkpoint_files.h"
 #include "run/identity.h"
@@ -35,11 +36,16 @@ class Saver {
   void restore(const checkpoint::Checkpoint& from, train::Parameters& parameters, train::Optimizer& optimizer,
                RunState& state);
 
+  // Takes checksums of weights and moments as the update of `step` has left them; what is saved of that step
+  // is compared with them. All ranks call it alike.
+  void note(const train::Parameters& parameters, const train::Optimizer& optimizer, std::int64_t step);
+
   // Whether a checkpoint is due after state.step steps, which are the run's last or not.
   bool is_due(const RunState& state, bool is_last) const;
   // Each rank writes its files, whose tensors the others send it their parts of; the first what makes them a
   // checkpoint, on its disk when it returns on any. Error(kNonFinite) for weights or moments that are not
-  // finite; Error(kSave). What one rank meets is thrown on all.
+  // finite, Error(kInternal) for such that have changed since they were noted; Error(kSave). What one rank
+  // meets is thrown on all.
   void save(const train::Parameters& parameters, const train::Optimizer& optimizer, const RunState& state);
   // Begins to get the memory for copies, where there is room and checkpoints are due before the last step. To
   // be called once, when the steps have the memory that they need.
@@ -68,6 +74,7 @@ class Saver {
     NamedTensors masters;                  // as they are trained on, for their type alone
     RunState state;
     std::string card;
+    train::Checksums noted;
     std::chrono::steady_clock::time_point begin;
     std::optional<double> waited_s = std::nullopt;  // of the steps, where they go on meanwhile
   };
@@ -93,6 +100,8 @@ class Saver {
   std::filesystem::path saved_path_;
 
   std::int64_t attempted_step_ = -1;  // of the newest attempt to save
+  std::int64_t noted_step_ = -1;
+  train::Checksums noted_;  // of that step
   std::int64_t failed_saves_ = 0;
   bool has_room_ = false;                       // for the copies, whose memory is kept
   std::array<checkpoint::HostCopy, 2> copies_;  // of state_files

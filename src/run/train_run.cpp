@@ -81,7 +81,7 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
   std::optional<Doing> exporting;
   Outcome outcome;
   {
-    Training training(run, *policy, stop, identity, resume_from, heartbeat);
+    Training training(run, *policy, reference.get(), stop, identity, resume_from, heartbeat);
     run.base_model.release_pages();
     training.run();
     exporting.emplace(Activity::kExport);

@@ -27,14 +27,15 @@ std::int64_t last_logged_step(const std::optional<checkpoint::Checkpoint>& resum
 
 }  // namespace
 
-Training::Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop,
-                   RunIdentity identity, const std::optional<checkpoint::Checkpoint>& resume_from,
-                   Heartbeat* heartbeat)
+Training::Training(const LoadedRun& run, const models::CausalLm& policy, const models::CausalLm* reference,
+                   const StopFlag& stop, RunIdentity identity,
+                   const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat)
     : run_(run),
       policy_(policy),
       stop_(stop),
       parameters_(policy, run.adapter ? run.adapter->tensors : run.base_model.tensors, *run.ranks,
                   run.config.distributed.shard),
+      frozen_(parameters_, reference),
       optimizer_(parameters_, run.config.optimizer),
       plans_(run.train.dataset, run.sampler(), run.pack_options()),
       stepper_({.policy = policy,
@@ -72,6 +73,7 @@ void Training::run() {
     if (saver_.is_due(state_, is_done())) save();
     if (is_done()) break;
     train_step();
+    note_state();
   }
   metrics_.end();
   if (state_.step < run_.total_steps) log_info("stopping early: " + best_->evaluation().why_it_ends());
@@ -94,11 +96,17 @@ void Training::tell_watchers() {
   if (watch_) watch_->begin(state_.step + 1);
 }
 
+// Before they are saved.
+void Training::check_weights() const {
+  train::check_same_weights(parameters_, state_.step);
+  frozen_.check(state_.step);
+}
+
 void Training::save() {
   const Doing save(Activity::kSave);
   if (watch_) watch_->begin(state_.step);
   progress_.clear();
-  train::check_same_weights(parameters_, state_.step);
+  check_weights();
   metrics_.sync();
   saver_.save_due(parameters_, optimizer_, state_, is_done());
 }
@@ -133,6 +141,11 @@ void Training::train_step() {
   progress_.clear();
   if (step_log_) step_log_->write(plan, report, state_, times);
   progress_.update(state_.step, times.tokens_per_second);
+}
+
+// What is behind a step may take long: an evaluation, samples.
+void Training::note_state() {
+  if (evaluation_due() || saver_.is_due(state_, is_done())) saver_.note(parameters_, optimizer_, state_.step);
 }
 
 void Training::watch_for_spike(const data::StepPlan& plan, const train::StepReport& report) {
@@ -203,7 +216,7 @@ void Training::stop_now() {
   const std::string reason = stop_.reason();
   log_info("stopping: " + reason);
   if (state_.step == 0) stop_.leave_if_requested(*run_.ranks);
-  train::check_same_weights(parameters_, state_.step);
+  check_weights();
   saver_.wait();
   if (!saver_.has_saved(state_.step)) {
     const Doing save(Activity::kSave);

@@ -12,6 +12,7 @@
 #include "ddro/data/plan_ahead.h"
 #include "ddro/run/loaded_run.h"
 #include "ddro/run/model_card.h"
+#include "ddro/train/checksums.h"
 #include "ddro/train/optimizer.h"
 #include "ddro/train/stepper.h"
 #include "run/best_model.h"
@@ -28,10 +29,11 @@ namespace ddro::run {
 
 class Training {
  public:
-  // `run`: with its references prepared; it, `policy` and `stop` outlive the training. `resume_from`: the
-  // checkpoint to go on from, verified, or nullopt to start afresh. The caller holds the run's lock.
-  // `heartbeat`: of the first rank; it is told of each step.
-  Training(const LoadedRun& run, const models::CausalLm& policy, const StopFlag& stop, RunIdentity identity,
+  // `run`: with its references prepared, `reference`: the resident one, or null; they, `policy` and `stop`
+  // outlive the training. `resume_from`: the checkpoint to go on from, verified, or nullopt to start afresh.
+  // The caller holds the run's lock. `heartbeat`: of the first rank; it is told of each step.
+  Training(const LoadedRun& run, const models::CausalLm& policy, const models::CausalLm* reference,
+           const StopFlag& stop, RunIdentity identity,
            const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat);
 
   // Runs to the last step, or to where early stopping ends it. Error(kInterrupted) after a checkpoint when a
@@ -58,7 +60,9 @@ class Training {
   void evaluate();
   data::StepPlan take_plan();
   void watch_for_spike(const data::StepPlan& plan, const train::StepReport& report);
+  void note_state();
   void skip_update(const data::StepPlan& plan, const train::StepReport& report);
+  void check_weights() const;
   void save();
   void check_reference(const train::StepResult& result) const;
   bool evaluation_due() const;
@@ -70,6 +74,7 @@ class Training {
   const models::CausalLm& policy_;
   const StopFlag& stop_;
   train::Parameters parameters_;
+  train::FrozenWeights frozen_;
   train::Optimizer optimizer_;
   data::PlanAhead plans_;
   train::Stepper stepper_;

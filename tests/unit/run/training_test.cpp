@@ -36,8 +36,14 @@ class TinyTraining {
       run_.train.reference = std::make_shared<train::ModelLogProbs>(*reference_);
     }
     std::filesystem::create_directories(folder / "run");
-    training_ = std::make_unique<Training>(run_, *policy_, stop_, RunIdentity(), std::nullopt, nullptr);
+    training_ = std::make_unique<Training>(run_, *policy_, cached ? nullptr : reference_.get(), stop_,
+                                           RunIdentity(), std::nullopt, nullptr);
   }
+
+  void flip_a_bit_of_the_reference() {
+    reference_->parameters()[3].second.view(at::kInt).view(-1)[5].bitwise_xor_(1);
+  }
+  std::string flipped_name() const { return reference_->parameters()[3].first; }
 
   // The error that ends the run, or "finished".
   std::string run(ErrorKind expected) {
@@ -76,6 +82,16 @@ TEST(Training, AllowsCachedValuesOfTheSameModelTheRoundingOfOtherMicroBatches) {
                      losses::Stabilizer::kCap, /*cached=*/true);
   EXPECT_THAT(other.run(ErrorKind::kModel),
               testing::StartsWith("[reference] policy and reference are the same folder"));
+}
+
+TEST(Training, SavesNothingThatAReferenceWithAFlippedBitHasBeenReadFor) {
+  const test::TemporaryFolder folder;
+  TinyTraining run(folder.path(), /*reference_seed=*/2, /*reference_is_base=*/false);
+  run.flip_a_bit_of_the_reference();
+  EXPECT_THAT(run.run(ErrorKind::kInternal),
+              testing::StartsWith("[memory] after step 3 the bits of the reference's " + run.flipped_name() +
+                                  " are not what they were"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run/checkpoints/step_000003"));
 }
 
 TEST(ShareSeen, GrowsOverTheFirstEpochAndStays) {
