@@ -42,6 +42,29 @@ void stop_after_step_5(const TinyRun& run, int signal) {
   EXPECT_THAT(program.output(), HasSubstr("the checkpoint is saved"));
 }
 
+// A run that is stopped after step 5, beside one with its settings that is not.
+class StoppedRun {
+ public:
+  explicit StoppedRun(const std::vector<std::string>& settings)
+      : run(folder_.path(), settings), whole(whole_folder_.path(), settings) {
+    if (whole.run() != 0) throw std::runtime_error("the undisturbed run failed: " + whole.log_text());
+    stop_after_step_5(run, SIGTERM);
+  }
+  // Another run in its folder.
+  TinyRun other(const std::vector<std::string>& settings) const { return TinyRun(folder_.path(), settings); }
+  void go_on() const {
+    ASSERT_EQ(run.run(), 0) << run.log_text();
+    EXPECT_THAT(run.log_text(), HasSubstr("resuming from"));
+    expect_same(run, whole);
+  }
+
+ private:
+  TemporaryFolder folder_, whole_folder_;
+
+ public:
+  const TinyRun run, whole;
+};
+
 class Signals : public testing::TestWithParam<int> {};
 
 TEST_P(Signals, SaveAndExit75ThenGoOnWithTheSameBits) {
@@ -59,17 +82,10 @@ INSTANTIATE_TEST_SUITE_P(All, Signals, testing::Values(SIGINT, SIGTERM, SIGUSR1,
 
 // The reference point of kto and the growing cap are numbers of a step that no checkpoint holds.
 TEST(Resume, ComputesTheNumbersOfAStepAgain) {
-  const std::vector<std::string> settings = {"objective.loss_type=[ddro, kto]", "objective.max_weight=auto",
-                                             "train.num_train_epochs=2"};
-  const TemporaryFolder whole_folder;
-  const TinyRun whole(whole_folder.path(), settings);
-  ASSERT_EQ(whole.run(), 0) << whole.log_text();
-  EXPECT_GT(whole.metrics("train").back()["kl"].get<double>(), 0);
-  const TemporaryFolder folder;
-  const TinyRun run(folder.path(), settings);
-  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
-  ASSERT_EQ(run.run(), 0) << run.log_text();
-  expect_same(run, whole);
+  const StoppedRun stopped(
+      {"objective.loss_type=[ddro, kto]", "objective.max_weight=auto", "train.num_train_epochs=2"});
+  EXPECT_GT(stopped.whole.metrics("train").back()["kl"].get<double>(), 0);
+  stopped.go_on();
 }
 
 // What an epoch draws of a mixture is a function of seed and epoch; with other weights the run is another.
@@ -79,42 +95,29 @@ TEST(Resume, DrawsTheSameMixture) {
                                     ": " + weight + "}, {" + fixture("tiny_run/pairs_eval.jsonl").string() +
                                     ": 2}]"};
   };
-  const TemporaryFolder whole_folder;
-  const TinyRun whole(whole_folder.path(), mixture("0.5"));
-  ASSERT_EQ(whole.run(), 0) << whole.log_text();
-  const TemporaryFolder folder;
-  const TinyRun run(folder.path(), mixture("0.5"));
-  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
-  const TinyRun other(folder.path(), mixture("0.75"));
+  const StoppedRun stopped(mixture("0.5"));
+  const TinyRun other = stopped.other(mixture("0.75"));
   EXPECT_EQ(other.run(), 2);
   EXPECT_THAT(other.log_text(),
               HasSubstr("mixture: [0.5,2.0] -> [0.75,2.0] would change the order of samples"));
-  ASSERT_EQ(run.run(), 0) << run.log_text();
-  expect_same(run, whole);
-  EXPECT_NE(final_hash(run), final_hash(undisturbed()));
+  stopped.go_on();
+  EXPECT_NE(final_hash(stopped.run), final_hash(undisturbed()));
 }
 
 class ShortMoments : public testing::TestWithParam<const char*> {};
 
 // How a moment is rounded depends on nothing that a restart changes.
 TEST_P(ShortMoments, GoOnWithTheSameBitsAndLearnAsFloat32Does) {
-  const std::vector<std::string> settings = {std::string("optimizer.moment_dtype=") + GetParam()};
-  const TemporaryFolder whole_folder;
-  const TinyRun whole(whole_folder.path(), settings);
-  ASSERT_EQ(whole.run(), 0) << whole.log_text();
-  const TemporaryFolder folder;
-  const TinyRun run(folder.path(), settings);
-  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
-  ASSERT_EQ(run.run(), 0) << run.log_text();
-  expect_same(run, whole);
-  EXPECT_NE(final_hash(run), final_hash(undisturbed()));
+  const StoppedRun stopped({std::string("optimizer.moment_dtype=") + GetParam()});
+  stopped.go_on();
+  EXPECT_NE(final_hash(stopped.run), final_hash(undisturbed()));
   const auto eval_loss = [](const TinyRun& of, bool last) {
     const std::vector<Json> lines = of.metrics("eval");
     return (last ? lines.back() : lines.front())["eval_held_out_loss"].get<double>();
   };
   const double fallen = eval_loss(undisturbed(), false) - eval_loss(undisturbed(), true);
   ASSERT_GT(fallen, 0.1);
-  EXPECT_NEAR(eval_loss(run, true), eval_loss(undisturbed(), true), 0.1 * fallen);
+  EXPECT_NEAR(eval_loss(stopped.run, true), eval_loss(undisturbed(), true), 0.1 * fallen);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, ShortMoments, testing::Values("bfloat16", "float8"));
@@ -122,21 +125,13 @@ INSTANTIATE_TEST_SUITE_P(Forms, ShortMoments, testing::Values("bfloat16", "float
 class Optimizers : public testing::TestWithParam<const char*> {};
 
 TEST_P(Optimizers, GoOnWithTheSameBitsAndStayTheSame) {
-  const std::vector<std::string> settings = {std::string("optimizer.optim=") + GetParam(),
-                                             "train.num_train_epochs=2"};
-  const TemporaryFolder whole_folder;
-  const TinyRun whole(whole_folder.path(), settings);
-  ASSERT_EQ(whole.run(), 0) << whole.log_text();
-  const TemporaryFolder folder;
-  const TinyRun run(folder.path(), settings);
-  ASSERT_NO_FATAL_FAILURE(stop_after_step_5(run, SIGTERM));
-  const TinyRun other(folder.path(), {"train.num_train_epochs=2"});
+  const StoppedRun stopped({std::string("optimizer.optim=") + GetParam(), "train.num_train_epochs=2"});
+  const TinyRun other = stopped.other({"train.num_train_epochs=2"});
   EXPECT_EQ(other.run(), 2);
   EXPECT_THAT(other.log_text(), HasSubstr(std::string("optimizer.optim: ") + GetParam() + " -> adamw"));
-  ASSERT_EQ(run.run(), 0) << run.log_text();
-  expect_same(run, whole);
-  EXPECT_LT(whole.metrics("eval").back()["eval_held_out_loss"].get<double>(),
-            whole.metrics("eval").front()["eval_held_out_loss"].get<double>());
+  stopped.go_on();
+  EXPECT_LT(stopped.whole.metrics("eval").back()["eval_held_out_loss"].get<double>(),
+            stopped.whole.metrics("eval").front()["eval_held_out_loss"].get<double>());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Optimizers, testing::Values("sgd", "lion", "adafactor", "muon"));
