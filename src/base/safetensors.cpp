@@ -15,6 +15,8 @@ namespace ddro {
 namespace {
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
+// A model of 60 layers with 384 experts each has 70,000 tensors, in more than 60 files.
+constexpr size_t kMaxEntries = size_t{1} << 16;
 
 struct DTypeRow {
   DType dtype;
@@ -209,6 +211,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   if (header_text.front() != '{')
     throw model_error("[" + where + "] not a safetensors file: its header does not begin with {");
   const Json header = parse_json(header_text, where + " header", ErrorKind::kModel, 4);
+  if (header.size() > kMaxEntries) {
+    throw model_error("[" + where + "] its header has " + std::to_string(header.size()) +
+                      " entries, expected at most " + std::to_string(kMaxEntries));
+  }
   HeaderReader reader(where, bytes.subspan(8 + header_bytes));
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {

@@ -9,15 +9,22 @@
 namespace ddro::text {
 namespace {
 
+// The search for them takes memory for each byte of each.
+constexpr size_t kMaxAddedBytes = size_t{4} << 20;
+
 std::vector<AddedToken> read_added_tokens(const Component& root) {
   std::vector<AddedToken> result;
   if (!root.has("added_tokens")) return result;
   std::set<std::string> contents;
+  size_t bytes = 0;
   for (const Component& entry : root.children("added_tokens")) {
     entry.expect_only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
     for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized", "special"}) entry.flag(flag);
     AddedToken token = read_added_token(entry);
     token.id = entry.id("id");
+    bytes += token.content.size();
+    if (bytes > kMaxAddedBytes)
+      root.refuse("added_tokens: more than " + std::to_string(kMaxAddedBytes >> 20) + " MB of text in all");
     if (!contents.insert(token.content).second)
       entry.refuse("\"" + printable(token.content) + "\" is listed twice");
     result.push_back(std::move(token));

@@ -38,6 +38,16 @@ struct BadFile {
   std::string expected;  // in the message, besides the file's name
 };
 
+// A header of `count` tensors without numbers.
+std::string many_tensors(int count) {
+  std::string header = "{";
+  for (int i = 0; i < count; ++i) {
+    header +=
+        (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
+  }
+  return with_header(header + "}", 0);
+}
+
 std::vector<BadFile> broken_headers() {
   const std::string good_header = "{\"w\":{" + kGood + "}}";
   const std::string good = with_header(good_header, 8);
@@ -66,6 +76,8 @@ std::vector<BadFile> broken_headers() {
       {"trailing text in the header", with_header("{} x", 0), "not valid JSON"},
       {"nested bomb", with_header("{\"w\":" + std::string(1'000'000, '['), 0), "nested deeper"},
       {"object bomb", with_header("{\"w\":{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}}", 0), "nested deeper"},
+      {"a tensor too many", many_tensors((1 << 16) + 1),
+       "its header has 65537 entries, expected at most 65536"},
       {"duplicate tensor", with_header("{\"w\":{" + kGood + "},\"w\":{" + kGood + "}}", 8),
        "\"w\" occurs twice"},
       {"duplicate by escape", with_header("{\"w\":{" + kGood + "},\"\\u0077\":{" + kGood + "}}", 8),

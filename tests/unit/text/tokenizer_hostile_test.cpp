@@ -161,6 +161,10 @@ TEST(HostileFile, AddedTokens) {
   EXPECT_THAT(added(json::array({added_token("new", 40, {{"special", 1}})})), HasSubstr("true or false"));
   EXPECT_THAT(added(json::array({added_token("new", 40, {{"extra", 1}})})), HasSubstr("unknown field"));
   EXPECT_THAT(added(json::array({7})), HasSubstr("expected an object"));
+  const std::string half(2 << 20, 'x');
+  EXPECT_EQ(added(json::array({added_token(half, 40), added_token("new", 41)})), "accepted");
+  EXPECT_THAT(added(json::array({added_token(half, 40), added_token(half + "y", 41)})),
+              HasSubstr("added_tokens: more than 4 MB of text in all"));
 }
 
 TEST(HostileFile, AnyByteMayBeWrong) {
