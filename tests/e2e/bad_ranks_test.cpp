@@ -84,6 +84,17 @@ TEST(BadRanks, WaitForTheFirstNoLongerThanTheTimeOut) {
   EXPECT_THAT(run.log_text(), HasSubstr("rank 0 does not answer at 127.0.0.1:"));
 }
 
+TEST(BadRanks, WithoutAPlaceToMeetSayWhoNamesIt) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  std::vector<std::string> variables = started(1, free_port());
+  std::erase(variables, "MASTER_ADDR=127.0.0.1");
+  variables.emplace_back("MASTER_ADDR=no..host");
+  EXPECT_EQ(run.run({}, variables), 2);
+  EXPECT_THAT(run.log_text(), AllOf(HasSubstr("[ranks] the address no..host cannot be found"),
+                                    HasSubstr("MASTER_ADDR names the machine of rank 0")));
+}
+
 TEST(BadRanks, FindSomethingElseInThePlaceOfTheFirst) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), kSoon);
@@ -133,6 +144,55 @@ TEST(BadRanks, OfAnotherRunMayComeFirst) {
   EXPECT_EQ(two.second.wait(60).code, 0) << two.second.output();
   EXPECT_EQ(stranger.wait(60).code, 2) << stranger.output();
   EXPECT_THAT(stranger.output(), HasSubstr("has 2 ranks, this process is one of 4"));
+}
+
+// A store as torchrun's agent serves it: it outlives the ranks of an attempt, with what they have left in it.
+class AgentStore {
+ public:
+  explicit AgentStore(const std::filesystem::path& folder)
+      : port_(free_port()),
+        agent_({source_path(".venv/bin/python").string(), "-c",
+                "import sys, time, torch.distributed as d\n"
+                "store = d.TCPStore('127.0.0.1', int(sys.argv[1]), is_master=True, wait_for_workers=False)\n"
+                "print('serving', file=sys.stderr, flush=True)\n"
+                "time.sleep(600)",
+                std::to_string(port_)},
+               (folder / "agent.txt").string()) {
+    if (!agent_.wait_for_output("serving", 60)) throw std::runtime_error("no store: " + agent_.output());
+  }
+
+  // Variables of a rank of the agent's attempt.
+  std::vector<std::string> started(int rank, int attempt) const {
+    std::vector<std::string> variables = test::started(rank, port_);
+    variables.emplace_back("TORCHELASTIC_USE_AGENT_STORE=True");
+    variables.push_back("TORCHELASTIC_RESTART_COUNT=" + std::to_string(attempt));
+    return variables;
+  }
+
+ private:
+  int port_;
+  BackgroundProgram agent_;
+};
+
+TEST(StaleStore, IsLeftToItsOwnAttempt) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const AgentStore store(folder.path());
+  const auto file = [&](const char* name) { return (folder / name).string(); };
+  {
+    BackgroundProgram first(run.arguments(), file("first.txt"), store.started(0, 0));
+    BackgroundProgram second(run.arguments(), file("second.txt"), store.started(1, 0));
+    ASSERT_TRUE(first.wait_for_output("step 5/28", 60)) << first.output();
+    second.send(SIGKILL);
+    EXPECT_EQ(first.wait(60).code, 76) << first.output();
+  }
+  EXPECT_EQ(run.run({}, store.started(0, 0)), 2);
+  EXPECT_THAT(run.log_text(), HasSubstr("another process is rank 0 of the run that meets at"));
+  BackgroundProgram first(run.arguments(), file("first.txt"), store.started(0, 1));
+  BackgroundProgram second(run.arguments(), file("second.txt"), store.started(1, 1));
+  EXPECT_EQ(first.wait(60).code, 0) << first.output();
+  EXPECT_EQ(second.wait(60).code, 0) << second.output();
+  EXPECT_THAT(first.output(), HasSubstr("resuming from "));
 }
 
 TEST(Strangers, AtThePortOfARunDoNotDisturbIt) {

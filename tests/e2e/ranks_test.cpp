@@ -8,6 +8,7 @@
 #include <random>
 #include <tuple>
 
+#include "cut_links.h"
 #include "ddro/base/hash.h"
 #include "ddro/base/safetensors.h"
 #include "rank_runs.h"
@@ -287,6 +288,26 @@ TEST_P(HangingRank, IsFound) {
                                                 "step takes 0[.0-9]+ s"));
   }
   for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+}
+
+// All its connections end while it trains, to the others and to where they met.
+TEST(CutOffRank, EndsAllAndTheRunGoesOn) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), soon("full"));
+  {
+    BackgroundProgram program(run.arguments(ranks(2)), run.log().string());
+    ASSERT_TRUE(program.wait_for_output("step 5/28", 60)) << program.output();
+    const std::vector<pid_t> processes = children_of(program.pid());
+    ASSERT_EQ(processes.size(), 2u);
+    const auto cut = Clock::now();
+    ASSERT_GT(cut_links(processes[1], [](size_t) { return true; }), 0);
+    EXPECT_EQ(program.wait(60).code, 76) << program.output();
+    EXPECT_LT(seconds_since(cut), kGoneWithin);
+    EXPECT_THAT(program.output(), HasSubstr("is lost"));
+    for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+  }
+  ASSERT_EQ(run.run(ranks(2)), 0) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("resuming from "));
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, KilledRank,

@@ -181,7 +181,8 @@ inline std::vector<std::string> long_run() {
 inline const std::vector<std::string> kBothWaysToSave = {"checkpoint.async_save=true",
                                                          "checkpoint.async_save=false"};
 
-// What a long test is told by the variable `name`, or by default `value`: how often it repeats itself, a seed.
+// What a long test is told by the variable `name`, or by default `value`: how often it repeats itself, a
+// seed.
 inline int told(const char* name, int value) {
   const char* const given = std::getenv(name);
   return given == nullptr ? value : std::atoi(given);

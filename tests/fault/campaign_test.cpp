@@ -1,11 +1,12 @@
-// Hours of faults; each test prints its score. DDRO_KILLS and DDRO_POWER_LOSSES say how many, DDRO_SEED which:
-// each part of a long campaign has its own.
+// Hours of faults; each test prints its score. DDRO_KILLS, DDRO_POWER_LOSSES and DDRO_LOST_RANKS say how
+// many, DDRO_SEED which: each part of a long campaign has its own.
 #include <gmock/gmock.h>
 
 #include "e2e/failpoints.h"
 #include "fault/damage.h"
 #include "fault/failing_calls.h"
 #include "fault/lost_power.h"
+#include "fault/lost_ranks.h"
 
 namespace ddro::test {
 namespace {
@@ -20,6 +21,14 @@ TEST(Campaign, OfLossesOfPower) {
   Campaign campaign(long_run(), kBothWaysToSave, told("DDRO_SEED", 20261130));
   campaign.run(told("DDRO_POWER_LOSSES", 500), LostPower(told("DDRO_SEED", 20261130) + 1).surroundings());
   std::printf("losses of power: %s\n", campaign.score().c_str());
+}
+
+TEST(Campaign, OfLostRanks) {
+  for (const int num_ranks : {2, 4}) {
+    LostRanks campaign(num_ranks, kSoon, told("DDRO_SEED", 20261133));
+    campaign.run(told("DDRO_LOST_RANKS", 100));
+    std::printf("ranks: %s\n", campaign.score().c_str());
+  }
 }
 
 // Enough rows that their tokens are kept on disk.
