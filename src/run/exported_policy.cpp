@@ -1,7 +1,6 @@
 #include "run/exported_policy.h"
 
 #include "ddro/base/files.h"
-#include "ddro/models/packed_base.h"
 #include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
 
@@ -42,6 +41,14 @@ bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
   return bytes < at::elementSize(run.dtype) || (is_merged(run) && bytes < at::elementSize(at::kFloat));
 }
 
+// The adapter in `path` on the run's own base, which is there already.
+models::ModelFolder on_own_base(const LoadedRun& run, const std::filesystem::path& path) {
+  models::ModelFolder folder = run.base_model;
+  folder.adapter = models::read_adapter(path, folder.spec, folder.base_hash);
+  folder.adapter_path = path;
+  return folder;
+}
+
 }  // namespace
 
 void remove_folder(const std::filesystem::path& path) {
@@ -67,7 +74,8 @@ void export_policy(const LoadedRun& run, const NamedTensors& weights, const std:
 }
 
 ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path) {
-  const models::ModelFolder folder = models::open_packed_folder(path);
+  const bool is_adapter = run.adapter && !is_merged(run);
+  const models::ModelFolder folder = is_adapter ? on_own_base(run, path) : models::open_model_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
   return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false,
