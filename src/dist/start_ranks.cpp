@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -26,7 +27,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kTimeToEnd{10};  // for the others, once a rank has failed
+// For the others, once a rank has failed; and once one has left, which none does before all have done their
+// work.
+constexpr std::chrono::seconds kTimeToEnd{10};
+constexpr std::chrono::seconds kTimeToLeave{60};
 constexpr const char* kLoopback = "127.0.0.1";
 
 // Signals that the ranks get from here: not those that are blocked, as a batch script may have it, or
@@ -81,7 +85,7 @@ class StartedRanks {
       const int number = sigtimedwait(&waited, nullptr, &second);
       if (number > 0 && number != SIGCHLD) pass_on(number);
       collect();
-      if (code_ != 0 && Clock::now() >= kill_at_) send_to_all(SIGKILL);
+      if (Clock::now() >= kill_at_) send_to_all(SIGKILL);
     }
     return code_;
   }
@@ -158,10 +162,8 @@ class StartedRanks {
       if (children_[rank] <= 0 || waitpid(children_[rank], &status, WNOHANG) == 0) continue;
       children_[rank] = 0;
       const int code = code_of(static_cast<int>(rank), status);
-      if (code_ == 0 && code != 0) {
-        code_ = code;
-        kill_at_ = Clock::now() + kTimeToEnd;
-      }
+      kill_at_ = std::min(kill_at_, Clock::now() + (code == 0 ? kTimeToLeave : kTimeToEnd));
+      if (code_ == 0) code_ = code;
     }
   }
 
@@ -182,7 +184,7 @@ class StartedRanks {
   std::vector<pid_t> children_;  // by rank; 0 once it has ended
   std::set<int> passed_on_;
   int code_ = 0;
-  Clock::time_point kill_at_;
+  Clock::time_point kill_at_ = Clock::time_point::max();
 };
 
 }  // namespace
