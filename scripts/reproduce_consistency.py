@@ -6,6 +6,7 @@ its distribution exactly; samples enter as weighted rows; training, scoring and 
 `ddro-train`. The error of a trained policy is KL(p+, policy), summed over the outcomes.
 """
 import argparse
+import collections
 import concurrent.futures
 import itertools
 import json
@@ -26,6 +27,7 @@ OUTCOMES = [x + y for x, y in itertools.product(VOCAB, VOCAB)]
 PROMPT = "ab"
 WIDTH = 16
 STEPS = 3000
+RATE = 0.003
 
 
 def draw_distribution(rng):
@@ -108,19 +110,21 @@ def run(*arguments):
     return done.stdout
 
 
-def fit(reference, rows, objective):
-    """Trains on the whole of `rows` in every step; log-probabilities of the outcomes under the result."""
+def fit(reference, rows, objective, fits_reference=False):
+    """Trains on the whole of `rows` in every step, first the reference if it is fitted too; log-probabilities of the
+    outcomes under the result."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         model = scratch / "reference"
         write_reference(model, reference)
         (scratch / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         config = {"model": {"model_name_or_path": str(model), "dtype": "float64"},
-                  "reference": {"precompute_ref_log_probs": False},
+                  "reference": {"precompute_ref_log_probs": False, "fit": {
+                      "num_train_epochs": STEPS if fits_reference else 0, "learning_rate": RATE}},
                   "data": {"train_files": [str(scratch / "train.jsonl")]},
                   "objective": objective,
                   "train": {"output_dir": str(scratch / "run"), "train_batch_size": len(rows), "max_steps": STEPS},
-                  "optimizer": {"learning_rate": 0.003, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05,
+                  "optimizer": {"learning_rate": RATE, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05,
                                 "max_grad_norm": 0.0, "adam_beta2": 0.99},
                   "eval": {"eval_strategy": "no", "eval_on_start": False},
                   "logging": {"logging_steps": STEPS, "report_to": ["jsonl"]},
@@ -152,14 +156,15 @@ def sampled_rows(rng, name, n, p_plus, p_minus):
     return unpaired_rows(rng.multinomial(n, p_plus), rng.multinomial(n, p_minus))
 
 
-# Each experiment yields (key of the table's cell, reference, rows, objective, p+); a cell is the median over its draws.
+# What an experiment yields; a cell is the median over its draws.
+Job = collections.namedtuple("Job", "cell reference rows objective p_plus fits_reference", defaults=[False])
 
 def rates(draws, sizes):
     for draw, n, (name, objective) in itertools.product(range(draws), sizes, METHODS.items()):
         rng = np.random.default_rng([draw, 0])
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
         rows = sampled_rows(np.random.default_rng([draw, n]), name, n, p_plus, p_minus)
-        yield (n, name), (p_plus + p_minus) / 2, rows, objective, p_plus
+        yield Job((n, name), (p_plus + p_minus) / 2, rows, objective, p_plus)
 
 
 def cyclic(draws, sizes):
@@ -177,7 +182,7 @@ def cyclic(draws, sizes):
         counts = np.random.default_rng([draw, n, 1]).multinomial(n, joint.ravel() / joint.sum()).reshape(joint.shape)
         for name in ("DDRO", "RDRO", "DPO"):
             rows = paired_rows(counts) if name == "DPO" else unpaired_rows(counts.sum(1), counts.sum(0))
-            yield (n, name), reference, rows, METHODS[name], p_plus
+            yield Job((n, name), reference, rows, METHODS[name], p_plus)
 
 
 def misspecified(draws, n):
@@ -185,17 +190,20 @@ def misspecified(draws, n):
         rng = np.random.default_rng([draw, 0])
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
         rows = sampled_rows(np.random.default_rng([draw, n]), name, n, p_plus, p_minus)
-        yield (alpha, name), (p_plus + p_minus) / 2, rows, METHODS[name] | {"alpha": alpha}, p_plus
+        yield Job((alpha, name), (p_plus + p_minus) / 2, rows, METHODS[name] | {"alpha": alpha}, p_plus)
 
 
-def wrong_reference(draws, n):
-    """Log-probabilities of the exact mixture moved by Gaussian noise."""
-    for draw, noise, name in itertools.product(range(draws), (0.0, 0.1, 0.3, 1.0), ("DDRO", "RDRO", "SFT on D+")):
+def wrong_reference(draws, noises, sizes):
+    """Log-probabilities of the exact mixture moved by Gaussian noise; cells by noise and size."""
+    methods = {name: (METHODS[name], False) for name in ("DDRO", "RDRO")}
+    methods |= {"DDRO, fit": (DDRO, True), "SFT on D+": (SFT, False)}
+    for draw, noise, n, (name, (objective, fits)) in itertools.product(range(draws), noises, sizes, methods.items()):
         rng = np.random.default_rng([draw, 0])
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
         reference = (p_plus + p_minus) / 2 * np.exp(noise * rng.normal(size=len(OUTCOMES)))
         rows = sampled_rows(np.random.default_rng([draw, n]), name, n, p_plus, p_minus)
-        yield (noise, name), reference / reference.sum(), rows, METHODS[name], p_plus
+        row = n if len(noises) == 1 else noise
+        yield Job((row, name), reference / reference.sum(), rows, objective, p_plus, fits)
 
 
 def imbalance(draws, n):
@@ -206,7 +214,7 @@ def imbalance(draws, n):
         rng = np.random.default_rng([draw, n, 2])
         n_plus, n_minus = (n // 100, n) if few == "preferred" else (n, n // 100)
         rows = unpaired_rows(rng.multinomial(n_plus, p_plus), rng.multinomial(n_minus, p_minus))
-        yield (f"a hundredth {few}", name), (p_plus + p_minus) / 2, rows, METHODS[name], p_plus
+        yield Job((f"a hundredth {few}", name), (p_plus + p_minus) / 2, rows, METHODS[name], p_plus)
 
 
 CAPS = {f"cap {cap}": {"max_weight": cap} for cap in (2, 3, 10, 30, 100, 1000, 10000, "auto")} | {
@@ -218,18 +226,17 @@ def caps(draws, sizes):
         rng = np.random.default_rng([draw, 0])
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
         rows = sampled_rows(np.random.default_rng([draw, n]), "DDRO", n, p_plus, p_minus)
-        yield (name, n), (p_plus + p_minus) / 2, rows, DDRO | options, p_plus
+        yield Job((name, n), (p_plus + p_minus) / 2, rows, DDRO | options, p_plus)
 
 
 FITTED = {}  # several experiments begin with the same cell
 
 
 def error_of(job):
-    _, reference, rows, objective, p_plus = job
-    key = json.dumps([reference.tolist(), rows, objective], sort_keys=True)
+    key = json.dumps([job.reference.tolist(), job.rows, job.objective, job.fits_reference], sort_keys=True)
     if key not in FITTED:
-        FITTED[key] = fit(reference, rows, objective)
-    return kl(p_plus, FITTED[key])
+        FITTED[key] = fit(job.reference, job.rows, job.objective, job.fits_reference)
+    return kl(job.p_plus, FITTED[key])
 
 
 def measure(experiment, workers):
@@ -238,7 +245,7 @@ def measure(experiment, workers):
     cells = {}
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for job, error in zip(jobs, pool.map(error_of, jobs)):
-            cells.setdefault(job[0], []).append(error)
+            cells.setdefault(job.cell, []).append(error)
     return cells
 
 
@@ -274,44 +281,63 @@ def plot(cells, path):
     figure.savefig(path, metadata={"Date": None})
 
 
+MILLION = 1_000_000
+SIZES = (10_000, 30_000, 100_000, 300_000, MILLION)
+
+# name: (title of the section, what its rows are, jobs of so many draws)
+EXPERIMENTS = {
+    "rates": ("Error against the number of samples", "n", lambda draws: rates(draws, SIZES)),
+    "cyclic": ("Preferences that no Bradley-Terry model has", "pairs", lambda draws: cyclic(draws, SIZES[::2])),
+    "alpha": ("A wrong alpha (the truth is 0.5; n = 1e6)", "alpha", lambda draws: misspecified(draws, MILLION)),
+    "reference": ("A reference that is not the mixture (n = 1e6)", "noise of its log-probabilities",
+                  lambda draws: wrong_reference(draws, (0.0, 0.1, 0.3, 1.0), (MILLION,))),
+    "reference_sizes": ("The same at a noise of 0.3, against the number of samples", "n",
+                        lambda draws: wrong_reference(draws, (0.3,), SIZES[::2])),
+    "imbalance": ("One class a hundred times rarer (the other: 1e6)", "rare", lambda draws: imbalance(draws, MILLION)),
+    "caps": ("What the stabilizer and its `max_weight` cost, DDRO", "stabilizer",
+             lambda draws: caps(draws, (10_000, 100_000, MILLION))),
+}
+
+PAGE = ROOT / "docs/consistency.md"
 BEGIN, END = "<!-- written by scripts/reproduce_consistency: begin -->", "<!-- end -->"
+FIGURE = "![Error against the number of samples](consistency.svg)"
+
+
+def write_sections(tables):
+    """Puts the tables, by title, into the page; sections of other titles stay as they are."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    written, after = rest.split(END)
+    sections = dict(part.split("\n\n", 1) for part in written.split("\n## ")[1:]) | tables
+    text = "".join(f"## {title}\n\n{sections[title].strip()}\n\n" for title, *_ in EXPERIMENTS.values()
+                   if title in sections)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{FIGURE}\n\n{text}{END}{after}", encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="three draws of the first experiment at three sizes")
-    parser.add_argument("--smoke", action="store_true", help="one draw of the first experiment, nothing written")
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
+                        help="the tables to make again")
+    parser.add_argument("--quick", action="store_true",
+                        help="three draws of the first table at three sizes, nothing written")
+    parser.add_argument("--smoke", action="store_true", help="one draw of the first table, nothing written")
     arguments = parser.parse_args()
     if arguments.smoke:
         cells = measure(rates(1, (10_000,)), arguments.workers)
         print(table(cells, "n"))
         ddro, sft, dpo = (cells[10_000, name][0] for name in ("DDRO", "SFT on D+", "DPO"))
         sys.exit(0 if ddro < 5e-3 and ddro < 2 * sft and dpo > 20 * ddro else "DDRO is not where theory has it")
-    million = 1_000_000
-    sizes = (10_000, 100_000, million) if arguments.quick else (10_000, 30_000, 100_000, 300_000, million)
-    main_cells = measure(rates(3 if arguments.quick else arguments.draws, sizes), arguments.workers)
-    plot(main_cells, ROOT / "docs/consistency.svg")
-    sections = [("Error against the number of samples", main_cells, "n")]
-    sections += [] if arguments.quick else [
-        ("Preferences that no Bradley-Terry model has", measure(cyclic(arguments.draws, sizes[::2]), arguments.workers),
-         "pairs"),
-        ("A wrong alpha (the truth is 0.5; n = 1e6)", measure(misspecified(arguments.draws, million), arguments.workers),
-         "alpha"),
-        ("A reference that is not the mixture (n = 1e6)",
-         measure(wrong_reference(arguments.draws, million), arguments.workers), "noise of its log-probabilities"),
-        ("One class a hundred times rarer (the other: 1e6)", measure(imbalance(arguments.draws, million), arguments.workers),
-         "rare"),
-        ("What the stabilizer and its `max_weight` cost, DDRO", measure(caps(arguments.draws, (10_000, 100_000, million)), arguments.workers),
-         "stabilizer"),
-    ]
-    text = "![Error against the number of samples](consistency.svg)\n\n"
-    text += "\n\n".join(f"## {title}\n\n{table(cells, corner)}" for title, cells, corner in sections)
-    page = ROOT / "docs/consistency.md"
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(before + BEGIN + "\n\n" + text + "\n\n" + END + rest.split(END)[1], encoding="utf-8")
-    print(text)
+    if arguments.quick:
+        print(table(measure(rates(3, SIZES[::2]), arguments.workers), "n"))
+        return
+    for name in arguments.only:
+        title, corner, jobs = EXPERIMENTS[name]
+        cells = measure(jobs(arguments.draws), arguments.workers)
+        if name == "rates":
+            plot(cells, ROOT / "docs/consistency.svg")
+        write_sections({title: table(cells, corner)})
+        print(f"## {title}\n\n{table(cells, corner)}\n", flush=True)
 
 
 if __name__ == "__main__":
