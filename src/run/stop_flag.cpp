@@ -1,6 +1,7 @@
 #include "run/stop_flag.h"
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 
@@ -10,7 +11,9 @@
 namespace ddro::run {
 namespace {
 
-volatile std::sig_atomic_t caught_signal = 0;
+// Atomic: any thread of the process may get the signal.
+std::atomic<int> caught_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a handler may not wait for a lock");
 
 struct Handled {
   int number;
