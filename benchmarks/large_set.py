@@ -5,8 +5,9 @@
 
 Writes that many GB of pairs into FOLDER, no two alike and about as long as UltraFeedback's (JSON lines in files of half a GB;
 kept for the next time), and trains a model of two layers of width 64 with SmolLM2's tokenizer on them for one step: once from
-the rows, once from the tokens that the first run left. Peak resident memory of the process, time until it ends, and the size
-of what is on disk.
+the rows, once from the tokens that the first run left. Peak resident memory of the process, and without the pages of files,
+which the kernel takes back when it needs them; time until it ends, and the size of what is on disk.
+Micro-batches are small, so that it is the set that is measured, and not a step's logits.
 """
 import argparse
 import json
@@ -53,13 +54,27 @@ def write_rows(folder, gigabytes, row_bytes):
     return paths
 
 
+class Memory:
+    """Of a process while it runs, in GB: what the kernel says of one that has ended counts the Python that started it."""
+
+    def __init__(self, process):
+        self.status, self.peak, self.anonymous = Path(f"/proc/{process.pid}/status"), 0, 0
+
+    def look(self):
+        values = dict(line.split(":") for line in self.status.read_text(encoding="utf-8").splitlines())
+        if "VmHWM" not in values:
+            return
+        gigabytes = lambda name: int(values[name].split()[0]) * 1024 / 1e9
+        self.peak, self.anonymous = gigabytes("VmHWM"), max(self.anonymous, gigabytes("RssAnon"))
+
+
 def run(folder, paths):
-    """Peak memory in GB, seconds."""
+    """Its memory, seconds."""
     config = {"model": {"model_name_or_path": str(folder / "tiny"), "dtype": "float32"},
               "reference": {"precompute_ref_log_probs": False},
               "data": {"train_files": [str(path) for path in paths], "token_cache_dir": str(folder / "token_cache"),
                        "max_length": 2048, "on_overlength": "truncate"},
-              "train": {"output_dir": str(folder / "run"), "train_batch_size": 2, "micro_batch_tokens": 2048,
+              "train": {"output_dir": str(folder / "run"), "train_batch_size": 2, "micro_batch_tokens": 512,
                         "max_steps": 1},
               "eval": {"eval_strategy": "no", "eval_on_start": False}}
     (folder / "run.yaml").write_text(json.dumps(config))
@@ -67,10 +82,13 @@ def run(folder, paths):
     begin = time.perf_counter()
     with open(folder / "log.txt", "w", encoding="utf-8") as log:
         process = subprocess.Popen([PROGRAM, "train", folder / "run.yaml"], env=environment(0), stderr=log)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"the run ended with {os.waitstatus_to_exitcode(status)}; see {folder / 'log.txt'}")
-    return usage.ru_maxrss / 1e6 * 1.024, time.perf_counter() - begin
+    memory = Memory(process)
+    while process.poll() is None:
+        memory.look()
+        time.sleep(0.01)
+    if process.returncode:
+        raise SystemExit(f"the run ended with {process.returncode}; see {folder / 'log.txt'}")
+    return memory, time.perf_counter() - begin
 
 
 def main():
@@ -85,10 +103,10 @@ def main():
     rows = sum(path.read_bytes().count(b"\n") for path in paths)
     write_tiny_model(folder / "tiny")
     shutil.rmtree(folder / "token_cache", ignore_errors=True)
-    print(f"{size(paths):.3g} GB, {rows} rows\n\n| | peak memory, GB | seconds |\n| --- | --- | --- |")
+    print(f"{size(paths):.3g} GB, {rows} rows\n\n| | peak memory, GB | without files, GB | seconds |\n| --- | --- | --- | --- |")
     for name in ("from the rows", "from the tokens"):
         memory, seconds = run(folder, paths)
-        print(f"| {name} | {memory:.3g} | {seconds:.0f} |", flush=True)
+        print(f"| {name} | {memory.peak:.3g} | {memory.anonymous:.3g} | {seconds:.0f} |", flush=True)
     print(f"\ntokens on disk: {size((folder / 'token_cache').glob('*.tokens')):.3g} GB")
 
 
