@@ -12,6 +12,7 @@ namespace ddro::ops {
 namespace {
 
 constexpr std::int64_t kNumbersATask = 1 << 14;
+constexpr std::int64_t kNumbersAtOnce = 1 << 22;  // that are float32 on their way to another type
 
 // No two of them have blocks of as many bytes.
 constexpr BlockType kTypes[] = {BlockType::kQ4_0, BlockType::kQ4_1, BlockType::kQ5_0, BlockType::kQ5_1,
@@ -55,7 +56,16 @@ std::vector<std::int64_t> shape_of_numbers(const Tensor& weight) {
 }
 
 Tensor numbers_of(const Tensor& weight, at::ScalarType dtype) {
-  return (is_packed(weight) ? unpack(weight) : weight).to(dtype);
+  if (!is_packed(weight)) return weight.to(dtype);
+  if (dtype == at::kFloat) return unpack(weight);
+  Tensor numbers_ND = at::empty(shape_of_numbers(weight), at::TensorOptions(dtype));
+  const std::int64_t rows = numbers_ND.size(0),
+                     at_once = std::max<std::int64_t>(1, kNumbersAtOnce / numbers_ND.size(1));
+  for (std::int64_t row = 0; row < rows; row += at_once) {
+    const std::int64_t count = std::min(at_once, rows - row);
+    numbers_ND.narrow(0, row, count).copy_(unpack(weight.narrow(0, row, count)));
+  }
+  return numbers_ND;
 }
 
 Tensor pack_q8_0(const Tensor& numbers_ND) {

@@ -163,7 +163,8 @@ void BestModel::put_in_place(bool keep_old) const {
   if (!exchanged) rename_durable(fresh, best);
 }
 
-void verify_best(const LoadedRun& run, const BestEvaluation& best, const StopFlag& stop) {
+void verify_best(const LoadedRun& run, const models::CausalLm& policy, const BestEvaluation& best,
+                 const StopFlag& stop) {
   if (run.ranks->is_first()) remove_folder(run.output(kPrevious));  // the last checkpoint has seen best/
   std::error_code ignored;
   if (!run.ranks->broadcast(fs::exists(run.output(kBest), ignored))) {
@@ -178,7 +179,7 @@ void verify_best(const LoadedRun& run, const BestEvaluation& best, const StopFla
         std::to_string(best.step()));
     return;
   }
-  const ExportedPolicy exported = read_exported(run, run.output(kBest));
+  const ExportedPolicy exported = read_exported(run, run.output(kBest), policy);
   const Json logged = logged_evaluation(run, best.step());
   const std::vector<train::Evaluation> evaluations = evaluate_sets(run, *exported.model, stop);
   double apart = 0;

@@ -40,6 +40,7 @@ class BestModel {
 // what metrics.jsonl says of the best evaluation. Says what a type narrower than the run computes in has
 // cost. Error(kSave) when they differ by more than rounding can explain. Without a best/, whose weights a
 // start without the key did not keep, or with other evaluation sets than it was found on, there is a warning.
-void verify_best(const LoadedRun& run, const BestEvaluation& best, const StopFlag& stop);
+void verify_best(const LoadedRun& run, const models::CausalLm& policy, const BestEvaluation& best,
+                 const StopFlag& stop);
 
 }  // namespace ddro::run

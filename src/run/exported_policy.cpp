@@ -3,6 +3,7 @@
 #include "ddro/base/files.h"
 #include "ddro/run/model_card.h"
 #include "ddro/run/setup.h"
+#include "run/start_model.h"
 
 namespace ddro::run {
 namespace {
@@ -41,9 +42,11 @@ bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
   return bytes < at::elementSize(run.dtype) || (is_merged(run) && bytes < at::elementSize(at::kFloat));
 }
 
-// The adapter in `path` on the run's own base, which is there already.
-models::ModelFolder on_own_base(const LoadedRun& run, const std::filesystem::path& path) {
+// The adapter in `path` on the base that is there already.
+models::ModelFolder on_own_base(const LoadedRun& run, const std::filesystem::path& path,
+                                const models::CausalLm& policy) {
   models::ModelFolder folder = run.base_model;
+  folder.tensors = base_tensors(run, &policy);
   folder.adapter = models::read_adapter(path, folder.spec, folder.base_hash);
   folder.adapter_path = path;
   return folder;
@@ -73,9 +76,11 @@ void export_policy(const LoadedRun& run, const NamedTensors& weights, const std:
   }
 }
 
-ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path) {
+ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path,
+                             const models::CausalLm& policy) {
   const bool is_adapter = run.adapter && !is_merged(run);
-  const models::ModelFolder folder = is_adapter ? on_own_base(run, path) : models::open_model_folder(path);
+  const models::ModelFolder folder =
+      is_adapter ? on_own_base(run, path, policy) : models::open_model_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
   return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false,

@@ -23,7 +23,9 @@ struct ExportedPolicy {
   bool is_rounded;
 };
 
-ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& folder);
+// An adapter is read back on the base that the run's policy has.
+ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& folder,
+                             const models::CausalLm& policy);
 
 // "best/ is stored in bfloat16, the run computed in float32: `cost`; export.dtype auto keeps what was
 // measured"

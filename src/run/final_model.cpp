@@ -82,7 +82,7 @@ void export_final(const LoadedRun& run, const NamedTensors& weights, const std::
 
 void verify_final(const LoadedRun& run, const models::CausalLm& policy,
                   const std::vector<train::Evaluation>& last, const StopFlag& stop) {
-  const ExportedPolicy read_back = read_exported(run, run.output("final"));
+  const ExportedPolicy read_back = read_exported(run, run.output("final"), policy);
   const Measured trained = last.empty() ? measure(run, policy, stop) : measured(last);
   const Measured exported = measure(run, *read_back.model, stop);
   const Distance apart = distance(trained.completions, exported.completions);

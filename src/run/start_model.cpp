@@ -61,6 +61,14 @@ void open_start_model(LoadedRun& run, const fs::path& model_path) {
   }
 }
 
+NamedTensors base_tensors(const LoadedRun& run, const models::CausalLm* model) {
+  const bool lends = run.adapter && model && !model->weight_store();
+  if (!lends) return run.base_model.tensors;
+  NamedTensors tensors = model->parameters();
+  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with(models::kAdapterPrefix); });
+  return tensors;
+}
+
 std::string describe_reference(const LoadedRun& run) {
   if (!run.objective->reads_reference()) return "none";
   if (run.reference_model) {

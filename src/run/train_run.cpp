@@ -40,18 +40,9 @@ void write_missing_tokens(const LoadedRun& run) {
   for (const RunSet& set : run.eval_sets) write_missing_tokens(set);
 }
 
-// The weights of a frozen base; a live reference that computes with the same ones lends its own, unless it
-// has parts of them alone.
-NamedTensors base_tensors(const LoadedRun& run, const models::CausalLm* reference) {
-  const bool lends = run.adapter && reference && !run.reference_model && !reference->weight_store();
-  if (!lends) return run.base_model.tensors;
-  NamedTensors tensors = reference->parameters();
-  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with(models::kAdapterPrefix); });
-  return tensors;
-}
-
 std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const models::CausalLm* reference) {
-  return models::make_causal_lm(run.base_model.spec, base_tensors(run, reference),
+  return models::make_causal_lm(run.base_model.spec,
+                                base_tensors(run, run.reference_model ? nullptr : reference),
                                 {.device = run.device,
                                  .dtype = run.dtype,
                                  .trainable = true,
@@ -92,7 +83,7 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
     if (training.best()) outcome.best = *training.best();
   }
   verify_final(run, *policy, last, stop);
-  if (outcome.best && outcome.best->exists()) verify_best(run, *outcome.best, stop);
+  if (outcome.best && outcome.best->exists()) verify_best(run, *policy, *outcome.best, stop);
   return outcome;
 }
 

@@ -169,14 +169,13 @@ std::int64_t trained_numbers(const MemoryModel& model) {
   return model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
 }
 
-// Of the largest weight that is unpacked for a product: as float32, and then in the compute type.
+// Of the largest weight that is unpacked for a product.
 double unpacked_bytes(const MemoryModel& model) {
   if (model.packed_bytes == 0) return 0;
   std::int64_t largest = 0;
   for (const models::LinearSpec& linear : models::linears_of(model.spec))
     largest = std::max(largest, linear.in * linear.out);
-  const auto cast = model.dtype == at::kFloat ? 0.0 : static_cast<double>(at::elementSize(model.dtype));
-  return static_cast<double>(largest) * (4 + cast);
+  return static_cast<double>(largest) * static_cast<double>(at::elementSize(model.dtype));
 }
 
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }

@@ -91,7 +91,7 @@ TEST(MemoryEstimate, CountsAPackedBase) {
   model.packed_bytes = 5e9;
   const MemoryEstimate packed = estimate_memory(model, plan_of(4, 4096));
   EXPECT_DOUBLE_EQ(packed.weights, 5e9);
-  EXPECT_DOUBLE_EQ(packed.activations, unpacked.activations + 4096.0 * 14336 * (4 + 2));
+  EXPECT_DOUBLE_EQ(packed.activations, unpacked.activations + 4096.0 * 14336 * 2);
 }
 
 // 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
