@@ -4,7 +4,8 @@
     .venv/bin/python benchmarks/against_trl.py [--data brief reader long_prompt] [--reference live cached] [--rounds 3]
 
 Each round runs one program after the other on the same rows; ratios are taken within a round, so that what else the
-machine does meets both. Prints pairs/s, tokens/s, the share of the machine's matmul rate that is useful work, peak
+machine does meets both. --lora R: both train an adapter of that rank on every linear module, TRL by PEFT, whose
+references are then the base without it. Prints pairs/s, tokens/s, the share of the machine's matmul rate that is useful work, peak
 memory and the time from the start to the end of the first step (precomputed reference values included), as min / median
 / max over the rounds. --out writes everything as JSON.
 
@@ -38,6 +39,7 @@ def parse_arguments(words=None):
                         help="a further key of ddro-train's configuration, such as optimizer.moment_dtype=float8")
     parser.add_argument("--micro-batch-size", type=int, default=8, help="TRL's pairs a micro-batch")
     parser.add_argument("--max-length", type=int, default=2048)
+    parser.add_argument("--lora", type=int, default=0, metavar="R", help="rank of an adapter; 0: all weights are trained")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--trl-option", action="append", default=["use_logits_to_keep=true"],
@@ -62,7 +64,8 @@ def mkl_dispatch_library():
 def run_trl(arguments, data, cached):
     command = [sys.executable, str(ROOT / "benchmarks/trl_dpo.py"), "--model", arguments.model, "--data", data,
                "--batch-size", arguments.batch_size, "--micro-batch-size", arguments.micro_batch_size, "--max-length",
-               arguments.max_length, "--dtype", arguments.dtype, "--attention", arguments.trl_attention]
+               arguments.max_length, "--dtype", arguments.dtype, "--attention", arguments.trl_attention, "--lora",
+               arguments.lora]
     command += ["--cached"] if cached else []
     for option in arguments.trl_option:
         command += ["--option", option]
@@ -86,6 +89,8 @@ def run_ddro(arguments, data, cached, ranks=1):
         output = Path(scratch) / "run"
         config.write_text(json.dumps({
             "model": {"model_name_or_path": arguments.model, "dtype": arguments.dtype},
+            "adapter": {"adapter_type": "lora", "r": arguments.lora, "lora_alpha": 2 * arguments.lora,
+                        "target_modules": "all-linear"} if arguments.lora else {},
             "reference": {"precompute_ref_log_probs": cached},
             "data": {"train_files": [data], "max_length": arguments.max_length},
             "objective": {"loss_type": "sigmoid", "beta": 0.1},

@@ -17,6 +17,7 @@ def parse_arguments():
     parser.add_argument("--batch-size", type=int, required=True, help="pairs an optimizer step")
     parser.add_argument("--micro-batch-size", type=int, required=True)
     parser.add_argument("--max-length", type=int, required=True)
+    parser.add_argument("--lora", type=int, default=0, help="rank of an adapter on every linear module; 0: none")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], required=True)
     parser.add_argument("--cached", action="store_true", help="precompute_ref_log_probs")
     parser.add_argument("--option", action="append", default=[], help="name=value of DPOConfig, value as JSON")
@@ -28,6 +29,7 @@ def main():
     arguments = parse_arguments()
     import torch
     from datasets import load_dataset
+    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import DPOConfig, DPOTrainer
 
@@ -55,6 +57,8 @@ def main():
     load = lambda: AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype,
                                                         attn_implementation=arguments.attention)
     options = {name: json.loads(value) for name, value in (text.split("=", 1) for text in arguments.option)}
+    adapter = LoraConfig(r=arguments.lora, lora_alpha=2 * arguments.lora, target_modules="all-linear",
+                         task_type="CAUSAL_LM") if arguments.lora else None
     times = StepTimes()
     with tempfile.TemporaryDirectory() as scratch:
         config = DPOConfig(output_dir=scratch, loss_type="sigmoid", beta=0.1, learning_rate=1e-6,
@@ -66,7 +70,8 @@ def main():
                            precompute_ref_batch_size=arguments.micro_batch_size, use_cpu=not cuda,
                            bf16=arguments.dtype == "bfloat16", gradient_checkpointing=False, save_strategy="no",
                            logging_steps=1, report_to="none", disable_tqdm=True, **options)
-        trainer = DPOTrainer(model=load(), ref_model=load(), args=config, callbacks=[times],
+        trainer = DPOTrainer(model=load(), ref_model=None if adapter else load(), peft_config=adapter, args=config,
+                             callbacks=[times],
                              train_dataset=load_dataset("json", data_files=arguments.data, split="train"),
                              processing_class=AutoTokenizer.from_pretrained(arguments.model))
         dataset = trainer.train_dataset
