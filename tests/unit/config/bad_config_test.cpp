@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"reference: {precompute_ref_logps: true}\n", {"write reference.precompute_ref_log_probs"}},
         BadConfig{"reference: {sync_ref_model: true}\n", {"reference.sync_ref_model]", "not built yet"}},
         BadConfig{"dataset_name: x\n", {"data.train_files"}}, BadConfig{"rl: dpo\n", {"objective.loss_type"}},
-        BadConfig{"pref_beta: 0.1\n", {"objective.beta"}}, BadConfig{"wandb_project: x\n", {"not built yet"}},
+        BadConfig{"pref_beta: 0.1\n", {"objective.beta"}}, BadConfig{"wandb_project: x\n", {"wandb sync"}},
         BadConfig{"generate_during_eval: true\n", {"write eval.prompts: FILE.jsonl"}},
         BadConfig{"eval: {eval_max_new_tokens: 9}\n", {"write eval.max_new_tokens"}},
         BadConfig{"num_generation_samples: 9\n", {"write eval.num_prompts"}},
