@@ -10,22 +10,28 @@
 
 namespace ddro::train {
 
+namespace {
+
+template <typename OfHead>
+std::vector<double> of_forward(const models::CausalLm& model, const ModelBatch& on_device, OfHead of_head) {
+  at::NoGradGuard no_grad;
+  const Tensor hidden_CD = model.hidden(on_device.input());
+  std::vector<double> values = of_head(on_device.head_input(hidden_CD, model));
+  model.end_forward();
+  return values;
+}
+
+}  // namespace
+
 std::vector<double> ModelLogProbs::of(const data::PackedBatch& batch, const ModelBatch& on_device,
                                       bool keep_pairs) const {
-  at::NoGradGuard no_grad;
-  const Tensor hidden_CD = model_.hidden(on_device.input());
-  std::vector<double> logp =
-      ops::completion_logprobs(on_device.head_input(hidden_CD, model_), unit_offsets(batch, keep_pairs));
-  model_.end_forward();
-  return logp;
+  return of_forward(model_, on_device, [&](const ops::HeadInput& head) {
+    return ops::completion_logprobs(head, unit_offsets(batch, keep_pairs));
+  });
 }
 
 std::vector<double> ModelExcess::of(const data::PackedBatch&, const ModelBatch& on_device, bool) const {
-  at::NoGradGuard no_grad;
-  const Tensor hidden_CD = model_.hidden(on_device.input());
-  std::vector<double> excess = ops::excess_logprobs(on_device.head_input(hidden_CD, model_));
-  model_.end_forward();
-  return excess;
+  return of_forward(model_, on_device, [](const ops::HeadInput& head) { return ops::excess_logprobs(head); });
 }
 
 LogProbTable::LogProbTable(const data::Dataset& dataset, std::vector<double> logp)

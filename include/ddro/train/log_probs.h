@@ -27,30 +27,31 @@ class CompletionValues {
 // log pi(completion | prompt).
 class LogProbs : public CompletionValues {};
 
-// The model outlives it.
-class ModelLogProbs : public LogProbs {
+// Values that a forward of a model gives; the model outlives it.
+template <typename Values>
+class ModelValues : public Values {
  public:
-  explicit ModelLogProbs(const models::CausalLm& model) : model_(model) {}
-  std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
-                         bool keep_pairs) const override;
+  explicit ModelValues(const models::CausalLm& model) : model_(model) {}
   bool is_live() const override { return true; }
   void take_part() const override { model_.take_part(/*with_backward=*/false); }
 
- private:
+ protected:
   const models::CausalLm& model_;
 };
 
-// ops::excess_logprobs under a model, which outlives it.
-class ModelExcess : public CompletionValues {
+class ModelLogProbs : public ModelValues<LogProbs> {
  public:
-  explicit ModelExcess(const models::CausalLm& model) : model_(model) {}
+  using ModelValues::ModelValues;
   std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
                          bool keep_pairs) const override;
-  bool is_live() const override { return true; }
-  void take_part() const override { model_.take_part(/*with_backward=*/false); }
+};
 
- private:
-  const models::CausalLm& model_;
+// ops::excess_logprobs.
+class ModelExcess : public ModelValues<CompletionValues> {
+ public:
+  using ModelValues::ModelValues;
+  std::vector<double> of(const data::PackedBatch& batch, const ModelBatch& on_device,
+                         bool keep_pairs) const override;
 };
 
 // Values of one set, found by example and sequence.
