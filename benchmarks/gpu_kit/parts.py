@@ -8,6 +8,7 @@ stopped leaves what it has; {"skipped": "why"} where there is nothing to do. Exi
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -60,6 +61,11 @@ def need_tool(name):
     if found is None:
         raise Skipped(f"{name} is not installed")
     return found
+
+
+def need_module(name):
+    if importlib.util.find_spec(name) is None:
+        raise Skipped(f"{name} is not installed")
 
 
 def run(*command, check=True, **options):
@@ -241,6 +247,7 @@ def transformers(task):
     """A step of the same size by transformers and PyTorch alone: float32 masters as ddro-train has, and none."""
     if not task.rehearse:
         need_gpu()
+    need_module("transformers")
     for masters in ("float32", "none"):
         done = run(sys.executable, KIT / "benchmarks/transformers_dpo.py", "--shape", task.shape("llama-1.2b"), "--masters",
                    masters, "--pairs", 2 if task.rehearse else 64, "--micro-batch-pairs", 1 if task.rehearse else 8)
