@@ -105,8 +105,7 @@ void run_generate(const GenerateArguments& arguments) {
   const std::vector<data::Prompt> prompts = read_prompts(arguments.rows.files, options, text, folder.spec);
 
   const at::Device device = run::default_device();
-  const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device), /*trainable=*/false,
-                                      /*gradient_checkpointing=*/false);
+  const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device));
   std::vector<generate::TokenIds> ids;
   for (const data::Prompt& prompt : prompts) ids.push_back(prompt.ids);
   OrderedLines lines(prompts, arguments);

@@ -11,8 +11,7 @@ std::vector<double> score_folder(const models::ModelFolder& folder, models::Comp
                                  const std::string& label, const ValuesOfModel& values) {
   run::check_fits_model(dataset, folder.spec);
   const at::Device device = run::default_device();
-  const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device), /*trainable=*/false,
-                                      /*gradient_checkpointing=*/false);
+  const auto model = run::build_model(folder, device, run::compute_dtype(dtype, device));
   Progress progress(label, plan.num_micro_batches());
   std::int64_t done = 0;
   return *train::score(*values(*model), plan, device,

@@ -41,6 +41,9 @@ constexpr const char* kGreedy = "temperature 0 takes the most probable token; or
 
 // A value that asks for what happens anyway is no mistake.
 constexpr Condition kConditions[] = {
+    {"model.base_dtype",
+     [](const RunConfig& c) { return c.adapter.is_used() || c.model.base_dtype == models::BaseDType::kAuto; },
+     "there is no adapter"},
     {"adapter.adapter_type",
      [](const RunConfig& c) { return !c.adapter.adapter_type || !c.adapter.adapter_name_or_path; },
      "the adapter of adapter.adapter_name_or_path has its own"},

@@ -69,8 +69,8 @@ NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
   const auto unit_of = unit_of_each(spec);
   for (const auto& [name, tensor] :
        match_parameters(spec, tensors, "model", ErrorKind::kModel, /*may_be_packed=*/true)) {
-    if (ops::is_packed(tensor) && packable.contains(name)) {
-      parameters.emplace_back(name, tensor);
+    if (packable.contains(name) && stays_stored(tensor, options)) {
+      parameters.emplace_back(name, tensor.to(options.device).contiguous());
       continue;
     }
     const Tensor numbers = ops::is_packed(tensor) ? ops::numbers_of(tensor, options.dtype) : tensor;
@@ -251,9 +251,9 @@ class Decoder : public CausalLm {
   }
 
   Tensor embed(const ModelInput& input) const {
-    Tensor x_TD = ops::is_packed(embedding_VD_)
-                      ? ops::numbers_of(embedding_VD_.index_select(0, input.ids_T), dtype_)
-                      : ops::embedding(embedding_VD_, input.ids_T);
+    Tensor x_TD = embedding_VD_.scalar_type() == dtype_
+                      ? ops::embedding(embedding_VD_, input.ids_T)
+                      : ops::numbers_of(embedding_VD_.index_select(0, input.ids_T), dtype_);
     if (spec_.embedding_scale != 1)
       x_TD = x_TD * at::scalar_tensor(spec_.embedding_scale, at::TensorOptions(x_TD.scalar_type()));
     if (spec_.positions)

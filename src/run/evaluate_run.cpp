@@ -41,8 +41,7 @@ Json evaluate_run(config::RunConfig config, const std::optional<std::string>& mo
   check_same_ids(folder, run.base_model, *run.text.tokenizer);
   log_info("evaluating " + path.string());
   const auto reference = prepare_evaluation_reference(run);
-  const auto policy =
-      build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false);
+  const auto policy = run.build_frozen(folder);
   Json result = {{"model", path.string()}};
   for (train::EvaluationSet& set : make_evaluation_sets(run)) {
     const auto evaluation = set.evaluate(*policy, *run.objective, [] { return false; });

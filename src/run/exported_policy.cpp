@@ -83,9 +83,7 @@ ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& 
       is_adapter ? on_own_base(run, path, policy) : models::open_model_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
-  return {build_model(folder, run.device, run.dtype, /*trainable=*/false, /*gradient_checkpointing=*/false,
-                      run.make_weight_store()),
-          stored, is_rounded(run, stored)};
+  return {run.build_frozen(folder), stored, is_rounded(run, stored)};
 }
 
 std::string rounding_remark(const LoadedRun& run, const ExportedPolicy& exported, const std::string& name,

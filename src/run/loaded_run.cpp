@@ -7,6 +7,7 @@
 #include "ddro/base/log.h"
 #include "ddro/data/mixture.h"
 #include "ddro/models/model_config.h"
+#include "ddro/models/packed_base.h"
 #include "ddro/ops/repeatable.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/summaries.h"
@@ -131,6 +132,19 @@ void set_router_loss(LoadedRun& run) {
   run.router_aux_loss_coef = asked.value_or(spec.router_aux_loss_coef.value_or(0));
 }
 
+void warn_of_base_dtype(const LoadedRun& run) {
+  if (!run.keeps_stored_dtype()) return;
+  const auto bytes = [&](bool keep_stored_dtype) {
+    return models::bytes_of_base(run.base_model, {.device = run.device,
+                                                  .dtype = run.dtype,
+                                                  .adapter = &*run.adapter,
+                                                  .keep_stored_dtype = keep_stored_dtype});
+  };
+  if (bytes(true) < bytes(false)) return;
+  log_warning("[model.base_dtype] has no effect: no product reads weights in a shorter type than " +
+              dtype_label(run.dtype));
+}
+
 void warn_of_slow_paths(const LoadedRun& run) {
   if (!run.device.is_cuda()) return;
   for (const std::string& remark : gpu_remarks(run.base_model.spec, run.dtype)) log_warning(remark);
@@ -184,6 +198,20 @@ bool LoadedRun::evaluates() const { return config.eval.eval_strategy != Interval
 std::shared_ptr<models::WeightStore> LoadedRun::make_weight_store() const {
   if (config.distributed.shard != dist::Shard::kFull || ranks->size() == 1) return nullptr;
   return std::make_shared<train::WeightParts>(*ranks);
+}
+
+bool LoadedRun::keeps_stored_dtype() const {
+  return adapter && config.model.base_dtype == models::BaseDType::kStored;
+}
+
+std::unique_ptr<models::CausalLm> LoadedRun::build_frozen(const models::ModelFolder& folder) const {
+  return models::make_causal_lm(folder.spec, folder.tensors,
+                                {.device = device,
+                                 .dtype = dtype,
+                                 .trainable = false,
+                                 .adapter = folder.adapter ? &*folder.adapter : nullptr,
+                                 .keep_stored_dtype = keeps_stored_dtype(),
+                                 .store = make_weight_store()});
 }
 
 models::ExportOptions LoadedRun::export_options() const {
@@ -241,6 +269,7 @@ LoadedRun load_run(config::RunConfig config, int local_rank) {
   run.best_metric = find_best_metric(run);
   open_models(run, model_path);
   set_router_loss(run);
+  warn_of_base_dtype(run);
   warn_of_slow_paths(run);
   plan_steps(run);
   return run;

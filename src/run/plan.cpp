@@ -76,11 +76,20 @@ data::StepPlan largest_step(const LoadedRun& run) {
   return result;
 }
 
-// Of the frozen base in memory; 0 where none of it stays packed.
+// Of all weights in the type that the run computes in.
+double computed_bytes(const LoadedRun& run) {
+  return static_cast<double>(num_parameters(run.base_model)) *
+         static_cast<double>(at::elementSize(run.dtype));
+}
+
+// Of the frozen base in memory; 0 where none of it stays as it is stored.
 double packed_bytes(const LoadedRun& run) {
-  if (!run.device.is_cpu() || !models::is_packed(run.base_model)) return 0;
-  return models::bytes_of_base(run.base_model,
-                               {.device = run.device, .dtype = run.dtype, .adapter = &*run.adapter});
+  if (!run.adapter) return 0;
+  const double bytes = models::bytes_of_base(run.base_model, {.device = run.device,
+                                                              .dtype = run.dtype,
+                                                              .adapter = &*run.adapter,
+                                                              .keep_stored_dtype = run.keeps_stored_dtype()});
+  return bytes < computed_bytes(run) ? bytes : 0;
 }
 
 // Numbers that the optimizer keeps of each that is trained.
@@ -188,9 +197,10 @@ std::string describe_best(const LoadedRun& run) {
 std::string describe_packed(const LoadedRun& run) {
   const double bytes = memory_model(run, run.config.distributed.shard).packed_bytes;
   if (bytes == 0) return "";
-  const double numbers = static_cast<double>(num_parameters(run.base_model));
-  return "base: stays packed, " + gigabytes(bytes) + "; " +
-         gigabytes(numbers * static_cast<double>(at::elementSize(run.dtype))) + " unpacked\n";
+  const bool is_packed = models::is_packed(run.base_model);
+  return std::string("base: stays ") + (is_packed ? "packed, " : "as stored, ") + gigabytes(bytes) + "; " +
+         gigabytes(computed_bytes(run)) +
+         (is_packed ? " unpacked\n" : " in " + dtype_label(run.dtype) + "\n");
 }
 
 std::string describe_adapter(const LoadedRun& run) {

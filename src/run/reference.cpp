@@ -48,8 +48,7 @@ std::vector<ReadRows> training_rows(const LoadedRun& run) {
 }
 
 std::unique_ptr<models::CausalLm> build_reference(const LoadedRun& run) {
-  return build_model(run.reference_folder(), run.device, run.dtype, /*trainable=*/false,
-                     /*gradient_checkpointing=*/false, run.make_weight_store());
+  return run.build_frozen(run.reference_folder());
 }
 
 std::unique_ptr<models::CausalLm> use_live_reference(LoadedRun& run) {

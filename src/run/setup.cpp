@@ -169,17 +169,12 @@ text::ModelText load_text(const std::filesystem::path& folder,
 }
 
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
-                                              at::ScalarType dtype, bool trainable,
-                                              bool gradient_checkpointing,
-                                              std::shared_ptr<models::WeightStore> store) {
-  models::BuildOptions options;
-  options.device = device;
-  options.dtype = dtype;
-  options.trainable = trainable;
-  options.gradient_checkpointing = gradient_checkpointing;
-  options.adapter = folder.adapter ? &*folder.adapter : nullptr;
-  options.store = std::move(store);
-  return models::make_causal_lm(folder.spec, folder.tensors, options);
+                                              at::ScalarType dtype) {
+  return models::make_causal_lm(folder.spec, folder.tensors,
+                                {.device = device,
+                                 .dtype = dtype,
+                                 .trainable = false,
+                                 .adapter = folder.adapter ? &*folder.adapter : nullptr});
 }
 
 }  // namespace ddro::run

@@ -47,6 +47,7 @@ std::unique_ptr<models::CausalLm> build_policy(const LoadedRun& run, const model
                                  .dtype = run.dtype,
                                  .trainable = true,
                                  .adapter = run.adapter ? &*run.adapter : nullptr,
+                                 .keep_stored_dtype = run.keeps_stored_dtype(),
                                  .gradient_checkpointing = run.config.model.gradient_checkpointing,
                                  .store = run.make_weight_store()});
 }
@@ -229,6 +230,15 @@ void warn_of_shard(const dist::DistributedOptions& options, const dist::Launch& 
   log_warning("[distributed.shard] has no effect: there is one rank");
 }
 
+// Parts are of what is computed with.
+void warn_of_base_dtype(const config::RunConfig& config, const dist::Launch& launch) {
+  if (launch.size == 1 || config.distributed.shard != dist::Shard::kFull) return;
+  if (config.model.base_dtype == models::BaseDType::kAuto) return;
+  log_warning(
+      "[model.base_dtype] has no effect: with distributed.shard full each rank has a part of the weights "
+      "in the type that the run computes in");
+}
+
 void check_optim(const config::RunConfig& config, const dist::Launch& launch) {
   const train::Optim optim = config.optimizer.optim;
   if (launch.size == 1 || config.distributed.shard == dist::Shard::kNone) return;
@@ -243,6 +253,7 @@ void check_optim(const config::RunConfig& config, const dist::Launch& launch) {
 std::string train_run(config::RunConfig config, const TrainRequest& request) {
   const dist::Launch& launch = request.launch;
   warn_of_shard(config.distributed, launch);
+  warn_of_base_dtype(config, launch);
   check_optim(config, launch);
   if (launch.size == 1 || request.dry_run) return fit_and_train(std::move(config), request, nullptr);
   if (config.distributed.backend == dist::Backend::kNone) {

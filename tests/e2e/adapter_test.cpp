@@ -252,6 +252,46 @@ INSTANTIATE_TEST_SUITE_P(
                                    "final/ is stored in bfloat16"}),
     [](const testing::TestParamInfo<AdapterVariant>& entry) { return entry.param.name; });
 
+struct StoredVariant {
+  const char* name;
+  std::vector<std::string> overrides;
+  std::vector<std::string> arguments = {};
+};
+
+class StoredBase : public testing::TestWithParam<StoredVariant> {};
+
+// A run gives on a base that stays in bfloat16 what it does on the same numbers stored in float32.
+TEST_P(StoredBase, TrainsAsTheWidenedOne) {
+  const TemporaryFolder a, b;
+  const std::string stored = (a / "bfloat16").string(), widened = (b / "float32").string();
+  output_of({"export", base(), "--dtype", "bfloat16", "--out", stored});
+  output_of({"export", stored, "--dtype", "float32", "--out", widened});
+  const auto settings = [](const std::string& model) {
+    std::vector<std::string> all =
+        lora({"model.model_name_or_path=" + model, "model.base_dtype=stored", "train.max_steps=7"});
+    all.insert(all.end(), GetParam().overrides.begin(), GetParam().overrides.end());
+    return all;
+  };
+  const TinyRun on_stored(a.path(), settings(stored)), on_widened(b.path(), settings(widened));
+  ASSERT_EQ(on_stored.run(GetParam().arguments), 0) << on_stored.log_text();
+  ASSERT_EQ(on_widened.run(GetParam().arguments), 0) << on_widened.log_text();
+  EXPECT_EQ(lasting_metrics(on_stored), lasting_metrics(on_widened));
+  EXPECT_EQ(scores(final_model(on_stored)), scores(final_model(on_widened)));
+  EXPECT_THAT(on_stored.log_text(), HasSubstr("final/ as read back gives what was trained in every bit"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, StoredBase,
+    testing::Values(StoredVariant{"lora", {}},
+                    StoredVariant{"dora_with_a_live_reference",
+                                  {"adapter.adapter_type=dora", "reference.precompute_ref_log_probs=false"}},
+                    StoredVariant{"trained_embedding_and_recomputation",
+                                  {"adapter.modules_to_save=[embed_tokens]",
+                                   "model.gradient_checkpointing=true", "optimizer.learning_rate=3.0e-3"}},
+                    StoredVariant{"float64", {"model.dtype=float64"}},
+                    StoredVariant{"parts_of_two_ranks", {"distributed.shard=full"}, {"--nproc", "2"}}),
+    [](const testing::TestParamInfo<StoredVariant>& entry) { return entry.param.name; });
+
 TEST(AdapterDryRun, PlansWithTheAdapter) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), lora());
@@ -260,6 +300,25 @@ TEST(AdapterDryRun, PlansWithTheAdapter) {
   EXPECT_THAT(result.out, HasSubstr("adapter: lora of rank 4 on 14 linear layers"));
   EXPECT_THAT(result.out, HasSubstr("reference: the base model, with the adapter off"));
   EXPECT_FALSE(fs::exists(run.output_dir()));
+}
+
+TEST(AdapterDryRun, SaysThatTheBaseStaysAsStored) {
+  const TemporaryFolder folder;
+  const std::string stored = (folder / "bfloat16").string();
+  output_of({"export", base(), "--dtype", "bfloat16", "--out", stored});
+  const auto plan = [&](const std::string& dtype, const std::string& base_dtype) {
+    const TinyRun run(folder.path(), lora({"model.model_name_or_path=" + stored, "model.dtype=" + dtype,
+                                           "model.base_dtype=" + base_dtype}));
+    return run_program(run.arguments({"--dry-run"}));
+  };
+  const std::string no_effect = "[model.base_dtype] has no effect";
+  const ProgramResult kept = plan("float32", "stored");
+  EXPECT_THAT(kept.out, HasSubstr("base: stays as stored, 0.00 GB; 0.00 GB in float32"));
+  EXPECT_THAT(kept.err, Not(HasSubstr(no_effect)));
+  EXPECT_THAT(plan("float32", "auto").out, Not(HasSubstr("base: stays")));
+  const ProgramResult same = plan("bfloat16", "stored");
+  EXPECT_THAT(same.out, Not(HasSubstr("base: stays")));
+  EXPECT_THAT(same.err, HasSubstr(no_effect));
 }
 
 }  // namespace

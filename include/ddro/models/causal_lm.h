@@ -34,6 +34,9 @@ struct BuildOptions {
   bool trainable = true;  // parameters require grad and own their memory; else they may alias `tensors`
   // Trained in place of the weights, which then may alias `tensors` and require no grad. Read while building.
   const Adapter* adapter = nullptr;
+  // Frozen weights stay in a shorter type than `dtype` where `tensors` have it (those of
+  // ddro/models/packed_base.h); each product widens its own. The numbers are the same.
+  bool keep_stored_dtype = false;
   bool gradient_checkpointing = false;  // recompute each layer in the backward
   // Has the weights between two uses; null: they are always whole.
   std::shared_ptr<WeightStore> store = nullptr;

@@ -11,11 +11,15 @@ namespace ddro::models {
 
 enum class ComputeDType { kAuto, kFloat32, kBFloat16, kFloat64 };
 
+// Of weights that stay frozen. kAuto: the type that the run computes in.
+enum class BaseDType { kAuto, kStored };
+
 struct ModelOptions {
   std::string model_name_or_path =
       "models/SmolLM2-135M-Instruct";  // a Hugging Face folder, org/name in the local cache, or a .gguf file
   ComputeDType dtype =
       ComputeDType::kAuto;  // float32 on a CPU without native bf16, else bfloat16 with float32 masters
+  BaseDType base_dtype = BaseDType::kAuto;
   bool gradient_checkpointing = false;
   std::optional<std::string> eos_token;  // text of the token that ends a turn; null: the folder's
   // Of the loss that balances experts; nullopt: config.json's, where its output_router_logits is true.
@@ -65,6 +69,12 @@ struct EnumNames<models::ComputeDType> {
   using E = models::ComputeDType;
   static constexpr std::array<EnumName<E>, 4> kNames = {
       {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float64", E::kFloat64}}};
+};
+
+template <>
+struct EnumNames<models::BaseDType> {
+  using E = models::BaseDType;
+  static constexpr std::array<EnumName<E>, 2> kNames = {{{"auto", E::kAuto}, {"stored", E::kStored}}};
 };
 
 template <>

@@ -1,5 +1,6 @@
 // Weights that stay packed as a GGUF file has them. Products (ddro/ops/linear.h, ddro/ops/low_rank_linear.h)
 // take them in place of numbers and unpack them each time, forward and again in the backward. On the CPU.
+// Frozen weights of a shorter type than the input's are taken likewise, on any device.
 //
 // Packed rows are bytes, N x K x B; how many bytes a block has tells its type.
 //

@@ -69,6 +69,12 @@ struct LoadedRun {
   // For one model; null where each rank has whole weights.
   std::shared_ptr<models::WeightStore> make_weight_store() const;
 
+  // Whether weights that stay frozen are in a shorter type that they are stored in.
+  bool keeps_stored_dtype() const;
+
+  // With the adapter that the folder has, if any; nothing of it is trained.
+  std::unique_ptr<models::CausalLm> build_frozen(const models::ModelFolder& folder) const;
+
   // How a folder with the policy differs from the base model's: the template and the end token of the run.
   models::ExportOptions export_options() const;
 

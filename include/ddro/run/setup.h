@@ -55,10 +55,8 @@ text::ModelText load_text(const std::filesystem::path& folder,
                           const std::optional<std::string>& chat_template_file = std::nullopt,
                           const std::optional<std::string>& eos_token = std::nullopt);
 
-// With the adapter that the folder has, if any; all of it trainable or nothing. `store`: as in BuildOptions.
+// With the adapter that the folder has, if any; nothing of it is trained.
 std::unique_ptr<models::CausalLm> build_model(const models::ModelFolder& folder, at::Device device,
-                                              at::ScalarType dtype, bool trainable,
-                                              bool gradient_checkpointing,
-                                              std::shared_ptr<models::WeightStore> store = nullptr);
+                                              at::ScalarType dtype);
 
 }  // namespace ddro::run

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "ddro/models/model_folder.h"
+#include "ddro/models/packed_base.h"
 #include "parity/models/outcome.h"
 #include "support/run_program.h"
 #include "support/temporary_folder.h"
@@ -26,13 +27,15 @@ struct Trainable {
   std::unique_ptr<models::CausalLm> model;
 };
 
-Trainable load(const std::string& name, at::ScalarType dtype, bool checkpointing = false) {
+Trainable load(const std::string& name, at::ScalarType dtype, bool checkpointing = false,
+               bool keep_stored_dtype = false) {
   Trainable result;
   result.folder = models::open_model_folder(adapter_fixture(name));
   result.model = models::make_causal_lm(result.folder.spec, result.folder.tensors,
                                         {.dtype = dtype,
                                          .trainable = true,
                                          .adapter = &*result.folder.adapter,
+                                         .keep_stored_dtype = keep_stored_dtype,
                                          .gradient_checkpointing = checkpointing});
   return result;
 }
@@ -115,12 +118,48 @@ TEST_P(AdapterParity, PeftAndTransformersReadWhatIsWritten) {
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 
-INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity,
-                         testing::Values("lora", "rslora", "dora", "patterns", "regular_expression",
-                                         "one_layer", "saved", "tied_head", "tied_embedding", "fused_lora",
-                                         "transposed_lora", "transposed_dora", "mixture_lora", "mixture_dora",
-                                         "stacked_lora"),
-                         [](const auto& each) { return each.param; });
+const auto kAdapters =
+    testing::Values("lora", "rslora", "dora", "patterns", "regular_expression", "one_layer", "saved",
+                    "tied_head", "tied_embedding", "bfloat16_lora", "bfloat16_dora", "fused_lora",
+                    "transposed_lora", "transposed_dora", "mixture_lora", "mixture_dora", "stacked_lora");
+
+INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity, kAdapters, [](const auto& each) { return each.param; });
+
+// A base is of a shorter type than float64, and two of them than float32.
+class StoredBase : public testing::TestWithParam<std::string> {};
+
+TEST_P(StoredBase, ComputesWhatTheWidenedOneDoesInEveryBit) {
+  const std::vector<Packed> batches = sharing_prefix(expected_of(GetParam()).sequences);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const auto outcome = [&](bool keep_stored_dtype) {
+      return run(*load(GetParam(), dtype, /*checkpointing=*/false, keep_stored_dtype).model, batches);
+    };
+    const Outcome expected = outcome(false), got = outcome(true);
+    ASSERT_EQ(got.logits.size(), expected.logits.size());
+    for (size_t i = 0; i < got.logits.size(); ++i)
+      EXPECT_TRUE(at::equal(got.logits[i], expected.logits[i])) << "sequence " << i;
+    ASSERT_FALSE(expected.gradients.empty());
+    ASSERT_EQ(got.gradients.size(), expected.gradients.size());
+    for (const auto& [name, gradient] : expected.gradients)
+      EXPECT_TRUE(at::equal(got.gradients.at(name), gradient)) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Adapters, StoredBase, kAdapters, [](const auto& each) { return each.param; });
+
+TEST(BaseInBfloat16, StaysSoWhereAProductReadsIt) {
+  const Trainable kept = load("bfloat16_dora", at::kFloat, /*checkpointing=*/false,
+                              /*keep_stored_dtype=*/true);
+  double bytes = 0;
+  for (const auto& [name, weight] : kept.model->parameters()) {
+    if (name.starts_with(models::kAdapterPrefix)) continue;
+    const bool is_read_by_product = name.ends_with("_proj.weight") || name == "model.embed_tokens.weight";
+    EXPECT_EQ(weight.scalar_type(), is_read_by_product ? at::kBFloat16 : at::kFloat) << name;
+    bytes += static_cast<double>(weight.nbytes());
+  }
+  EXPECT_EQ(models::bytes_of_base(kept.folder, {.adapter = &*kept.folder.adapter, .keep_stored_dtype = true}),
+            bytes);
+}
 
 class NewAdapter : public testing::TestWithParam<models::AdapterType> {};
 

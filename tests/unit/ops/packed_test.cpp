@@ -69,38 +69,50 @@ Tensors outcome(const std::function<Tensor(const Tensors&)>& function, const Ten
   return results;
 }
 
+void expect_products_of_its_numbers(const Tensor& stored, at::ScalarType dtype) {
+  const std::int64_t width = shape_of_numbers(stored)[1];
+  const Tensor bias = random({kRows}, dtype);
+  const Tensors leaves = {random({kTokens, width}, dtype), random({kTokens, width}, dtype),
+                          random({kRank, width}, dtype), random({kRows, kRank}, dtype)};
+  const std::function<Tensor(const Tensors&, const Tensor&)> products[] = {
+      [&](const Tensors& x, const Tensor& w) {
+        return linear(x[0], w, bias) + 0 * (x[1].sum() + x[2].sum() + x[3].sum());
+      },
+      [&](const Tensors& x, const Tensor& w) {
+        return swiglu_linear(x[0], x[1], w, bias) + 0 * (x[2].sum() + x[3].sum());
+      },
+      [&](const Tensors& x, const Tensor& w) {
+        return low_rank_linear(x[0], w, bias, {x[2], x[3], 0.5}) + 0 * x[1].sum();
+      },
+      [&](const Tensors& x, const Tensor& w) {
+        return low_rank_swiglu_linear(x[0], x[1], w, bias, {x[2], x[3], 0.5});
+      }};
+  for (const auto& product : products) {
+    const auto of = [&](const Tensor& weight) {
+      return outcome([&](const Tensors& x) { return product(x, weight); }, leaves);
+    };
+    const Tensors got = of(stored), expected = of(numbers_of(stored, dtype));
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << i;
+  }
+}
+
 TEST_P(PackedWeights, GiveTheSameBitsAsTheirNumbers) {
   const Tensor packed = random_rows(GetParam());
-  const std::int64_t width = shape_of_numbers(packed)[1];
-  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
-    const Tensor bias = random({kRows}, dtype);
-    const Tensors leaves = {random({kTokens, width}, dtype), random({kTokens, width}, dtype),
-                            random({kRank, width}, dtype), random({kRows, kRank}, dtype)};
-    const std::function<Tensor(const Tensors&, const Tensor&)> products[] = {
-        [&](const Tensors& x, const Tensor& w) {
-          return linear(x[0], w, bias) + 0 * (x[1].sum() + x[2].sum() + x[3].sum());
-        },
-        [&](const Tensors& x, const Tensor& w) {
-          return swiglu_linear(x[0], x[1], w, bias) + 0 * (x[2].sum() + x[3].sum());
-        },
-        [&](const Tensors& x, const Tensor& w) {
-          return low_rank_linear(x[0], w, bias, {x[2], x[3], 0.5}) + 0 * x[1].sum();
-        },
-        [&](const Tensors& x, const Tensor& w) {
-          return low_rank_swiglu_linear(x[0], x[1], w, bias, {x[2], x[3], 0.5});
-        }};
-    for (const auto& product : products) {
-      const auto of = [&](const Tensor& weight) {
-        return outcome([&](const Tensors& x) { return product(x, weight); }, leaves);
-      };
-      const Tensors got = of(packed), expected = of(numbers_of(packed, dtype));
-      for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << i;
-    }
-  }
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16})
+    expect_products_of_its_numbers(packed, dtype);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, PackedWeights, testing::ValuesIn(kPacked),
                          [](const auto& each) { return std::string(block_format(each.param).name); });
+
+TEST(WeightsOfAShorterType, GiveTheSameBitsAsTheirNumbers) {
+  at::manual_seed(13);
+  for (const auto& [stored, dtype] : {std::pair(at::kBFloat16, at::kFloat),
+                                      {at::kHalf, at::kFloat},
+                                      {at::kBFloat16, at::kDouble},
+                                      {at::kFloat, at::kDouble}})
+    expect_products_of_its_numbers(random({kRows, 96}, stored), dtype);
+}
 
 TEST(PackedGradients, EqualCentralDifferences) {
   at::manual_seed(12);
