@@ -79,12 +79,20 @@ ModelSpec with_own_head(ModelSpec spec, const NamedTensors& tensors) {
 std::string hash_tensors(const NamedTensors& tensors) {
   std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
   Hasher hasher;
-  for (const auto& [name, stored] : by_name) {
-    const Tensor tensor = ops::is_packed(stored) ? ops::numbers_of(stored, at::kFloat) : stored;
-    std::string head = name + '\0' + c10::toString(tensor.scalar_type());
-    for (const std::int64_t size : tensor.sizes()) head.append(",").append(std::to_string(size));
+  const auto update = [&](const Tensor& numbers) {
+    hasher.update(std::span(static_cast<const std::byte*>(numbers.const_data_ptr()), numbers.nbytes()));
+  };
+  for (const auto& [name, tensor] : by_name) {
+    const bool is_packed = ops::is_packed(tensor);
+    std::string head = name + '\0' + c10::toString(is_packed ? at::kFloat : tensor.scalar_type());
+    for (const std::int64_t size : ops::shape_of_numbers(tensor))
+      head.append(",").append(std::to_string(size));
     hasher.update(head + '\0');
-    hasher.update(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()));
+    if (is_packed) {
+      ops::for_parts_of(tensor, update);
+    } else {
+      update(tensor);
+    }
   }
   return hasher.hex();
 }

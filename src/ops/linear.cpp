@@ -27,7 +27,7 @@ class Linear : public torch::autograd::Function<Linear> {
     // x is of use for the weight's gradient alone.
     ctx->save_for_backward({weight.requires_grad() ? x : Tensor(), weight});
     ctx->saved_data["biased"] = bias.has_value();
-    return at::linear(x, numbers_of(weight, x.scalar_type()), bias);
+    return at::linear(x, numbers_for_product(weight, x.scalar_type()), bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -35,7 +35,7 @@ class Linear : public torch::autograd::Function<Linear> {
     const auto saved = ctx->get_saved_variables();
     const Tensor& d_y = grads[0];
     Tensor d_x, d_weight, d_bias;
-    if (ctx->needs_input_grad(0)) d_x = at::mm(d_y, numbers_of(saved[1], d_y.scalar_type()));
+    if (ctx->needs_input_grad(0)) d_x = at::mm(d_y, numbers_for_product(saved[1], d_y.scalar_type()));
     if (ctx->needs_input_grad(1)) d_weight = weight_gradient(saved[1], d_y, saved[0]);
     if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(2)) d_bias = d_y.sum(0);
     return {d_x, d_weight, d_bias};
@@ -49,7 +49,7 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
     ctx->save_for_backward({gate, up, weight});
     ctx->saved_data["biased"] = bias.has_value();
     return at::linear(gate.is_cuda() ? cuda::swiglu(gate, up) : cpu::swiglu(gate, up),
-                      numbers_of(weight, gate.scalar_type()), bias);
+                      numbers_for_product(weight, gate.scalar_type()), bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -59,7 +59,7 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
     const Tensor& up = saved[1];
     const Tensor& weight = saved[2];
     const Tensor& d_y = grads[0];
-    const Tensor d_product = at::mm(d_y, numbers_of(weight, d_y.scalar_type()));
+    const Tensor d_product = at::mm(d_y, numbers_for_product(weight, d_y.scalar_type()));
     const SwiGluGradients gradients = gate.is_cuda() ? cuda::swiglu_backward(d_product, gate, up)
                                                      : cpu::swiglu_backward(d_product, gate, up);
     Tensor d_weight, d_bias;

@@ -37,14 +37,15 @@ Kept kept_of(AutogradContext* ctx, const variable_list& saved, size_t first) {
 Tensor low_product(const Tensor& x, const Tensor& a, double scale) { return at::mm(x, a.t()).mul_(scale); }
 
 Tensor whole_product(const Tensor& x, const std::optional<Tensor>& bias, const Kept& kept) {
-  return at::linear(x, numbers_of(kept.weight, x.scalar_type()), bias).addmm_(kept.low_TR, kept.b.t());
+  return at::linear(x, numbers_for_product(kept.weight, x.scalar_type()), bias)
+      .addmm_(kept.low_TR, kept.b.t());
 }
 
 // From the gradient of y to that of what is multiplied with A^T.
 Tensor low_gradient(const Tensor& d_y, const Kept& kept) { return at::mm(d_y, kept.b).mul_(kept.scale); }
 
 Tensor input_gradient(const Tensor& d_y, const Tensor& d_low, const Kept& kept) {
-  return at::mm(d_y, numbers_of(kept.weight, d_y.scalar_type())).addmm_(d_low, kept.a);
+  return at::mm(d_y, numbers_for_product(kept.weight, d_y.scalar_type())).addmm_(d_low, kept.a);
 }
 
 class LowRankLinear : public torch::autograd::Function<LowRankLinear> {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 
@@ -12,7 +13,7 @@ namespace ddro::ops {
 namespace {
 
 constexpr std::int64_t kNumbersATask = 1 << 14;
-constexpr std::int64_t kNumbersAtOnce = 1 << 22;  // that are float32 on their way to another type
+constexpr std::int64_t kNumbersAPart = 1 << 20;
 
 // No two of them have blocks of as many bytes.
 constexpr BlockType kTypes[] = {BlockType::kQ4_0, BlockType::kQ4_1, BlockType::kQ5_0, BlockType::kQ5_1,
@@ -26,10 +27,9 @@ const BlockFormat& format_of(const Tensor& blocks_NKB) {
   return block_format(*found);
 }
 
-Tensor unpack(const Tensor& blocks_NKB) {
+void unpack(const Tensor& blocks_NKB, const Tensor& rows_ND) {
   DDRO_CHECK(blocks_NKB.is_cpu() && blocks_NKB.is_contiguous(), "packed rows lie side by side on the CPU");
   const BlockType type = format_of(blocks_NKB).type;
-  Tensor rows_ND = at::empty(shape_of_numbers(blocks_NKB), at::TensorOptions(at::kFloat));
   const auto row_bytes = static_cast<size_t>(blocks_NKB.stride(0)),
              width = static_cast<size_t>(rows_ND.size(1));
   const auto* const blocks = static_cast<const std::byte*>(blocks_NKB.const_data_ptr());
@@ -41,7 +41,28 @@ Tensor unpack(const Tensor& blocks_NKB) {
   };
   at::parallel_for(0, rows_ND.size(0), std::max<std::int64_t>(1, kNumbersATask / rows_ND.size(1)),
                    unpack_rows);
-  return rows_ND;
+}
+
+// A tensor in `block`, which grows where it is too small.
+Tensor in_block(Tensor& block, at::IntArrayRef shape, at::ScalarType dtype) {
+  const std::int64_t numbers = c10::multiply_integers(shape);
+  if (!block.defined() || block.scalar_type() != dtype || block.numel() < numbers)
+    block = at::empty({numbers}, at::TensorOptions(dtype));
+  return block.narrow(0, 0, numbers).view(shape);
+}
+
+void write_numbers(const Tensor& weight, const Tensor& numbers_ND) {
+  if (!is_packed(weight)) {
+    numbers_ND.copy_(weight);
+  } else if (numbers_ND.scalar_type() == at::kFloat) {
+    unpack(weight, numbers_ND);
+  } else {
+    std::int64_t row = 0;
+    for_parts_of(weight, [&](const Tensor& part_ND) {
+      numbers_ND.narrow(0, row, part_ND.size(0)).copy_(part_ND);
+      row += part_ND.size(0);
+    });
+  }
 }
 
 }  // namespace
@@ -57,15 +78,29 @@ std::vector<std::int64_t> shape_of_numbers(const Tensor& weight) {
 
 Tensor numbers_of(const Tensor& weight, at::ScalarType dtype) {
   if (!is_packed(weight)) return weight.to(dtype);
-  if (dtype == at::kFloat) return unpack(weight);
-  Tensor numbers_ND = at::empty(shape_of_numbers(weight), at::TensorOptions(dtype));
-  const std::int64_t rows = numbers_ND.size(0),
-                     at_once = std::max<std::int64_t>(1, kNumbersAtOnce / numbers_ND.size(1));
-  for (std::int64_t row = 0; row < rows; row += at_once) {
-    const std::int64_t count = std::min(at_once, rows - row);
-    numbers_ND.narrow(0, row, count).copy_(unpack(weight.narrow(0, row, count)));
-  }
+  const Tensor numbers_ND = at::empty(shape_of_numbers(weight), at::TensorOptions(dtype));
+  write_numbers(weight, numbers_ND);
   return numbers_ND;
+}
+
+Tensor numbers_for_product(const Tensor& weight, at::ScalarType dtype) {
+  if (weight.scalar_type() == dtype || !weight.is_cpu()) return numbers_of(weight, dtype);
+  thread_local Tensor block;
+  const Tensor numbers_ND = in_block(block, shape_of_numbers(weight), dtype);
+  write_numbers(weight, numbers_ND);
+  return numbers_ND;
+}
+
+void for_parts_of(const Tensor& packed_NKB, const std::function<void(const Tensor&)>& use) {
+  thread_local Tensor block;
+  const std::int64_t rows = packed_NKB.size(0), width = shape_of_numbers(packed_NKB)[1],
+                     rows_a_part = std::max<std::int64_t>(1, kNumbersAPart / width);
+  for (std::int64_t row = 0; row < rows; row += rows_a_part) {
+    const std::int64_t count = std::min(rows_a_part, rows - row);
+    const Tensor part_ND = in_block(block, {count, width}, at::kFloat);
+    unpack(packed_NKB.narrow(0, row, count), part_ND);
+    use(part_ND);
+  }
 }
 
 Tensor pack_q8_0(const Tensor& numbers_ND) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "ddro/base/tensor.h"
@@ -21,6 +22,15 @@ std::vector<std::int64_t> shape_of_numbers(const Tensor& weight);
 
 // In `dtype`, unpacked where they are packed; the tensor itself where nothing is to be done.
 Tensor numbers_of(const Tensor& weight, at::ScalarType dtype);
+
+// As numbers_of, for a product, which lets go of them at once: on the CPU they are in memory that this
+// thread's next call takes again. Blocks that come and go between those that a graph keeps would cut up the
+// heap.
+Tensor numbers_for_product(const Tensor& weight, at::ScalarType dtype);
+
+// The numbers of packed rows in float32, some rows after the other, each until the next: all at one time
+// would take several times what is packed.
+void for_parts_of(const Tensor& packed_NKB, const std::function<void(const Tensor& numbers_ND)>& use);
 
 // Packed rows of Q8_0 with the bits that llama.cpp gives: blocks of 32 numbers, of which D is a multiple.
 Tensor pack_q8_0(const Tensor& numbers_ND);

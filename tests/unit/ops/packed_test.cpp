@@ -58,6 +58,26 @@ TEST_P(PackedWeights, UnpackRowByRow) {
   EXPECT_TRUE(at::equal(numbers.flatten(), at::from_blob(expected.data(), {numbers.numel()})));
 }
 
+TEST_P(PackedWeights, ComeInPartsToo) {
+  constexpr std::int64_t kNumbersAPart = 1 << 20;
+  const auto width = kBlocks * static_cast<std::int64_t>(block_format(GetParam()).numbers);
+  const Tensor packed = random_rows(GetParam(), kNumbersAPart / width + kRows);
+  Tensors parts;
+  for_parts_of(packed, [&](const Tensor& part_ND) { parts.push_back(part_ND.clone()); });
+  EXPECT_EQ(parts.size(), 2u);
+  EXPECT_TRUE(at::equal(at::cat(parts), numbers_of(packed, at::kFloat)));
+}
+
+TEST_P(PackedWeights, TakeTheSameMemoryForEachProduct) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Tensor first = numbers_for_product(random_rows(GetParam()), dtype);
+    const Tensor packed = random_rows(GetParam());
+    const Tensor second = numbers_for_product(packed, dtype);
+    EXPECT_EQ(second.const_data_ptr(), first.const_data_ptr());
+    EXPECT_TRUE(at::equal(second, numbers_of(packed, dtype)));
+  }
+}
+
 // What a function gives of leaves, and their gradients.
 Tensors outcome(const std::function<Tensor(const Tensors&)>& function, const Tensors& leaves) {
   Tensors own;
