@@ -97,7 +97,9 @@ MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) : path
   const OpenFile file = open_regular(path, kind);
   size_ = file.size;
   if (size_ > 0) {
-    void* data = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.descriptor, 0);
+    // Few pages are ever changed, if any: none are set aside, and the file may be larger than memory.
+    void* data =
+        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.descriptor, 0);
     const std::string why = reason();
     close(file.descriptor);
     if (data == MAP_FAILED) throw Error(kind, where(path) + "cannot be mapped: " + why);

@@ -51,6 +51,20 @@ TEST(MappedFile, KeepsChangesToItself) {
   EXPECT_TRUE(MappedFile(folder.write("empty", "")).bytes().empty());
 }
 
+// Of a size that no machine has, with nothing in it.
+TEST(MappedFile, MayBeLargerThanMemory) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "abc");
+  constexpr std::uint64_t kSize = std::uint64_t{1} << 43;
+  std::error_code failure;
+  std::filesystem::resize_file(path, kSize, failure);
+  if (failure) GTEST_SKIP() << "the disk has no files of that size: " << failure.message();
+  const MappedFile mapped(path);
+  ASSERT_EQ(mapped.bytes().size(), kSize);
+  EXPECT_EQ(mapped.bytes()[1], std::byte{'b'});
+  EXPECT_EQ(mapped.bytes()[kSize - 1], std::byte{0});
+}
+
 TEST(WriteFileAtomic, ReplacesAFile) {
   const TemporaryFolder folder;
   const auto path = folder.write("f", "old and longer");
