@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "data/data_files.h"
@@ -99,6 +100,7 @@ class Loader {
     warn_of_missing_columns();
     refuse_overlength();
     refuse_empty(paths);
+    census_.count(dataset_.report);
     dataset_.content_hash = hasher.hex();
     return std::move(dataset_);
   }
@@ -198,7 +200,7 @@ class Loader {
     report.num_truncated += encoded.truncated;
     report.num_shorter_prompts += encoded.shorter_prompts;
     report.num_other_turns += encoded.other_turns;
-    census_.add(encoded.example, report);
+    census_.add(encoded.example);
     for (EncodedSequence& sequence : encoded.example.sequences) sequence.ids.shrink_to_fit();
     dataset_.examples.push_back(std::move(encoded.example));
     dataset_.wheres.push_back(where);

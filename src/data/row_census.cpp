@@ -1,9 +1,9 @@
 #include "data/row_census.h"
 
+#include <algorithm>
+#include <iterator>
 #include <span>
-#include <vector>
-
-#include "ddro/base/hash.h"
+#include <tuple>
 
 namespace ddro::data {
 namespace {
@@ -15,14 +15,32 @@ Hash128 sequence_key(const EncodedSequence& sequence) {
   return hasher.digest();
 }
 
-std::uint8_t class_bit(CompletionClass completion_class) {
-  return static_cast<std::uint8_t>(1u << static_cast<unsigned>(completion_class));
+bool is_before(const Hash128& a, const Hash128& b) {
+  return std::tie(a.high, a.low) < std::tie(b.high, b.low);
+}
+
+// Sorted, each once; how many were there again.
+std::int64_t sort_out(std::vector<Hash128>& hashes) {
+  std::sort(hashes.begin(), hashes.end(), is_before);
+  const auto again = std::unique(hashes.begin(), hashes.end());
+  const std::int64_t count = hashes.end() - again;
+  hashes.erase(again, hashes.end());
+  return count;
+}
+
+// Of two sorted lists.
+std::int64_t num_in_both(const std::vector<Hash128>& a, const std::vector<Hash128>& b) {
+  std::int64_t count = 0;
+  for (auto i = a.begin(), k = b.begin(); i != a.end() && k != b.end();) {
+    if (*i == *k) ++count;
+    is_before(*k, *i) ? ++k : ++i;
+  }
+  return count;
 }
 
 }  // namespace
 
-void RowCensus::add(const EncodedExample& example, DatasetReport& report) {
-  constexpr unsigned kBothLabels = 0b11;
+void RowCensus::add(const EncodedExample& example) {
   std::vector<Hash128> keys;
   Hasher row;
   for (const EncodedSequence& sequence : example.sequences) {
@@ -30,17 +48,20 @@ void RowCensus::add(const EncodedExample& example, DatasetReport& report) {
     row.update(std::as_bytes(std::span(&keys.back(), 1)));
     row.update(std::as_bytes(std::span(&sequence.completion_class, 1)));
   }
-  if (!rows_.insert(row.digest()).second) ++report.num_duplicates;
+  rows_.push_back(row.digest());
   if (example.is_pair() && keys[0] == keys[1]) {
-    ++report.num_chosen_equals_rejected;
+    ++chosen_equals_rejected_;
     return;
   }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    std::uint8_t& labels = labels_[keys[i]];
-    const unsigned before = labels;
-    labels |= class_bit(example.sequences[i].completion_class);
-    if (before != labels && labels == kBothLabels) ++report.num_both_labels;
-  }
+  for (size_t i = 0; i < keys.size(); ++i)
+    completions_[static_cast<size_t>(example.sequences[i].completion_class)].push_back(keys[i]);
+}
+
+void RowCensus::count(DatasetReport& report) {
+  report.num_duplicates = sort_out(rows_);
+  report.num_chosen_equals_rejected = chosen_equals_rejected_;
+  for (std::vector<Hash128>& hashes : completions_) sort_out(hashes);
+  report.num_both_labels = num_in_both(completions_[0], completions_[1]);
 }
 
 }  // namespace ddro::data

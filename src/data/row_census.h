@@ -1,27 +1,27 @@
 // What is odd about a set as a whole: repeated rows, contradicting labels.
 #pragma once
 
-#include <cstdint>
-#include <unordered_map>
-#include <unordered_set>
+#include <array>
+#include <vector>
 
 #include "ddro/base/hash.h"
 #include "ddro/data/dataset.h"
 
 namespace ddro::data {
 
-// Sees every kept row once and counts into the report. Rows are known by 128-bit hashes of their tokens.
+// Sees every kept row once. Rows are known by 128-bit hashes of their tokens, which are all that is kept of
+// them: 48 bytes a pair.
 class RowCensus {
  public:
-  void add(const EncodedExample& example, DatasetReport& report);
+  void add(const EncodedExample& example);
+  // Into the report, when all rows were seen.
+  void count(DatasetReport& report);
 
  private:
-  struct Bits {
-    size_t operator()(const Hash128& hash) const noexcept { return hash.low; }
-  };
-  std::unordered_set<Hash128, Bits> rows_;
-  std::unordered_map<Hash128, std::uint8_t, Bits>
-      labels_;  // completion with its prompt -> set of CompletionClass bits
+  std::vector<Hash128> rows_;
+  std::array<std::vector<Hash128>, 2>
+      completions_;  // with their prompts, by class; of pairs of two unlike ones
+  std::int64_t chosen_equals_rejected_ = 0;
 };
 
 }  // namespace ddro::data
