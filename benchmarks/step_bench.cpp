@@ -69,14 +69,12 @@ Problem random_problem(const Arguments& arguments) {
   problem.reference = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
   data::EncodedExample example;
   for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
-    data::EncodedSequence sequence;
-    sequence.completion_class = completion_class;
-    sequence.completion_start = 1;
+    std::vector<text::TokenId> ids;
     for (std::int64_t i = 0; i < arguments.length; ++i) {
       const auto step = completion_class == data::CompletionClass::kChosen ? 7919 : 104729;
-      sequence.ids.push_back(static_cast<text::TokenId>(i * step % arguments.vocab));
+      ids.push_back(static_cast<text::TokenId>(i * step % arguments.vocab));
     }
-    example.sequences.push_back(std::move(sequence));
+    example.sequences.push_back({ids, 1, completion_class});
   }
   problem.dataset.examples.push_back(std::move(example));
   problem.dataset.wheres.push_back("random");

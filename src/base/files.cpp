@@ -15,14 +15,14 @@
 #include <optional>
 #include <vector>
 
+#include "base/file_calls.h"
 #include "ddro/base/activity.h"
 
 namespace ddro {
 namespace {
 
-std::string reason() { return std::strerror(errno); }
-
-std::string where(const std::filesystem::path& path) { return "[" + printable(path.string(), 400) + "] "; }
+using files::reason;
+using files::where;
 
 struct OpenFile {
   int descriptor = -1;
@@ -67,6 +67,38 @@ void rename_into_place(const std::filesystem::path& from, const std::filesystem:
 }
 
 }  // namespace
+
+namespace files {
+
+std::string reason() { return std::strerror(errno); }
+
+std::string where(const std::filesystem::path& path) { return "[" + printable(path.string(), 400) + "] "; }
+
+void write_all(int descriptor, std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  const Doing disk(Activity::kDisk);
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t wrote = ::write(descriptor, bytes.data() + done, bytes.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) {
+      const std::string why = reason();
+      const auto space = free_bytes(path.parent_path());
+      throw save_error(where(path) + "cannot be written: " + why + "; " +
+                       std::to_string(bytes.size() - done) + " more bytes needed" +
+                       (space ? ", " + std::to_string(*space) + " free" : ""));
+    }
+    done += static_cast<size_t>(wrote);
+  }
+}
+
+void refuse_irregular(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    throw save_error(where(path) + "exists and is not a regular file");
+}
+
+}  // namespace files
 
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::uint64_t max_bytes) {
   const OpenFile file = open_regular(path, kind);
@@ -130,20 +162,7 @@ DurableFile::~DurableFile() {
 }
 
 void DurableFile::write(std::span<const std::byte> bytes) {
-  const Doing disk(Activity::kDisk);
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t wrote = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) {
-      const std::string why = reason();
-      const auto space = free_bytes(path_.parent_path());
-      throw save_error(where(path_) + "cannot be written: " + why + "; " +
-                       std::to_string(bytes.size() - done) + " more bytes needed" +
-                       (space ? ", " + std::to_string(*space) + " free" : ""));
-    }
-    done += static_cast<size_t>(wrote);
-  }
+  files::write_all(descriptor_, bytes, path_);
   size_ += bytes.size();
 }
 
@@ -171,12 +190,9 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view text)
 }
 
 void write_file_atomic(const std::filesystem::path& path, const std::function<void(DurableFile&)>& write) {
-  std::error_code ignored;
-  const auto status = std::filesystem::status(path, ignored);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-    throw save_error(where(path) + "exists and is not a regular file");
-  }
+  files::refuse_irregular(path);
   const std::filesystem::path temporary = path.string() + ".tmp";
+  std::error_code ignored;
   std::filesystem::remove(temporary, ignored);
   try {
     DurableFile file(temporary);

@@ -83,7 +83,8 @@ std::string layout_label(Layout layout, RowKind kind) {
 
 class Loader {
  public:
-  Loader(const DataOptions& options, const TextSource& text) : options_(options), text_(text) {}
+  Loader(const DataOptions& options, const TextSource& text, const IdSink& sink)
+      : options_(options), text_(text), sink_(sink) {}
 
   Dataset load(const std::vector<std::string>& patterns) {
     const std::vector<std::string> paths = expand_patterns(patterns);
@@ -201,9 +202,16 @@ class Loader {
     report.num_shorter_prompts += encoded.shorter_prompts;
     report.num_other_turns += encoded.other_turns;
     census_.add(encoded.example);
-    for (EncodedSequence& sequence : encoded.example.sequences) sequence.ids.shrink_to_fit();
+    if (sink_) give_to_sink(encoded.example);
     dataset_.examples.push_back(std::move(encoded.example));
     dataset_.wheres.push_back(where);
+  }
+
+  void give_to_sink(EncodedExample& example) const {
+    for (EncodedSequence& sequence : example.sequences) {
+      sink_(sequence.ids);
+      sequence.ids = TokenIds::elsewhere(sequence.ids.size());
+    }
   }
 
   void refuse_overlength() {
@@ -229,6 +237,7 @@ class Loader {
 
   const DataOptions& options_;
   const TextSource& text_;
+  const IdSink& sink_;
   Dataset dataset_;
   RowCensus census_;
   std::vector<RawRow> block_;
@@ -261,6 +270,15 @@ double Dataset::class_weight(CompletionClass completion_class) const {
   return sum;
 }
 
+void Dataset::release_pages() const {
+  if (file) file->release_pages();
+}
+
+void Dataset::release_pages_before(size_t example) const {
+  constexpr size_t kExamplesInMemory = 8192;
+  if (example % kExamplesInMemory == 0) release_pages();
+}
+
 std::int64_t Dataset::num_tokens() const {
   std::int64_t sum = 0;
   for (const EncodedExample& example : examples) {
@@ -271,8 +289,8 @@ std::int64_t Dataset::num_tokens() const {
 }
 
 Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
-                     const TextSource& text) {
-  return Loader(options, text).load(files);
+                     const TextSource& text, const IdSink& sink) {
+  return Loader(options, text, sink).load(files);
 }
 
 void write_dropped_rows(const std::string& path,

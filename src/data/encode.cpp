@@ -23,8 +23,18 @@ struct Passage {
   size_t last_turn = 0;  // of a templated completion: an end token before this byte ends an earlier turn
 };
 
+// An EncodedSequence that is being made.
+struct Draft {
+  std::vector<TokenId> ids;
+  std::int64_t completion_start = 0;
+
+  std::int64_t num_completion_tokens() const {
+    return static_cast<std::int64_t>(ids.size()) - completion_start;
+  }
+};
+
 struct EncodedSide {
-  EncodedSequence sequence;
+  Draft sequence;
   std::optional<std::string> unusable;
   bool boundary_merge = false;
   bool control_text = false;
@@ -113,16 +123,16 @@ class RowEncoder {
   Passage joined(text::RenderedText prompt, text::RenderedText answer) const;
   [[noreturn]] void refuse_parting(const std::string& whole, size_t at, const Json& completion) const;
   size_t boundary_in(const text::RenderedText& whole, const Json& completion) const;
-  EncodedSide encode_side(const Completion& completion, CompletionClass completion_class);
+  EncodedSide encode_side(const Completion& completion);
   std::vector<TokenId> missing_prefix(const std::vector<TokenId>& ids, std::int64_t prompt_length) const;
-  void end_string(bool finished, EncodedSequence& sequence) const;
+  void end_string(bool finished, Draft& sequence) const;
   void end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
-                   EncodedSequence& sequence) const;
-  std::string describe_missing_end(const Passage& passage, const EncodedSequence& sequence) const;
+                   Draft& sequence) const;
+  std::string describe_missing_end(const Passage& passage, const Draft& sequence) const;
   bool is_end(TokenId id) const {
     return std::find(text_.end_ids.begin(), text_.end_ids.end(), id) != text_.end_ids.end();
   }
-  void fit(EncodedSequence& sequence, EncodeResult& result) const;
+  void fit(Draft& sequence, EncodeResult& result) const;
 
   const PreferenceRow& row_;
   const TextSource& text_;
@@ -229,9 +239,8 @@ void RowEncoder::refuse_parting(const std::string& whole, size_t at, const Json&
          completion);
 }
 
-EncodedSide RowEncoder::encode_side(const Completion& completion, CompletionClass completion_class) {
+EncodedSide RowEncoder::encode_side(const Completion& completion) {
   EncodedSide side;
-  side.sequence.completion_class = completion_class;
   Passage passage = this->passage(completion);
   side.control_text = passage.control_text;
   side.shorter_prompt = passage.shorter_prompt;
@@ -275,7 +284,7 @@ std::vector<TokenId> RowEncoder::missing_prefix(const std::vector<TokenId>& ids,
 }
 
 // What the tokenizer puts around a string.
-void RowEncoder::end_string(bool finished, EncodedSequence& sequence) const {
+void RowEncoder::end_string(bool finished, Draft& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
   if (finished && !is_end(ids.back())) ids.push_back(text_.end_ids.front());
   const std::vector<TokenId> prefix = missing_prefix(ids, sequence.completion_start);
@@ -285,7 +294,7 @@ void RowEncoder::end_string(bool finished, EncodedSequence& sequence) const {
 
 // Where a template's output ends: at the first end token from the token `last_turn` on.
 void RowEncoder::end_message(const Passage& passage, const Completion& completion, std::int64_t last_turn,
-                             EncodedSequence& sequence) const {
+                             Draft& sequence) const {
   std::vector<TokenId>& ids = sequence.ids;
   const auto end =
       std::find_if(ids.begin() + last_turn, ids.end(), [this](TokenId id) { return is_end(id); });
@@ -298,7 +307,7 @@ void RowEncoder::end_message(const Passage& passage, const Completion& completio
   }
 }
 
-std::string RowEncoder::describe_missing_end(const Passage& passage, const EncodedSequence& sequence) const {
+std::string RowEncoder::describe_missing_end(const Passage& passage, const Draft& sequence) const {
   std::string expected;
   for (const TokenId id : text_.end_ids) {
     expected += (expected.empty() ? "\"" : " or \"") + printable(text_.tokenizer->token_of(id)) + "\"";
@@ -318,7 +327,7 @@ std::string RowEncoder::describe_missing_end(const Passage& passage, const Encod
          "that ends one with it";
 }
 
-void RowEncoder::fit(EncodedSequence& sequence, EncodeResult& result) const {
+void RowEncoder::fit(Draft& sequence, EncodeResult& result) const {
   const auto length = static_cast<std::int64_t>(sequence.ids.size());
   result.length = std::max(result.length, length);
   if (length <= options_.max_length || options_.on_overlength != OnOverlength::kTruncate) return;
@@ -352,7 +361,7 @@ EncodeResult RowEncoder::encode() {
   for (const Part& part : parts) {
     EncodedSide side;
     try {
-      side = encode_side(*part.completion, part.completion_class);
+      side = encode_side(*part.completion);
       if (!side.unusable) fit(side.sequence, result);
     } catch (const Unusable& failure) {
       side.unusable = failure.reason;
@@ -363,7 +372,8 @@ EncodeResult RowEncoder::encode() {
     result.control_text |= side.control_text;
     result.shorter_prompts += side.shorter_prompt;
     result.other_turns += side.other_turns;
-    result.example.sequences.push_back(std::move(side.sequence));
+    result.example.sequences.push_back(
+        {side.sequence.ids, side.sequence.completion_start, part.completion_class});
   }
   if (!result.unusable && result.length > options_.max_length &&
       options_.on_overlength != OnOverlength::kTruncate) {

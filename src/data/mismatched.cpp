@@ -7,12 +7,11 @@ namespace {
 
 EncodedSequence joined(const EncodedSequence& prompt, const EncodedSequence& completion,
                        std::int64_t max_length) {
-  EncodedSequence sequence = prompt;
-  sequence.ids.resize(static_cast<size_t>(prompt.completion_start));
+  std::vector<text::TokenId> ids(prompt.ids.begin(), prompt.ids.begin() + prompt.completion_start);
   const std::int64_t room = std::max<std::int64_t>(max_length - prompt.completion_start, 1);
-  const auto begin = completion.ids.begin() + completion.completion_start;
-  sequence.ids.insert(sequence.ids.end(), begin, begin + std::min(room, completion.num_completion_tokens()));
-  return sequence;
+  const auto* const begin = completion.ids.begin() + completion.completion_start;
+  ids.insert(ids.end(), begin, begin + std::min(room, completion.num_completion_tokens()));
+  return {ids, prompt.completion_start, prompt.completion_class};
 }
 
 }  // namespace

@@ -33,7 +33,10 @@ class Packer {
   Packer(const Dataset& dataset, std::span<const std::int64_t> examples, const PackOptions& options)
       : dataset_(&dataset), options_(options) {
     DDRO_CHECK(options_.micro_batch_tokens >= 1, "micro-batches of no tokens");
-    for (const std::int64_t example : examples) add_example(example);
+    for (size_t i = 0; i < examples.size(); ++i) {
+      dataset.release_pages_before(i);
+      add_example(examples[i]);
+    }
   }
 
   const std::vector<Unit>& units() const { return units_; }
@@ -61,7 +64,7 @@ class Packer {
 
   // Fills in everything but the completions, which are there.
   void pack(PackedBatch& batch) const {
-    std::vector<const std::vector<text::TokenId>*> sequences;
+    std::vector<const TokenIds*> sequences;
     for (const PackedCompletion& completion : batch.completions)
       sequences.push_back(&sequence_of(completion).ids);
     PrefixTree tree(std::move(sequences), options_.min_shared_tokens);
@@ -80,6 +83,7 @@ class Packer {
     batch.ids_T = std::move(tree.ids_T);
     batch.positions_T = std::move(tree.positions_T);
     batch.segments = std::move(tree.segments);
+    dataset_->release_pages();
   }
 
  private:

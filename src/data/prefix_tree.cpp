@@ -6,8 +6,7 @@
 
 namespace ddro::data {
 
-PrefixTree::PrefixTree(std::vector<const std::vector<text::TokenId>*> sequences,
-                       std::int64_t min_shared_tokens)
+PrefixTree::PrefixTree(std::vector<const TokenIds*> sequences, std::int64_t min_shared_tokens)
     : sequences_(std::move(sequences)),
       min_shared_tokens_(std::max<std::int64_t>(1, min_shared_tokens)),
       order_(sequences_.size()),

@@ -15,7 +15,7 @@ namespace ddro::data {
 class PrefixTree {
  public:
   // `sequences` outlive the tree; none is empty.
-  PrefixTree(std::vector<const std::vector<text::TokenId>*> sequences, std::int64_t min_shared_tokens);
+  PrefixTree(std::vector<const TokenIds*> sequences, std::int64_t min_shared_tokens);
 
   // Where each token of a sequence stands among the packed tokens.
   std::vector<std::int64_t> packed_indices(size_t sequence) const;
@@ -25,12 +25,12 @@ class PrefixTree {
   std::vector<Segment> segments;
 
  private:
-  const std::vector<text::TokenId>& ids_of(size_t place) const { return *sequences_[order_[place]]; }
+  const TokenIds& ids_of(size_t place) const { return *sequences_[order_[place]]; }
   std::int64_t common_length(size_t first, size_t last) const;
   void split(size_t begin, size_t end, std::int64_t depth, std::int64_t parent);
   std::int64_t append(size_t place, std::int64_t from, std::int64_t to, std::int64_t parent);
 
-  std::vector<const std::vector<text::TokenId>*> sequences_;
+  std::vector<const TokenIds*> sequences_;
   std::int64_t min_shared_tokens_;
   std::vector<size_t> order_;                // sequences sorted by their ids
   std::vector<std::int64_t> last_segments_;  // of each sequence

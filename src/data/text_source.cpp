@@ -45,8 +45,8 @@ TextSource make_text_source(const text::ModelText& text, const DataOptions& opti
 }
 
 Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
-                     const text::ModelText& text, std::time_t now) {
-  return load_dataset(files, options, make_text_source(text, options, now));
+                     const text::ModelText& text, std::time_t now, const IdSink& sink) {
+  return load_dataset(files, options, make_text_source(text, options, now), sink);
 }
 
 }  // namespace ddro::data

@@ -45,9 +45,9 @@ data::Dataset random_pairs(std::int64_t num_pairs, const PairSize& size, std::in
     data::EncodedExample example;
     example.row = row;
     for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
-      data::EncodedSequence sequence{prompt, size.prompt_tokens, completion_class};
-      ids.append(sequence.ids, size.completion_tokens);
-      example.sequences.push_back(std::move(sequence));
+      std::vector<text::TokenId> whole = prompt;
+      ids.append(whole, size.completion_tokens);
+      example.sequences.push_back({whole, size.prompt_tokens, completion_class});
     }
     dataset.examples.push_back(std::move(example));
     dataset.wheres.push_back("random:" + std::to_string(row + 1));

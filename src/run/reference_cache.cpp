@@ -29,7 +29,7 @@ const data::EncodedSequence& sequence_of(const data::Dataset& set, const data::P
 
 // "pairs.jsonl:7 (rejected)"
 std::string row_name(const data::Dataset& set, const data::PackedCompletion& completion) {
-  const std::string& where = set.wheres[static_cast<size_t>(completion.example)];
+  const std::string where = set.wheres[static_cast<size_t>(completion.example)];
   if (completion.partner < 0) return where;
   return where +
          (completion.completion_class == data::CompletionClass::kChosen ? " (chosen)" : " (rejected)");

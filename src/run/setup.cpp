@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <span>
 
 #include "ddro/base/log.h"
 #include "ddro/base/memory.h"
@@ -39,11 +40,12 @@ std::string cuda_text(int version) {
   return "CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-void check_ids(const std::vector<text::TokenId>& ids, const std::string& where,
-               const models::ModelSpec& spec) {
-  const auto largest = *std::max_element(ids.begin(), ids.end());
-  if (largest < spec.vocab_size) return;
-  throw model_error("[tokenizer] gives id " + std::to_string(largest) + " for " + where + ", the model has " +
+text::TokenId largest_of(std::span<const text::TokenId> ids) {
+  return *std::max_element(ids.begin(), ids.end());
+}
+
+[[noreturn]] void refuse_id(text::TokenId id, const std::string& where, const models::ModelSpec& spec) {
+  throw model_error("[tokenizer] gives id " + std::to_string(id) + " for " + where + ", the model has " +
                     std::to_string(spec.vocab_size) + " ids; tokenizer and model do not belong together");
 }
 
@@ -115,6 +117,7 @@ void log_report(const std::string& name, const data::Dataset& dataset) {
 
 void check_fits_model(const data::Dataset& dataset, const models::ModelSpec& spec) {
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    dataset.release_pages_before(i);
     for (const data::EncodedSequence& sequence : dataset.examples[i].sequences) {
       const auto length = static_cast<std::int64_t>(sequence.ids.size());
       if (length > spec.max_position_embeddings) {
@@ -122,7 +125,8 @@ void check_fits_model(const data::Dataset& dataset, const models::ModelSpec& spe
                           " tokens, the model has " + std::to_string(spec.max_position_embeddings) +
                           " positions; lower data.max_length");
       }
-      check_ids(sequence.ids, dataset.wheres[i], spec);
+      const text::TokenId largest = largest_of(sequence.ids);
+      if (largest >= spec.vocab_size) refuse_id(largest, dataset.wheres[i], spec);
     }
   }
 }
@@ -134,7 +138,8 @@ void check_fits_model(const std::vector<data::Prompt>& prompts, const models::Mo
                         " tokens, which leaves a completion no room; the model has " +
                         std::to_string(spec.max_position_embeddings) + " positions");
     }
-    check_ids(prompt.ids, prompt.where, spec);
+    const text::TokenId largest = largest_of(prompt.ids);
+    if (largest >= spec.vocab_size) refuse_id(largest, prompt.where, spec);
   }
 }
 

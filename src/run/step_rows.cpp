@@ -22,7 +22,7 @@ void dump_batch(const std::filesystem::path& path, const data::Dataset& dataset,
     const data::EncodedExample& example = dataset.examples[static_cast<size_t>(index)];
     Json sequences = Json::array();
     for (const data::EncodedSequence& sequence : example.sequences) {
-      sequences.push_back({{"ids", sequence.ids},
+      sequences.push_back({{"ids", std::vector(sequence.ids.begin(), sequence.ids.end())},
                            {"completion_start", sequence.completion_start},
                            {"chosen", sequence.completion_class == data::CompletionClass::kChosen}});
     }

@@ -36,7 +36,7 @@ TEST(EncodeLaws, StringsComeBackAndTheBoundaryCoversTheCompletion) {
     const EncodeResult result = encode_row(row, text_source(tokenizer), {});
     if (result.unusable) continue;
     const EncodedSequence& sequence = result.example.sequences[0];
-    std::vector<text::TokenId> ids = sequence.ids;
+    std::vector<text::TokenId> ids(sequence.ids.begin(), sequence.ids.end());
     if (row.chosen.finished) {
       ASSERT_EQ(ids.back(), kFirstControl);
       ids.pop_back();
@@ -64,7 +64,7 @@ TEST(EncodeLaws, ContentNeverBecomesControlTokens) {
     row.chosen = {Json::array({{{"role", "assistant"}, {"content", completion}}}), true};
     const EncodeResult result = encode_row(row, text_source(tokenizer), {});
     ASSERT_FALSE(result.unusable);
-    const std::vector<text::TokenId>& ids = result.example.sequences[0].ids;
+    const TokenIds& ids = result.example.sequences[0].ids;
     const std::int64_t controls =
         std::count_if(ids.begin(), ids.end(), [&](text::TokenId id) { return tokenizer.is_control(id); });
     ASSERT_EQ(controls, 4) << prompt << " | " << completion;  // user, end, assistant, end

@@ -176,9 +176,11 @@ Dataset tangled_set(std::uint64_t seed) {
   Dataset set;
   for (std::uint64_t i = 0; i < 24; ++i) {
     EncodedSequence sequence;
+    std::vector<text::TokenId> ids;
     const auto length = static_cast<size_t>(random_between(2, 9, seed, i));
     for (size_t t = 0; t < length; ++t)
-      sequence.ids.push_back(static_cast<text::TokenId>(random_between(0, 1, seed, 1000 + i * 16 + t)));
+      ids.push_back(static_cast<text::TokenId>(random_between(0, 1, seed, 1000 + i * 16 + t)));
+    sequence.ids = ids;
     sequence.completion_start = random_between(1, static_cast<std::int64_t>(length) - 1, seed, 500 + i);
     sequence.completion_class = i % 2 == 0 ? CompletionClass::kChosen : CompletionClass::kRejected;
     EncodedExample example;

@@ -13,7 +13,7 @@ namespace ddro::test {
 inline void expect_same_set(const data::Dataset& got, const data::Dataset& expected) {
   EXPECT_EQ(got.kind, expected.kind);
   EXPECT_EQ(got.content_hash, expected.content_hash);
-  EXPECT_EQ(got.wheres, expected.wheres);
+  EXPECT_EQ(got.wheres.all(), expected.wheres.all());
   EXPECT_EQ(got.file_ends, expected.file_ends);
   EXPECT_EQ(got.report.num_rows, expected.report.num_rows);
   EXPECT_EQ(got.report.num_boundary_merges, expected.report.num_boundary_merges);

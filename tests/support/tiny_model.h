@@ -65,15 +65,12 @@ inline data::Dataset random_dataset(std::int64_t num_pairs, bool paired, std::ui
     if (i % 4 != 3) prompt.insert(prompt.begin(), beginning.begin(), beginning.end());
     std::vector<data::EncodedSequence> sequences;
     for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
-      data::EncodedSequence sequence;
-      sequence.ids = prompt;
+      std::vector<text::TokenId> whole = prompt;
       if (i % 3 == 2 && completion_class == data::CompletionClass::kRejected)
-        sequence.ids.back() = (sequence.ids.back() + 1) % 97;
-      sequence.completion_start = static_cast<std::int64_t>(prompt.size());
+        whole.back() = (whole.back() + 1) % 97;
       const std::vector<text::TokenId> completion = ids(random(1, 14));
-      sequence.ids.insert(sequence.ids.end(), completion.begin(), completion.end());
-      sequence.completion_class = completion_class;
-      sequences.push_back(std::move(sequence));
+      whole.insert(whole.end(), completion.begin(), completion.end());
+      sequences.push_back({whole, static_cast<std::int64_t>(prompt.size()), completion_class});
     }
     const auto add = [&](std::vector<data::EncodedSequence> parts) {
       data::EncodedExample example;

@@ -3,14 +3,23 @@
 
 #include <cstdint>
 #include <ctime>
+#include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ddro/data/data_options.h"
+#include "ddro/data/places.h"
 #include "ddro/data/preference_row.h"
 #include "ddro/data/text_source.h"
+#include "ddro/data/token_ids.h"
 #include "ddro/text/model_text.h"
+
+namespace ddro {
+class MappedFile;
+}
 
 namespace ddro::data {
 
@@ -18,7 +27,7 @@ enum class CompletionClass : std::uint8_t { kChosen, kRejected };  // preferred,
 
 // One completion with its prompt, as token ids.
 struct EncodedSequence {
-  std::vector<text::TokenId> ids;     // prompt and completion
+  TokenIds ids;                       // prompt and completion
   std::int64_t completion_start = 0;  // index into ids; at least 1
   CompletionClass completion_class = CompletionClass::kChosen;
 
@@ -65,20 +74,27 @@ struct MixturePart {
 
 struct Dataset {
   std::vector<EncodedExample> examples;  // in file order
-  std::vector<std::string> wheres;       // the place of each example
+  Places wheres;                         // of the examples
   std::vector<DroppedRow> dropped;
   DatasetReport report;
-  RowKind kind = RowKind::kPaired;      // one kind a set; mixing kinds is refused
-  std::string content_hash;             // of the files' bytes in order
-  std::vector<std::int64_t> file_ends;  // of each file, the index of the first example behind it
-  std::vector<MixturePart> mixture;     // set_mixture; empty: an epoch draws each example once
+  RowKind kind = RowKind::kPaired;         // one kind a set; mixing kinds is refused
+  std::string content_hash;                // of the files' bytes in order
+  std::vector<std::int64_t> file_ends;     // of each file, the index of the first example behind it
+  std::vector<MixturePart> mixture;        // set_mixture; empty: an epoch draws each example once
+  std::shared_ptr<const MappedFile> file;  // that has the ids; null: they are in memory
 
   // `mixture`, or the one part that stands for an empty one.
   std::vector<MixturePart> parts() const;
   // Weighted counts of what an epoch draws: a pair counts once in each class.
   double class_weight(CompletionClass completion_class) const;
   std::int64_t num_tokens() const;  // of all sequences
+  // Takes the ids that were read so far out of memory, if a file has them: after each use of some examples.
+  void release_pages() const;
+  // The same once in some thousand examples, for whoever goes through all of them.
+  void release_pages_before(size_t example) const;
 };
+
+using IdSink = std::function<void(std::span<const text::TokenId>)>;
 
 // Expands globs (sorted within one pattern), reads, parses, encodes in threads and checks; the result and the
 // error, if any, do not depend on the number of threads.
@@ -91,12 +107,14 @@ struct Dataset {
 // MB is one;
 // - rows above max_length under on_overlength: error, all in one line, once the whole set is read;
 // - paired and unpaired rows in one set; a set without a usable row.
+//
+// With `sink`, ids are given to it, sequence by sequence, and the set has only their numbers.
 Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
-                     const TextSource& text);
+                     const TextSource& text, const IdSink& sink = nullptr);
 
 // The same; `now` is what a template's date shows.
 Dataset load_dataset(const std::vector<std::string>& files, const DataOptions& options,
-                     const text::ModelText& text, std::time_t now);
+                     const text::ModelText& text, std::time_t now, const IdSink& sink = nullptr);
 
 // Writes `dropped` as JSON lines {"set", "row", "where", "reason"} (atomic).
 void write_dropped_rows(const std::string& path,

@@ -22,7 +22,7 @@ data::Dataset rows_of(const std::vector<Sequence>& sequences) {
   for (const Sequence& tokens : sequences) {
     if (tokens.size() < 2) continue;
     data::EncodedSequence sequence;
-    sequence.ids.assign(tokens.begin(), tokens.end());
+    sequence.ids = std::vector<text::TokenId>(tokens.begin(), tokens.end());
     sequence.completion_start = 3;
     data::EncodedExample example;
     example.row = static_cast<std::int64_t>(dataset.examples.size());

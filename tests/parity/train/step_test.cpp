@@ -87,8 +87,9 @@ double composed_kl(const models::CausalLm& policy, const models::CausalLm& refer
     for (size_t j = 0; j < dataset.examples[i].sequences.size(); ++j) {
       data::EncodedSequence sequence = dataset.examples[i].sequences[j];
       const data::EncodedSequence& other = before.sequences[j];
-      sequence.ids.resize(static_cast<size_t>(sequence.completion_start));
-      sequence.ids.insert(sequence.ids.end(), other.ids.begin() + other.completion_start, other.ids.end());
+      std::vector<text::TokenId> ids(sequence.ids.begin(), sequence.ids.begin() + sequence.completion_start);
+      ids.insert(ids.end(), other.ids.begin() + other.completion_start, other.ids.end());
+      sequence.ids = ids;
       const Tensor log_ratio = composed_logp(policy, sequence) - composed_logp(reference, sequence);
       sum += dataset.examples[i].weight * log_ratio.item<double>();
       weight += dataset.examples[i].weight;

@@ -60,8 +60,8 @@ TEST_F(LoadDataset, ReadsSeveralFilesInOrder) {
   folder_.write("s2.jsonl", last);
   const Dataset set = load({"z.jsonl", "s*.jsonl"});
   EXPECT_EQ(set.kind, RowKind::kPaired);
-  EXPECT_THAT(set.wheres, ElementsAre(place("z.jsonl", 1), place("z.jsonl", 3), place("s1.jsonl", 1),
-                                      place("s2.jsonl", 1)));
+  EXPECT_THAT(set.wheres.all(), ElementsAre(place("z.jsonl", 1), place("z.jsonl", 3), place("s1.jsonl", 1),
+                                            place("s2.jsonl", 1)));
   ASSERT_EQ(set.examples.size(), 4u);
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(set.examples[i].row, static_cast<std::int64_t>(i));
   EXPECT_EQ(set.examples[2].sequences[0].ids, joined({bytes_of("pa1"), {kFirstControl}}));
@@ -108,7 +108,7 @@ TEST_F(LoadDataset, BadRowsAreDroppedOnRequest) {
   folder_.write("a", "{}\n" + pair("p", "c", "r") + pair("", "c", "r") + "[\n" + pair("p", "c", "s"));
   const Dataset set = load({"a"});
   EXPECT_EQ(set.report.num_rows, 5);
-  EXPECT_THAT(set.wheres, ElementsAre(place("a", 2), place("a", 5)));
+  EXPECT_THAT(set.wheres.all(), ElementsAre(place("a", 2), place("a", 5)));
   EXPECT_EQ(set.examples[1].row, 4);
   ASSERT_EQ(set.dropped.size(), 3u);
   EXPECT_EQ(set.dropped[0].row, 0);
@@ -123,7 +123,7 @@ TEST_F(LoadDataset, ALineAboveTheLimitIsABadRow) {
   folder_.write("a", std::string((size_t{64} << 20) + 1, '{') + "\n" + pair("p", "c", "r"));
   EXPECT_EQ(problem_of({"a"}), "[data] " + place("a", 1) + ": the row has more than 64 MB");
   options_.on_bad_row = OnBadRow::kDrop;
-  EXPECT_THAT(load({"a"}).wheres, ElementsAre(place("a", 2)));
+  EXPECT_THAT(load({"a"}).wheres.all(), ElementsAre(place("a", 2)));
 }
 
 TEST_F(LoadDataset, OverlongRowsAreRefusedTogether) {

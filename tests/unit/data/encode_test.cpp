@@ -191,7 +191,7 @@ TEST(EncodeMessages, NoPrefixIsAddedToATemplate) {
     for (Span& span : turns.from_messages) span = {span.begin + 3, span.end + 3};
     return turns;
   };
-  const Ids ids = encode(chat("yo"), text_source(tokenizer, with_begin)).example.sequences[0].ids;
+  const TokenIds ids = encode(chat("yo"), text_source(tokenizer, with_begin)).example.sequences[0].ids;
   EXPECT_EQ(ids[0], kBegin);
   EXPECT_EQ(ids[1], kUser);
   EXPECT_EQ(encode(chat("yo"), text_source(tokenizer)).example.sequences[0].ids[0], kUser);

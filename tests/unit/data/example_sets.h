@@ -15,11 +15,13 @@ class SetBuilder {
  public:
   SetBuilder& pair(std::int64_t prompt, std::int64_t chosen, std::int64_t rejected, double weight = 1.0,
                    bool same_prompt = true) {
-    EncodedExample example{next_row(), weight, {sequence(prompt, chosen, CompletionClass::kChosen)}};
-    example.sequences.push_back(sequence(prompt, rejected, CompletionClass::kRejected));
-    if (same_prompt) {
-      std::copy_n(example.sequences[0].ids.begin(), prompt, example.sequences[1].ids.begin());
-    }
+    const std::vector<text::TokenId> first = ids(prompt + chosen);
+    std::vector<text::TokenId> second = ids(prompt + rejected);
+    if (same_prompt) std::copy_n(first.begin(), prompt, second.begin());
+    const EncodedExample example{
+        next_row(),
+        weight,
+        {{first, prompt, CompletionClass::kChosen}, {second, prompt, CompletionClass::kRejected}}};
     set_.kind = RowKind::kPaired;
     set_.examples.push_back(example);
     return *this;
@@ -27,16 +29,16 @@ class SetBuilder {
   SetBuilder& single(std::int64_t prompt, std::int64_t completion, CompletionClass completion_class,
                      double weight = 1.0) {
     set_.kind = RowKind::kUnpaired;
-    set_.examples.push_back({next_row(), weight, {sequence(prompt, completion, completion_class)}});
+    set_.examples.push_back({next_row(), weight, {{ids(prompt + completion), prompt, completion_class}}});
     return *this;
   }
   Dataset build() const { return set_; }
 
  private:
   std::int64_t next_row() const { return static_cast<std::int64_t>(set_.examples.size()); }
-  EncodedSequence sequence(std::int64_t prompt, std::int64_t completion, CompletionClass completion_class) {
-    EncodedSequence result{{}, prompt, completion_class};
-    for (std::int64_t i = 0; i < prompt + completion; ++i) result.ids.push_back(next_id_++);
+  std::vector<text::TokenId> ids(std::int64_t count) {
+    std::vector<text::TokenId> result;
+    for (std::int64_t i = 0; i < count; ++i) result.push_back(next_id_++);
     return result;
   }
 

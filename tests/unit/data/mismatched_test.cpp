@@ -32,7 +32,7 @@ TEST(Mismatched, GivesEachPromptTheCompletionOfTheExampleBefore) {
   EXPECT_EQ(mixed.examples[2].sequences[0].completion_class, CompletionClass::kRejected);
   EXPECT_EQ(mixed.examples[2].weight, 3.0);
   EXPECT_EQ(mixed.kind, RowKind::kUnpaired);
-  EXPECT_THAT(mixed.wheres, ElementsAre("row 2", "row 0", "row 1"));
+  EXPECT_THAT(mixed.wheres.all(), ElementsAre("row 2", "row 0", "row 1"));
 }
 
 TEST(Mismatched, KeepsTheSidesOfPairs) {

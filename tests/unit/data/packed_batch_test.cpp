@@ -90,8 +90,8 @@ TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
 
 TEST(PlanStep, SharesWhatThePromptsHaveInCommon) {
   Dataset set = SetBuilder().pair(4, 1, 1).pair(4, 2, 1).single(5, 1, CompletionClass::kChosen).build();
-  const auto put = [&](size_t example, size_t sequence, std::vector<text::TokenId> ids) {
-    set.examples[example].sequences[sequence].ids = std::move(ids);
+  const auto put = [&](size_t example, size_t sequence, const TokenIds& ids) {
+    set.examples[example].sequences[sequence].ids = ids;
   };
   put(0, 0, {1, 2, 3, 4, 20});
   put(0, 1, {1, 2, 3, 4, 21});

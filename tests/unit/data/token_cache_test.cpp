@@ -2,8 +2,11 @@
 #include "ddro/data/token_cache.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <xxhash.h>
 
+#include <csignal>
 #include <cstring>
 #include <functional>
 
@@ -20,11 +23,13 @@
 namespace ddro::data {
 namespace {
 
+using ddro::test::ended_well;
 using ddro::test::expect_same_set;
 using ddro::test::in_child;
 using ddro::test::message_of;
 using ddro::test::TemporaryFolder;
 using ddro::test::was_killed;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -136,6 +141,64 @@ TEST_F(TokenCacheTest, AHitEqualsAFreshLoad) {
 TEST_F(TokenCacheTest, LoadingWritesNothing) {
   EXPECT_TRUE(load({pairs_}).missing);
   EXPECT_FALSE(std::filesystem::exists(folder_.path() / "deep"));
+}
+
+// Wherever the ids are, it is the same set, and the same file is written of it.
+TEST_F(TokenCacheTest, TheTokensOfLargeSetsAreOnDisk) {
+  TokenCache large = cache_;
+  large.on_disk_min_bytes = 1;
+  for (const auto& files : {std::vector{pairs_}, std::vector{singles_}}) {
+    const std::filesystem::path path = keep(files);
+    const std::string expected = read_file(path);
+    std::filesystem::remove(path);
+    const LoadedSet fresh = load_dataset(files, options_, text_, now_, large);
+    ASSERT_TRUE(fresh.dataset.file && fresh.missing);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    expect_same_set(fresh.dataset, load_dataset(files, options_, text_, now_));
+    write_token_cache(*fresh.missing, fresh.dataset);
+    EXPECT_EQ(read_file(path), expected);
+
+    const LoadedSet read = load_dataset(files, options_, text_, now_, large);
+    ASSERT_TRUE(read.dataset.file && !read.missing);
+    expect_same_set(read.dataset, fresh.dataset);
+    EXPECT_FALSE(load(files).dataset.file);
+    expect_same_set(load(files).dataset, fresh.dataset);
+  }
+}
+
+TEST_F(TokenCacheTest, TokensOnDiskNeedNoNameAndNoSet) {
+  cache_.on_disk_min_bytes = 1;
+  std::optional<LoadedSet> set = load({pairs_});
+  write_token_cache(*set->missing, set->dataset);
+  std::filesystem::remove(set->missing->path);
+  set->dataset.release_pages();
+  const std::vector<EncodedExample> examples = set->dataset.examples;
+  set.reset();
+  EXPECT_EQ(examples.back().sequences[0].ids,
+            load_dataset({pairs_}, options_, text_, now_).examples.back().sequences[0].ids);
+}
+
+// To a process whose files may not grow a disk is full.
+TEST_F(TokenCacheTest, WithoutRoomOnTheDiskTokensStayInMemory) {
+  cache_.on_disk_min_bytes = 1;
+  std::string rows;
+  for (int i = 0; i < 1000; ++i) rows += kSingles;
+  const std::string file = folder_.write("many.jsonl", rows);
+  const int status = in_child([&] {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit less_than_the_tokens = {8192, 8192};
+    if (setrlimit(RLIMIT_FSIZE, &less_than_the_tokens) != 0) throw std::runtime_error("no limit");
+    LoadedSet set;
+    const std::string log = stderr_of([&] { set = load({file}); });
+    EXPECT_THAT(log, AllOf(HasSubstr("[" + folder_.path().string() +
+                                     "/(a file without a name)] cannot be written: File too large; "),
+                           HasSubstr("; the data files are read again, and the tokens stay in memory\n")));
+    EXPECT_FALSE(set.dataset.file);
+    expect_same_set(set.dataset, load_dataset({file}, options_, text_, now_));
+    if (HasFailure()) throw std::runtime_error("see above");
+  });
+  EXPECT_TRUE(ended_well(status));
+  EXPECT_FALSE(std::filesystem::exists(cache_.folder));
 }
 
 TEST_F(TokenCacheTest, SmallSetsAreNotKept) {
@@ -251,13 +314,13 @@ TEST_F(TokenCacheTest, DamageIsNeverUsed) {
     damaged[at] = static_cast<char>(damaged[at] ^ 16);
     expect_refused(file, damaged, "is damaged or cut off");
   }
-  for (const size_t size : {whole.size() - 1, whole.size() / 2, size_t{28}})
+  for (const size_t size : {whole.size() - 1, whole.size() / 2, size_t{40}})
     expect_refused(file, whole.substr(0, size), "is damaged or cut off");
-  for (const std::string& foreign : {std::string(), whole.substr(0, 27), "DDROREF\n" + whole.substr(8)})
+  for (const std::string& foreign : {std::string(), whole.substr(0, 39), "DDROREF\n" + whole.substr(8)})
     expect_refused(file, foreign, "is not a file of tokens");
   std::string later = whole;
-  later[8] = 3;
-  expect_refused(file, later, "is of another version; got 3, expected 2");
+  later[8] = 2;
+  expect_refused(file, later, "is of another version; got 2, expected 3");
 
   keep({pairs_});
   EXPECT_EQ(read_file(file), whole) << "the damaged file is replaced";
@@ -292,8 +355,15 @@ TEST_F(TokenCacheTest, AWholeFileOfSomethingElseIsNotUsed) {
   const std::string whole = read_file(file);
   const std::string content = whole.substr(0, whole.size() - 16);
   EXPECT_EQ(sealed(content), whole);
-  expect_refused(file, sealed(content + "x"), "goes on behind the set");
-  expect_refused(file, sealed(content.substr(0, content.size() - 1)), "ends within the set");
+  const std::string count = content.substr(content.size() - 8);
+  const std::string set = content.substr(0, content.size() - 8);
+  expect_refused(file, sealed(set + "x" + count), "goes on behind the set");
+  expect_refused(file, sealed(set.substr(0, set.size() - 1) + count), "ends within the set");
+  expect_refused(file, sealed(set + number(std::uint64_t{1} << 60)), "ends within the set");
+  std::string longer = content;  // the first sequence: row, weight, number of sequences, its length
+  const size_t first = longer.find(number(std::int64_t{0}) + number(0.1) + number(std::uint64_t{2}));
+  longer.replace(first + 24, 8, number(std::uint64_t{1} << 63));
+  expect_refused(file, sealed(longer), "has fewer ids than its set");
   std::string key = content;
   key[key.find("this build")] = 'T';
   expect_refused(file, sealed(key), "is of another set");
@@ -312,21 +382,21 @@ TEST_F(TokenCacheTest, IsWrittenAsDocumented) {
   write_token_cache(*set.missing, set.dataset);
   EXPECT_EQ(set.missing->path, cache_.folder / ("set_" + hash_text(set.missing->key) + ".tokens"));
   const auto u64 = [](std::uint64_t value) { return number(value); };
-  std::string expected = "DDROTOK\n" + number(std::uint32_t{2}) + text_of(set.missing->key);
+  std::string expected = "DDROTOK\n" + number(std::uint32_t{3}) + number(std::uint32_t{0});
+  for (int i = 0; i < 2; ++i)
+    expected += number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
+  expected += text_of(set.missing->key);
   expected += number(std::int32_t{1});  // unpaired
   expected += text_of(hash_text(kSingles));
   for (const std::uint64_t count : {2, 0, 0, 0, 0, 0, 0, 1, 0}) expected += u64(count);  // the report
   expected += u64(0);                                                                    // no ignored fields
   expected += u64(2);                                                                    // examples
-  expected += number(std::int64_t{0}) + number(1e9) + u64(1);
-  expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
-  expected += u64(1) + number(std::uint8_t{0});
-  expected += number(std::int64_t{1}) + number(1.0) + u64(1);
-  expected += u64(3) + number(std::int32_t{'p'}) + number(std::int32_t{'c'}) + number(kFirstControl);
-  expected += u64(1) + number(std::uint8_t{1});
+  expected += number(std::int64_t{0}) + number(1e9) + u64(1) + u64(3) + u64(1) + number(std::uint8_t{0});
+  expected += number(std::int64_t{1}) + number(1.0) + u64(1) + u64(3) + u64(1) + number(std::uint8_t{1});
   expected += u64(2) + u64(0) + text_of("1") + u64(0) + text_of("2");  // places
   expected += u64(0);                                                  // dropped rows
   expected += u64(1) + u64(2);                                         // the files' ends
+  expected += u64(6);                                                  // ids
   EXPECT_EQ(read_file(set.missing->path), sealed(expected));
 }
 
