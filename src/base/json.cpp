@@ -13,6 +13,11 @@
 namespace ddro {
 namespace {
 
+// A value takes up to some hundred bytes, and an object's key a microsecond.
+constexpr size_t kMaxValues = size_t{1} << 20;
+constexpr size_t kMaxKeys = size_t{1} << 18;  // of an object
+// The largest vocabularies that are published have, with their merges, half as many.
+constexpr size_t kMaxSortedValues = size_t{1} << 22;
 constexpr std::uint64_t kBigInteger = 1;  // the subtype of a binary value that holds an integer's digits
 
 // Builds the value in one pass and refuses what nlohmann's own parser would accept silently. It adds to
@@ -50,6 +55,10 @@ class StrictBuilder : public nlohmann::json_sax<Document> {
   bool key(string_t& name) override {
     if (is_known(name)) {
       problem_ = "the key \"" + printable(name) + "\" occurs twice in one object";
+      return false;
+    }
+    if (!kSorted && open_.back().value.size() == kMaxKeys) {
+      problem_ = "more than " + std::to_string(kMaxKeys) + " keys in one object";
       return false;
     }
     key_ = std::move(name);
@@ -93,6 +102,11 @@ class StrictBuilder : public nlohmann::json_sax<Document> {
   }
 
   bool put(Document value) {
+    constexpr size_t kMost = kSorted ? kMaxSortedValues : kMaxValues;
+    if (++num_values_ > kMost) {
+      problem_ = "more than " + std::to_string(kMost) + " values";
+      return false;
+    }
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (Document& parent = open_.back().value; parent.is_array()) {
@@ -127,6 +141,7 @@ class StrictBuilder : public nlohmann::json_sax<Document> {
   std::string& problem_;
   std::string key_;
   std::vector<Open> open_;
+  size_t num_values_ = 0;
 };
 
 template <typename Document>

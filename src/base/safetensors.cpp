@@ -14,7 +14,7 @@
 namespace ddro {
 namespace {
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{1} << 24;  // 256 for each of the most entries
 // A model of 60 layers with 384 experts each has 70,000 tensors, in more than 60 files.
 constexpr size_t kMaxEntries = size_t{1} << 16;
 

@@ -114,6 +114,7 @@ class Loader {
     while (block_.size() < kBlockRows && bytes < kMaxRowBytes && reader.next(row)) {
       bytes += row.num_bytes();
       block_.push_back(std::move(row));
+      if (block_.back().unusable) break;  // if it ends the load, what is left of it need not be read
     }
     return !block_.empty();
   }

@@ -12,6 +12,8 @@ namespace {
 using ddro::Span;
 using text::TokenId;
 
+constexpr size_t kMaxTextBytes = size_t{4} << 20;  // as many as a template may write
+
 // Prompt and completion as one text.
 struct Passage {
   std::string text;
@@ -116,6 +118,7 @@ class RowEncoder {
   // Throws Unusable: the template's fault, or its role's where a completion has an unusual one.
   [[noreturn]] void refuse(const std::string& problem, const Json& completion = Json()) const;
 
+  void refuse_long(size_t bytes) const;
   text::RenderedText render(const Json& messages, bool add_generation_prompt, const Json& completion) const;
   std::vector<TokenId> encode_rendered_prompt() const;
   Passage passage(const Completion& completion);
@@ -163,8 +166,16 @@ text::RenderedText RowEncoder::render(const Json& messages, bool add_generation_
   }
 }
 
+// Tokens take many times the memory and time of their text, and no model takes a million of them.
+void RowEncoder::refuse_long(size_t bytes) const {
+  if (bytes <= kMaxTextBytes) return;
+  throw Unusable{"prompt and completion have more than " + std::to_string(kMaxTextBytes >> 20) +
+                 " MB of text"};
+}
+
 Passage RowEncoder::passage(const Completion& completion) {
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
+    refuse_long(prompt->size() + std::get<std::string>(completion.content).size());
     Passage result{
         *prompt + std::get<std::string>(completion.content), prompt->size(), {}, false, false, false, 0};
     result.literal = {{0, result.text.size()}};
@@ -392,6 +403,7 @@ std::vector<TokenId> RowEncoder::encode_rendered_prompt() const {
 std::vector<TokenId> RowEncoder::encode_prompt() {
   std::vector<TokenId> ids;
   if (const auto* prompt = std::get_if<std::string>(&row_.prompt)) {
+    refuse_long(prompt->size());
     ids = encode_rendered({*prompt, {{0, prompt->size()}}}, *text_.tokenizer, options_.parse_control_tokens)
               .ids;
     const std::vector<TokenId> prefix = missing_prefix(ids, static_cast<std::int64_t>(ids.size()));

@@ -2,6 +2,7 @@
 
 #include <arrow/api.h>
 #include <arrow/io/file.h>
+#include <arrow/memory_pool.h>
 #include <arrow/util/byte_size.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
@@ -28,13 +29,22 @@ namespace {
 constexpr std::int64_t kMostBatchRows = 256;
 constexpr std::int64_t kBatchBytes = std::int64_t{32} << 20;
 constexpr std::int64_t kBufferBytes = std::int64_t{1} << 20;  // of each column
+constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;  // of what is read at a time, of all files
+
+// A few KB can say that a text of many MB is that of every row. Batches outlive their reader: so does this.
+arrow::MemoryPool* bounded_memory() {
+  static arrow::CappedMemoryPool pool(arrow::default_memory_pool(), kMostBytes);
+  return &pool;
+}
 
 // Arrow's failures as exceptions, so that one place puts the file's name in front.
 struct Damaged {
   std::string problem;
 };
+struct TooLarge {};
 
 void require(const arrow::Status& status) {
+  if (status.IsOutOfMemory()) throw TooLarge{};
   if (!status.ok()) throw Damaged{printable(status.message(), 300)};
 }
 
@@ -105,17 +115,23 @@ class ParquetRows : public RowReader {
       return action();
     } catch (const Damaged& damage) {
       problem = damage.problem;
+    } catch (const TooLarge&) {
+      throw input_error("[data] " + path_ + ": the Parquet data" + behind_row() + " take more than " +
+                        std::to_string(kMostBytes >> 20) +
+                        " MB of memory at a time, or are damaged; write smaller row groups, or JSON lines");
     } catch (const Error&) {
       throw;
     } catch (const std::exception& failure) {
       problem = printable(failure.what(), 300);
     }
     throw input_error("[data] " + path_ + ": the Parquet data are damaged, cut off or encrypted" +
-                      (num_read_ > 0 ? " behind row " + std::to_string(num_read_) : "") + "; " + problem);
+                      behind_row() + "; " + problem);
   }
 
+  std::string behind_row() const { return num_read_ > 0 ? " behind row " + std::to_string(num_read_) : ""; }
+
   void open(const std::string& path, const std::map<std::string, std::string>& columns) {
-    parquet::ReaderProperties buffered;
+    parquet::ReaderProperties buffered(bounded_memory());
     buffered.enable_buffered_stream();
     buffered.set_buffer_size(kBufferBytes);
     buffered.set_page_checksum_verification(true);  // of pages that have one
@@ -123,7 +139,7 @@ class ParquetRows : public RowReader {
     properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
     require(builder.Open(value_of(arrow::io::ReadableFile::Open(path)), buffered));
-    builder.properties(properties);
+    builder.properties(properties)->memory_pool(bounded_memory());
     reader_ = value_of(builder.Build());
     const parquet::FileMetaData& file = *reader_->parquet_reader()->metadata();
     num_rows_ = file.num_rows();

@@ -61,11 +61,18 @@ class Text {
 
 // Adds to a row's text, up to the most that a row may have.
 void append(RawRow& row, std::string_view text) {
-  if (row.text.size() + text.size() > kMaxRowBytes) {
+  if (!row.unusable && row.text.size() + text.size() > kMaxRowBytes) {
     row.unusable = "the row has more than " + std::to_string(kMaxRowBytes >> 20) + " MB";
     std::string().swap(row.text);
   }
   if (!row.unusable) row.text.append(text);
+}
+
+// Takes no text.
+RawRow unwanted() {
+  RawRow row;
+  row.unusable.emplace();
+  return row;
 }
 
 class TextRows : public RowReader {
@@ -109,22 +116,27 @@ class Lines : public TextRows {
 
  private:
   bool read_line(RawRow& row) {
+    for (RawRow rest = unwanted(); in_line_;) in_line_ = !text_.rest().empty() && !read_part(rest);
     row.text.clear();
     row.unusable.reset();
     row.unterminated = !text_.rest().empty();
     const bool any = row.unterminated;
-    while (row.unterminated) {
-      const std::string_view text = text_.rest();
-      if (text.empty()) break;
-      const void* newline = std::memchr(text.data(), '\n', text.size());
-      const size_t length =
-          newline ? static_cast<size_t>(static_cast<const char*>(newline) - text.data()) : text.size();
-      row.unterminated = !newline;
-      append(row, text.substr(0, length));
-      text_.take(length + (newline ? 1 : 0));
-    }
+    while (row.unterminated && !row.unusable && !text_.rest().empty()) row.unterminated = !read_part(row);
+    in_line_ = row.unterminated && row.unusable;
+    if (in_line_) row.unterminated = false;  // nobody knows yet
     return any;
   }
+
+  // Adds what is there of the line; true if that is its end.
+  bool read_part(RawRow& row) {
+    const std::string_view text = text_.rest();
+    const size_t newline = text.find('\n');
+    append(row, text.substr(0, newline));
+    text_.take(newline == std::string_view::npos ? text.size() : newline + 1);
+    return newline != std::string_view::npos;
+  }
+
+  bool in_line_ = false;  // that has been given up: the rest of it is still to be read
 };
 
 // Where the items of a list end: at a comma or the list's end that stands in no item and no string.
@@ -188,8 +200,11 @@ class Items : public TextRows {
  protected:
   bool read(RawRow& row) override {
     if (number_ == 1) enter();
+    for (RawRow rest = unwanted(); in_item_;) read_part(rest);
     if (ended_) return false;
-    read_item(row);
+    item_ = ItemEnd();
+    in_item_ = true;
+    while (in_item_ && !row.unusable) read_part(row);
     row.where = place();
     ++number_;
     return true;
@@ -205,18 +220,16 @@ class Items : public TextRows {
     if (text_.skip_blanks() == ']') leave();
   }
 
-  void read_item(RawRow& row) {
-    ItemEnd item;
-    size_t end = std::string_view::npos;
-    while (end == std::string_view::npos) {
-      const std::string_view text = text_.rest();
-      if (text.empty()) throw Unreadable{"the file ends within its list and may be cut off"};
-      end = item.find(text);
-      append(row, text.substr(0, end));
-      text_.take(std::min(end, text.size()));
-    }
-    const bool last = text_.rest().front() == ']';
-    if (last) {
+  // Adds what is there of the item, and goes on behind its end.
+  void read_part(RawRow& row) {
+    const std::string_view text = text_.rest();
+    if (text.empty()) throw Unreadable{"the file ends within its list and may be cut off"};
+    const size_t end = item_.find(text);
+    append(row, text.substr(0, end));
+    text_.take(std::min(end, text.size()));
+    in_item_ = end == std::string_view::npos;
+    if (in_item_) return;
+    if (text_.rest().front() == ']') {
       leave();
     } else {
       text_.take(1);
@@ -230,6 +243,8 @@ class Items : public TextRows {
       throw Unreadable{"there is text behind the end of the file's list"};
   }
 
+  ItemEnd item_;
+  bool in_item_ = false;  // of an item that has been given up, the rest is still to be read
   bool ended_ = false;
 };
 

@@ -28,7 +28,8 @@ constexpr size_t kMaxRowBytes = size_t{64} << 20;
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  // Error(kInput) when the file cannot be read on: "[data] ", the place, the reason.
+  // Error(kInput) when the file cannot be read on: "[data] ", the place, the reason. Of a row above
+  // kMaxRowBytes the rest is read with the next one.
   virtual bool next(RawRow& row) = 0;
 };
 

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 22;
-constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{1} << 26;
+constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{1} << 24;
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr const char* kOtherHeads[] = {"v_head.", "value_head.", "score.", "reward_head.", "classifier."};

@@ -9,7 +9,8 @@
 namespace ddro::text {
 
 Value read_large_json(const gguf::ModelFiles& files, const std::string& name) {
-  return parse_sorted_json(files.read(name), files.place(name), ErrorKind::kModel);
+  constexpr std::uint64_t kMaxBytes = std::uint64_t{64} << 20;  // published ones have half of that at most
+  return parse_sorted_json(files.read(name, kMaxBytes), files.place(name), ErrorKind::kModel);
 }
 
 Component::Component(const Value& value, std::string place) : value_(value), place_(std::move(place)) {

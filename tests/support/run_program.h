@@ -23,6 +23,7 @@ struct ProgramResult {
   std::string err;
   double seconds = 0;
   double cpu_seconds = 0;  // of all its threads
+  double peak_gigabytes = 0;
 };
 
 namespace internal {
@@ -94,6 +95,7 @@ inline ProgramResult run_program(const std::vector<std::string>& command, const 
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
   };
   result.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+  result.peak_gigabytes = 1e-9 * 1024 * static_cast<double>(usage.ru_maxrss);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
