@@ -63,13 +63,18 @@ def imports_of(program):
         seen.add(path)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for name in imported_names(ast.walk(tree) if path == program else tree.body):
-            own = [folder / f"{name}.py" for folder in (path.parent, *MODULES)]
-            found = next((file for file in own if file.is_file()), None)
-            if found is None:
+            own = next(filter(None, (module_files(folder, name) for folder in (path.parent, *MODULES))), [])
+            if not own:
                 names.add(name)
-            elif found not in seen:
-                waiting.append(found)
+            waiting.extend(file for file in own if file not in seen)
     return names - sys.stdlib_module_names
+
+
+def module_files(folder, name):
+    """Of a module, or of a package all."""
+    if (folder / name / "__init__.py").is_file():
+        return sorted((folder / name).glob("*.py"))
+    return [file for file in [folder / f"{name}.py"] if file.is_file()]
 
 
 def imported_names(nodes):

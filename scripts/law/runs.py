@@ -1,0 +1,139 @@
+"""A training, its measurement, and what becomes of it on disk."""
+import dataclasses
+import json
+import re
+import shutil
+import statistics
+import time
+
+from law.program import generate, read_lines, run_program, score, text_of, write_lines
+from law.samples import RULES, kept, labels, pairs, share
+from law.table import surprise_of
+
+EPOCHS = 3  # at most; the best one by held-out loss is measured
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    objective: dict
+    rates: tuple
+    has_alpha: bool = False
+    takes_pairs: bool = False
+
+
+RATES = ("3.0e-6", "1.0e-5", "3.0e-5")
+LOW_RATES = ("3.0e-7", "1.0e-6", "3.0e-6")  # at higher ones these go through p+ and beyond
+METHODS = {
+    "DDRO": Method({"loss_type": "ddro"}, RATES, has_alpha=True),
+    "DDRO, cap 10": Method({"loss_type": "ddro", "max_weight": 10}, RATES, has_alpha=True),
+    "RDRO": Method({"loss_type": "rdro"}, RATES, has_alpha=True),
+    "SFT": Method({"loss_type": "sft"}, RATES),
+    "DPO": Method({"loss_type": "sigmoid", "beta": 0.1}, LOW_RATES, takes_pairs=True),
+    "KTO": Method({"loss_type": "kto", "beta": 0.1}, LOW_RATES),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    rule: str
+    size: int
+    method: str
+    rate: str
+    seed: int
+
+    def folder(self, out):
+        method = re.sub(r"\W+", "_", self.method.lower())
+        return out / "runs" / self.rule / str(self.size) / f"{method}_{self.rate}_seed{self.seed}"
+
+    def completions(self):
+        """About how many are trained on in an epoch; in pairs the preferred ones of these rows occur twice."""
+        return int(1.4 * self.size) if METHODS[self.method].takes_pairs else self.size
+
+
+class Runs:
+    def __init__(self, out, samples):
+        self.out, self.samples, self.extent = out, samples, samples.extent
+
+    def result(self, run):
+        path = run.folder(self.out) / "result.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def make(self, run):
+        folder, begin = run.folder(self.out), time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.train(run, folder)
+        result = self.measure(run, folder / "run") | {"seconds": time.monotonic() - begin}
+        write_lines(folder / "result.json", [result])
+        shutil.rmtree(folder / "run")  # weights three times over
+
+    def train(self, run, folder):
+        method, samples = METHODS[run.method], self.samples
+        rows = samples.labelled(run.rule, samples.chunks(run.size, run.seed))
+        held_out = samples.labelled(run.rule, samples.held_out("validation"))
+        form = pairs if method.takes_pairs else labels
+        write_lines(folder / "train.jsonl", form(kept(rows)))
+        write_lines(folder / "validation.jsonl", form(kept(held_out)))
+        config = {
+            "model": {"model_name_or_path": str(samples.model), "dtype": "float32"},
+            "reference": {"ref_cache_dir": str(self.out / "ref_cache")},
+            "data": {"train_files": [str(folder / "train.jsonl")], "max_length": 256,
+                     "eval_files": {"held_out": str(folder / "validation.jsonl")}},
+            "objective": method.objective | ({"alpha": share(rows)} if method.has_alpha else {}),
+            "train": {"output_dir": str(folder / "run"), "train_batch_size": 16 if method.takes_pairs else 32,
+                      "micro_batch_tokens": 4096, "num_train_epochs": EPOCHS, "seed": run.seed},
+            "optimizer": {"learning_rate": float(run.rate), "lr_scheduler_type": "cosine", "warmup_ratio": 0.1,
+                          "adam_beta2": 0.95},
+            "eval": {"eval_strategy": "epoch", "eval_on_start": False, "metric_for_best_model": "held_out_loss",
+                     "early_stopping_patience": 1},
+            "checkpoint": {"save_strategy": "epoch", "save_total_limit": 1},
+            "logging": {"report_to": ["jsonl"]}}
+        (folder / "run.yaml").write_text(json.dumps(config))
+        run_program("train", folder / "run.yaml")
+
+    def test_rows(self, rule):
+        """Preferred answers to measure KL by, a few of the others, and for each prompt -log of its share."""
+        rows, counts, extent = self.samples.labelled(rule, self.samples.held_out("test")), {}, self.extent
+        for row in rows:
+            counts[row["place"]] = counts.get(row["place"], 0) + row["label"]
+        preferred = [row for row in rows if row["label"] and row["number"] < extent.scored_samples]
+        others = [row for row in kept(rows) if not row["label"] and row["number"] < extent.scored_unpreferred]
+        return preferred, others, {
+            place: surprise_of(count, extent.test_samples) for place, count in counts.items() if count}
+
+    def log_ratios(self, model, rows):
+        return [logp - row["logp"] for logp, row in zip(score(model, rows, self.samples.scratch), rows, strict=True)]
+
+    def measure(self, run, folder):
+        model, samples = folder / "best", self.samples
+        preferred, others, _ = self.test_rows(run.rule)
+        validation = [row for row in samples.labelled(run.rule, samples.held_out("validation")) if row["label"]]
+        ratios = iter(self.log_ratios(model, preferred + others + validation))
+        of = lambda rows: [next(ratios) for _ in rows]
+        answers = generate(model, samples.test_prompts(), self.extent.answers, run.seed, samples.scratch)
+        return {
+            "log_ratios": of(preferred), "unpreferred": statistics.mean(of(others)),
+            "validation": statistics.mean(of(validation)), "epoch": best_epoch(folder),
+        } | self.language(run, answers)
+
+    def language(self, run, answers):
+        answers = [row for row in answers if text_of(row).strip()]
+        words = [len(text_of(row).split()) for row in answers]
+        surprise = -sum(score(self.samples.model, answers, self.samples.scratch))
+        return {"rule": statistics.mean(RULES[run.rule][1](text_of(row)) for row in answers),
+                "words": statistics.mean(words), "nats_a_word": surprise / sum(words)}
+
+    def rates(self, method):
+        rates = METHODS[method].rates
+        return rates if self.extent.rates == len(rates) else rates[1:2]
+
+    def chosen_rate(self, rule, size, method, seed):
+        """The rate whose policy is nearest to the preferred answers of the validation prompts; None before all of them
+        were tried with this seed."""
+        results = {rate: self.result(Run(rule, size, method, rate, seed)) for rate in self.rates(method)}
+        return max(results, key=lambda rate: results[rate]["validation"]) if all(results.values()) else None
+
+
+def best_epoch(folder):
+    step = json.loads((folder / "best/trainer.json").read_text())["step"]
+    return next(line["epoch"] for line in read_lines(folder / "metrics.jsonl")
+                if line["kind"] == "train" and line["step"] == step)
