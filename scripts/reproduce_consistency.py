@@ -110,30 +110,38 @@ def run(*arguments):
     return done.stdout
 
 
-def fit(reference, rows, objective, fits_reference=False):
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def fit(reference, rows, objective, fits_reference=False, held_out=()):
     """Trains on the whole of `rows` in every step, first the reference if it is fitted too; log-probabilities of the
-    outcomes under the result."""
+    outcomes under the result, or under the best one by the loss on held-out rows."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         model = scratch / "reference"
         write_reference(model, reference)
-        (scratch / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(scratch / "train.jsonl", rows)
+        write_rows(scratch / "held_out.jsonl", held_out)
+        evaluation = {"eval_steps": 25, "metric_for_best_model": "loss", "early_stopping_patience": 12}
         config = {"model": {"model_name_or_path": str(model), "dtype": "float64"},
                   "reference": {"precompute_ref_log_probs": False, "fit": {
                       "num_train_epochs": STEPS if fits_reference else 0, "learning_rate": RATE}},
-                  "data": {"train_files": [str(scratch / "train.jsonl")]},
+                  "data": {"train_files": [str(scratch / "train.jsonl")],
+                           "eval_files": {"held_out": str(scratch / "held_out.jsonl")} if held_out else {}},
                   "objective": objective,
                   "train": {"output_dir": str(scratch / "run"), "train_batch_size": len(rows), "max_steps": STEPS},
                   "optimizer": {"learning_rate": RATE, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05,
                                 "max_grad_norm": 0.0, "adam_beta2": 0.99},
-                  "eval": {"eval_strategy": "no", "eval_on_start": False},
+                  "eval": {"eval_on_start": False} | (evaluation if held_out else {"eval_strategy": "no"}),
                   "logging": {"logging_steps": STEPS, "report_to": ["jsonl"]},
                   "checkpoint": {"save_steps": 10 * STEPS, "save_total_limit": 1}}
         (scratch / "run.yaml").write_text(json.dumps(config))
         run("train", scratch / "run.yaml")
-        (scratch / "outcomes.jsonl").write_text("".join(
-            json.dumps({"prompt": PROMPT, "completion": outcome, "label": True, "finished": False}) + "\n" for outcome in OUTCOMES))
-        scores = run("score", "--model", scratch / "run/final", "--data", scratch / "outcomes.jsonl", "--dtype", "float64")
+        write_rows(scratch / "outcomes.jsonl", [
+            {"prompt": PROMPT, "completion": outcome, "label": True, "finished": False} for outcome in OUTCOMES])
+        model = scratch / "run" / ("best" if held_out else "final")
+        scores = run("score", "--model", model, "--data", scratch / "outcomes.jsonl", "--dtype", "float64")
         return np.array([json.loads(line)["logp"] for line in scores.splitlines()])
 
 
@@ -157,7 +165,9 @@ def sampled_rows(rng, name, n, p_plus, p_minus):
 
 
 # What an experiment yields; a cell is the median over its draws.
-Job = collections.namedtuple("Job", "cell reference rows objective p_plus fits_reference", defaults=[False])
+Job = collections.namedtuple(
+    "Job", "cell reference rows objective p_plus fits_reference held_out", defaults=[False, ()])
+
 
 def rates(draws, sizes):
     for draw, n, (name, objective) in itertools.product(range(draws), sizes, METHODS.items()):
@@ -165,6 +175,19 @@ def rates(draws, sizes):
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
         rows = sampled_rows(np.random.default_rng([draw, n]), name, n, p_plus, p_minus)
         yield Job((n, name), (p_plus + p_minus) / 2, rows, objective, p_plus)
+
+
+def few(draws, sizes):
+    """So few samples that the policy of the last step has learnt them by heart: the best one by 256 held-out samples of
+    each class counts."""
+    methods = {"SFT on D+": SFT, "RDRO": RDRO} | {
+        f"DDRO, cap {cap}": DDRO | {"max_weight": cap} for cap in (10, "auto", 1000)}
+    for draw, n, (name, objective) in itertools.product(range(draws), sizes, methods.items()):
+        rng = np.random.default_rng([draw, 0])
+        p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
+        rows = sampled_rows(np.random.default_rng([draw, n]), name, n, p_plus, p_minus)
+        held_out = sampled_rows(np.random.default_rng([draw, 3]), name, 256, p_plus, p_minus)
+        yield Job((n, name), (p_plus + p_minus) / 2, rows, objective, p_plus, held_out=held_out)
 
 
 def cyclic(draws, sizes):
@@ -233,9 +256,10 @@ FITTED = {}  # several experiments begin with the same cell
 
 
 def error_of(job):
-    key = json.dumps([job.reference.tolist(), job.rows, job.objective, job.fits_reference], sort_keys=True)
+    what = job.reference, job.rows, job.objective, job.fits_reference, job.held_out
+    key = json.dumps([job.reference.tolist(), *what[1:]], sort_keys=True)
     if key not in FITTED:
-        FITTED[key] = fit(job.reference, job.rows, job.objective, job.fits_reference)
+        FITTED[key] = fit(*what)
     return kl(job.p_plus, FITTED[key])
 
 
@@ -251,7 +275,7 @@ def measure(experiment, workers):
 
 def table(cells, corner):
     rows, columns = (list(dict.fromkeys(key[i] for key in cells)) for i in (0, 1))
-    show = lambda value: f"{value:g}" if isinstance(value, (int, float)) and value < 1000 else (
+    show = lambda value: f"{value:g}" if isinstance(value, (int, float)) and value < 10_000 else (
         f"{value:.0e}" if isinstance(value, int) else str(value))
     lines = [f"| {corner} | " + " | ".join(show(c) for c in columns) + " |", "| --- |" + " --- |" * len(columns)]
     for row in rows:
@@ -287,6 +311,7 @@ SIZES = (10_000, 30_000, 100_000, 300_000, MILLION)
 # name: (title of the section, what its rows are, jobs of so many draws)
 EXPERIMENTS = {
     "rates": ("Error against the number of samples", "n", lambda draws: rates(draws, SIZES)),
+    "few": ("Few samples, the best step by held-out loss", "n", lambda draws: few(draws, (100, 400, 1600, 6400))),
     "cyclic": ("Preferences that no Bradley-Terry model has", "pairs", lambda draws: cyclic(draws, SIZES[::2])),
     "alpha": ("A wrong alpha (the truth is 0.5; n = 1e6)", "alpha", lambda draws: misspecified(draws, MILLION)),
     "reference": ("A reference that is not the mixture (n = 1e6)", "noise of its log-probabilities",
