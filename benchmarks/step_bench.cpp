@@ -1,11 +1,12 @@
-// One variant of the training step (forward, loss and backward; no optimizer), timed, with the process's peak
-// memory:
+// One variant of the training step (forward, loss and backward; with --update the optimizer too), timed, with
+// the process's peak memory:
 //
 //   step_bench --model DIR --data FILE [--variant NAME]     on a real model and real pairs
 //   step_bench --vocab V --length T                          on a small random model: one pair of T-token
 //   sequences
 //
-// Prints one JSON object. benchmarks/ablations.py and benchmarks/sizes.py run it.
+// Prints one JSON object; --profile adds to it the seconds of one more step's phases and operations.
+// benchmarks/ablations.py, benchmarks/sizes.py and benchmarks/step_profile.py run it.
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "ddro/base/heap.h"
 #include "ddro/base/json.h"
@@ -25,6 +27,7 @@
 #include "ddro/train/score.h"
 #include "ddro/train/step.h"
 #include "ddro/train/throughput.h"
+#include "doctor/profile.h"
 #include "support/tiny_model.h"
 
 namespace ddro {
@@ -39,6 +42,9 @@ struct Arguments {
   std::int64_t micro_batch_tokens = 2048;
   std::int64_t vocab = 32768;
   std::int64_t length = 1024;
+  bool cached = false;
+  bool update = false;
+  bool profile = false;
 };
 
 struct Problem {
@@ -144,6 +150,20 @@ void composed_step(const Problem& problem, const data::StepPlan& plan, const los
   }
 }
 
+std::unique_ptr<train::LogProbs> make_reference(const Problem& problem, const data::StepPlan& plan,
+                                                const Arguments& arguments) {
+  auto model = std::make_unique<train::ModelLogProbs>(*problem.reference);
+  if (!arguments.cached) return model;
+  return std::make_unique<train::LogProbTable>(problem.dataset, *train::score(*model, plan, at::kCPU));
+}
+
+Json to_json(const std::vector<doctor::KernelTime>& times) {
+  Json list = Json::array();
+  for (const doctor::KernelTime& time : times)
+    list.push_back({{"name", time.name}, {"calls", time.calls}, {"seconds", time.seconds}});
+  return list;
+}
+
 int run(const Arguments& arguments) {
   const Problem problem = arguments.model.empty() ? random_problem(arguments) : real_problem(arguments);
   data::StepPlan plan = make_plan(problem, arguments);
@@ -156,28 +176,45 @@ int run(const Arguments& arguments) {
   }
   losses::ObjectiveOptions options;
   const auto objective = losses::make_objective(options, 0.5);
+  const std::unique_ptr<train::LogProbs> reference = make_reference(problem, plan, arguments);
   train::Parameters parameters(*problem.policy, problem.policy->parameters());
+  std::optional<train::Optimizer> optimizer;
+  if (arguments.update) optimizer.emplace(parameters, train::OptimizerOptions());
   parameters.zero_gradients();
-  const train::ModelLogProbs reference(*problem.reference);
+  const auto step = [&] {
+    if (optimizer) parameters.zero_gradients();
+    if (arguments.variant == "composed_head") {
+      composed_step(problem, plan, *objective);
+    } else {
+      train::compute_step(*problem.policy, reference.get(), plan, plan.counts, *objective, parameters);
+    }
+    if (!optimizer) return;
+    parameters.gradient_norm();
+    optimizer->step(/*learning_rate=*/1e-6, /*gradient_scale=*/1);
+  };
   const std::int64_t before = train::peak_memory_bytes(at::kCPU);
   Json seconds = Json::array();
   for (std::int64_t i = 0; i < arguments.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    if (arguments.variant == "composed_head") {
-      composed_step(problem, plan, *objective);
-    } else {
-      train::compute_step(*problem.policy, &reference, plan, plan.counts, *objective, parameters);
-    }
+    step();
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  std::puts(Json({{"variant", arguments.variant},
-                  {"seconds", seconds},
-                  {"packed_tokens", plan.packed_tokens},
-                  {"sequence_tokens", plan.num_tokens},
-                  {"memory_before_step_bytes", before},
-                  {"peak_memory_bytes", train::peak_memory_bytes(at::kCPU)}})
-                .dump()
-                .c_str());
+  Json result = {
+      {"variant", arguments.variant},
+      {"seconds", seconds},
+      {"packed_tokens", plan.packed_tokens},
+      {"sequence_tokens", plan.num_tokens},
+      {"memory_before_step_bytes", before},
+      {"peak_memory_bytes", train::peak_memory_bytes(at::kCPU)},
+      {"flops", train::step_flops(problem.policy->spec(), nullptr, plan, reference->is_live())},
+      {"matmul_rate", train::measure_matmul_rate(at::kCPU, at::kFloat)},
+  };
+  if (arguments.profile) {
+    const doctor::Profile profile = doctor::profile(at::kCPU, step);
+    result["phases"] = to_json(profile.phases);
+    result["operations"] = to_json(profile.kernels);
+  }
+  std::puts(result.dump().c_str());
   return 0;
 }
 
@@ -197,6 +234,9 @@ int main(int argc, char** argv) {
   app.add_option("--micro-batch-tokens", arguments.micro_batch_tokens);
   app.add_option("--vocab", arguments.vocab);
   app.add_option("--length", arguments.length);
+  app.add_option("--cached", arguments.cached, "Reference values from a table instead of a model");
+  app.add_option("--update", arguments.update, "With the optimizer, whose moments then count as memory");
+  app.add_option("--profile", arguments.profile);
   CLI11_PARSE(app, argc, argv);
   return ddro::run(arguments);
 }

@@ -1,5 +1,6 @@
 #include "doctor/profile.h"
 
+#include <kineto/ActivityType.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
@@ -24,11 +25,14 @@ std::vector<Interval> record(at::Device device, const std::function<void()>& act
   action();
   const auto result = profiler::disableProfiler();
   std::vector<Interval> intervals;
+  constexpr auto kPhaseOnDevice = static_cast<std::uint8_t>(libkineto::ActivityType::GPU_USER_ANNOTATION);
   for (const profiler::KinetoEvent& event : result->events()) {
     if (event.deviceType() != device.type() || event.durationNs() == 0) continue;
+    if (event.activityType() == kPhaseOnDevice) continue;  // no kernel, and pauses between kernels are in it
     const auto stream =
         device.is_cuda() ? static_cast<std::uint64_t>(event.deviceResourceId()) : event.startThreadId();
-    intervals.push_back({event.name(), stream, event.startNs(), event.endNs()});
+    const bool is_phase = event.scope() == static_cast<std::uint8_t>(at::RecordScope::USER_SCOPE);
+    intervals.push_back({event.name(), stream, event.startNs(), event.endNs(), is_phase});
   }
   return intervals;
 }
@@ -66,6 +70,19 @@ std::vector<KernelTime> own_times(std::vector<Interval> intervals) {
   return times;
 }
 
+std::vector<KernelTime> phase_times(std::vector<Interval> intervals) {
+  std::erase_if(intervals, [](const Interval& interval) { return !interval.is_phase; });
+  sort_outer_first(intervals);
+  std::vector<KernelTime> phases;
+  for (const Interval& interval : intervals) {
+    auto phase = std::ranges::find(phases, interval.name, &KernelTime::name);
+    if (phase == phases.end()) phase = phases.insert(phase, KernelTime{.name = interval.name});
+    ++phase->calls;
+    phase->seconds += seconds(interval.end - interval.begin);
+  }
+  return phases;
+}
+
 double covered_seconds(std::vector<Interval> intervals) {
   for (Interval& interval : intervals) interval.stream = 0;
   sort_outer_first(intervals);
@@ -79,7 +96,7 @@ double covered_seconds(std::vector<Interval> intervals) {
 
 Profile profile(at::Device device, const std::function<void()>& action) {
   const std::vector<Interval> intervals = record(device, action);
-  return {own_times(intervals), covered_seconds(intervals)};
+  return {own_times(intervals), phase_times(intervals), covered_seconds(intervals)};
 }
 
 }  // namespace ddro::doctor

@@ -11,7 +11,8 @@ namespace ddro::doctor {
 
 struct Profile {
   std::vector<KernelTime> kernels;  // the longest first
-  double busy_seconds = 0;          // of CUDA: during which at least one kernel ran
+  std::vector<KernelTime> phases;  // of the CPU: scopes that train names, whole, in order of their beginnings
+  double busy_seconds = 0;         // of CUDA: during which at least one kernel ran
 };
 
 // On a CUDA device of its kernels and copies, otherwise of operations: the time that is their own. `action`
@@ -23,9 +24,11 @@ struct Interval {
   std::string name;
   std::uint64_t stream = 0;          // thread or stream; intervals of one are nested or apart
   std::uint64_t begin = 0, end = 0;  // nanoseconds
+  bool is_phase = false;
 };
 
 std::vector<KernelTime> own_times(std::vector<Interval> intervals);
+std::vector<KernelTime> phase_times(std::vector<Interval> intervals);
 double covered_seconds(std::vector<Interval> intervals);  // by at least one of them
 
 }  // namespace ddro::doctor

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
@@ -98,6 +99,7 @@ Optimizer::Optimizer(Parameters& parameters, const OptimizerOptions& options)
 Optimizer::~Optimizer() = default;
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
+  RECORD_USER_SCOPE("update");
   at::NoGradGuard no_grad;
   if (gradient_scale != 1.0) parameters_.scale_gradients(gradient_scale);
   ++steps_done_;

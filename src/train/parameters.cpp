@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 
 #include <cmath>
 
@@ -103,6 +104,7 @@ std::vector<Tensor> Parameters::own_gradients() const {
 }
 
 void Parameters::zero_gradients() {
+  RECORD_USER_SCOPE("zero gradients");
   const at::NoGradGuard no_grad;
   std::vector<Tensor> gradients;
   for (const Parameter& entry : entries_) {
@@ -119,6 +121,7 @@ void Parameters::scale_gradients(double factor) {
 
 // Equal gradients may be added up by numbers of threads that differ between the ranks.
 double Parameters::gradient_norm() const {
+  RECORD_USER_SCOPE("gradient norm");
   const double norm = norm_of(own_gradients());
   if (!is_sharded()) return ranks_.broadcast(norm);
   double squares = 0;

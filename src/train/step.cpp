@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <numeric>
@@ -105,12 +106,14 @@ class StepComputation {
 
   void score_reference(const data::PackedBatch& batch, const ModelBatch& on_device) {
     if (reference_ == nullptr) return;
+    RECORD_USER_SCOPE("reference");
     const std::vector<double> logp = reference_->of(batch, on_device, keep_pairs_);
     for (size_t i = 0; i < logp.size(); ++i) completion_of(batch.completions[i]).ref_logp = logp[i];
   }
 
   // Log-probabilities of the whole step, for losses that need them before the first gradient.
   void score_all() {
+    RECORD_USER_SCOPE("score");
     const ScoreOptions options{.keep_pairs = keep_pairs_, .ranks = ranks_};
     const std::vector<double> logp = *score(ModelLogProbs(policy_), plan_, device(), options);
     for (size_t i = 0; i < logp.size(); ++i) result_.completions[i].logp = logp[i];
@@ -120,6 +123,7 @@ class StepComputation {
   }
 
   Tensor hidden(const ModelBatch& on_device) {
+    RECORD_USER_SCOPE("forward");
     models::ModelInput input = on_device.input();
     if (!balance_) return policy_.hidden(input);
     input.balance = &*balance_;
@@ -147,11 +151,23 @@ class StepComputation {
       for (size_t i = 0; i < completions.size(); ++i)
         out[i] = derivative_[static_cast<size_t>(completions[i].step_index)];
     };
+    run_backward(hidden_CD, run_head(batch, on_device, hidden_CD, gradient));
+  }
+
+  // The gradient of the hidden states.
+  Tensor run_head(const data::PackedBatch& batch, const ModelBatch& on_device, const Tensor& hidden_CD,
+                  const ops::CompletionGradient& gradient) {
+    RECORD_USER_SCOPE("head");
     const ops::HeadResult head =
         ops::fused_logprob_head(on_device.head_input(hidden_CD, policy_), unit_offsets(batch, keep_pairs_),
                                 gradient, parameters_.gradient(policy_.head_weight_name()));
     if (head.d_bias_V.defined()) add_bias_gradient(head.d_bias_V);
-    hidden_CD.backward(head.d_hidden_CD);
+    return head.d_hidden_CD;
+  }
+
+  void run_backward(const Tensor& hidden_CD, const Tensor& d_hidden_CD) const {
+    RECORD_USER_SCOPE("backward");
+    hidden_CD.backward(d_hidden_CD);
     policy_.end_backward();
   }
 

@@ -1,6 +1,7 @@
 #include "doctor/profile.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,6 +33,27 @@ TEST(Profile, CoveredTimeCountsOverlapsOnce) {
   EXPECT_DOUBLE_EQ(covered_seconds(sample()), 1500e-9);
   EXPECT_DOUBLE_EQ(covered_seconds({{"a", 1, 0, 10}, {"b", 1, 20, 30}}), 20e-9);
   EXPECT_EQ(covered_seconds({}), 0);
+}
+
+TEST(Profile, PhasesAreWholeAndInOrder) {
+  const std::vector<KernelTime> phases = phase_times(
+      {{"b", 1, 500, 800, true}, {"leaf", 1, 150, 190}, {"a", 1, 100, 200, true}, {"a", 1, 900, 950, true}});
+  ASSERT_EQ(phases.size(), 2u);
+  EXPECT_EQ(phases[0].name, "a");
+  EXPECT_EQ(phases[0].calls, 2);
+  EXPECT_DOUBLE_EQ(phases[0].seconds, 150e-9);
+  EXPECT_DOUBLE_EQ(phases[1].seconds, 300e-9);
+}
+
+TEST(Profile, RecordsPhases) {
+  const Tensor a = at::ones({64, 64});
+  const Profile result = profile(at::kCPU, [&] {
+    RECORD_USER_SCOPE("products");
+    at::mm(a, a);
+  });
+  ASSERT_EQ(result.phases.size(), 1u);
+  EXPECT_EQ(result.phases[0].name, "products");
+  EXPECT_GT(result.phases[0].seconds, 0);
 }
 
 TEST(Profile, RecordsOperations) {
