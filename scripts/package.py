@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TORCH = ["libtorch*.so", "libc10*.so", "libcudart.so.*"]  # what the program finds in torch's own packages
+TORCH = ["libtorch*.so", "libc10*.so", "libcudart.so.*", "libgomp.so.*"]  # what the program finds in torch's own packages
 HEADERS_ONLY = ["libcli11-dev", "libcurl4-openssl-dev", "nlohmann-json3-dev"]  # compiled into the program
 
 

@@ -1,13 +1,13 @@
 #include "ddro/ops/packed.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
 
 #include "ddro/base/error.h"
 #include "ddro/base/gguf_blocks.h"
+#include "ddro/ops/parallel_for.h"
 
 namespace ddro::ops {
 namespace {
@@ -39,8 +39,7 @@ void unpack(const Tensor& blocks_NKB, const Tensor& rows_ND) {
     unpack_blocks(type, {blocks + first * row_bytes, count * row_bytes},
                   {numbers + first * width, count * width});
   };
-  at::parallel_for(0, rows_ND.size(0), std::max<std::int64_t>(1, kNumbersATask / rows_ND.size(1)),
-                   unpack_rows);
+  parallel_for(0, rows_ND.size(0), std::max<std::int64_t>(1, kNumbersATask / rows_ND.size(1)), unpack_rows);
 }
 
 // A tensor in `block`, which grows where it is too small.

@@ -1,19 +1,11 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
+#include "ddro/ops/parallel_for.h"
+#include "ops/cpu/vector_clones.h"
 #include "ops/moment_code_device.h"
 #include "ops/moment_element.h"
 
-// The loops below are vector code; the widest that the CPU at hand has is chosen when the program starts (too
-// early for ThreadSanitizer's runtime). The results are the same bits: each is one sequence of correctly
-// rounded operations.
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-#define DDRO_VECTOR_CLONES [[gnu::target_clones("avx512f", "avx2", "default")]]
-#else
-#define DDRO_VECTOR_CLONES
-#endif
-
+// Each loop below is one sequence of correctly rounded operations: the same bits by any vectors.
 namespace ddro::ops::cpu {
 namespace {
 
@@ -74,7 +66,7 @@ std::uint8_t encode_float8(MomentCode code, const float* values, std::int64_t si
 template <typename Visit>
 void for_each_block(std::int64_t num_values, const Visit& visit) {
   const std::int64_t num_blocks = (num_values + kMomentBlock - 1) / kMomentBlock;
-  at::parallel_for(0, num_blocks, kGrainBlocks, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, num_blocks, kGrainBlocks, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; ++block) {
       const std::int64_t first = block * kMomentBlock;
       visit(block, first, std::min(kMomentBlock, num_values - first));
