@@ -263,10 +263,10 @@ class Decoder : public CausalLm {
 
   Tensor run_layer(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {
     if (spec_.parallel_residual) return run_parallel(layer, x_TD, shared);
-    const Tensor y_TD =
-        x_TD + added(layer.post_attention_norm, layer.attention(normed(layer.attention_norm, x_TD), shared));
-    return y_TD + added(layer.post_feed_forward_norm,
-                        feed_forward(layer, normed(layer.feed_forward_norm, y_TD), shared));
+    const Tensor attended_TD =
+        added(layer.post_attention_norm, layer.attention(normed(layer.attention_norm, x_TD), shared));
+    const auto [y_TD, normed_TD] = normed_sum(layer.feed_forward_norm, x_TD, attended_TD);
+    return y_TD + added(layer.post_feed_forward_norm, feed_forward(layer, normed_TD, shared));
   }
 
   Tensor run_parallel(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {

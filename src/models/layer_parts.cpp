@@ -9,7 +9,6 @@
 #include <numbers>
 
 #include "ddro/base/error.h"
-#include "ddro/ops/rms_norm.h"
 
 namespace ddro::models {
 namespace {
@@ -75,6 +74,12 @@ Tensor Norm::operator()(const Tensor& x) const {
       return layer_norm(*this, x);
   }
   DDRO_CHECK(false, "a norm of no kind");
+}
+
+ops::NormedSum Norm::of_sum(const Tensor& x, const Tensor& addend) const {
+  if (kind == NormKind::kRms) return ops::add_rms_norm(x, addend, weight, eps);
+  const Tensor sum = x + addend;
+  return {sum, (*this)(sum)};
 }
 
 Tensor activate(Activation activation, const Tensor& x) {

@@ -5,6 +5,7 @@
 
 #include "ddro/base/tensor.h"
 #include "ddro/models/model_spec.h"
+#include "ddro/ops/rms_norm.h"
 
 namespace ddro::models {
 
@@ -15,6 +16,8 @@ struct Norm {
   Tensor weight, bias;  // undefined where there is none
 
   Tensor operator()(const Tensor& x) const;
+  // x + addend, and the norm of that.
+  ops::NormedSum of_sum(const Tensor& x, const Tensor& addend) const;
 };
 
 Tensor activate(Activation activation, const Tensor& x);

@@ -18,6 +18,13 @@ using OptionalNorm = std::optional<Norm>;
 
 inline Tensor normed(const OptionalNorm& norm, const Tensor& x) { return norm ? (*norm)(x) : x; }
 
+// The sum, and the norm of it.
+inline ops::NormedSum normed_sum(const OptionalNorm& norm, const Tensor& x, const Tensor& addend) {
+  if (norm) return norm->of_sum(x, addend);
+  const Tensor sum = x + addend;
+  return {sum, sum};
+}
+
 // Those of `adapter` (null: none) in place of the base's, or beside them. Spec and adapter outlive the table.
 class ParameterTable {
  public:

@@ -13,6 +13,9 @@ namespace ddro::ops {
 namespace cpu {
 // Logits of any floating type, a residual of the same.
 Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV, double softcap = 0);
+// Of ATen functions: this is the definition.
+Tensor composed_target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV,
+                                double softcap = 0);
 }  // namespace cpu
 namespace cuda {
 // Logits of float32, or float64 with a float64 residual.

@@ -1,12 +1,18 @@
-// The rotation of ddro/ops/rotary.h without autograd.
+// The rotation of ddro/ops/rotary.h without autograd, in one pass. `inverse`: by the opposite angle, which is
+// the gradient.
 #pragma once
 
 #include "ddro/base/tensor.h"
 
-namespace ddro::ops::cuda {
+namespace ddro::ops {
 
-// In one pass, arithmetic in float32 for half types, rounded once. `inverse`: by the opposite angle, which is
-// the gradient.
+namespace cpu {
+// float32.
 Tensor rotary(const Tensor& x_THK, const Tensor& cos_T1K, const Tensor& sin_T1K, bool inverse);
+}  // namespace cpu
+namespace cuda {
+// Arithmetic in float32 for half types, rounded once.
+Tensor rotary(const Tensor& x_THK, const Tensor& cos_T1K, const Tensor& sin_T1K, bool inverse);
+}  // namespace cuda
 
-}  // namespace ddro::ops::cuda
+}  // namespace ddro::ops

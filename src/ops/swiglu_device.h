@@ -15,6 +15,11 @@ struct SwiGluGradients {
 
 // silu(gate) * up, and its gradients together with the product once more. All in one dtype.
 namespace cpu {
+// Of ATen functions: this is the definition.
+Tensor composed_swiglu(const Tensor& gate_TF, const Tensor& up_TF);
+SwiGluGradients composed_swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF,
+                                         const Tensor& up_TF);
+// float32 in one pass each, other dtypes composed.
 Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF);
 SwiGluGradients swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF, const Tensor& up_TF);
 }  // namespace cpu

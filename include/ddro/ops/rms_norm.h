@@ -11,4 +11,12 @@ namespace ddro::ops {
 // one unit in the last place.
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
 
+struct NormedSum {
+  Tensor sum;     // x + addend
+  Tensor normed;  // rms_norm of it
+};
+
+// The norm of a residual stream to which something is added, for x and addend of one shape and dtype.
+NormedSum add_rms_norm(const Tensor& x, const Tensor& addend, const Tensor& weight, double eps);
+
 }  // namespace ddro::ops

@@ -1,11 +1,15 @@
-// The head's chunk on the CPU, composed of ATen functions: this is the definition.
+// The head's chunk on the CPU: composed of ATen functions, which is the definition, and for float32 without a
+// cap a row at a time.
 //
 // Legend: C completion tokens, V vocabulary, B tokens of a block.
 #include <ATen/ATen.h>
 #include <ATen/OpMathType.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "ddro/ops/parallel_for.h"
+#include "ops/cpu/float_rows.h"
 #include "ops/logprob_head_device.h"
 
 namespace ddro::ops::cpu {
@@ -22,9 +26,42 @@ Tensor cap(Tensor& x, double softcap) {
   return slope;
 }
 
+// A row stays in a core's cache for the passes over it. The same bits with a residual and without.
+Tensor target_logprobs_by_rows(const Tensor& logits_CV, const Tensor& targets_C, const Tensor& residual_CV) {
+  const std::int64_t width = logits_CV.size(1);
+  Tensor logp_C = at::empty({logits_CV.size(0)}, logits_CV.options());
+  auto* logits = logits_CV.mutable_data_ptr<float>();
+  const auto* targets = targets_C.const_data_ptr<std::int64_t>();
+  auto* exponentials = residual_CV.defined() ? residual_CV.mutable_data_ptr<float>() : logits;
+  auto* logps = logp_C.mutable_data_ptr<float>();
+  parallel_for(0, logits_CV.size(0), 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      const float* logits_V = logits + row * width;
+      float* exponentials_V = exponentials + row * width;
+      const float largest = largest_of_row(logits_V, width);
+      const float of_target = logits_V[targets[row]] - largest;
+      const float sum = exp_row(logits_V, largest, width, exponentials_V);
+      logps[row] = of_target - std::log(sum);
+      if (!residual_CV.defined()) continue;
+      scale_row(exponentials_V, -1 / sum, width);
+      exponentials_V[targets[row]] += 1;
+    }
+  });
+  return logp_C;
+}
+
 }  // namespace
 
 Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV, double softcap) {
+  const bool floats = logits_CV.scalar_type() == at::kFloat &&
+                      (!residual_CV.defined() || residual_CV.scalar_type() == at::kFloat);
+  if (floats && softcap == 0 && logits_CV.size(1) > 0)
+    return target_logprobs_by_rows(logits_CV, targets_C, residual_CV);
+  return composed_target_logprobs(logits_CV, targets_C, residual_CV, softcap);
+}
+
+Tensor composed_target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV,
+                                double softcap) {
   const at::ScalarType wide = at::toOpMathType(logits_CV.scalar_type());
   const std::int64_t num_tokens = logits_CV.size(0);
   const std::int64_t block_tokens = std::max<std::int64_t>(1, kBlockElements / logits_CV.size(1));

@@ -1,18 +1,53 @@
-// The gated activation on the CPU, composed of ATen functions: this is the definition.
 #include <ATen/ATen.h>
 
+#include "ddro/ops/parallel_for.h"
+#include "ops/cpu/float_rows.h"
 #include "ops/swiglu_device.h"
 
 namespace ddro::ops::cpu {
+namespace {
 
-Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF) { return at::silu(gate_TF).mul_(up_TF); }
+constexpr std::int64_t kNumbersATask = 1 << 14;
 
-SwiGluGradients swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF, const Tensor& up_TF) {
+}  // namespace
+
+Tensor composed_swiglu(const Tensor& gate_TF, const Tensor& up_TF) { return at::silu(gate_TF).mul_(up_TF); }
+
+SwiGluGradients composed_swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF,
+                                         const Tensor& up_TF) {
   SwiGluGradients result;
   result.d_gate_TF = at::silu_backward(d_product_TF * up_TF, gate_TF);
   result.product_TF = at::silu(gate_TF);
   result.d_up_TF = result.product_TF * d_product_TF;
   result.product_TF.mul_(up_TF);
+  return result;
+}
+
+Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF) {
+  if (gate_TF.scalar_type() != at::kFloat) return composed_swiglu(gate_TF, up_TF);
+  const Tensor gate = gate_TF.contiguous(), up = up_TF.contiguous();
+  Tensor product_TF = at::empty_like(gate);
+  const auto *gates = gate.const_data_ptr<float>(), *ups = up.const_data_ptr<float>();
+  auto* products = product_TF.mutable_data_ptr<float>();
+  parallel_for(0, gate.numel(), kNumbersATask, [&](std::int64_t first, std::int64_t last) {
+    swiglu_row(gates + first, ups + first, last - first, products + first);
+  });
+  return product_TF;
+}
+
+SwiGluGradients swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF, const Tensor& up_TF) {
+  if (gate_TF.scalar_type() != at::kFloat) return composed_swiglu_backward(d_product_TF, gate_TF, up_TF);
+  const Tensor gate = gate_TF.contiguous(), up = up_TF.contiguous(), d_product = d_product_TF.contiguous();
+  SwiGluGradients result{at::empty_like(gate), at::empty_like(gate), at::empty_like(gate)};
+  const auto *gates = gate.const_data_ptr<float>(), *ups = up.const_data_ptr<float>(),
+             *d_products = d_product.const_data_ptr<float>();
+  auto *products = result.product_TF.mutable_data_ptr<float>(),
+       *d_gates = result.d_gate_TF.mutable_data_ptr<float>(),
+       *d_ups = result.d_up_TF.mutable_data_ptr<float>();
+  parallel_for(0, gate.numel(), kNumbersATask, [&](std::int64_t first, std::int64_t last) {
+    swiglu_backward_row(d_products + first, gates + first, ups + first, last - first, products + first,
+                        d_gates + first, d_ups + first);
+  });
   return result;
 }
 

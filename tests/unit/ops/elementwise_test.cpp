@@ -66,6 +66,20 @@ TEST(ElementwiseGradients, EqualCentralDifferences) {
   const auto leaf = [](at::IntArrayRef shape) { return random(shape).requires_grad_(); };
   test::expect_gradients([](const auto& x) { return rms_norm(x[0], x[1], 1e-3); },
                          {leaf({3, 2, 5}), leaf({5})});
+  // What follows takes the sum, its norm, or both.
+  const auto parts = [](const auto& x) { return add_rms_norm(x[0], x[1], x[2], 1e-3); };
+  const auto leaves = [&] { return std::vector{leaf({3, 2, 5}), leaf({3, 2, 5}), leaf({5})}; };
+  test::expect_gradients([&](const auto& x) { return parts(x).normed; }, leaves());
+  test::expect_gradients(
+      [&](const auto& x) {
+        const NormedSum both = parts(x);
+        return both.normed * both.sum;
+      },
+      leaves());
+  const Tensor weight = random({5}).requires_grad_();
+  test::expect_gradients([&](const auto& x) { return add_rms_norm(x[0], x[1], weight, 1e-3).sum; },
+                         {leaf({3, 2, 5}), leaf({3, 2, 5})});
+  EXPECT_FALSE(weight.grad().defined());
   const Tensor angle = random({3, 1, 2}).repeat({1, 1, 2});
   test::expect_gradients([&](const auto& x) { return rotary(x[0], angle.cos(), angle.sin()); },
                          {leaf({3, 2, 4})});

@@ -1,0 +1,39 @@
+// Loops over rows of float32 as vector code, each one pass over memory that the composed forms take several
+// for. Sums are of 16 parts each, in one order on every CPU. Raw pointers, no LibTorch.
+//
+// Legend: N numbers of a row.
+#pragma once
+
+#include <cstdint>
+
+namespace ddro::ops::cpu {
+
+// sum = a + b.
+void add_row(const float* a_N, const float* b_N, std::int64_t size, float* sum_N);
+
+// y = x s w with s = 1 / sqrt(mean(x^2) + eps), which it returns.
+float rms_norm_row(const float* x_N, const float* weight_N, float eps, std::int64_t size, float* y_N);
+
+// With n = x s and the mean m of dy w n: d_x = s (dy w - n m), plus d_sum where there is one (null: none);
+// adds dy n to d_weight (null: is left).
+void rms_norm_backward_row(const float* d_y_N, const float* x_N, const float* weight_N, float scale,
+                           const float* d_sum_N, std::int64_t size, float* d_x_N, float* d_weight_N);
+
+// The halves of x turned: (x1 cos - x2 sin, x2 cos + x1 sin); `half`: N / 2.
+void rotate_row(const float* x_N, const float* cos_N, const float* sin_N, std::int64_t half, float* y_N);
+void rotate_back_row(const float* x_N, const float* cos_N, const float* sin_N, std::int64_t half, float* y_N);
+
+// silu(gate) up.
+void swiglu_row(const float* gate_N, const float* up_N, std::int64_t size, float* product_N);
+void swiglu_backward_row(const float* d_product_N, const float* gate_N, const float* up_N, std::int64_t size,
+                         float* product_N, float* d_gate_N, float* d_up_N);
+
+float largest_of_row(const float* x_N, std::int64_t size);
+
+// e = exp(x - shift), which may be in x's place; their sum.
+float exp_row(const float* x_N, float shift, std::int64_t size, float* e_N);
+
+// x *= factor.
+void scale_row(float* x_N, float factor, std::int64_t size);
+
+}  // namespace ddro::ops::cpu
