@@ -1,12 +1,16 @@
 #include "ddro/ops/varlen_attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "ddro/base/error.h"
 #include "ddro/ops/upload.h"
+#include "ops/cpu/block_attention.h"
 #include "ops/varlen_attention_kernels.h"
 
 namespace ddro::ops {
@@ -144,6 +148,43 @@ AttentionGroup AttentionLayout::make_group(const std::vector<size_t>& members) c
   return group;
 }
 
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct LayoutHolder : torch::CustomClassHolder {
+  explicit LayoutHolder(AttentionLayout its_layout) : layout(std::move(its_layout)) {}
+  AttentionLayout layout;
+};
+
+class BlockAttentionFunction : public torch::autograd::Function<BlockAttentionFunction> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
+                        const AttentionLayout& layout, double scale, std::int64_t window) {
+    const Tensor q = q_THK.contiguous(), k = k_TGK.contiguous(), v = v_TGK.contiguous();
+    const cpu::BlockAttention result = cpu::block_attention(q, k, v, layout, scale, window);
+    ctx->save_for_backward({q, k, v, result.lse_TH});
+    ctx->saved_data["layout"] = c10::IValue::make_capsule(c10::make_intrusive<LayoutHolder>(layout));
+    ctx->saved_data["scale"] = scale;
+    ctx->saved_data["window"] = window;
+    return result.out_THK;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::NoGradGuard no_grad;
+    const auto saved = ctx->get_saved_variables();
+    const auto capsule = ctx->saved_data["layout"].toCapsule();
+    const auto result =
+        cpu::block_attention_backward(grads[0].contiguous(), saved[0], saved[1], saved[2], saved[3],
+                                      static_cast<const LayoutHolder&>(*capsule).layout,
+                                      ctx->saved_data["scale"].toDouble(), ctx->saved_data["window"].toInt());
+    return {result.d_q_THK, result.d_k_TGK, result.d_v_TGK, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
 bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double softcap) {
   return (dtype == at::kBFloat16 || dtype == at::kHalf) && head_dim % 8 == 0 && head_dim <= 256 &&
          softcap == 0;
@@ -162,6 +203,8 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   if (!sinks_H.defined() && flash_attention_takes(q_THK.scalar_type(), q_THK.size(2), softcap) &&
       has_flash_attention(q_THK.device()))
     return flash_attention(q_THK, k_TGK, v_TGK, layout, scale, window);
+  if (!sinks_H.defined() && softcap == 0 && q_THK.is_cpu() && q_THK.scalar_type() == at::kFloat)
+    return BlockAttentionFunction::apply(q_THK, k_TGK, v_TGK, layout, scale, window);
   return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap, sinks_H);
 }
 

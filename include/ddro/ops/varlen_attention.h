@@ -95,8 +95,8 @@ bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double s
 
 // softmax(scale q k^T) v per segment; differentiable. q_THK, k_TGK, v_TGK with H a multiple of G; result T x
 // H x K. `window`: a token sees itself and the window - 1 before it (Hugging Face's sliding_window). CUDA
-// from compute capability 8.0 on, where flash_attention_takes: variable-length flash attention; otherwise
-// scaled-dot-product attention over groups of segments (flash on the CPU, no key or value expanded). With a
+// from compute capability 8.0 on, where flash_attention_takes: variable-length flash attention; float32 on
+// the CPU: blocks of queries; otherwise scaled-dot-product attention over groups of segments. With a
 // `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With `sinks_H` (of q's dtype)
 // each head's softmax has one more score, that of a key without a value. For these two there is the grouped
 // form only, composed.

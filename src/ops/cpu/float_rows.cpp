@@ -138,4 +138,16 @@ DDRO_VECTOR_CLONES void scale_row(float* x_N, float factor, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) x_N[i] *= factor;
 }
 
+DDRO_VECTOR_CLONES void scaled_row(const float* x_N, float factor, std::int64_t size, float* y_N) {
+  for (std::int64_t i = 0; i < size; ++i) y_N[i] = x_N[i] * factor;
+}
+
+DDRO_VECTOR_CLONES float dot_row(const float* a_N, const float* b_N, std::int64_t size) {
+  return sum_of(size, [&](std::int64_t i) { return a_N[i] * b_N[i]; });
+}
+
+DDRO_VECTOR_CLONES void softmax_backward_row(const float* p_N, float mean, std::int64_t size, float* d_p_N) {
+  for (std::int64_t i = 0; i < size; ++i) d_p_N[i] = p_N[i] * (d_p_N[i] - mean);
+}
+
 }  // namespace ddro::ops::cpu

@@ -36,4 +36,12 @@ float exp_row(const float* x_N, float shift, std::int64_t size, float* e_N);
 // x *= factor.
 void scale_row(float* x_N, float factor, std::int64_t size);
 
+// y = factor x.
+void scaled_row(const float* x_N, float factor, std::int64_t size, float* y_N);
+
+float dot_row(const float* a_N, const float* b_N, std::int64_t size);
+
+// Of softmax weights p and their gradients: d_score = p (d_p - mean), in place of d_p.
+void softmax_backward_row(const float* p_N, float mean, std::int64_t size, float* d_p_N);
+
 }  // namespace ddro::ops::cpu

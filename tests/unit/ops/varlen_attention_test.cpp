@@ -1,6 +1,7 @@
 #include "ddro/ops/varlen_attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 
@@ -149,6 +150,58 @@ TEST(VarlenAttentionGradient, EqualsCentralDifferences) {
           {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
     }
   }
+}
+
+// By blocks, which float64 is not.
+TEST(VarlenAttentionFloat, GradientsAreThoseInDouble) {
+  const Segments trees =
+      make_segments({{150, -1}, {200, 0}, {130, 1}, {3, 1}, {90, 0}, {1, -1}, {210, -1}, {7, 6}});
+  const AttentionLayout layout(trees, at::kCPU);
+  for (const std::int64_t groups : {1, 2, 6}) {
+    for (const std::int64_t window : {kNoWindow, std::int64_t{2}, std::int64_t{100}}) {
+      SCOPED_TRACE(testing::Message() << groups << " groups, window " << window);
+      const Inputs in = make_inputs(count_tokens(trees), 6, groups, 8);
+      const Tensor d_out = at::randn_like(in.q);
+      std::vector<std::vector<Tensor>> results;
+      for (const auto dtype : {at::kDouble, at::kFloat}) {
+        std::vector<Tensor> leaves;
+        for (const Tensor& x : {in.q, in.k, in.v}) leaves.push_back(x.to(dtype).clone().requires_grad_());
+        const Tensor out = varlen_attention(leaves[0], leaves[1], leaves[2], layout, 0.4, window);
+        out.backward(d_out.to(dtype));
+        results.push_back({out.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()});
+      }
+      for (size_t i = 0; i < 4; ++i) {
+        EXPECT_LE((results[1][i].to(at::kDouble) - results[0][i]).norm().item<double>(),
+                  1e-6 * results[0][i].norm().item<double>())
+            << i;
+      }
+    }
+  }
+}
+
+TEST(VarlenAttentionFloat, TheForwardsBitsDoNotDependOnThreads) {
+  const Segments trees = make_segments({{60, -1}, {100, 0}, {80, 0}, {33, -1}});
+  const AttentionLayout layout(trees, at::kCPU);
+  const Inputs in = make_inputs(count_tokens(trees), 6, 3, 16);
+  const int threads = at::get_num_threads();
+  std::vector<Tensor> results;
+  for (const int number : {1, 2, 5}) {
+    at::set_num_threads(number);
+    results.push_back(
+        varlen_attention(in.q.to(at::kFloat), in.k.to(at::kFloat), in.v.to(at::kFloat), layout, 0.4));
+  }
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(results[0], results[1]));
+  EXPECT_TRUE(at::equal(results[0], results[2]));
+}
+
+TEST(VarlenAttentionFloat, OfNoTokens) {
+  const AttentionLayout layout({}, at::kCPU);
+  const Tensor q = at::ones({0, 4, 2}).requires_grad_(), k = at::ones({0, 2, 2}).requires_grad_();
+  const Tensor out = varlen_attention(q, k, k, layout, 1);
+  EXPECT_EQ(out.sizes(), q.sizes());
+  out.sum().backward();
+  EXPECT_EQ(k.grad().sizes(), k.sizes());
 }
 
 TEST(VarlenAttentionGradient, OfSinksEqualsCentralDifferences) {
