@@ -70,9 +70,9 @@ class StepComputation {
   StepResult run() {
     const bool one_pass =
         objective_.locality() == losses::Locality::kCompletion || (keep_pairs_ && pairs_are_whole(plan_));
-    if (!one_pass) {
+    if (!one_pass && !is_alone()) {
       score_all();
-      objective_.evaluate(result_.completions, counts_, completion_loss_, derivative_);
+      evaluate_all();
     }
     if (balance_ && (plan_.micro_batches.size() > 1 || ranks_.size() > 1)) measure_balance();
     for_own_batches([&](const data::PackedBatch& batch) { add_gradients(batch, one_pass); },
@@ -111,6 +111,17 @@ class StepComputation {
     for (size_t i = 0; i < logp.size(); ++i) completion_of(batch.completions[i]).ref_logp = logp[i];
   }
 
+  // A micro-batch that is the whole step keeps its graph until the loss is known; several are computed twice.
+  bool is_alone() const { return plan_.micro_batches.size() == 1 && ranks_.size() == 1; }
+
+  void score_alone(const data::PackedBatch& batch, const ModelBatch& on_device, const Tensor& hidden_CD) {
+    const std::vector<double> logp =
+        ops::completion_logprobs(on_device.head_input(hidden_CD, policy_), unit_offsets(batch, keep_pairs_));
+    for (size_t i = 0; i < logp.size(); ++i) completion_of(batch.completions[i]).logp = logp[i];
+  }
+
+  void evaluate_all() { objective_.evaluate(result_.completions, counts_, completion_loss_, derivative_); }
+
   // Log-probabilities of the whole step, for losses that need them before the first gradient.
   void score_all() {
     RECORD_USER_SCOPE("score");
@@ -141,8 +152,12 @@ class StepComputation {
 
   void add_gradients(const data::PackedBatch& batch, bool one_pass) {
     const ModelBatch on_device(batch, device());
-    if (one_pass) score_reference(batch, on_device);
+    if (one_pass || is_alone()) score_reference(batch, on_device);
     const Tensor hidden_CD = hidden(on_device);
+    if (!one_pass && is_alone()) {
+      score_alone(batch, on_device, hidden_CD);
+      evaluate_all();
+    }
     if (balance_ && balance_->is_measuring()) result_.aux_loss = balance_->finish(router_aux_loss_coef_);
     const auto gradient = [&](std::int64_t first, std::span<const double> logp, std::span<double> out) {
       const std::span<const data::PackedCompletion> completions(batch.completions.data() + first,

@@ -228,6 +228,44 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(Losses, StepParity, testing::ValuesIn(cases()),
                          [](const testing::TestParamInfo<Case>& entry) { return entry.param.name; });
 
+// A policy that counts its forwards.
+class Counted : public models::CausalLm {
+ public:
+  explicit Counted(const models::CausalLm& model) : model_(model) {}
+  Tensor hidden(const models::ModelInput& input) const override {
+    ++forwards_;
+    return model_.hidden(input);
+  }
+  const NamedTensors& parameters() const override { return model_.parameters(); }
+  Tensor head_weight() const override { return model_.head_weight(); }
+  const std::string& head_weight_name() const override { return model_.head_weight_name(); }
+  const models::ModelSpec& spec() const override { return model_.spec(); }
+  std::int64_t forwards() const { return forwards_; }
+
+ private:
+  const models::CausalLm& model_;
+  mutable std::int64_t forwards_ = 0;
+};
+
+// A loss of the whole step needs its log-probabilities before the first gradient.
+TEST(StepForwards, OneWhereAMicroBatchIsAloneOrTheLossIsLocal) {
+  const auto policy = test::tiny_model(test::tiny_spec(), 1, at::kFloat, /*trainable=*/true);
+  const auto reference = test::tiny_model(test::tiny_spec(), 2, at::kFloat, /*trainable=*/false);
+  const data::Dataset dataset = test::random_dataset(8, /*paired=*/true, 10);
+  for (const LossType type : {LossType::kDdro, LossType::kBco}) {
+    const auto objective = losses::make_objective(objective_options(type), 0.5);
+    for (const std::int64_t tokens : {1 << 20, 40}) {
+      const Counted counted(*policy);
+      std::int64_t micro_batches = 0;
+      run_step(counted, ModelLogProbs(*reference), dataset, *objective, {.micro_batch_tokens = tokens},
+               &micro_batches);
+      const bool twice = type == LossType::kBco && micro_batches > 1;
+      EXPECT_EQ(counted.forwards(), (twice ? 2 : 1) * micro_batches)
+          << losses::loss_name(type) << " " << tokens;
+    }
+  }
+}
+
 class CachedReference : public testing::TestWithParam<Case> {};
 
 // Values computed beforehand, in other micro-batches, give the live reference's gradients to rounding: either
