@@ -1,6 +1,7 @@
 #include "ddro/data/packed_batch.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "data/prefix_tree.h"
@@ -46,16 +47,7 @@ class Packer {
   std::int64_t unshared_pairs() const { return unshared_pairs_; }
 
   std::int64_t micro_batch_tokens() const { return options_.micro_batch_tokens; }
-
-  // The same where several ranks share the micro-batches out.
-  std::int64_t shared_tokens() const {
-    if (options_.num_shares == 1) return options_.micro_batch_tokens;
-    std::int64_t total = 0;
-    for (const Unit& unit : units_) total += unit.tokens;
-    const std::int64_t rounds =
-        std::max<std::int64_t>(1, ceil_of(total, options_.micro_batch_tokens * options_.num_shares));
-    return std::max<std::int64_t>(1, ceil_of(total, rounds * options_.num_shares));
-  }
+  std::int64_t num_shares() const { return options_.num_shares; }
 
   void append_completions(const Unit& unit, std::vector<PackedCompletion>& completions) const {
     for (std::int64_t i = 0; i < unit.num_sequences; ++i)
@@ -151,6 +143,60 @@ class Packer {
   std::vector<Unit> units_;
 };
 
+using Batches = std::vector<std::vector<Unit>>;
+
+Batches first_fit(const Packer& packer) {
+  Batches batches;
+  std::vector<std::int64_t> tokens;
+  for (const Unit& unit : packer.units()) {
+    auto slot = std::ranges::find_if(
+        tokens, [&](std::int64_t sum) { return sum + unit.tokens <= packer.micro_batch_tokens(); });
+    if (slot == tokens.end()) {
+      slot = tokens.insert(slot, 0);
+      batches.emplace_back();
+    }
+    *slot += unit.tokens;
+    batches[static_cast<size_t>(slot - tokens.begin())].push_back(unit);
+  }
+  return batches;
+}
+
+// `count` of about equal size, in the order of the units: the longest go first, each to where least is.
+Batches equal_batches(const Packer& packer, size_t count) {
+  const std::vector<Unit>& units = packer.units();
+  std::vector<size_t> order(units.size()), batch_of(units.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return units[i].tokens; });
+  std::vector<std::int64_t> tokens(count);
+  for (const size_t i : order) {
+    const auto least = std::ranges::min_element(tokens);
+    *least += units[i].tokens;
+    batch_of[i] = static_cast<size_t>(least - tokens.begin());
+  }
+  Batches batches(count);
+  for (size_t i = 0; i < units.size(); ++i) batches[batch_of[i]].push_back(units[i]);
+  return batches;
+}
+
+// A multiple of the shares, as few as the budget allows; no more than there are units.
+Batches shared_batches(const Packer& packer) {
+  std::int64_t total = 0;
+  for (const Unit& unit : packer.units()) total += unit.tokens;
+  const auto num_units = static_cast<std::int64_t>(packer.units().size());
+  const auto fits = [&](const std::vector<Unit>& batch) {
+    std::int64_t tokens = 0;
+    for (const Unit& unit : batch) tokens += unit.tokens;
+    return batch.size() == 1 || tokens <= packer.micro_batch_tokens();
+  };
+  std::int64_t rounds =
+      std::max<std::int64_t>(1, ceil_of(total, packer.micro_batch_tokens() * packer.num_shares()));
+  for (;; ++rounds) {
+    const std::int64_t count = std::min(rounds * packer.num_shares(), num_units);
+    Batches batches = equal_batches(packer, static_cast<size_t>(count));
+    if (count == num_units || std::ranges::all_of(batches, fits)) return batches;
+  }
+}
+
 }  // namespace
 
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
@@ -162,20 +208,10 @@ StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> example
   plan.num_sequences = packer.num_sequences();
   plan.num_tokens = packer.num_tokens();
   plan.unshared_pairs = packer.unshared_pairs();
-  const std::int64_t most = packer.shared_tokens();
-  std::vector<std::int64_t> batch_tokens;  // of each micro-batch's units
-  for (const Unit& unit : packer.units()) {
-    auto slot = std::find_if(batch_tokens.begin(), batch_tokens.end(),
-                             [&](std::int64_t tokens) { return tokens + unit.tokens <= most; });
-    if (slot == batch_tokens.end()) {
-      slot = batch_tokens.insert(slot, 0);
-      plan.micro_batches.emplace_back();
-    }
-    *slot += unit.tokens;
-    packer.append_completions(
-        unit, plan.micro_batches[static_cast<size_t>(slot - batch_tokens.begin())].completions);
-  }
-  for (PackedBatch& batch : plan.micro_batches) {
+  for (const std::vector<Unit>& units :
+       options.num_shares == 1 ? first_fit(packer) : shared_batches(packer)) {
+    PackedBatch& batch = plan.micro_batches.emplace_back();
+    for (const Unit& unit : units) packer.append_completions(unit, batch.completions);
     packer.pack(batch);
     plan.packed_tokens += static_cast<std::int64_t>(batch.ids_T.size());
   }

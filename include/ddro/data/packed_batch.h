@@ -85,9 +85,10 @@ struct PackOptions {
   std::int64_t num_shares = 1;
 };
 
-// First-fit in the order of `examples`, pairs kept together where they fit; a completion longer than
-// micro_batch_tokens is a micro-batch of its own. Only a pair's common prompt counts once against the budget,
-// so that a batch with more in common is smaller than the budget allows. Deterministic.
+// First-fit in the order of `examples`; for several shares the longest first, each where least is. Pairs are
+// kept together where they fit; a completion longer than micro_batch_tokens is a micro-batch of its own. Only
+// a pair's common prompt counts once against the budget, so that a batch with more in common is smaller than
+// the budget allows. Deterministic.
 StepPlan plan_step(const Dataset& dataset, std::span<const std::int64_t> examples,
                    const PackOptions& options);
 

@@ -13,6 +13,7 @@
 namespace ddro::data {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 
 std::vector<std::array<std::int64_t, 4>> segments_of(const PackedBatch& batch) {
@@ -70,6 +71,17 @@ TEST(PlanStep, IsCutForTheRanksThatShareItOut) {
   EXPECT_THAT(sizes({.micro_batch_tokens = 40, .num_shares = 2}), ElementsAre(3, 3, 3, 3));
   EXPECT_EQ(sizes({.micro_batch_tokens = 1000, .num_shares = 64}).size(), 12u);
   EXPECT_TRUE(plan_all(SetBuilder().build(), {.num_shares = 4}).micro_batches.empty());
+}
+
+// 9, 6, 6, 9 and 6 tokens: in their order no cut leaves 18 for each of two.
+TEST(PlanStep, IsCutIntoNoMoreThanTheRanksNeed) {
+  SetBuilder builder;
+  for (const int length : {5, 2, 2, 5, 2}) builder.single(4, length, CompletionClass::kChosen);
+  const StepPlan plan = plan_all(builder.build(), {.micro_batch_tokens = 1000, .num_shares = 2});
+  ASSERT_EQ(plan.micro_batches.size(), 2u);
+  EXPECT_EQ(plan.micro_batches[0].ids_T.size() + plan.micro_batches[1].ids_T.size(), 36u);
+  for (const PackedBatch& batch : plan.micro_batches)
+    EXPECT_THAT(batch.ids_T.size(), AnyOf(15u, 21u)) << "more than the shortest row apart";
 }
 
 TEST(PlanStep, RepeatsPromptsThatDifferOrMustNotBeShared) {
