@@ -108,6 +108,7 @@ std::string write_tensors(const std::filesystem::path& path, const TensorSources
   std::vector<BytesSource> files;
   for (const TensorSource& source : tensors) {
     files.push_back({source.name, dtype_of(source.dtype), source.sizes, [&held, &source] {
+                       held.reset();
                        held = source.fetch().detach().to(at::kCPU).contiguous();
                        return std::span(static_cast<const std::byte*>(held.const_data_ptr()), held.nbytes());
                      }});

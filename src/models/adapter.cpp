@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <functional>
+#include <memory>
 #include <unordered_map>
 
 #include "ddro/base/files.h"
@@ -143,6 +145,14 @@ Tensor row_norms(const Tensor& weight_ED) {
 
 namespace {
 
+Tensor numbers_of(const Tensor& stored) {
+  return ops::is_packed(stored) ? ops::numbers_of(stored, at::kFloat) : stored;
+}
+
+std::vector<std::int64_t> sizes_of(const Tensor& stored) {
+  return ops::is_packed(stored) ? ops::shape_of_numbers(stored) : stored.sizes().vec();
+}
+
 // The weight of one layer with what the adapter makes of it, computed in float32 at least.
 Tensor merged(const Tensor& weight_ED, const AdaptedLinear& each, bool dora, const ByName& tensors,
               at::ScalarType type) {
@@ -156,25 +166,26 @@ Tensor merged(const Tensor& weight_ED, const AdaptedLinear& each, bool dora, con
 
 }  // namespace
 
-NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
-                            const NamedTensors& tensors, at::ScalarType type) {
-  const at::NoGradGuard no_grad;
-  const ByName by_name(tensors.begin(), tensors.end());
-  const auto saved = [&](const std::string& name) { return by_name.find(kAdapterPrefix + name); };
-  std::unordered_map<std::string, const AdaptedLinear*> linears;
-  for (const AdaptedLinear& each : adapter.linears) linears[each.linear.name + ".weight"] = &each;
-  NamedTensors result;
+TensorSources merged_sources(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
+                             const NamedTensors& tensors, at::ScalarType type) {
+  const auto by_name = std::make_shared<const ByName>(tensors.begin(), tensors.end());
+  std::unordered_map<std::string, AdaptedLinear> linears;
+  for (const AdaptedLinear& each : adapter.linears) linears[each.linear.name + ".weight"] = each;
+  TensorSources result;
   const auto add = [&](const std::string& name, const Tensor& stored) {
-    const Tensor tensor = ops::is_packed(stored) ? ops::numbers_of(stored, at::kFloat) : stored;
     const auto linear = linears.find(name);
+    const auto saved = by_name->find(kAdapterPrefix + name);
+    const Tensor kept = saved != by_name->end() ? saved->second : stored;
+    std::function<Tensor()> fetch = [kept, type] { return numbers_of(kept).to(type); };
     if (linear != linears.end()) {
-      const LinearSpec& spec = linear->second->linear;
-      const Tensor sum_ED =
-          merged(weight_ED(spec, tensor), *linear->second, adapter.dora, by_name, wide_type(type));
-      result.emplace_back(name, weight_ED(spec, sum_ED).to(type).contiguous());
-    } else {
-      result.emplace_back(name, (saved(name) != by_name.end() ? saved(name)->second : tensor).to(type));
+      fetch = [stored, by_name, each = linear->second, dora = adapter.dora, type] {
+        const at::NoGradGuard no_grad;
+        const Tensor sum_ED =
+            merged(weight_ED(each.linear, numbers_of(stored)), each, dora, *by_name, wide_type(type));
+        return weight_ED(each.linear, sum_ED).to(type).contiguous();
+      };
     }
+    result.push_back({name, type, sizes_of(stored), std::move(fetch)});
   };
   for (const auto& [name, tensor] : base) {
     add(name, tensor);
@@ -182,6 +193,14 @@ NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, co
                         (adapter.saves(model.head_name) || adapter.saves(name));
     if (unties) add(model.head_name, tensor);
   }
+  return result;
+}
+
+NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
+                            const NamedTensors& tensors, at::ScalarType type) {
+  NamedTensors result;
+  for (const TensorSource& source : merged_sources(model, base, adapter, tensors, type))
+    result.emplace_back(source.name, source.fetch());
   return result;
 }
 

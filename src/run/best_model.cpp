@@ -37,12 +37,6 @@ double value_of(const losses::Metrics& metrics, const std::string& name) {
   return found == metrics.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
 }
 
-NamedTensors on_cpu(const TensorSources& sources) {
-  NamedTensors tensors;
-  for (const TensorSource& source : sources) tensors.emplace_back(source.name, source.fetch().to(at::kCPU));
-  return tensors;
-}
-
 // What the log-probabilities of an evaluation depend on beside the weights.
 Json evaluated_as(const LoadedRun& run) {
   Json sets = Json::object();
@@ -127,8 +121,7 @@ void BestModel::add(std::int64_t step, const losses::Metrics& metrics, const tra
   if (!best_.add(step, value_of(metrics, best_.metric().name))) return;
   const Doing exporting(Activity::kExport);
   train::lend_whole(parameters.state(), *run_.ranks, [&](const TensorSources& sources) {
-    write(parameters.is_sharded() ? on_cpu(sources) : parameters.masters(),
-          model_card(run_, step, logged_line("eval", step, metrics)));
+    write(sources, model_card(run_, step, logged_line("eval", step, metrics)));
     failpoint("best.written");
     put_in_place(/*keep_old=*/old_step <= saved_step);
     failpoint("best.in_place");
@@ -136,7 +129,7 @@ void BestModel::add(std::int64_t step, const losses::Metrics& metrics, const tra
   });
 }
 
-void BestModel::write(const NamedTensors& weights, const std::string& card) const {
+void BestModel::write(const TensorSources& weights, const std::string& card) const {
   const fs::path fresh = run_.output(kFresh);
   export_policy(run_, weights, card, fresh);
   const Json record = {{"step", best_.step()},

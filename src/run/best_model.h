@@ -29,7 +29,7 @@ class BestModel {
 
  private:
   void settle();
-  void write(const NamedTensors& weights, const std::string& card) const;
+  void write(const TensorSources& weights, const std::string& card) const;
   void put_in_place(bool keep_old) const;
 
   const LoadedRun& run_;

@@ -30,11 +30,16 @@ models::ExportDType export_dtype(const LoadedRun& run) {
                                                    : models::ExportDType::kKeep;
 }
 
-NamedTensors merged_weights(const LoadedRun& run, const NamedTensors& weights) {
-  NamedTensors on_cpu;
-  for (const auto& [name, tensor] : weights) on_cpu.emplace_back(name, tensor.to(at::kCPU));
-  return models::merged_weights(run.base_model.spec, run.base_model.tensors, run.adapter->spec, on_cpu,
-                                run.dtype == at::kDouble ? at::kDouble : at::kFloat);
+// Of an adapter.
+NamedTensors all_fetched(const TensorSources& sources) {
+  NamedTensors tensors;
+  for (const TensorSource& source : sources) tensors.emplace_back(source.name, source.fetch().to(at::kCPU));
+  return tensors;
+}
+
+TensorSources merged_sources(const LoadedRun& run, const TensorSources& weights) {
+  return models::merged_sources(run.base_model.spec, run.base_model.tensors, run.adapter->spec,
+                                all_fetched(weights), run.dtype == at::kDouble ? at::kDouble : at::kFloat);
 }
 
 bool is_rounded(const LoadedRun& run, at::ScalarType stored) {
@@ -61,7 +66,7 @@ void remove_folder(const std::filesystem::path& path) {
     throw save_error("[" + printable(path.string(), 400) + "] cannot be removed: " + error.message());
 }
 
-void export_policy(const LoadedRun& run, const NamedTensors& weights, const std::string& card,
+void export_policy(const LoadedRun& run, const TensorSources& weights, const std::string& card,
                    const std::filesystem::path& out) {
   remove_folder(out);
   models::ExportOptions options = run.export_options();
@@ -70,9 +75,9 @@ void export_policy(const LoadedRun& run, const NamedTensors& weights, const std:
   if (!run.adapter) {
     models::export_model_folder(run.base_model.path, weights, options, out);
   } else if (is_merged(run)) {
-    models::export_model_folder(run.base_model.path, merged_weights(run, weights), options, out);
+    models::export_model_folder(run.base_model.path, merged_sources(run, weights), options, out);
   } else {
-    models::export_adapter_folder(run.base_model, *run.adapter, weights, options, out);
+    models::export_adapter_folder(run.base_model, *run.adapter, all_fetched(weights), options, out);
   }
 }
 

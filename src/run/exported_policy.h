@@ -11,8 +11,9 @@ namespace ddro::run {
 void remove_folder(const std::filesystem::path& path);  // Error(kSave) when it cannot be
 
 // Writes a Hugging Face or PEFT folder in export.dtype to `out`, in place of what an earlier attempt left
-// there. `card`: its model_card. Error(kSave) on failure.
-void export_policy(const LoadedRun& run, const NamedTensors& weights, const std::string& card,
+// there. `weights`: what is trained, fetched once each; of a model no more than one is held at a time.
+// `card`: its model_card. Error(kSave) on failure.
+void export_policy(const LoadedRun& run, const TensorSources& weights, const std::string& card,
                    const std::filesystem::path& out);
 
 struct ExportedPolicy {

@@ -74,7 +74,7 @@ void warn_of_cost(const LoadedRun& run, const ExportedPolicy& exported, const Di
 void export_final(const LoadedRun& run, const NamedTensors& weights, const std::string& card) {
   const auto target = run.output("final");
   const auto fresh = run.output("final.new");
-  export_policy(run, weights, card, fresh);
+  export_policy(run, sources_of(weights), card, fresh);
   remove_folder(target);
   rename_durable(fresh, target);
   log_info("exported " + target.string());

@@ -22,6 +22,19 @@ std::int64_t bytes_of_part(const StateTensor& tensor, int rank) {
   return std::min(tensor.capacity, numbers - begin) * static_cast<std::int64_t>(tensor.own.element_size());
 }
 
+// Undefined on the others.
+Tensor whole_on_first(const StateTensor& tensor, const dist::Communicator& ranks) {
+  const at::NoGradGuard no_grad;
+  const auto num_ranks = static_cast<size_t>(ranks.size());
+  std::vector<Tensor> for_each(num_ranks, at::empty({0}, tensor.own.options().dtype(at::kByte)));
+  for_each.front() = tensor.own.view(at::kByte);
+  std::vector<std::int64_t> from_each(num_ranks);
+  for (int rank = 0; ranks.is_first() && rank < ranks.size(); ++rank)
+    from_each[static_cast<size_t>(rank)] = bytes_of_part(tensor, rank);
+  const Tensor bytes = ranks.all_to_all(for_each, from_each);
+  return ranks.is_first() ? bytes.view(tensor.own.scalar_type()).view(tensor.sizes) : Tensor();
+}
+
 // In each round every rank gets the next of its tensors from all of them.
 class Rounds {
  public:
@@ -114,9 +127,28 @@ void lend_whole(const StateTensors& tensors, const std::vector<int>& rank_of, co
 
 void lend_whole(const StateTensors& tensors, const dist::Communicator& ranks,
                 const std::function<void(const TensorSources&)>& use) {
-  lend_whole(tensors, std::vector<int>(tensors.size()), ranks, [&](const TensorSources& sources) {
-    if (ranks.is_first()) use(sources);
-  });
+  constexpr double kNoMore = -1;
+  if (!ranks.is_first()) {
+    for (double place = ranks.broadcast(kNoMore); place != kNoMore; place = ranks.broadcast(kNoMore))
+      whole_on_first(tensors[static_cast<size_t>(place)], ranks);
+    return;
+  }
+  TensorSources sources;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto fetch = [&tensor = tensors[i], &ranks, i] {
+      if (!is_in_parts(tensor)) return tensor.own;
+      ranks.broadcast(static_cast<double>(i));
+      return whole_on_first(tensor, ranks);
+    };
+    sources.push_back({tensors[i].name, tensors[i].own.scalar_type(), tensors[i].sizes, fetch});
+  }
+  try {
+    use(sources);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kLost) ranks.broadcast(kNoMore);
+    throw;
+  }
+  ranks.broadcast(kNoMore);
 }
 
 }  // namespace ddro::train

@@ -39,6 +39,9 @@ std::map<std::string, std::string> adapter_metadata(const std::string& base_hash
 // The weights of the base in `type`, with `tensors`, an adapter's of this specification, added to them in
 // float32 at least. Where the adapter has trained one of a tied head and its embedding, the head is a tensor
 // too.
+// The sources compute one at a time, and hold the tensors that they are made of.
+TensorSources merged_sources(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
+                             const NamedTensors& tensors, at::ScalarType type);
 NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
                             const NamedTensors& tensors, at::ScalarType type);
 

@@ -95,11 +95,13 @@ std::vector<FolderFile> inference_files(const std::filesystem::path& source_fold
                                         const NamedTensors& tensors, const ExportOptions& options);
 
 // Writes a Hugging Face folder: model.safetensors (or shards with an index) and inference_files. Written to a
-// temporary folder beside `out`, synced, re-read and compared byte by byte, then renamed to `out`, which must
-// not exist or be an empty folder. An interrupted export leaves the temporary folder alone, which the next
-// export to `out` removes. `tensors` must be the parameters that the source's config.json calls for.
-// Error(kInput) when `out` is in use or the tensors do not fit, Error(kModel) for the source, Error(kSave)
-// when writing or the comparison fails.
+// temporary folder beside `out`, synced, re-read and compared, the weights by the hash of what was written,
+// then renamed to `out`, which must not exist or be an empty folder. An interrupted export leaves the
+// temporary folder alone, which the next export to `out` removes. `tensors` must be the parameters that the
+// source's config.json calls for. Error(kInput) when `out` is in use or the tensors do not fit, Error(kModel)
+// for the source, Error(kSave) when writing or the comparison fails. Sources are fetched once each.
+void export_model_folder(const std::filesystem::path& source_folder, const TensorSources& tensors,
+                         const ExportOptions& options, const std::filesystem::path& out);
 void export_model_folder(const std::filesystem::path& source_folder, const NamedTensors& tensors,
                          const ExportOptions& options, const std::filesystem::path& out);
 

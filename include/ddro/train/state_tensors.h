@@ -30,7 +30,7 @@ std::vector<int> share_out(const StateTensors& tensors, int num_ranks);
 void lend_whole(const StateTensors& tensors, const std::vector<int>& rank_of, const dist::Communicator& ranks,
                 const std::function<void(const TensorSources&)>& use);
 
-// All of them to the first rank.
+// All of them to the first rank alone, which fetches in any order.
 void lend_whole(const StateTensors& tensors, const dist::Communicator& ranks,
                 const std::function<void(const TensorSources&)>& use);
 

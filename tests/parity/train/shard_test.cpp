@@ -228,12 +228,27 @@ TEST(LendWhole, GivesEachRankItsShareOfWholeTensors) {
   }
 }
 
+TEST(LendWhole, GivesTheFirstRankAllInAnyOrder) {
+  const auto lent = [](const dist::Communicator& ranks) {
+    const TwoParameters model;
+    const Parameters parameters(model, model.initial(), ranks, dist::Shard::kOptimizer);
+    std::string all;
+    lend_whole(parameters.state(), ranks, [&](const TensorSources& sources) {
+      for (const size_t i : {1, 0, 1}) all += sources[i].name + bytes_of(sources[i].fetch()) + ";";
+    });
+    return all;
+  };
+  const std::string expected = lent(dist::alone());
+  EXPECT_FALSE(expected.empty());
+  EXPECT_THAT(test::on_ranks(3, lent), testing::ElementsAre(expected, "", ""));
+}
+
 TEST(LendWhole, RefusesAnotherOrder) {
   const TwoParameters model;
   const Parameters parameters(model, model.initial());
-  EXPECT_THROW(
-      lend_whole(parameters.state(), dist::alone(), [](const TensorSources& sources) { sources[1].fetch(); }),
-      Error);
+  EXPECT_THROW(lend_whole(parameters.state(), std::vector<int>(2), dist::alone(),
+                          [](const TensorSources& sources) { sources[1].fetch(); }),
+               Error);
 }
 
 // A disk that is full ends no wait of the others.

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 
@@ -91,6 +92,22 @@ TEST_F(ExportTest, WritesShardsWithAnIndex) {
   EXPECT_EQ(index["weight_map"].size(), tensors_.size());
   const std::string first = index["weight_map"]["model.embed_tokens.weight"];
   EXPECT_TRUE(first.starts_with("model-00001-of-0000")) << first;
+  EXPECT_EQ(open_model_folder(out_).weights_hash, open_model_folder(source_).weights_hash);
+}
+
+TEST_F(ExportTest, HoldsNoMoreThanOneTensorThatItFetches) {
+  int held = 0, most = 0;
+  TensorSources sources = sources_of(tensors_);
+  for (TensorSource& source : sources) {
+    source.fetch = [&held, &most, tensor = source.fetch()] {
+      most = std::max(most, ++held);
+      return at::from_blob(
+          tensor.data_ptr(), tensor.sizes(), [&held, tensor](void*) { --held; }, tensor.options());
+    };
+  }
+  export_model_folder(source_, sources, {}, out_);
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(held, 0);
   EXPECT_EQ(open_model_folder(out_).weights_hash, open_model_folder(source_).weights_hash);
 }
 
