@@ -11,9 +11,15 @@ namespace {
 class Alone : public Communicator {
  public:
   Alone() : Communicator(0, 1) {}
-  void all_reduce(const Tensor&) const override {}
-  Tensor reduce_scatter(const Tensor& rows_WN) const override { return rows_WN[0]; }
-  Tensor all_gather(const Tensor& own_N) const override { return own_N.unsqueeze(0); }
+  Arrival begin_all_reduce(const Tensor& tensor) const override {
+    return [tensor] { return tensor; };
+  }
+  Arrival begin_reduce_scatter(const Tensor& rows_WN) const override {
+    return [rows_WN] { return rows_WN[0]; };
+  }
+  Arrival begin_all_gather(const Tensor& own_N) const override {
+    return [own_N] { return own_N.unsqueeze(0); };
+  }
   Tensor all_to_all(const std::vector<Tensor>& for_each, const std::vector<std::int64_t>&) const override {
     return for_each.front();
   }

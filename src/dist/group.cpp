@@ -50,30 +50,33 @@ class Group : public Communicator {
  public:
   Group(const Launch& launch, Meeting& meeting, const GroupOptions& options)
       : Communicator(launch.rank, launch.size), meeting_(meeting) {
-    run_exchange([&] {
+    const Doing waits(Activity::kRanks);
+    meeting.count_exchange();
+    explained([&] {
       gloo_ = make_gloo(launch, meeting, options.timeout);
       if (options.nccl) nccl_ = make_nccl(launch, meeting, options);
-      return c10::intrusive_ptr<c10d::Work>();
     });
   }
   ~Group() override {
     if (nccl_) nccl_->shutdown();
   }
 
-  void all_reduce(const Tensor& tensor) const override {
+  Arrival begin_all_reduce(const Tensor& tensor) const override {
     std::vector<at::Tensor> tensors{tensor};
-    run_exchange([&] { return backend_of(tensor).allreduce(tensors); });
+    return begun([&] { return backend_of(tensor).allreduce(tensors); }, [tensor] { return tensor; });
   }
 
-  Tensor reduce_scatter(const Tensor& rows_WN) const override {
+  Arrival begin_reduce_scatter(const Tensor& rows_WN) const override {
     return rows_WN.is_cuda() && nccl_ ? reduce_scatter_in_nccl(rows_WN) : sum_of_own_row(rows_WN);
   }
 
-  Tensor all_gather(const Tensor& own_N) const override {
+  Arrival begin_all_gather(const Tensor& own_N) const override {
     Tensor in = own_N;
     Tensor out = at::empty({size() * in.numel()}, in.options());
-    run_exchange([&] { return backend_of(in)._allgather_base(out, in); });
-    return out.view({size(), in.numel()});
+    return begun([&] { return backend_of(in)._allgather_base(out, in); },
+                 [in, out, ranks = size()] {
+                   return out.view({ranks, in.numel()});
+                 });
   }
 
   Tensor all_to_all(const std::vector<Tensor>& for_each,
@@ -83,8 +86,8 @@ class Group : public Communicator {
     Tensor out = at::empty({received}, in.options());
     std::vector<std::int64_t> in_sizes, out_sizes = from_each;
     for (const Tensor& one : for_each) in_sizes.push_back(one.numel());
-    run_exchange([&] { return backend_of(in).alltoall_base(out, in, out_sizes, in_sizes); });
-    return out;
+    return begun([&] { return backend_of(in).alltoall_base(out, in, out_sizes, in_sizes); },
+                 [out] { return out; })();
   }
 
   std::vector<std::string> exchange(const std::string& said) const override {
@@ -92,23 +95,24 @@ class Group : public Communicator {
   }
 
  private:
-  Tensor reduce_scatter_in_nccl(const Tensor& rows_WN) const {
+  Arrival reduce_scatter_in_nccl(const Tensor& rows_WN) const {
     Tensor in = rows_WN;
     Tensor out = at::empty({in.size(1)}, in.options());
-    run_exchange([&] { return nccl_->_reduce_scatter_base(out, in); });
-    return out;
+    return begun([&] { return nccl_->_reduce_scatter_base(out, in); }, [in, out] { return out; });
   }
 
   // Gloo's own reduces all rows everywhere. This moves as few bytes as can be, and adds up in the order of
   // the ranks.
-  Tensor sum_of_own_row(const Tensor& rows_WN) const {
+  Arrival sum_of_own_row(const Tensor& rows_WN) const {
     Tensor in = rows_WN;
     Tensor out = at::empty_like(in);
     std::vector<std::int64_t> equal_parts;
-    run_exchange([&] { return backend_of(in).alltoall_base(out, in, equal_parts, equal_parts); });
-    Tensor sum_N = out[0];
-    for (int rank = 1; rank < size(); ++rank) sum_N.add_(out[rank]);
-    return sum_N;
+    return begun([&] { return backend_of(in).alltoall_base(out, in, equal_parts, equal_parts); },
+                 [in, out] {
+                   Tensor sum_N = out[0];
+                   for (std::int64_t rank = 1; rank < out.size(0); ++rank) sum_N.add_(out[rank]);
+                   return sum_N;
+                 });
   }
 
   c10d::Backend& backend_of(const Tensor& tensor) const {
@@ -116,16 +120,24 @@ class Group : public Communicator {
     return *gloo_;
   }
 
-  // `begin` gives the work to wait for.
-  template <typename Begin>
-  void run_exchange(const Begin& begin) const {
-    const Doing waits(Activity::kRanks);
+  // `begin` gives the work to wait for; `result` has its tensors, and is called behind it.
+  template <typename Begin, typename Result>
+  Arrival begun(const Begin& begin, const Result& result) const {
     meeting_.count_exchange();
+    c10::intrusive_ptr<c10d::Work> work;
+    explained([&] { work = begin(); });
+    return [this, work, result] {
+      const Doing waits(Activity::kRanks);
+      explained([&] { work->wait(); });
+      return result();
+    };
+  }
+
+  template <typename Talk>
+  void explained(const Talk& talk) const {
     std::string reason;
     try {
-      const c10::intrusive_ptr<c10d::Work> work = begin();
-      if (work) work->wait();
-      return;
+      return talk();
     } catch (const Error&) {
       throw;
     } catch (const std::exception& error) {

@@ -51,15 +51,6 @@ at::ScalarType adapter_type(const std::string& name, at::ScalarType dtype) {
   return name.ends_with(".lora_magnitude_vector") && dtype != at::kDouble ? at::kFloat : dtype;
 }
 
-std::unordered_map<std::string, size_t> unit_of_each(const ModelSpec& spec) {
-  std::unordered_map<std::string, size_t> unit_of;
-  const auto units = units_of(spec);
-  for (size_t unit = 0; unit < units.size(); ++unit) {
-    for (const ParameterSpec& each : units[unit]) unit_of[each.name] = unit;
-  }
-  return unit_of;
-}
-
 // With a store no more than one is whole at a time, but an adapter's, which it does not have.
 NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
                              const BuildOptions& options) {
@@ -130,10 +121,12 @@ class Decoder : public CausalLm {
     Tensor x_TD = run_embedding(input);
     for (size_t i = 0; i < layers_.size(); ++i) {
       const auto block = [this, i, shared](const Tensor& x) { return run_layer(layers_[i], x, shared); };
+      x_TD = told(x_TD, input, 1 + i);
       x_TD = checkpointing_ && x_TD.requires_grad() ? recompute(block, x_TD, layer_unit(i))
                                                     : run_unit(layer_unit(i), block, x_TD);
     }
-    return run_final_norm(x_TD.index_select(0, input.output_positions_C));
+    const Tensor x_CD = x_TD.index_select(0, input.output_positions_C);
+    return run_final_norm(is_tied() ? x_CD : told(x_CD, input, 1 + layers_.size()));
   }
 
   const NamedTensors& parameters() const override { return parameters_; }
@@ -177,6 +170,12 @@ class Decoder : public CausalLm {
     if (!store_) return;
     store_->begin_forward();
     head_unit().release();
+  }
+
+  // x, from which `unit` is computed.
+  static Tensor told(const Tensor& x, const ModelInput& input, size_t unit) {
+    if (!input.on_complete || !at::GradMode::is_enabled()) return x;
+    return in_backward(x, [on_complete = input.on_complete, unit] { on_complete(unit); });
   }
 
   // Behind the backward of the norm before the head. The gradients of a head that is tied are complete when

@@ -224,6 +224,15 @@ std::vector<std::vector<ParameterSpec>> units_of(const ModelSpec& model) {
   return units;
 }
 
+std::unordered_map<std::string, size_t> unit_of_each(const ModelSpec& model) {
+  std::unordered_map<std::string, size_t> unit_of;
+  const auto units = units_of(model);
+  for (size_t unit = 0; unit < units.size(); ++unit) {
+    for (const ParameterSpec& each : units[unit]) unit_of[each.name] = unit;
+  }
+  return unit_of;
+}
+
 std::int64_t num_experts(const ModelSpec& model) {
   const ExpertsSpec* experts = experts_of(model);
   return experts == nullptr ? 0 : experts->num_experts();

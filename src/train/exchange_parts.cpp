@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ddro/base/error.h"
 #include "ddro/train/parts.h"
@@ -17,6 +18,9 @@ namespace {
 std::int64_t most_at_once(at::Device device) {
   return device.is_cuda() ? std::int64_t{1} << 24 : std::int64_t{1} << 21;
 }
+
+// So many times: one is made ready and one is used while others travel.
+constexpr size_t kMostBegun = 4;
 
 // The same places in every rank's part of a tensor.
 struct Run {
@@ -48,7 +52,7 @@ std::vector<Batch> make_batches(std::vector<Tensor> tensors, int num_ranks) {
   };
   std::vector<Batch> batches;
   for (const Tensor& tensor : tensors) {
-    const std::int64_t capacity = part_capacity(tensor.numel(), num_ranks);
+    const std::int64_t capacity = std::min(tensor.numel(), part_capacity(tensor.numel(), num_ranks));
     for (std::int64_t begin = 0, size = 0; begin < capacity; begin += size) {
       if (batches.empty() || !has_room(batches.back(), tensor)) batches.emplace_back();
       Batch& batch = batches.back();
@@ -89,23 +93,29 @@ Places own_places(const Batch& batch, const Tensor& row_N, const dist::Communica
   return places;
 }
 
-void reduce_scatter(const Batch& batch, const dist::Communicator& ranks) {
+void begin_reduce_scatter(const Batch& batch, const dist::Communicator& ranks, Exchanges& begun) {
   const Tensor rows_WN = at::empty({ranks.size(), batch.size}, batch.runs.front().flat.options());
   Places all;
   for (int rank = 0; rank < ranks.size(); ++rank) all.add(batch, rows_WN[rank], rank, ranks.size());
   all.load();
-  own_places(batch, ranks.reduce_scatter(rows_WN), ranks).unload();
+  begun.add([batch, &ranks, arrival = ranks.begin_reduce_scatter(rows_WN)] {
+    own_places(batch, arrival(), ranks).unload();
+  });
 }
 
-void all_gather(const Batch& batch, const dist::Communicator& ranks) {
-  const Tensor own_N = at::empty({batch.size}, batch.runs.front().flat.options());
-  own_places(batch, own_N, ranks).load();
-  const Tensor rows_WN = ranks.all_gather(own_N);
+void unload_others(const Batch& batch, const Tensor& rows_WN, const dist::Communicator& ranks) {
   Places others;
   for (int rank = 0; rank < ranks.size(); ++rank) {
     if (rank != ranks.rank()) others.add(batch, rows_WN[rank], rank, ranks.size());
   }
   others.unload();
+}
+
+void begin_all_gather(const Batch& batch, const dist::Communicator& ranks, Exchanges& begun) {
+  const Tensor own_N = at::empty({batch.size}, batch.runs.front().flat.options());
+  own_places(batch, own_N, ranks).load();
+  begun.add(
+      [batch, &ranks, arrival = ranks.begin_all_gather(own_N)] { unload_others(batch, arrival(), ranks); });
 }
 
 }  // namespace
@@ -117,17 +127,57 @@ Tensor own_numbers(const Tensor& whole, const dist::Communicator& ranks) {
 }
 
 double most_exchanged(std::int64_t numbers, at::Device device) {
-  return 2 * static_cast<double>(std::min(numbers, most_at_once(device)));
+  const auto most = static_cast<std::int64_t>(kMostBegun) * most_at_once(device);
+  return 2 * static_cast<double>(std::min(numbers, most));
+}
+
+void Exchanges::add(std::function<void()> finish) {
+  begun_.push_back(std::move(finish));
+  while (begun_.size() > kMostBegun - 1) finish_first();
+}
+
+void Exchanges::finish() {
+  while (!begun_.empty()) finish_first();
+}
+
+void Exchanges::finish_first() {
+  const at::NoGradGuard no_grad;
+  const std::function<void()> first = std::move(begun_.front());
+  begun_.pop_front();
+  first();
+}
+
+void begin_all_reduce(const std::vector<Tensor>& tensors, const dist::Communicator& ranks, Exchanges& begun) {
+  const at::NoGradGuard no_grad;
+  for (const Batch& batch : make_batches(tensors, /*num_ranks=*/1)) {
+    const Tensor all_N = at::empty({batch.size}, batch.runs.front().flat.options());
+    Places places;
+    places.add(batch, all_N, /*rank=*/0, /*num_ranks=*/1);
+    places.load();
+    begun.add([places, arrival = ranks.begin_all_reduce(all_N)] {
+      arrival();
+      places.unload();
+    });
+  }
+}
+
+void begin_reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks,
+                                Exchanges& begun) {
+  const at::NoGradGuard no_grad;
+  for (const Batch& batch : make_batches(tensors, ranks.size())) begin_reduce_scatter(batch, ranks, begun);
 }
 
 void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
-  const at::NoGradGuard no_grad;
-  for (const Batch& batch : make_batches(tensors, ranks.size())) reduce_scatter(batch, ranks);
+  Exchanges begun;
+  begin_reduce_scatter_parts(tensors, ranks, begun);
+  begun.finish();
 }
 
 void all_gather_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
   const at::NoGradGuard no_grad;
-  for (const Batch& batch : make_batches(tensors, ranks.size())) all_gather(batch, ranks);
+  Exchanges begun;
+  for (const Batch& batch : make_batches(tensors, ranks.size())) begin_all_gather(batch, ranks, begun);
+  begun.finish();
 }
 
 }  // namespace ddro::train

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <vector>
 
 #include "ddro/base/tensor.h"
@@ -15,8 +17,27 @@ double most_exchanged(std::int64_t numbers, at::Device device);
 // This rank's part of a contiguous tensor, without history.
 Tensor own_numbers(const Tensor& whole, const dist::Communicator& ranks);
 
-// `tensors`: contiguous, in one order on all ranks.
+// Exchanges that have begun, from the first to the last.
+class Exchanges {
+ public:
+  // `finish` waits for one more and uses what has come. The first are finished where too many have begun.
+  void add(std::function<void()> finish);
+  void finish();
+
+ private:
+  void finish_first();
+
+  std::deque<std::function<void()>> begun_;
+};
+
+// `tensors`: contiguous, in one order on all ranks. Those of begin_ are changed as far as exchanges are
+// finished.
+// Leaves in each the sum over the ranks.
+void begin_all_reduce(const std::vector<Tensor>& tensors, const dist::Communicator& ranks, Exchanges& begun);
+
 // Leaves in this rank's part of each the sum over the ranks; the other parts stay what they were.
+void begin_reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks,
+                                Exchanges& begun);
 void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks);
 
 // Fills in the other parts of each from the ranks whose they are.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ddro/base/error.h"
+#include "ddro/models/weight_units.h"
 #include "train/exchange_parts.h"
 #include "train/stored_tensors.h"
 
@@ -51,6 +52,7 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
   const at::NoGradGuard no_grad;
   const TensorsByName source = by_name(initial);
   const models::ParameterRoles roles(model.spec());
+  const auto unit_of = models::unit_of_each(model.spec());
   const bool has_store = shard_ == dist::Shard::kFull;
   DDRO_CHECK(!has_store || model.weight_store() != nullptr,
              "a model that was built with parts of its weights");
@@ -61,6 +63,8 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
     entry.compute = compute;
     entry.trainable = compute.requires_grad();
     entry.role = roles[name];
+    const auto unit = unit_of.find(name);
+    if (unit != unit_of.end()) entry.unit = unit->second;
     entry.decays = entry.role != models::ParameterRole::kVector;
     if (has_store) entry.own_compute = model.weight_store()->part(name);
     entry.in_parts = entry.own_compute.defined();

@@ -1,59 +1,59 @@
 #include "train/reduce_gradients.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
-#include "train/exchange_parts.h"
+#include <algorithm>
+#include <functional>
 
 namespace ddro::train {
 namespace {
 
-// Numbers that travel at once: enough to fill a wire, few beside the gradients themselves.
-constexpr std::int64_t kMostNumbers = std::int64_t{1} << 24;
-
-void all_reduce(const std::vector<Tensor>& gradients, const dist::Communicator& ranks) {
-  std::vector<Tensor> flat;
-  std::vector<std::int64_t> sizes;
-  for (const Tensor& gradient : gradients) {
-    flat.push_back(gradient.view(-1));
-    sizes.push_back(gradient.numel());
+std::vector<const Parameter*> from_last_unit(const Parameters& parameters) {
+  std::vector<const Parameter*> entries;
+  for (const Parameter& entry : parameters.entries()) {
+    if (entry.trainable && !entry.in_parts) entries.push_back(&entry);
   }
-  const Tensor buffer = at::cat(flat);
-  ranks.all_reduce(buffer);
-  at::_foreach_copy_(flat, buffer.split_with_sizes(sizes));
-}
-
-// In the order of the parameters, which are all of one type.
-void all_reduce_in_batches(const std::vector<Tensor>& gradients, const dist::Communicator& ranks) {
-  std::vector<Tensor> some;
-  std::int64_t numbers = 0;
-  for (const Tensor& gradient : gradients) {
-    if (!some.empty() && numbers + gradient.numel() > kMostNumbers) {
-      all_reduce(some, ranks);
-      some.clear();
-      numbers = 0;
-    }
-    some.push_back(gradient);
-    numbers += gradient.numel();
-  }
-  if (!some.empty()) all_reduce(some, ranks);
+  std::ranges::stable_sort(entries, std::greater(), [](const Parameter* entry) { return entry->unit; });
+  return entries;
 }
 
 }  // namespace
 
-void reduce_gradients(const Parameters& parameters) {
+GradientSums::GradientSums(const Parameters& parameters, std::int64_t few) : parameters_(parameters) {
   if (parameters.ranks().size() == 1) return;
-  const at::NoGradGuard no_grad;
-  std::vector<Tensor> gradients;
-  for (const Parameter& entry : parameters.entries()) {
-    if (entry.trainable && !entry.in_parts) gradients.push_back(entry.gradient);
-  }
-  if (gradients.empty()) return;
-  if (parameters.is_sharded()) {
-    reduce_scatter_parts(gradients, parameters.ranks());
-  } else {
-    all_reduce_in_batches(gradients, parameters.ranks());
+  std::int64_t numbers = 0;
+  for (const Parameter* entry : from_last_unit(parameters)) {
+    if (buckets_.empty() || (numbers >= few && buckets_.back().unit != entry->unit)) {
+      buckets_.emplace_back();
+      numbers = 0;
+    }
+    buckets_.back().unit = entry->unit;
+    buckets_.back().gradients.push_back(entry->gradient);
+    numbers += entry->gradient.numel();
   }
 }
+
+void GradientSums::complete(size_t unit) {
+  for (; num_begun_ < buckets_.size() && buckets_[num_begun_].unit >= unit; ++num_begun_)
+    begin(buckets_[num_begun_]);
+}
+
+std::function<void(size_t)> GradientSums::on_complete() {
+  if (buckets_.size() < 2) return nullptr;
+  return [this](size_t unit) { complete(unit); };
+}
+
+void GradientSums::finish() {
+  complete(0);
+  begun_.finish();
+}
+
+void GradientSums::begin(const Bucket& bucket) {
+  if (parameters_.is_sharded()) {
+    begin_reduce_scatter_parts(bucket.gradients, parameters_.ranks(), begun_);
+  } else {
+    begin_all_reduce(bucket.gradients, parameters_.ranks(), begun_);
+  }
+}
+
+void reduce_gradients(const Parameters& parameters) { GradientSums(parameters).finish(); }
 
 }  // namespace ddro::train

@@ -49,13 +49,15 @@ class StepComputation {
  public:
   StepComputation(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                   const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                  double router_aux_loss_coef, const dist::Communicator& ranks)
+                  double router_aux_loss_coef, const dist::Communicator& ranks,
+                  const std::function<void(size_t)>& on_complete)
       : policy_(policy),
         reference_(reference),
         plan_(plan),
         objective_(objective),
         parameters_(parameters),
         ranks_(ranks),
+        on_complete_(on_complete),
         shares_(share_out(policy, plan, ranks)),
         counts_(counts),
         router_aux_loss_coef_(router_aux_loss_coef),
@@ -75,8 +77,10 @@ class StepComputation {
       evaluate_all();
     }
     if (balance_ && (plan_.micro_batches.size() > 1 || ranks_.size() > 1)) measure_balance();
-    for_own_batches([&](const data::PackedBatch& batch) { add_gradients(batch, one_pass); },
+    for_own_batches([&](const data::PackedBatch& batch,
+                        bool is_last) { add_gradients(batch, one_pass, is_last ? on_complete_ : nullptr); },
                     [&] { take_part(one_pass); });
+    if (on_complete_) on_complete_(0);  // before the next exchange, on a rank without rows too
     if (one_pass) exchange_completions();
     result_.imbalance = shares_.imbalance;
     result_.loss = std::accumulate(completion_loss_.begin(), completion_loss_.end(), 0.0) +
@@ -90,12 +94,14 @@ class StepComputation {
   template <typename Compute, typename Without>
   void for_own_batches(const Compute& compute, const Without& without) {
     std::vector<std::int64_t> counts(static_cast<size_t>(ranks_.size()));
-    for (size_t i = 0; i < plan_.micro_batches.size(); ++i) {
-      ++counts[static_cast<size_t>(shares_.rank_of[i])];
-      if (shares_.rank_of[i] == ranks_.rank()) compute(plan_.micro_batches[i]);
+    for (const int rank : shares_.rank_of) ++counts[static_cast<size_t>(rank)];
+    const std::int64_t own = counts[static_cast<size_t>(ranks_.rank())];
+    for (std::int64_t i = 0, done = 0; done < own; ++i) {
+      if (shares_.rank_of[static_cast<size_t>(i)] != ranks_.rank()) continue;
+      ++done;
+      compute(plan_.micro_batches[static_cast<size_t>(i)], /*is_last=*/done == own);
     }
     if (policy_.weight_store() == nullptr) return;
-    const std::int64_t own = counts[static_cast<size_t>(ranks_.rank())];
     for (std::int64_t i = own; i < *std::ranges::max_element(counts); ++i) without();
   }
 
@@ -133,9 +139,10 @@ class StepComputation {
     for (size_t i = 0; i < ref_logp.size(); ++i) result_.completions[i].ref_logp = ref_logp[i];
   }
 
-  Tensor hidden(const ModelBatch& on_device) {
+  Tensor hidden(const ModelBatch& on_device, const std::function<void(size_t)>& on_complete = nullptr) {
     RECORD_USER_SCOPE("forward");
     models::ModelInput input = on_device.input();
+    input.on_complete = on_complete;
     if (!balance_) return policy_.hidden(input);
     input.balance = &*balance_;
     balance_->set_tokens(on_device.num_completions_T());
@@ -144,16 +151,17 @@ class StepComputation {
 
   void measure_balance() {
     const at::NoGradGuard no_grad;
-    for_own_batches([&](const data::PackedBatch& batch) { hidden(ModelBatch(batch, device())); },
+    for_own_batches([&](const data::PackedBatch& batch, bool) { hidden(ModelBatch(batch, device())); },
                     [&] { policy_.take_part(/*with_backward=*/false); });
     if (ranks_.size() > 1) balance_->join([this](const Tensor& sum) { ranks_.all_reduce(sum); });
     result_.aux_loss = balance_->finish(router_aux_loss_coef_);
   }
 
-  void add_gradients(const data::PackedBatch& batch, bool one_pass) {
+  void add_gradients(const data::PackedBatch& batch, bool one_pass,
+                     const std::function<void(size_t)>& on_complete) {
     const ModelBatch on_device(batch, device());
     if (one_pass || is_alone()) score_reference(batch, on_device);
-    const Tensor hidden_CD = hidden(on_device);
+    const Tensor hidden_CD = hidden(on_device, on_complete);
     if (!one_pass && is_alone()) {
       score_alone(batch, on_device, hidden_CD);
       evaluate_all();
@@ -260,6 +268,7 @@ class StepComputation {
   const losses::Objective& objective_;
   Parameters& parameters_;
   const dist::Communicator& ranks_;
+  const std::function<void(size_t)>& on_complete_;
   dist::Shares shares_;
   const BatchCounts& counts_;
   double router_aux_loss_coef_;
@@ -274,10 +283,11 @@ class StepComputation {
 
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                         const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                        double router_aux_loss_coef, const dist::Communicator& ranks) {
+                        double router_aux_loss_coef, const dist::Communicator& ranks,
+                        const std::function<void(size_t)>& on_complete) {
   DDRO_CHECK(reference != nullptr || !objective.reads_reference(), "this objective needs a reference");
   return StepComputation(policy, objective.reads_reference() ? reference : nullptr, plan, counts, objective,
-                         parameters, router_aux_loss_coef, ranks)
+                         parameters, router_aux_loss_coef, ranks, on_complete)
       .run();
 }
 

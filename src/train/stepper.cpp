@@ -42,9 +42,11 @@ StepReport Stepper::step(const data::StepPlan& plan, const data::SamplerState& p
   StepReport report;
   parameters_.zero_gradients();
   report.counts = counts_of(plan, place);
-  report.result = compute(plan, report.counts, steps_done);
-  if (is_replayed(steps_done)) replay(plan, report, steps_done);
-  reduce_gradients(parameters_);
+  GradientSums sums(parameters_);
+  const bool replayed = is_replayed(steps_done);  // then of what this rank has added, before it is summed up
+  report.result = compute(plan, report.counts, steps_done, replayed ? nullptr : sums.on_complete());
+  if (replayed) replay(plan, report, steps_done);
+  sums.finish();
   report.gradient_norm = parameters_.gradient_norm();
   report.learning_rate = learning_rate(options_, steps_done, parts_.total_steps);
   report.is_finite = std::isfinite(report.result.loss) && std::isfinite(report.gradient_norm);
@@ -89,10 +91,11 @@ BatchCounts Stepper::counts_of(const data::StepPlan& plan, const data::SamplerSt
   return counts;
 }
 
-StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done) {
+StepResult Stepper::compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done,
+                            const std::function<void(size_t)>& on_complete) {
   try {
     return compute_step(parts_.policy, parts_.reference, plan, counts, parts_.objective, parameters_,
-                        parts_.router_aux_loss_coef, parts_.ranks);
+                        parts_.router_aux_loss_coef, parts_.ranks, on_complete);
   } catch (const losses::PoleError& error) {
     throw Error(ErrorKind::kNonFinite, std::string(error.what()) + " (step " +
                                            std::to_string(steps_done + 1) + ", " +

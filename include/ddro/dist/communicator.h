@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "ddro/base/tensor.h"
 
 namespace ddro::dist {
+
+// Waits for an exchange that has begun, and gives what has come. To be called once.
+using Arrival = std::function<Tensor()>;
 
 // All ranks call the same functions in the same order, and each waits for the others. Error(kLost) naming the
 // rank that did not come. What sums depend on is the number of ranks alone; every rank has the same bits.
@@ -21,13 +25,18 @@ class Communicator {
   int size() const { return size_; }
   bool is_first() const { return rank_ == 0; }  // which alone writes the run's files
 
-  // Tensors are contiguous, and of one shape and type on all ranks.
+  // Tensors are contiguous, and of one shape and type on all ranks. These exchanges go on while the caller
+  // computes; what they were given is left alone until they have arrived.
   // Sum over the ranks, in place.
-  virtual void all_reduce(const Tensor& tensor) const = 0;
+  virtual Arrival begin_all_reduce(const Tensor& tensor) const = 0;
   // A row for each rank: the sum over the ranks of this rank's row.
-  virtual Tensor reduce_scatter(const Tensor& rows_WN) const = 0;
+  virtual Arrival begin_reduce_scatter(const Tensor& rows_WN) const = 0;
   // By rank, what each has.
-  virtual Tensor all_gather(const Tensor& own_N) const = 0;
+  virtual Arrival begin_all_gather(const Tensor& own_N) const = 0;
+
+  void all_reduce(const Tensor& tensor) const { begin_all_reduce(tensor)(); }
+  Tensor reduce_scatter(const Tensor& rows_WN) const { return begin_reduce_scatter(rows_WN)(); }
+  Tensor all_gather(const Tensor& own_N) const { return begin_all_gather(own_N)(); }
   // `for_each`: bytes for each rank, by rank; `from_each`: how many each has for this one. What they have for
   // it, by rank.
   virtual Tensor all_to_all(const std::vector<Tensor>& for_each,

@@ -3,6 +3,7 @@
 // Legend: T packed tokens, C positions asked for, D width, V vocabulary.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,6 +27,9 @@ struct ModelInput {
   KvCache* cache = nullptr;            // no graph is built through it
   PackedKeyValues* kept_kv = nullptr;  // with a layout: gets what a cache needs of these tokens, no graph
   RouterBalance* balance = nullptr;    // of the routers: outlives the backward
+  // Called in the backward with each unit (ddro/models/weight_units.h) but the first, from the last on, when
+  // the gradients of what is in it are complete.
+  std::function<void(size_t unit)> on_complete = nullptr;
 };
 
 struct BuildOptions {

@@ -60,8 +60,8 @@ struct MemoryEstimate {
   double head = 0;         // the logits of a chunk
   double process = 0;      // CPU: libraries, data, and what the allocator cannot give back
   double copy = 0;         // CPU: of what a checkpoint holds; a GPU's is in the host's memory
-  double exchange = 0;     // of gradients between ranks, when activations and logits are gone
-  double peak() const { return weights + std::max(activations + gathered + head, exchange) + process + copy; }
+  double exchange = 0;     // of gradients between ranks, when logits are gone
+  double peak() const { return weights + activations + gathered + std::max(head, exchange) + process + copy; }
 };
 
 // Adds up what the forward of this code keeps for its backward. `plan`: the step with the largest

@@ -23,6 +23,8 @@ struct Parameter {
   bool trainable = true;  // false: neither master nor gradient
   models::ParameterRole role = models::ParameterRole::kVector;
   bool decays = false;  // all but vectors, as in Hugging Face's Trainer: norms and biases do not
+  size_t unit = 0;  // of the model (ddro/models/weight_units.h); of an adapter the first, whose gradients are
+                    // complete last
 
   // Of several ranks that do not all have everything (dist::Shard) each updates its part of the numbers:
   // `master` is of those alone, in a row (in float32 and float64 own_compute).

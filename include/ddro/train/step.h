@@ -1,6 +1,7 @@
 // Loss and gradients of one optimizer step, however it was cut into micro-batches.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -33,8 +34,11 @@ struct StepResult {
 // losses::PoleError, its completion a step_index, for the raw loss past its pole; the accumulators then hold
 // part of the step. Each of several ranks, which call it alike, adds the gradients of its share of the
 // micro-batches (balanced by cost) to its own parameters; the result is that of the whole step on all.
+// `on_complete`: called in its last backward as models::ModelInput has it, and behind that with the first
+// unit; by a rank without rows with that alone.
 StepResult compute_step(const models::CausalLm& policy, const LogProbs* reference, const data::StepPlan& plan,
                         const BatchCounts& counts, const losses::Objective& objective, Parameters& parameters,
-                        double router_aux_loss_coef = 0, const dist::Communicator& ranks = dist::alone());
+                        double router_aux_loss_coef = 0, const dist::Communicator& ranks = dist::alone(),
+                        const std::function<void(size_t unit)>& on_complete = nullptr);
 
 }  // namespace ddro::train

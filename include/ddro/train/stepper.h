@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "ddro/data/packed_batch.h"
@@ -58,7 +59,8 @@ class Stepper {
 
  private:
   BatchCounts counts_of(const data::StepPlan& plan, const data::SamplerState& place) const;
-  StepResult compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done);
+  StepResult compute(const data::StepPlan& plan, const BatchCounts& counts, std::int64_t steps_done,
+                     const std::function<void(size_t unit)>& on_complete = nullptr);
   bool is_replayed(std::int64_t steps_done) const;
   void replay(const data::StepPlan& plan, const StepReport& report, std::int64_t steps_done);
 

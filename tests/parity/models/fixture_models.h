@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -160,7 +161,8 @@ struct Packed {
 
 // Logits of each sequence (differentiable), from one forward.
 inline std::vector<Tensor> logits_of(const models::CausalLm& model, const Packed& packed,
-                                     at::Device device = at::kCPU) {
+                                     at::Device device = at::kCPU,
+                                     const std::function<void(size_t unit)>& on_complete = nullptr) {
   const ops::AttentionLayout layout(packed.segments, device);
   Sequence asked;
   for (const Sequence& place : packed.places) asked.insert(asked.end(), place.begin(), place.end());
@@ -169,6 +171,7 @@ inline std::vector<Tensor> logits_of(const models::CausalLm& model, const Packed
   input.positions_T = at::tensor(packed.positions, at::kLong).to(device);
   input.layout = &layout;
   input.output_positions_C = at::tensor(asked, at::kLong).to(device);
+  input.on_complete = on_complete;
   const Tensor logits = models::logits(model, model.hidden(input));
   std::vector<Tensor> parts;
   std::int64_t begin = 0;

@@ -119,9 +119,10 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
         *policy, reference, [] { return false; }, ranks);
     EXPECT_GT(counts.kl, 0) << "not told from no reference point";
   }
-  const StepResult result =
-      compute_step(*policy, &reference, plan, counts, *objective, parameters, c.router_loss, ranks);
-  reduce_gradients(parameters);
+  GradientSums sums(parameters, /*few=*/1);
+  const StepResult result = compute_step(*policy, &reference, plan, counts, *objective, parameters,
+                                         c.router_loss, ranks, sums.on_complete());
+  sums.finish();
   Numbers numbers{{result.loss}, {}};
   for (const losses::ScoredCompletion& row : result.completions)
     numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});

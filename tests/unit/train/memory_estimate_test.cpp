@@ -66,7 +66,8 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfMastersAndMoments) {
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, kParameters * (2 + 4 + 4 + 2 * kMoment));
 }
 
-// A head of its own: whole with its gradient, beside two times 2^24 numbers that travel.
+// A head of its own: whole with its gradient, beside four times 2^24 numbers that are sent and as many that
+// come.
 TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   MemoryModel model = recipe();
   model.num_ranks = 8;
@@ -74,12 +75,12 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   constexpr double kParameters = 8'030'261'248, kMoment = 1 + 1.0 / 256, kHead = 128256.0 * 4096 + 4096;
   const MemoryEstimate estimate = estimate_memory(model, plan_of(4, 4096));
   EXPECT_DOUBLE_EQ(estimate.weights, kParameters * (2 + 4 + 4 + 2 * kMoment) / 8);
-  EXPECT_DOUBLE_EQ(estimate.gathered, kHead * (2 + 4) + 2 * (1 << 24) * 4.0);
+  const double layer = 2.0 * 4096 * (4096 + 1024) + 3.0 * 4096 * 14336 + 2 * 4096;
+  const double travels = 2 * 4 * (1 << 24) * 4.0;
+  EXPECT_DOUBLE_EQ(estimate.gathered, kHead * (2 + 4) + travels);
   // The gradient of a head that is tied waits for the embedding's, beside a layer.
   model.spec.tie_word_embeddings = true;
-  const double layer = 2.0 * 4096 * (4096 + 1024) + 3.0 * 4096 * 14336 + 2 * 4096;
-  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).gathered,
-                   layer * (2 + 4) + kHead * 4 + 2 * (1 << 24) * 4.0);
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).gathered, layer * (2 + 4) + kHead * 4 + travels);
 }
 
 // The frozen base as it lies, and the largest weight (a feed-forward's) as float32 and as bfloat16.

@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "ddro/models/adapter.h"
 #include "ddro/train/same_weights.h"
 #include "support/expect_error.h"
@@ -15,17 +17,19 @@ namespace {
 class Twin : public dist::Communicator {
  public:
   Twin() : Communicator(0, 2) {}
-  void all_reduce(const Tensor& tensor) const override {
+  dist::Arrival begin_all_reduce(const Tensor& tensor) const override {
     numbers += tensor.numel();
     calls += 1;
-    tensor.mul_(2);
+    return [tensor] { return tensor.mul_(2); };
   }
-  Tensor reduce_scatter(const Tensor& rows_WN) const override {
+  dist::Arrival begin_reduce_scatter(const Tensor& rows_WN) const override {
     numbers += rows_WN.numel();
     calls += 1;
-    return rows_WN[0] * 2;
+    return [rows_WN] { return rows_WN[0] * 2; };
   }
-  Tensor all_gather(const Tensor& own_N) const override { return at::stack({own_N, own_N}); }
+  dist::Arrival begin_all_gather(const Tensor& own_N) const override {
+    return [own_N] { return at::stack({own_N, own_N}); };
+  }
   Tensor all_to_all(const std::vector<Tensor>& for_each, const std::vector<std::int64_t>&) const override {
     return at::cat({for_each[0], for_each[0]});
   }
@@ -37,10 +41,10 @@ class Twin : public dist::Communicator {
 class Liar : public Twin {
  public:
   explicit Liar(std::int64_t byte) : byte_(byte) {}
-  Tensor all_gather(const Tensor& own_N) const override {
+  dist::Arrival begin_all_gather(const Tensor& own_N) const override {
     const Tensor other_N = own_N.clone();
     if (own_N.scalar_type() == at::kByte) other_N[byte_] += 1;
-    return at::stack({own_N, other_N});
+    return [own_N, other_N] { return at::stack({own_N, other_N}); };
   }
 
  private:
@@ -73,6 +77,45 @@ TEST(ReduceGradients, AddsUpWhatIsTrainedAndNothingElse) {
       EXPECT_TRUE(is_right) << entry.name;
     }
   }
+}
+
+// As before, but it notes when exchanges begin and arrive.
+class Watched : public Twin {
+ public:
+  dist::Arrival begin_all_gather(const Tensor& own_N) const override {
+    events += "begin ";
+    return [this, arrival = Twin::begin_all_gather(own_N)] {
+      events += "arrive ";
+      return arrival();
+    };
+  }
+  dist::Arrival begin_reduce_scatter(const Tensor& rows_WN) const override {
+    events += "begin ";
+    return [this, arrival = Twin::begin_reduce_scatter(rows_WN)] {
+      events += "arrive ";
+      return arrival();
+    };
+  }
+  std::string since() const { return std::exchange(events, {}); }
+  mutable std::string events;
+};
+
+TEST(GradientSums, BeginWhenAUnitIsComplete) {
+  const auto model = test::tiny_model(test::tiny_spec(/*tied=*/false), 1, at::kFloat, /*trainable=*/true);
+  const Watched ranks;
+  Parameters parameters(*model, model->parameters(), ranks, dist::Shard::kOptimizer);
+  for (const Parameter& entry : parameters.entries()) entry.gradient.fill_(1.5);
+  GradientSums sums(parameters, /*few=*/1);
+  for (const size_t unit : {3, 2, 1}) {
+    sums.complete(unit);
+    EXPECT_EQ(ranks.since(), "begin ") << unit;
+  }
+  sums.complete(1);
+  EXPECT_EQ(ranks.since(), "");
+  sums.finish();
+  EXPECT_EQ(ranks.since(), "begin arrive arrive arrive arrive ");
+  for (const Parameter& entry : parameters.entries())
+    EXPECT_TRUE(entry.own_gradient.eq(3).all().item<bool>()) << entry.name;
 }
 
 TEST(SameWeights, NamesTheRankAndTheParameterThatDiffer) {
