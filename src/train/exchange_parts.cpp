@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "ddro/base/error.h"
@@ -24,15 +25,19 @@ constexpr size_t kMostBegun = 4;
 
 // The same places in every rank's part of a tensor.
 struct Run {
-  Tensor flat;  // the tensor
+  Tensor flat;    // the tensor
+  size_t tensor;  // its place among those that are exchanged
   std::int64_t begin = 0;
   std::int64_t size = 0;
 
-  // As far as the rank's part goes.
+  // As far as the part goes.
+  Tensor of_part(const Tensor& part) const {
+    const std::int64_t first = std::min(begin, part.numel());
+    return part.narrow(0, first, std::min(begin + size, part.numel()) - first);
+  }
   Tensor in_part_of(int rank, int num_ranks) const {
     const Part part = part_of(flat.numel(), num_ranks, rank);
-    const std::int64_t first = std::min(begin, part.size);
-    return flat.narrow(0, part.begin + first, std::min(begin + size, part.size) - first);
+    return of_part(flat.narrow(0, part.begin, part.size));
   }
 };
 
@@ -43,21 +48,24 @@ struct Batch {
 };
 
 // Of one type each; a long tensor is spread over several.
-std::vector<Batch> make_batches(std::vector<Tensor> tensors, int num_ranks) {
+std::vector<Batch> make_batches(const std::vector<Tensor>& tensors, int num_ranks) {
   const auto type_of = [](const Tensor& tensor) { return tensor.scalar_type(); };
-  std::ranges::stable_sort(tensors, {}, type_of);
+  std::vector<size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return type_of(tensors[i]); });
   const std::int64_t most = std::max<std::int64_t>(1, most_at_once(tensors.front().device()) / num_ranks);
   const auto has_room = [&](const Batch& batch, const Tensor& tensor) {
     return batch.size < most && type_of(batch.runs.back().flat) == type_of(tensor);
   };
   std::vector<Batch> batches;
-  for (const Tensor& tensor : tensors) {
+  for (const size_t i : order) {
+    const Tensor& tensor = tensors[i];
     const std::int64_t capacity = std::min(tensor.numel(), part_capacity(tensor.numel(), num_ranks));
     for (std::int64_t begin = 0, size = 0; begin < capacity; begin += size) {
       if (batches.empty() || !has_room(batches.back(), tensor)) batches.emplace_back();
       Batch& batch = batches.back();
       size = std::min(capacity - begin, most - batch.size);
-      batch.runs.push_back({tensor.view(-1), begin, size});
+      batch.runs.push_back({tensor.view(-1), i, begin, size});
       batch.size += size;
     }
   }
@@ -69,9 +77,13 @@ struct Places {
   std::vector<Tensor> on_wire, in_tensors;
 
   void add(const Batch& batch, const Tensor& row_N, int rank, int num_ranks) {
+    add(batch, row_N, [&](const Run& run) { return run.in_part_of(rank, num_ranks); });
+  }
+  template <typename NumbersOf>
+  void add(const Batch& batch, const Tensor& row_N, const NumbersOf& numbers_of) {
     std::int64_t at = 0;
     for (const Run& run : batch.runs) {
-      const Tensor numbers = run.in_part_of(rank, num_ranks);
+      const Tensor numbers = numbers_of(run);
       if (numbers.numel() > 0) {
         on_wire.push_back(row_N.narrow(0, at, numbers.numel()));
         in_tensors.push_back(numbers);
@@ -111,11 +123,15 @@ void unload_others(const Batch& batch, const Tensor& rows_WN, const dist::Commun
   others.unload();
 }
 
-void begin_all_gather(const Batch& batch, const dist::Communicator& ranks, Exchanges& begun) {
+// `own_of`: this rank's part of the tensor with a run.
+template <typename OwnOf>
+std::function<void()> begin_all_gather(const Batch& batch, const dist::Communicator& ranks,
+                                       const OwnOf& own_of) {
   const Tensor own_N = at::empty({batch.size}, batch.runs.front().flat.options());
-  own_places(batch, own_N, ranks).load();
-  begun.add(
-      [batch, &ranks, arrival = ranks.begin_all_gather(own_N)] { unload_others(batch, arrival(), ranks); });
+  Places own;
+  own.add(batch, own_N, [&](const Run& run) { return run.of_part(own_of(run)); });
+  own.load();
+  return [batch, &ranks, arrival = ranks.begin_all_gather(own_N)] { unload_others(batch, arrival(), ranks); };
 }
 
 }  // namespace
@@ -176,8 +192,25 @@ void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Commun
 void all_gather_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks) {
   const at::NoGradGuard no_grad;
   Exchanges begun;
-  for (const Batch& batch : make_batches(tensors, ranks.size())) begin_all_gather(batch, ranks, begun);
+  const auto own_of = [&](const Run& run) { return own_numbers(run.flat, ranks); };
+  for (const Batch& batch : make_batches(tensors, ranks.size()))
+    begun.add(begin_all_gather(batch, ranks, own_of));
   begun.finish();
+}
+
+std::function<void()> begin_all_gather_parts(const std::vector<Tensor>& tensors,
+                                             const std::vector<Tensor>& parts,
+                                             const dist::Communicator& ranks) {
+  const at::NoGradGuard no_grad;
+  std::vector<std::function<void()>> begun;
+  const auto own_of = [&](const Run& run) { return parts[run.tensor]; };
+  for (const Batch& batch : make_batches(tensors, ranks.size()))
+    begun.push_back(begin_all_gather(batch, ranks, own_of));
+  return [tensors, parts, &ranks, begun = std::move(begun)]() mutable {
+    const at::NoGradGuard still_none;
+    for (size_t i = 0; i < tensors.size(); ++i) own_numbers(tensors[i], ranks).copy_(parts[i]);
+    for (std::function<void()>& finish : begun) std::exchange(finish, nullptr)();
+  };
 }
 
 }  // namespace ddro::train

@@ -193,7 +193,8 @@ double numbers_in(const std::vector<models::ParameterSpec>& unit) {
   return numbers;
 }
 
-// The head, or in the backward the largest layer beside what is kept of a head that is tied: its gradient.
+// The head, or in the backward the largest layer beside what is kept of a head that is tied: its gradient;
+// and what comes meanwhile of the next layer, with the rank's part that is sent.
 double gathered_bytes(const MemoryModel& model) {
   const auto compute = static_cast<double>(at::elementSize(model.dtype));
   const double gradient = model.adapter ? 0 : master_size(model.dtype);  // of a frozen base there are none
@@ -202,11 +203,12 @@ double gathered_bytes(const MemoryModel& model) {
   const double head = numbers_in(is_tied ? units.front() : units.back());
   double layer = 0;
   for (size_t i = 0; i < model.spec.layers.size(); ++i) layer = std::max(layer, numbers_in(units[1 + i]));
+  const double coming = layer * compute * (1 + 1.0 / model.num_ranks);
   const double in_layer = layer * (compute + gradient) + (is_tied ? head * gradient : 0);
   // Both are kept for the next time, by each model.
   if (model.device.is_cpu())
-    return (head + layer) * (compute + gradient + (model.live_reference ? compute : 0));
-  return std::max(head * (compute + gradient), in_layer);
+    return (head + layer) * (compute + gradient + (model.live_reference ? compute : 0)) + coming;
+  return std::max(head * (compute + gradient), in_layer) + coming;
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <utility>
+
 #include "ddro/base/error.h"
 #include "train/block_pool.h"
 #include "train/exchange_parts.h"
@@ -41,6 +43,7 @@ void WeightParts::keep_gradient(const std::string& name, const Tensor& whole, co
 
 void WeightParts::begin_forward() {
   if (is_announcing_) ranks_.broadcast(true);
+  course_ = Course::kForward;
 }
 
 void WeightParts::gather(size_t index) {
@@ -51,10 +54,31 @@ void WeightParts::gather(size_t index) {
   std::vector<Tensor> whole;
   for (const Held& held : unit.tensors) {
     memory_->give(held.whole);
-    own_numbers(held.whole, ranks_).copy_(held.part);
     whole.push_back(held.whole);
   }
-  all_gather_parts(whole, ranks_);
+  if (unit.coming) {
+    std::exchange(unit.coming, nullptr)();
+  } else {
+    for (const Held& held : unit.tensors) own_numbers(held.whole, ranks_).copy_(held.part);
+    all_gather_parts(whole, ranks_);
+  }
+  begin_next(index);
+}
+
+// Of a backward no more than the layers: the head is whole, and the embedding of no use.
+void WeightParts::begin_next(size_t index) {
+  if (course_ == Course::kForward && index + 1 < units_.size()) begin_gather(units_[index + 1]);
+  if (course_ == Course::kBackward && index > 1) begin_gather(units_[index - 1]);
+}
+
+void WeightParts::begin_gather(Unit& unit) {
+  if (unit.is_whole || unit.coming) return;
+  std::vector<Tensor> whole, parts;
+  for (const Held& held : unit.tensors) {
+    whole.push_back(held.whole);
+    parts.push_back(held.part);
+  }
+  unit.coming = begin_all_gather_parts(whole, parts, ranks_);
 }
 
 void WeightParts::release(size_t index) {
@@ -66,6 +90,10 @@ void WeightParts::release(size_t index) {
 
 void WeightParts::begin_gradients(size_t index) {
   const at::NoGradGuard no_grad;
+  if (course_ == Course::kForward) {  // of the head, or the unit that it shares with the embedding
+    course_ = Course::kBackward;
+    begin_next(index == 0 ? units_.size() : index);
+  }
   for (const Held& held : units_[index].tensors) {
     if (held.is_frozen()) continue;
     memory_->give(held.gradient);

@@ -17,7 +17,8 @@ namespace ddro::train {
 class BlockPool;
 
 // The ranks gather a unit from their parts (ddro/train/parts.h), and sum up its gradients into parts: all of
-// them at the same time. Where one has nothing to compute, it calls the model's take_part.
+// them at the same time. Where one has nothing to compute, it calls the model's take_part. While something
+// computes with a unit, the one that is needed next comes.
 class WeightParts : public models::WeightStore {
  public:
   explicit WeightParts(const dist::Communicator& ranks);
@@ -45,13 +46,19 @@ class WeightParts : public models::WeightStore {
   struct Unit {
     std::vector<Held> tensors;
     bool is_whole = false;
+    std::function<void()> coming;  // waits for what has begun to come; empty: nothing
   };
+  enum class Course { kUnknown, kForward, kBackward };
+
+  void begin_gather(Unit& unit);
+  void begin_next(size_t index);
 
   const dist::Communicator& ranks_;
   std::unique_ptr<BlockPool> memory_;  // of what is whole
   std::vector<Unit> units_;
   std::unordered_map<std::string, std::pair<size_t, size_t>> index_;  // unit, place in it
   bool is_announcing_ = false;
+  Course course_ = Course::kUnknown;  // in which units are asked for
 };
 
 // Runs `work`, which computes with `model`, on the first rank alone. Where ranks have parts of its weights

@@ -67,7 +67,7 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfMastersAndMoments) {
 }
 
 // A head of its own: whole with its gradient, beside four times 2^24 numbers that are sent and as many that
-// come.
+// come, and a layer that is gathered meanwhile, an eighth of it sent.
 TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   MemoryModel model = recipe();
   model.num_ranks = 8;
@@ -76,7 +76,7 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   const MemoryEstimate estimate = estimate_memory(model, plan_of(4, 4096));
   EXPECT_DOUBLE_EQ(estimate.weights, kParameters * (2 + 4 + 4 + 2 * kMoment) / 8);
   const double layer = 2.0 * 4096 * (4096 + 1024) + 3.0 * 4096 * 14336 + 2 * 4096;
-  const double travels = 2 * 4 * (1 << 24) * 4.0;
+  const double travels = 2 * 4 * (1 << 24) * 4.0 + layer * 2 * (1 + 1.0 / 8);
   EXPECT_DOUBLE_EQ(estimate.gathered, kHead * (2 + 4) + travels);
   // The gradient of a head that is tied waits for the embedding's, beside a layer.
   model.spec.tie_word_embeddings = true;

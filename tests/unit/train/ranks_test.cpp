@@ -6,6 +6,7 @@
 
 #include "ddro/models/adapter.h"
 #include "ddro/train/same_weights.h"
+#include "ddro/train/weight_parts.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 #include "train/reduce_gradients.h"
@@ -116,6 +117,32 @@ TEST(GradientSums, BeginWhenAUnitIsComplete) {
   EXPECT_EQ(ranks.since(), "begin arrive arrive arrive arrive ");
   for (const Parameter& entry : parameters.entries())
     EXPECT_TRUE(entry.own_gradient.eq(3).all().item<bool>()) << entry.name;
+}
+
+// The embedding, two layers, the head; the other has the same numbers.
+TEST(WeightParts, ComeWhileTheUnitBeforeComputes) {
+  const Watched ranks;
+  WeightParts store(ranks);
+  for (size_t unit = 0; unit < 4; ++unit) store.take(unit, std::to_string(unit), at::ones({512}));
+  store.begin_forward();
+  store.gather(0);
+  EXPECT_EQ(ranks.since(), "begin arrive begin ");
+  for (const size_t unit : {1, 2}) {
+    store.release(unit - 1);
+    store.gather(unit);
+    EXPECT_EQ(ranks.since(), "arrive begin ") << unit;
+  }
+  store.release(2);
+  store.gather(3);
+  EXPECT_EQ(ranks.since(), "arrive ");
+  store.begin_gradients(3);
+  EXPECT_EQ(ranks.since(), "begin ") << "the last layer, for the backward";
+  store.release(3);
+  store.gather(2);
+  EXPECT_EQ(ranks.since(), "arrive begin ");
+  store.release(2);
+  store.gather(1);
+  EXPECT_EQ(ranks.since(), "arrive ") << "the embedding's backward needs none of it";
 }
 
 TEST(SameWeights, NamesTheRankAndTheParameterThatDiffer) {
