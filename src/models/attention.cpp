@@ -26,6 +26,14 @@ Tensor turned(const RotarySpec& rotary, const Tensor& x_THK, const Angles& angle
   return rest == 0 ? part_THK : at::cat({part_THK, x_THK.narrow(2, width, rest)}, 2);
 }
 
+std::optional<ops::Alibi> make_alibi(const AttentionSpec& spec, double scale, at::Device device) {
+  if (!spec.alibi) return std::nullopt;
+  const std::vector<double> slopes = ops::alibi_slopes(spec.num_heads, spec.alibi->bias_max);
+  return ops::Alibi{.slopes_H = at::tensor(slopes, at::kDouble).to(device),
+                    .in_bfloat16 = spec.alibi->in_bfloat16,
+                    .scale = spec.alibi->in_bfloat16 ? scale : 1};
+}
+
 }  // namespace
 
 Attention::Attention(const AttentionSpec& spec, const ParameterTable& table, size_t layer, size_t angles)
@@ -39,6 +47,7 @@ Attention::Attention(const AttentionSpec& spec, const ParameterTable& table, siz
       k_norm_(table[spec.key_norm]),
       sinks_H_(spec.sinks_name.empty() ? Tensor() : table[spec.sinks_name]),
       scale_(spec.scale.value_or(1 / std::sqrt(static_cast<double>(spec.head_dim)))),
+      alibi_(make_alibi(spec, scale_, o_.weight.device())),
       layer_(layer),
       angles_(angles) {}
 
@@ -81,10 +90,10 @@ Tensor Attention::operator()(const Tensor& x_TD, const Shared& shared) const {
     shared.kept_kv->k_TGK.push_back(k_TGK);
     shared.kept_kv->v_TGK.push_back(v_TGK);
   }
-  const Tensor out_THK =
-      shared.cache
-          ? shared.cache->attend(layer_, q_THK, k_TGK, v_TGK, scale_, window, softcap, sinks_H_)
-          : ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale_, window, softcap, sinks_H_);
+  const Tensor out_THK = shared.cache ? shared.cache->attend(layer_, q_THK, k_TGK, v_TGK, scale_, window,
+                                                             softcap, sinks_H_, alibi())
+                                      : ops::varlen_attention(q_THK, k_TGK, v_TGK, *shared.layout, scale_,
+                                                              window, softcap, sinks_H_, alibi());
   return o_(out_THK.reshape({x_TD.size(0), -1}));
 }
 

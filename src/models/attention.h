@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ddro/models/kv_cache.h"
@@ -38,6 +39,7 @@ class Attention {
     Tensor q_THK, k_TGK, v_TGK;
   };
 
+  const ops::Alibi* alibi() const { return alibi_ ? &*alibi_ : nullptr; }
   Heads project(const Tensor& x_TD) const;
   Heads heads_of(const Tensor& x_TD, const Shared& shared) const;
 
@@ -46,6 +48,7 @@ class Attention {
   OptionalNorm q_norm_, k_norm_;
   Tensor sinks_H_;  // undefined without them
   double scale_;
+  std::optional<ops::Alibi> alibi_;
   size_t layer_, angles_;
 };
 

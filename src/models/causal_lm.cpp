@@ -25,7 +25,7 @@ namespace ddro::models {
 namespace {
 
 struct Layer {
-  OptionalNorm attention_norm, post_attention_norm, feed_forward_norm, post_feed_forward_norm;
+  OptionalNorm input_norm, attention_norm, post_attention_norm, feed_forward_norm, post_feed_forward_norm;
   Attention attention;
   FeedForward feed_forward;
   std::optional<Experts> experts;  // in its place
@@ -210,7 +210,8 @@ class Decoder : public CausalLm {
   void add_layer(const LayerSpec& layer, const ParameterTable& table) {
     const AttentionSpec& attention = layer.attention;
     layers_.push_back(
-        {.attention_norm = table[layer.attention_norm],
+        {.input_norm = table[layer.input_norm],
+         .attention_norm = table[layer.attention_norm],
          .post_attention_norm = table[layer.post_attention_norm],
          .feed_forward_norm = table[layer.feed_forward_norm],
          .post_feed_forward_norm = table[layer.post_feed_forward_norm],
@@ -260,7 +261,8 @@ class Decoder : public CausalLm {
     return x_TD;
   }
 
-  Tensor run_layer(const Layer& layer, const Tensor& x_TD, const Shared& shared) const {
+  Tensor run_layer(const Layer& layer, const Tensor& input_TD, const Shared& shared) const {
+    const Tensor x_TD = normed(layer.input_norm, input_TD);
     if (spec_.parallel_residual) return run_parallel(layer, x_TD, shared);
     const Tensor attended_TD =
         added(layer.post_attention_norm, layer.attention(normed(layer.attention_norm, x_TD), shared));

@@ -114,8 +114,20 @@ Tensor KvCache::mask(std::int64_t window) {
   return result_N11S;
 }
 
+// The same for the R query heads of each key head, with their biases.
+Tensor KvCache::mask_by_heads(const Layer& layer, std::int64_t window, const ops::Alibi* alibi) {
+  const Tensor mask_N11S = mask(window);
+  if (!alibi) return mask_N11S;
+  const Tensor keys_111S = at::arange(longest_, positions_N111_.options()).view({1, 1, 1, -1});
+  const Tensor biases_NHS =
+      ops::alibi_biases(*alibi, positions_N111_, keys_111S, options_.dtype().toScalarType()).squeeze(2);
+  const Tensor biases_NGRS = biases_NHS.view({size(), layer.num_heads, -1, longest_});
+  return mask_N11S.defined() ? biases_NGRS + mask_N11S : biases_NGRS;
+}
+
 Tensor KvCache::attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK,
-                       double scale, std::int64_t window, double softcap, const Tensor& sinks_H) {
+                       double scale, std::int64_t window, double softcap, const Tensor& sinks_H,
+                       const ops::Alibi* alibi) {
   DDRO_CHECK(k_NGK.size(0) == size() && rows_N_.size(0) == size(), "one new token for each sequence");
   const Layer& layer = layers_[index];
   const auto add = [&](const Tensor& held_NSGK, const Tensor& new_NGK) {
@@ -131,9 +143,9 @@ Tensor KvCache::attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, c
   // The query heads that share a key head stand where the queries of a sequence usually do: keys are read
   // once.
   const Tensor q_NGRK = q_NHK.reshape({size(), layer.num_heads, -1, layer.head_dim});
-  const Tensor mask_N11S = mask(window);
+  const Tensor mask_NGRS = mask_by_heads(layer, window, alibi);
   const Tensor out_NGRK = at::scaled_dot_product_attention(
-      q_NGRK, k_NGSK, v_NGSK, mask_N11S.defined() ? std::optional<Tensor>(mask_N11S) : std::nullopt,
+      q_NGRK, k_NGSK, v_NGSK, mask_NGRS.defined() ? std::optional<Tensor>(mask_NGRS) : std::nullopt,
       /*dropout_p=*/0.0, /*is_causal=*/false, scale);
   return out_NGRK.reshape(q_NHK.sizes());
 }

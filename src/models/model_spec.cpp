@@ -43,6 +43,7 @@ void add(Parameters& all, const AttentionSpec& attention) {
 }
 
 void add(Parameters& all, const LayerSpec& layer) {
+  add(all, layer.input_norm);
   add(all, layer.attention_norm);
   add(all, layer.attention);
   add(all, layer.post_attention_norm);
@@ -113,6 +114,7 @@ Json special_parts(const AttentionSpec& attention) {
   if (attention.clip) all["clip"] = *attention.clip;
   if (attention.scale) all["scale"] = *attention.scale;
   if (attention.softcap) all["softcap"] = *attention.softcap;
+  if (attention.alibi) all["alibi"] = {attention.alibi->bias_max, attention.alibi->in_bfloat16};
   return all;
 }
 
@@ -182,8 +184,9 @@ void for_each_name(LayerSpec& layer, const Visit& visit) {
   visit_attention(attention, visit_linear);
   visit(attention.sinks_name);
   visit_inner(layer, visit_linear);
-  for (auto* norm : {&layer.attention_norm, &layer.post_attention_norm, &layer.feed_forward_norm,
-                     &layer.post_feed_forward_norm, &attention.query_norm, &attention.key_norm}) {
+  for (auto* norm :
+       {&layer.input_norm, &layer.attention_norm, &layer.post_attention_norm, &layer.feed_forward_norm,
+        &layer.post_feed_forward_norm, &attention.query_norm, &attention.key_norm}) {
     if (*norm) visit((*norm)->name);
   }
 }

@@ -192,7 +192,7 @@ bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double s
 
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
-                        const Tensor& sinks_H) {
+                        const Tensor& sinks_H, const Alibi* alibi) {
   DDRO_CHECK(q_THK.dim() == 3 && k_TGK.dim() == 3 && k_TGK.sizes() == v_TGK.sizes(),
              "q, k and v must be T x heads x K");
   DDRO_CHECK(q_THK.size(0) == layout.num_tokens() && k_TGK.size(0) == layout.num_tokens(),
@@ -200,12 +200,14 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   DDRO_CHECK(q_THK.size(2) == k_TGK.size(2) && q_THK.size(1) % k_TGK.size(1) == 0,
              "head counts or widths do not fit");
   DDRO_CHECK(window > 0, "an attention window must be positive");
-  if (!sinks_H.defined() && flash_attention_takes(q_THK.scalar_type(), q_THK.size(2), softcap) &&
+  DDRO_CHECK(!alibi || (softcap == 0 && !sinks_H.defined()),
+             "there are no biases beside a soft cap or sinks");
+  if (!sinks_H.defined() && !alibi && flash_attention_takes(q_THK.scalar_type(), q_THK.size(2), softcap) &&
       has_flash_attention(q_THK.device()))
     return flash_attention(q_THK, k_TGK, v_TGK, layout, scale, window);
-  if (!sinks_H.defined() && softcap == 0 && q_THK.is_cpu() && q_THK.scalar_type() == at::kFloat)
+  if (!sinks_H.defined() && !alibi && softcap == 0 && q_THK.is_cpu() && q_THK.scalar_type() == at::kFloat)
     return BlockAttentionFunction::apply(q_THK, k_TGK, v_TGK, layout, scale, window);
-  return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap, sinks_H);
+  return grouped_attention(q_THK, k_TGK, v_TGK, layout, scale, window, softcap, sinks_H, alibi);
 }
 
 }  // namespace ddro::ops

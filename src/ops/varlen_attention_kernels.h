@@ -18,7 +18,7 @@ std::vector<std::vector<size_t>> plan_attention_groups(const std::vector<Segment
 
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                          const AttentionLayout& layout, double scale, std::int64_t window, double softcap = 0,
-                         const Tensor& sinks_H = {});
+                         const Tensor& sinks_H = {}, const Alibi* alibi = nullptr);
 
 bool has_flash_attention(at::Device device);
 Tensor flash_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,

@@ -53,7 +53,8 @@ std::vector<std::string> gpu_remarks(const models::ModelSpec& spec, at::ScalarTy
   }
   const auto slow = std::find_if(spec.layers.begin(), spec.layers.end(), [&](const auto& layer) {
     const auto& attention = layer.attention;
-    return !ops::flash_attention_takes(dtype, attention.head_dim, attention.softcap.value_or(0));
+    return attention.alibi ||
+           !ops::flash_attention_takes(dtype, attention.head_dim, attention.softcap.value_or(0));
   });
   if (slow == spec.layers.end()) return {};
   const auto& attention = slow->attention;
@@ -61,6 +62,12 @@ std::vector<std::string> gpu_remarks(const models::ModelSpec& spec, at::ScalarTy
     return {
         "[model] the scores of this model's attention are capped, which flash attention cannot do: they "
         "are kept, and memory and time grow with the square of the length; shorter data.max_length and "
+        "train.micro_batch_tokens help"};
+  }
+  if (attention.alibi) {
+    return {
+        "[model] this model's attention has biases (ALiBi), which flash attention cannot take: masks of all "
+        "heads are kept, and memory and time grow with the square of the length; shorter data.max_length and "
         "train.micro_batch_tokens help"};
   }
   return {"[model] attention heads of width " + std::to_string(attention.head_dim) +

@@ -37,6 +37,7 @@ struct BatchSize {
   double completion_tokens = 0;  // C
   double queries = 0;            // of the attention calls, padding included
   double keys = 0;
+  double scores = 0;  // pairs of a query and a key
 };
 
 BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
@@ -47,6 +48,7 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
     for (const data::Segment& segment : batch.segments) {
       size.queries += static_cast<double>(segment.length);
       size.keys += static_cast<double>(segment.prefix_length + segment.length);
+      size.scores += static_cast<double>(segment.length * (segment.prefix_length + segment.length));
     }
     return size;
   }
@@ -54,6 +56,7 @@ BatchSize size_of(const data::PackedBatch& batch, const MemoryModel& model) {
   for (const ops::AttentionGroup& group : layout_only.input().layout->groups().groups) {
     size.queries += static_cast<double>(group.num_segments * group.query_length);
     size.keys += static_cast<double>(group.num_segments * group.key_length);
+    size.scores += static_cast<double>(group.num_segments * group.query_length * group.key_length);
   }
   return size;
 }
@@ -116,7 +119,8 @@ double inner_width(const models::LayerSpec& layer) {
 }
 
 // Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
-// keys and values as the attention takes them, its result twice (padded, packed), and the feed-forward's.
+// keys and values as the attention takes them, its biases, its result twice (padded, packed), and the
+// feed-forward's.
 double layer_numbers(const models::LayerSpec& layer, const BatchSize& size, const MemoryModel& model) {
   const models::AttentionSpec& attention = layer.attention;
   const auto width = static_cast<double>(attention.output.out);
@@ -128,6 +132,7 @@ double layer_numbers(const models::LayerSpec& layer, const BatchSize& size, cons
       product_numbers(model, {&attention.output});
   double numbers = size.tokens * (2 * width + products + inner_numbers(layer, model)) +
                    size.queries * (2 * queries + heads) + size.keys * 2 * keys;
+  if (attention.alibi) numbers += size.scores * heads;
   if (attention.query_norm) numbers += size.tokens * queries;
   if (attention.key_norm) numbers += size.tokens * keys;
   return numbers;

@@ -8,6 +8,7 @@
 
 #include "ddro/base/tensor.h"
 #include "ddro/models/model_spec.h"
+#include "ddro/ops/alibi.h"
 
 namespace ddro::models {
 
@@ -35,10 +36,12 @@ class KvCache {
 
   // For the model's forward. Makes room for one more token of each sequence; then, layer by layer, adds its
   // key and value and attends: softmax(scale q k^T) v over a sequence's tokens, the last `window` of them,
-  // with the scores' `softcap` where it is above 0, and `sinks_H` where they are defined.
+  // with the scores' `softcap` where it is above 0, and `sinks_H` where they are defined, or the biases of
+  // `alibi`.
   void advance();
   Tensor attend(size_t index, const Tensor& q_NHK, const Tensor& k_NGK, const Tensor& v_NGK, double scale,
-                std::int64_t window, double softcap, const Tensor& sinks_H = {});
+                std::int64_t window, double softcap, const Tensor& sinks_H = {},
+                const ops::Alibi* alibi = nullptr);
 
  private:
   struct Layer {
@@ -48,6 +51,7 @@ class KvCache {
 
   void reserve(std::int64_t positions);
   Tensor mask(std::int64_t window);
+  Tensor mask_by_heads(const Layer& layer, std::int64_t window, const ops::Alibi* alibi);
 
   std::int64_t max_sequences_, max_positions_;
   at::TensorOptions options_;

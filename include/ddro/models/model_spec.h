@@ -72,6 +72,14 @@ struct RotarySpec {
   bool operator==(const RotarySpec&) const = default;
 };
 
+// Biases in the place of positions: each query head has a slope, from 2^(-bias_max / heads) down, and the
+// score of a key that is d tokens before the query gets -slope d.
+struct AlibiSpec {
+  double bias_max = 8;
+  // As Falcon has it: slope, position and product are rounded to bfloat16, and scaled as the scores are.
+  bool in_bfloat16 = false;
+};
+
 // Causal; query head h reads key/value head h * num_key_value_heads / num_heads.
 struct AttentionSpec {
   std::int64_t num_heads = 0;
@@ -85,6 +93,7 @@ struct AttentionSpec {
   std::optional<NormSpec> query_norm, key_norm;  // of each head or of all, before the rotary embedding
   std::optional<double> clip;  // queries, keys and values are cut to [-clip, clip], behind the norms
   RotarySpec rotary;
+  std::optional<AlibiSpec> alibi;
   std::string sinks_name;              // of a tensor of num_heads scores; empty: none
   std::optional<double> scale;         // of the scores; none: 1 / sqrt(head_dim)
   std::optional<double> softcap;       // scores become softcap * tanh(score / softcap)
@@ -124,6 +133,7 @@ struct ExpertsSpec {
 };
 
 struct LayerSpec {
+  std::optional<NormSpec> input_norm;  // x itself becomes its norm
   std::optional<NormSpec> attention_norm;
   AttentionSpec attention;
   std::optional<NormSpec> post_attention_norm;  // of the result, before it is added to x

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ddro/base/tensor.h"
+#include "ddro/ops/alibi.h"
 #include "ddro/ops/gather_rows.h"
 
 namespace ddro::ops {
@@ -99,10 +100,11 @@ bool flash_attention_takes(at::ScalarType dtype, std::int64_t head_dim, double s
 // the CPU: blocks of queries; otherwise scaled-dot-product attention over groups of segments. With a
 // `softcap` above 0 the scaled scores x become softcap * tanh(x / softcap). With `sinks_H` (of q's dtype)
 // each head's softmax has one more score, that of a key without a value. For these two there is the grouped
-// form only, composed.
+// form only, composed. With `alibi` the scaled scores get its biases, by positions in the sequence; in the
+// grouped form only, and beside neither of the two.
 Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                         const AttentionLayout& layout, double scale, std::int64_t window = kNoWindow,
-                        double softcap = 0, const Tensor& sinks_H = {});
+                        double softcap = 0, const Tensor& sinks_H = {}, const Alibi* alibi = nullptr);
 
 // The same with a soft cap, sinks or both, composed, the softmax in float32 or better. Leading dimensions B;
 // Q queries with H heads, S keys with G. mask_B1QS as scaled_dot_product_attention takes it: true where a key

@@ -1,4 +1,5 @@
-// Falcon: layer norms, one product for queries, keys and values, attention and feed-forward side by side.
+// Falcon: layer norms, one product for queries, keys and values, attention and feed-forward side by side;
+// rotary embeddings or ALiBi.
 #include "models/families/families.h"
 #include "models/families/llama_like.h"
 
@@ -14,7 +15,6 @@ struct Generation {
 };
 
 Generation read_generation(const ConfigReader& config) {
-  if (config.boolean("alibi", false)) config.fail("alibi", "is not supported; got true, expected false");
   Generation generation;
   generation.grouped = config.boolean("new_decoder_architecture", false);
   generation.parallel = config.boolean("parallel_attn", true);
@@ -50,7 +50,11 @@ AttentionSpec read_attention(const ConfigReader& config, const Generation& gener
                     std::to_string(attention.num_key_value_heads) + " and " +
                     std::to_string(attention.num_heads));
   }
-  attention.rotary = read_rotary(config, attention.head_dim);
+  if (config.boolean("alibi", false)) {
+    attention.alibi = AlibiSpec{.in_bfloat16 = true};
+  } else {
+    attention.rotary = read_rotary(config, attention.head_dim);
+  }
   return attention;
 }
 

@@ -11,10 +11,11 @@ namespace ddro::models {
 
 // NAME: the family's model_type; read_NAME is defined in NAME.cpp. Then the published models that are of it.
 #define DDRO_MODEL_FAMILIES(FAMILY)                                                        \
+  FAMILY(bloom, "BLOOM, BLOOMZ")                                                           \
   FAMILY(cohere, "Command-R, Command-R+, Aya 23 and Expanse")                              \
   FAMILY(cohere2, "Command-R7B, Command-A")                                                \
   FAMILY(exaone4, "EXAONE 4")                                                              \
-  FAMILY(falcon, "Falcon 7B, 40B, 180B, 2-11B")                                            \
+  FAMILY(falcon, "Falcon RW, 7B, 40B, 180B, 2-11B")                                        \
   FAMILY(gemma, "Gemma 1, CodeGemma")                                                      \
   FAMILY(gemma2, "Gemma 2")                                                                \
   FAMILY(gemma3_text, "Gemma 3 270M and 1B")                                               \
@@ -30,6 +31,7 @@ namespace ddro::models {
   FAMILY(ministral, "Ministral")                                                           \
   FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \
   FAMILY(mixtral, "Mixtral 8x7B and 8x22B")                                                \
+  FAMILY(mpt, "MPT 7B and 30B")                                                            \
   FAMILY(olmo, "OLMo 1")                                                                   \
   FAMILY(olmo2, "OLMo 2")                                                                  \
   FAMILY(olmo3, "OLMo 3")                                                                  \

@@ -210,7 +210,8 @@ ModelSpec read_llama_like(const ConfigReader& config, const LlamaLikeDefaults& d
   const auto norm = [&](const std::string& name) { return NormSpec{name, width, parts.norm_bias}; };
   for (size_t i = 0; i < slides.size(); ++i) {
     const std::string name = layer_prefix(i);
-    LayerSpec layer{.attention_norm = norm(name + "input_layernorm"),
+    LayerSpec layer{.input_norm = {},
+                    .attention_norm = norm(name + "input_layernorm"),
                     .attention = attention_at(attention, name + "self_attn", width, parts),
                     .post_attention_norm = {},
                     .feed_forward_norm = norm(name + "post_attention_layernorm"),

@@ -54,14 +54,21 @@ Tensor gather(const Tensor& x_THK, const Tensor& indices, std::int64_t num_segme
       .transpose(1, 2);
 }
 
+// What is added to the scores: the biases, and minus infinity where a key is not seen.
+Tensor biased_mask(const Alibi& alibi, const AttentionGroup& group, const Tensor& seen_B1QS,
+                   at::ScalarType dtype) {
+  return alibi_biases(alibi, group.query_positions_B1Q1, group.key_positions_B11S, dtype)
+      .masked_fill_(seen_B1QS.logical_not(), -std::numeric_limits<double>::infinity());
+}
+
 Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
-              double scale, std::int64_t window, double softcap, const Tensor& sinks_H) {
+              double scale, std::int64_t window, double softcap, const Tensor& sinks_H, const Alibi* alibi) {
   const Tensor q_BHQK = gather(q_THK, group.query_indices, group.num_segments);
   const Tensor k_BGSK = gather(k_TGK, group.key_indices, group.num_segments);
   const Tensor v_BGSK = gather(v_TGK, group.key_indices, group.num_segments);
   // Without a prefix the padded keys come after every real query, so plain causality hides them.
   const bool composed = softcap > 0 || sinks_H.defined();
-  const bool plain = !composed && !group.has_prefix && window >= group.key_length;
+  const bool plain = !composed && !alibi && !group.has_prefix && window >= group.key_length;
   Tensor mask_B1QS;
   if (!plain) {
     mask_B1QS = group.key_positions_B11S <= group.query_positions_B1Q1;
@@ -74,10 +81,11 @@ Tensor attend(const AttentionGroup& group, const Tensor& q_THK, const Tensor& k_
         .transpose(1, 2)
         .reshape({-1, q_THK.size(1), q_THK.size(2)});
   }
+  std::optional<Tensor> mask_BHQS;  // of all heads, where H is 1
+  if (!plain) mask_BHQS = alibi ? biased_mask(*alibi, group, mask_B1QS, q_THK.scalar_type()) : mask_B1QS;
   const bool grouped_heads = q_THK.size(1) != k_TGK.size(1);
   const Tensor out_BHQK = at::scaled_dot_product_attention(
-      q_BHQK, k_BGSK, v_BGSK, plain ? std::nullopt : std::optional<Tensor>(mask_B1QS), /*dropout_p=*/0.0,
-      /*is_causal=*/plain, scale, grouped_heads);
+      q_BHQK, k_BGSK, v_BGSK, mask_BHQS, /*dropout_p=*/0.0, /*is_causal=*/plain, scale, grouped_heads);
   return out_BHQK.transpose(1, 2).reshape({-1, q_THK.size(1), q_THK.size(2)});
 }
 
@@ -129,10 +137,10 @@ Tensor composed_attention(const Tensor& q_BHQK, const Tensor& k_BGSK, const Tens
 
 Tensor grouped_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& v_TGK,
                          const AttentionLayout& layout, double scale, std::int64_t window, double softcap,
-                         const Tensor& sinks_H) {
+                         const Tensor& sinks_H, const Alibi* alibi) {
   std::vector<Tensor> outputs;
   for (const AttentionGroup& group : layout.groups().groups) {
-    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap, sinks_H));
+    outputs.push_back(attend(group, q_THK, k_TGK, v_TGK, scale, window, softcap, sinks_H, alibi));
   }
   if (outputs.empty()) return at::empty_like(q_THK);
   return at::cat(outputs).index_select(0, layout.groups().output_indices_T);

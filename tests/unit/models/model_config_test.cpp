@@ -39,7 +39,7 @@ const BadConfig kBadConfigs[] = {
     {"NoModelType", "{}", "model_type is missing"},
     {"ModelTypeNumber", R"({"model_type": 3})", "model_type is not a string; got 3"},
     {"UnknownFamily", R"({"model_type": "bert"})",
-     "model_type \"bert\" is not supported; expected cohere, cohere2, exaone4, "},
+     "model_type \"bert\" is not supported; expected bloom, cohere, cohere2, "},
     {"MixtureFamily", R"({"model_type": "deepseek_v3"})", "model_type \"deepseek_v3\" is not supported"},
     {"LatentAttention", R"({"model_type": "deepseek_v2"})", "model_type \"deepseek_v2\" is not supported"},
     {"LinearAttention", R"({"model_type": "qwen3_next"})", "model_type \"qwen3_next\" is not supported"},
@@ -136,8 +136,25 @@ const BadConfig kBadConfigs[] = {
     {"StableLmNorms", R"({"model_type": "stablelm", "qk_layernorm": true})", "qk_layernorm is not supported"},
     {"StableLmDropout", R"({"model_type": "stablelm", "hidden_dropout": 0.1})",
      "hidden_dropout is not supported; got 0.1, expected 0"},
-    {"Alibi", R"({"model_type": "falcon", "alibi": true})",
-     "alibi is not supported; got true, expected false"},
+    {"BloomResidual", R"({"model_type": "bloom", "apply_residual_connection_post_layernorm": true})",
+     "apply_residual_connection_post_layernorm is not supported; got true, expected false"},
+    {"BloomHeads", R"({"model_type": "bloom", "n_head": 7})",
+     "n_head must divide the hidden size into heads of an even width; got 7 and 64"},
+    {"MptPositions", R"({"model_type": "mpt", "attn_config": {"alibi": false}})",
+     "attn_config.alibi is not supported; got false, expected true"},
+    {"MptPrefix", R"({"model_type": "mpt", "attn_config": {"prefix_lm": true}})",
+     "attn_config.prefix_lm is not supported; got true, expected false"},
+    {"MptNorms", R"({"model_type": "mpt", "attn_config": {"qk_ln": true}})",
+     "attn_config.qk_ln is not supported"},
+    {"MptHeads", R"({"model_type": "mpt", "attn_config": {"attn_type": "multiquery_attention"}})",
+     "attn_config.attn_type is not supported; got \"multiquery_attention\", expected multihead_attention"},
+    {"MptBiases", R"({"model_type": "mpt", "no_bias": false, "attn_config": {}})",
+     "no_bias is not supported; got false, expected true"},
+    {"MptNormType", R"({"model_type": "mpt", "norm_type": "rmsnorm", "attn_config": {}})",
+     "norm_type is not supported; got \"rmsnorm\", expected layernorm"},
+    {"MptLogits", R"({"model_type": "mpt", "logit_scale": "inv_sqrt_d_model", "attn_config": {}})",
+     "logit_scale is not supported; got \"inv_sqrt_d_model\", expected null"},
+    {"MptAttention", R"({"model_type": "mpt"})", "attn_config is not an object; got nothing"},
     {"FalconSerial", R"({"model_type": "falcon", "new_decoder_architecture": true, "parallel_attn": false})",
      "parallel_attn is not supported with new_decoder_architecture"},
     {"FalconNorms", R"({"model_type": "falcon", "num_ln_in_parallel_attn": 2})",
@@ -287,6 +304,25 @@ TEST(ModelConfig, ReadsWhatTransformers5Saves) {
   EXPECT_EQ(windows(specs[1]), (std::vector<std::int64_t>{7, 7, 7}));
   EXPECT_EQ(windows(specs[2]), (std::vector<std::int64_t>{0, 5, 5}));
   EXPECT_EQ(windows(specs[3]), (std::vector<std::int64_t>{0, 0, 0}));
+}
+
+// As bigscience/bloom-560m and mosaicml/mpt-7b spell it, as far as it matters.
+TEST(ModelConfig, ReadsWhatIsPublished) {
+  const std::pair<const char*, const char*> configs[] = {
+      {R"({"model_type": "bloom", "n_embed": 1024, "n_layer": 24, "num_attention_heads": 16,
+           "vocab_size": 250880, "seq_length": 2048, "hidden_dropout": 0.0, "n_inner": null})",
+       "bloom, 24 layers of width 1024, 16 heads of 64 (16 for keys and values), MLP 4096, 250880 ids, 2048 "
+       "positions, head tied to the embedding"},
+      {R"({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "max_seq_len": 2048,
+           "vocab_size": 50432, "expansion_ratio": 4, "no_bias": true, "resid_pdrop": 0, "emb_pdrop": 0,
+           "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm",
+           "attn_config": {"alibi": true, "alibi_bias_max": 8, "attn_impl": "torch", "attn_pdrop": 0,
+             "attn_type": "multihead_attention", "attn_uses_sequence_id": false, "clip_qkv": null,
+             "prefix_lm": false, "qk_ln": false, "softmax_scale": null}})",
+       "mpt, 32 layers of width 4096, 32 heads of 128 (32 for keys and values), MLP 16384, 50432 ids, 2048 "
+       "positions, head tied to the embedding"},
+  };
+  for (const auto& [config, expected] : configs) EXPECT_EQ(summary(parse(config)), expected);
 }
 
 TEST(ModelOptions, NamesMustNotBeEmpty) {

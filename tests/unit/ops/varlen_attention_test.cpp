@@ -40,7 +40,8 @@ std::int64_t count_tokens(const Segments& segments) { return segments.back().beg
 
 // The definition, token by token, in double.
 Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
-                        double scale, std::int64_t window, double softcap = 0, const Tensor& sinks = {}) {
+                        double scale, std::int64_t window, double softcap = 0, const Tensor& sinks = {},
+                        const std::vector<double>& slopes = {}) {
   const Tensor out = at::zeros_like(q);
   const auto Q = q.accessor<double, 3>(), K = k.accessor<double, 3>(), V = v.accessor<double, 3>();
   auto O = out.accessor<double, 3>();
@@ -60,6 +61,7 @@ Tensor scalar_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
           for (std::int64_t c = 0; c < q.size(2); ++c)
             score += Q[segment.begin + i][head][c] * K[at][group][c];
           score *= scale;
+          if (!slopes.empty()) score -= slopes[static_cast<size_t>(head)] * static_cast<double>(query - key);
           const double weight = std::exp(softcap > 0 ? softcap * std::tanh(score / softcap) : score);
           total += weight;
           for (std::int64_t c = 0; c < q.size(2); ++c)
@@ -120,6 +122,20 @@ TEST_P(VarlenAttention, EqualsTheDefinitionWithSinks) {
     const Tensor exact = varlen_attention(in.q, in.k, in.v, layout, 0.3, window, softcap, sinks);
     EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
   }
+}
+
+TEST_P(VarlenAttention, EqualsTheDefinitionWithBiases) {
+  const auto [groups, window] = GetParam();
+  const Inputs in = make_inputs(count_tokens(kMixed), 6, groups, 8);
+  const std::vector<double> slopes = {0.5, 0.25, 0.1, 0.03, 0.7, 0.01};
+  const Alibi alibi{.slopes_H = at::tensor(slopes, at::kDouble)};
+  const AttentionLayout layout(kMixed, at::kCPU);
+  const Tensor expected = scalar_attention(in.q, in.k, in.v, kMixed, 0.3, window, 0, {}, slopes);
+  const Tensor exact = varlen_attention(in.q, in.k, in.v, layout, 0.3, window, 0, {}, &alibi);
+  EXPECT_LE((exact - expected).abs().max().item<double>(), 1e-13);
+  const Tensor single = varlen_attention(in.q.to(at::kFloat), in.k.to(at::kFloat), in.v.to(at::kFloat),
+                                         layout, 0.3, window, 0, {}, &alibi);
+  EXPECT_LE((single.to(at::kDouble) - expected).abs().max().item<double>(), 2e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(HeadsAndWindows, VarlenAttention,
@@ -214,6 +230,37 @@ TEST(VarlenAttentionGradient, OfSinksEqualsCentralDifferences) {
         return varlen_attention(x[0], x[1], x[2], layout, 0.6, /*window=*/3, /*softcap=*/0, x[3]);
       },
       {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_(), sinks.requires_grad_()});
+}
+
+TEST(VarlenAttentionGradient, WithBiasesEqualsCentralDifferences) {
+  const Segments segments = make_segments({{4, -1}, {3, 0}, {2, 0}, {1, -1}});
+  const AttentionLayout layout(segments, at::kCPU);
+  Inputs in = make_inputs(count_tokens(segments), 4, 2, 2);
+  const Alibi alibi{.slopes_H = at::tensor(alibi_slopes(4, 8), at::kDouble)};
+  test::expect_gradients(
+      [&](const std::vector<Tensor>& x) {
+        return varlen_attention(x[0], x[1], x[2], layout, 0.6, kNoWindow, 0, {}, &alibi);
+      },
+      {in.q.requires_grad_(), in.k.requires_grad_(), in.v.requires_grad_()});
+}
+
+// Of the paper: for 8 heads 1/2, 1/4, ... 1/256, for 16 those of every half step.
+TEST(Alibi, SlopesArePublished) {
+  EXPECT_EQ(alibi_slopes(8, 8),
+            (std::vector<double>{0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625}));
+  EXPECT_DOUBLE_EQ(alibi_slopes(16, 8)[0], std::sqrt(0.5));
+  EXPECT_EQ(alibi_slopes(6, 8), (std::vector<double>{0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125}));
+}
+
+// A bfloat16 has eight bits: 257 is rounded to 256, and 0.7 to 0.69921875.
+TEST(Alibi, MayBeRoundedByPositions) {
+  const Alibi alibi{.slopes_H = at::tensor({0.7, 0.5}, at::kDouble), .in_bfloat16 = true, .scale = 0.25};
+  const Tensor queries_B1Q1 = at::tensor({258}, at::kInt).view({1, 1, 1, 1});
+  const Tensor keys_B11S = at::tensor({257, 2}, at::kInt).view({1, 1, 1, 2});
+  const Tensor biases_BHQS = alibi_biases(alibi, queries_B1Q1, keys_B11S, at::kDouble);
+  const Tensor expected =
+      at::tensor({179.0 - 180.0, 1.3984375 - 180.0, 128.0 - 129.0, 1.0 - 129.0}, at::kDouble);
+  EXPECT_TRUE(at::equal(biases_BHQS.flatten(), expected * 0.25)) << biases_BHQS;
 }
 
 TEST(AttentionGroups, HoldEverySegmentOnceAndBatchSimilarOnes) {
@@ -311,6 +358,9 @@ TEST(VarlenAttentionChecks, TensorsThatDoNotFit) {
   EXPECT_THROW(run({4, 3, 2}, {4, 2, 2}, {4, 2, 2}, 1), Error);
   EXPECT_THROW(run({4, 4, 3}, {4, 2, 2}, {4, 2, 2}, 1), Error);
   EXPECT_THROW(run({4, 4, 2}, {4, 2, 2}, {4, 2, 2}, 0), Error);
+  const Alibi alibi{.slopes_H = at::ones({4}, at::kDouble)};
+  const Tensor x = at::ones({4, 4, 2});
+  EXPECT_THROW(varlen_attention(x, x, x, layout, 1, kNoWindow, /*softcap=*/2, {}, &alibi), Error);
 }
 
 TEST(VarlenAttentionGpu, EqualsTheCpuForwardAndBackward) {

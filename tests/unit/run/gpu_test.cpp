@@ -42,6 +42,8 @@ TEST(SlowPaths, AreNamed) {
   EXPECT_THAT(gpu_remarks(spec, at::kFloat).at(0), HasSubstr("float32 on a GPU"));
   spec.layers.back().attention.head_dim = 12;
   EXPECT_THAT(gpu_remarks(spec, at::kBFloat16).at(0), HasSubstr("heads of width 12"));
+  spec.layers.front().attention.alibi.emplace();
+  EXPECT_THAT(gpu_remarks(spec, at::kBFloat16).at(0), HasSubstr("biases (ALiBi)"));
   spec.layers.front().attention.softcap = 30;
   EXPECT_THAT(gpu_remarks(spec, at::kBFloat16).at(0), HasSubstr("capped"));
 }
