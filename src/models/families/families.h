@@ -27,6 +27,7 @@ namespace ddro::models {
   FAMILY(granite, "Granite 3")                                                             \
   FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
   FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
+  FAMILY(granitemoehybrid, "Granite 4 350M, 1B and Micro, not the H models")               \
   FAMILY(llama, "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama") \
   FAMILY(ministral, "Ministral")                                                           \
   FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \

@@ -86,7 +86,7 @@ std::vector<bool> read_sliding_layers(const ConfigReader& config, const LayerWin
   bool fits = types->is_array() && types->size() == slides.size();
   for (size_t i = 0; fits && i < slides.size(); ++i) {
     const bool sliding = (*types)[i] == "sliding_attention";
-    fits = sliding ? windows.size.has_value() : (*types)[i] == "full_attention";
+    fits = sliding ? windows.size.has_value() : (*types)[i] == windows.other_type;
     if (windows.by_layer_types) slides[i] = sliding;
     fits &= slides[i] == sliding;
   }

@@ -118,10 +118,10 @@ TEST_P(AdapterParity, PeftAndTransformersReadWhatIsWritten) {
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 
-const auto kAdapters = testing::Values("lora", "rslora", "dora", "patterns", "regular_expression",
-                                       "one_layer", "saved", "tied_head", "tied_embedding", "bfloat16_lora",
-                                       "bfloat16_dora", "fused_lora", "transposed_lora", "transposed_dora",
-                                       "mixture_lora", "mixture_dora", "stacked_lora", "bloom_lora");
+const auto kAdapters = testing::Values(
+    "lora", "rslora", "dora", "patterns", "regular_expression", "one_layer", "saved", "tied_head",
+    "tied_embedding", "bfloat16_lora", "bfloat16_dora", "fused_lora", "transposed_lora", "transposed_dora",
+    "mixture_lora", "mixture_dora", "stacked_lora", "bloom_lora", "hybrid_lora");
 
 INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity, kAdapters, [](const auto& each) { return each.param; });
 

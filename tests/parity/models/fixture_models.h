@@ -97,6 +97,9 @@ inline const std::string kModelFixtures[] = {"llama",
                                              "gpt_oss_listed",
                                              "granitemoe",
                                              "granitemoeshared",
+                                             "granitemoehybrid",
+                                             "granitemoehybrid_nope",
+                                             "granitemoehybrid_v5",
                                              "llama_sharded",
                                              "llama_bfloat16"};
 
