@@ -14,6 +14,7 @@ namespace ddro::models {
   FAMILY(bloom, "BLOOM, BLOOMZ")                                                           \
   FAMILY(cohere, "Command-R, Command-R+, Aya 23 and Expanse")                              \
   FAMILY(cohere2, "Command-R7B, Command-A")                                                \
+  FAMILY(exaone, "EXAONE 3, 3.5, Deep")                                                    \
   FAMILY(exaone4, "EXAONE 4")                                                              \
   FAMILY(falcon, "Falcon RW, 7B, 40B, 180B, 2-11B")                                        \
   FAMILY(gemma, "Gemma 1, CodeGemma")                                                      \
@@ -28,6 +29,8 @@ namespace ddro::models {
   FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
   FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
   FAMILY(granitemoehybrid, "Granite 4 350M, 1B and Micro, not the H models")               \
+  FAMILY(internlm2, "InternLM 2 and 2.5")                                                  \
+  FAMILY(internlm3, "InternLM 3")                                                          \
   FAMILY(llama, "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama") \
   FAMILY(ministral, "Ministral")                                                           \
   FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \

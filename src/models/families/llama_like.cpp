@@ -205,7 +205,7 @@ ModelSpec read_llama_like(const ConfigReader& config, const LlamaLikeDefaults& d
       config.integer("intermediate_size", 1, kMaxSize).value_or(defaults.intermediate_size);
   const AttentionSpec attention = read_attention(config, width, defaults);
   const std::int64_t num_layers =
-      config.integer("num_hidden_layers", 1, kMaxLayers).value_or(defaults.num_hidden_layers);
+      config.integer(defaults.num_layers_key, 1, kMaxLayers).value_or(defaults.num_hidden_layers);
   const std::vector<bool> slides = read_sliding_layers(config, parts.windows, num_layers);
   const auto norm = [&](const std::string& name) { return NormSpec{name, width, parts.norm_bias}; };
   for (size_t i = 0; i < slides.size(); ++i) {

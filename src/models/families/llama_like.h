@@ -27,6 +27,7 @@ struct LlamaLikeDefaults {
   const char* norm_eps_key = "rms_norm_eps";
   Activation activation = Activation::kSilu;
   const char* activation_key = "hidden_act";
+  const char* num_layers_key = "num_hidden_layers";
   bool tie_word_embeddings = false;
   bool drops_out = false;  // published models have dropout: it is noted, not refused
   RotaryDefaults rotary = {};

@@ -100,6 +100,13 @@ inline const std::string kModelFixtures[] = {"llama",
                                              "granitemoehybrid",
                                              "granitemoehybrid_nope",
                                              "granitemoehybrid_v5",
+                                             "internlm2",
+                                             "internlm2_biases",
+                                             "internlm3",
+                                             "internlm3_biases",
+                                             "internlm3_qkv_bias",
+                                             "exaone",
+                                             "exaone_tied",
                                              "llama_sharded",
                                              "llama_bfloat16"};
 

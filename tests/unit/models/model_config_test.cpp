@@ -320,7 +320,8 @@ TEST(ModelConfig, ReadsWhatTransformers5Saves) {
   EXPECT_EQ(windows(specs[3]), (std::vector<std::int64_t>{0, 0, 0}));
 }
 
-// As bigscience/bloom-560m and mosaicml/mpt-7b spell it, as far as it matters.
+// As bigscience/bloom-560m, mosaicml/mpt-7b, internlm/internlm2_5-7b, internlm/internlm3-8b-instruct and
+// LGAI-EXAONE/EXAONE-3.0-7.8B-Instruct spell it, as far as it matters.
 TEST(ModelConfig, ReadsWhatIsPublished) {
   const std::pair<const char*, const char*> configs[] = {
       {R"({"model_type": "bloom", "n_embed": 1024, "n_layer": 24, "num_attention_heads": 16,
@@ -335,6 +336,24 @@ TEST(ModelConfig, ReadsWhatIsPublished) {
              "prefix_lm": false, "qk_ln": false, "softmax_scale": null}})",
        "mpt, 32 layers of width 4096, 32 heads of 128 (32 for keys and values), MLP 16384, 50432 ids, 2048 "
        "positions, head tied to the embedding"},
+      {R"({"model_type": "internlm2", "hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336,
+           "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 92544, "bias": false,
+           "max_position_embeddings": 32768, "rope_theta": 1000000,
+           "rope_scaling": {"type": "dynamic", "factor": 2.0}, "tie_word_embeddings": false})",
+       "internlm2, 32 layers of width 4096, 32 heads of 128 (8 for keys and values), MLP 14336, 92544 ids, "
+       "32768 positions"},
+      {R"({"model_type": "internlm3", "hidden_size": 4096, "num_hidden_layers": 48, "intermediate_size": 10240,
+           "num_attention_heads": 32, "num_key_value_heads": 2, "head_dim": 128, "vocab_size": 128512,
+           "bias": false, "qkv_bias": false, "max_position_embeddings": 32768, "rope_theta": 50000000,
+           "rope_scaling": {"factor": 6.0, "rope_type": "dynamic"}, "tie_word_embeddings": false})",
+       "internlm3, 48 layers of width 4096, 32 heads of 128 (2 for keys and values), MLP 10240, 128512 ids, "
+       "32768 positions"},
+      {R"({"model_type": "exaone", "hidden_size": 4096, "num_layers": 32, "intermediate_size": 14336,
+           "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 102400, "embed_dropout": 0.0,
+           "activation_function": "silu", "max_position_embeddings": 4096, "rope_scaling": null,
+           "rope_theta": 500000.0, "layer_norm_epsilon": 1e-05, "tie_word_embeddings": false})",
+       "exaone, 32 layers of width 4096, 32 heads of 128 (8 for keys and values), MLP 14336, 102400 ids, "
+       "4096 positions"},
   };
   for (const auto& [config, expected] : configs) EXPECT_EQ(summary(parse(config)), expected);
 }
