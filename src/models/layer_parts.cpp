@@ -72,6 +72,8 @@ Tensor Norm::operator()(const Tensor& x) const {
     }
     case NormKind::kLayer:
       return layer_norm(*this, x);
+    case NormKind::kLayerPlusOne:
+      return layer_norm({kind, eps, weight + 1, bias}, x);
   }
   DDRO_CHECK(false, "a norm of no kind");
 }
@@ -92,6 +94,8 @@ Tensor activate(Activation activation, const Tensor& x) {
       return at::gelu(x, "tanh");
     case Activation::kRelu:
       return at::relu(x);
+    case Activation::kReluSquared:
+      return at::relu(x).square();
   }
   DDRO_CHECK(false, "an activation of no kind");
 }

@@ -33,9 +33,10 @@ struct LinearSpec {
 };
 
 enum class NormKind {
-  kRms,         // x / sqrt(mean(x^2) + eps) * w
-  kRmsPlusOne,  // the same with 1 + w, rounded once
-  kLayer,       // (x - mean(x)) / sqrt(variance(x) + eps) * w + b
+  kRms,           // x / sqrt(mean(x^2) + eps) * w
+  kRmsPlusOne,    // the same with 1 + w, rounded once
+  kLayer,         // (x - mean(x)) / sqrt(variance(x) + eps) * w + b
+  kLayerPlusOne,  // the same with 1 + w
 };
 
 // Over each `width` numbers, with the tensors NAME.weight (width) and, with a bias, NAME.bias (width).
@@ -100,7 +101,7 @@ struct AttentionSpec {
   std::optional<std::int64_t> window;  // a token sees the last `window` tokens, itself included
 };
 
-enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu, kReluSquared };
 
 // down(activation(gate(x)) * up(x)); without a gate down(activation(up(x))). With a limit
 // down(g sigmoid(1.702 g) * (u + 1)), g = min(gate(x), limit), u = up(x) cut to [-limit, limit].
@@ -209,12 +210,13 @@ namespace ddro {
 template <>
 struct EnumNames<models::Activation> {
   using E = models::Activation;
-  static constexpr std::array<EnumName<E>, 6> kNames = {{{"silu", E::kSilu},
+  static constexpr std::array<EnumName<E>, 7> kNames = {{{"silu", E::kSilu},
                                                          {"swish", E::kSilu},
                                                          {"gelu", E::kGelu},
                                                          {"gelu_new", E::kGeluTanh},
                                                          {"gelu_pytorch_tanh", E::kGeluTanh},
-                                                         {"relu", E::kRelu}}};
+                                                         {"relu", E::kRelu},
+                                                         {"relu2", E::kReluSquared}}};
 };
 
 }  // namespace ddro

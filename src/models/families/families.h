@@ -11,6 +11,7 @@ namespace ddro::models {
 
 // NAME: the family's model_type; read_NAME is defined in NAME.cpp. Then the published models that are of it.
 #define DDRO_MODEL_FAMILIES(FAMILY)                                                        \
+  FAMILY(arcee, "AFM 4.5B")                                                                \
   FAMILY(bloom, "BLOOM, BLOOMZ")                                                           \
   FAMILY(cohere, "Command-R, Command-R+, Aya 23 and Expanse")                              \
   FAMILY(cohere2, "Command-R7B, Command-A")                                                \
@@ -36,6 +37,7 @@ namespace ddro::models {
   FAMILY(mistral, "Mistral 7B, Nemo, Small")                                               \
   FAMILY(mixtral, "Mixtral 8x7B and 8x22B")                                                \
   FAMILY(mpt, "MPT 7B and 30B")                                                            \
+  FAMILY(nemotron, "Nemotron 3 8B, Nemotron 4, Minitron")                                  \
   FAMILY(olmo, "OLMo 1")                                                                   \
   FAMILY(olmo2, "OLMo 2")                                                                  \
   FAMILY(olmo3, "OLMo 3")                                                                  \

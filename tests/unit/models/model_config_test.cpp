@@ -39,7 +39,7 @@ const BadConfig kBadConfigs[] = {
     {"NoModelType", "{}", "model_type is missing"},
     {"ModelTypeNumber", R"({"model_type": 3})", "model_type is not a string; got 3"},
     {"UnknownFamily", R"({"model_type": "bert"})",
-     "model_type \"bert\" is not supported; expected bloom, cohere, cohere2, "},
+     "model_type \"bert\" is not supported; expected arcee, bloom, cohere, cohere2, "},
     {"MixtureFamily", R"({"model_type": "deepseek_v3"})", "model_type \"deepseek_v3\" is not supported"},
     {"LatentAttention", R"({"model_type": "deepseek_v2"})", "model_type \"deepseek_v2\" is not supported"},
     {"LinearAttention", R"({"model_type": "qwen3_next"})", "model_type \"qwen3_next\" is not supported"},
@@ -79,7 +79,8 @@ const BadConfig kBadConfigs[] = {
     {"Quantized", llama(R"("quantization_config": {"bits": 4})"),
      "quantization_config is set; quantized weights"},
     {"Activation", llama(R"("hidden_act": "mish")"),
-     "hidden_act \"mish\" is not supported; known: silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu"},
+     "hidden_act \"mish\" is not supported; known: silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu, "
+     "relu2"},
     {"Dropout", llama(R"("attention_dropout": 0.1)"),
      "attention_dropout is not supported; got 0.1, expected 0"},
     {"HiddenZero", llama(R"("vocab_size": 0)"), "vocab_size is out of range; got 0"},
