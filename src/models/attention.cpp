@@ -67,10 +67,14 @@ Attention::Heads Attention::project(const Tensor& x_TD) const {
   return {heads(0), heads(1), heads(2)};
 }
 
-Attention::Heads Attention::heads_of(const Tensor& x_TD, const Shared& shared) const {
-  Heads heads = project(x_TD);
+void Attention::norm_heads(Heads& heads) const {
   heads.q_THK = normed_heads(q_norm_, spec_.query_norm, heads.q_THK);
   heads.k_TGK = normed_heads(k_norm_, spec_.key_norm, heads.k_TGK);
+}
+
+Attention::Heads Attention::heads_of(const Tensor& x_TD, const Shared& shared) const {
+  Heads heads = project(x_TD);
+  if (!spec_.norms_turned) norm_heads(heads);
   if (spec_.clip) {
     for (Tensor* x : {&heads.q_THK, &heads.k_TGK, &heads.v_TGK}) *x = x->clamp(-*spec_.clip, *spec_.clip);
   }
@@ -79,6 +83,7 @@ Attention::Heads Attention::heads_of(const Tensor& x_TD, const Shared& shared) c
     heads.q_THK = turned(spec_.rotary, heads.q_THK, angles);
     heads.k_TGK = turned(spec_.rotary, heads.k_TGK, angles);
   }
+  if (spec_.norms_turned) norm_heads(heads);
   return heads;
 }
 

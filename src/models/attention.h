@@ -41,6 +41,7 @@ class Attention {
 
   const ops::Alibi* alibi() const { return alibi_ ? &*alibi_ : nullptr; }
   Heads project(const Tensor& x_TD) const;
+  void norm_heads(Heads& heads) const;
   Heads heads_of(const Tensor& x_TD, const Shared& shared) const;
 
   AttentionSpec spec_;

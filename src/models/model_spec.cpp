@@ -114,6 +114,7 @@ Json special_parts(const AttentionSpec& attention) {
   if (attention.clip) all["clip"] = *attention.clip;
   if (attention.scale) all["scale"] = *attention.scale;
   if (attention.softcap) all["softcap"] = *attention.softcap;
+  if (attention.norms_turned) all["norms_turned"] = true;
   if (attention.alibi) all["alibi"] = {attention.alibi->bias_max, attention.alibi->in_bfloat16};
   return all;
 }

@@ -92,6 +92,7 @@ struct AttentionSpec {
   LinearSpec fused;
   std::int64_t fused_groups = 1;
   std::optional<NormSpec> query_norm, key_norm;  // of each head or of all, before the rotary embedding
+  bool norms_turned = false;                     // or behind it
   std::optional<double> clip;  // queries, keys and values are cut to [-clip, clip], behind the norms
   RotarySpec rotary;
   std::optional<AlibiSpec> alibi;

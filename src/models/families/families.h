@@ -30,6 +30,7 @@ namespace ddro::models {
   FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
   FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
   FAMILY(granitemoehybrid, "Granite 4 350M, 1B and Micro, not the H models")               \
+  FAMILY(hunyuan_v1_dense, "Hunyuan 0.5B, 1.8B, 4B, 7B")                                   \
   FAMILY(internlm2, "InternLM 2 and 2.5")                                                  \
   FAMILY(internlm3, "InternLM 3")                                                          \
   FAMILY(llama, "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama") \

@@ -183,6 +183,7 @@ TEST(DescribeModel, TellsModelsApart) {
       [](ModelSpec& m) { m.layers[1].attention.scale = 0.5; },
       [](ModelSpec& m) { m.layers[0].attention.softcap = 50; },
       [](ModelSpec& m) { m.layers[0].attention.clip = 8; },
+      [](ModelSpec& m) { m.layers[0].attention.norms_turned = true; },
       [](ModelSpec& m) { m.layers[0].attention.alibi.emplace(); },
       [](ModelSpec& m) { m.layers[1].attention.alibi.emplace(); },
       [](ModelSpec& m) { m.layers[0].attention.alibi = AlibiSpec{.bias_max = 4}; },

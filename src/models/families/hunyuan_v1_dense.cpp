@@ -1,0 +1,43 @@
+// Hunyuan without experts: a norm of each head's queries and keys behind the rotary embedding.
+#include <cmath>
+
+#include "models/families/families.h"
+#include "models/families/llama_like.h"
+
+namespace ddro::models {
+namespace {
+
+// Beside the type `dynamic`: turns are slowed down by a larger base, whatever a sequence's length.
+double read_alpha(const ConfigReader& config) {
+  const char* key = config.find("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!config.find(key)) return 1;
+  const ConfigReader rope = config.object(key);
+  const bool dynamic = rope.text(rope.find("rope_type") ? "rope_type" : "type") == "dynamic";
+  return dynamic ? rope.positive("alpha").value_or(1) : 1;
+}
+
+void norm_turned_heads(AttentionSpec& attention, const std::string& name) {
+  attention.query_norm = NormSpec{name + "query_layernorm", attention.head_dim};
+  attention.key_norm = NormSpec{name + "key_layernorm", attention.head_dim};
+  attention.norms_turned = true;
+}
+
+}  // namespace
+
+ModelSpec read_hunyuan_v1_dense(const ConfigReader& config) {
+  const bool bias = config.boolean("attention_bias", false);
+  ModelSpec model = read_llama_like(
+      config,
+      {.vocab_size = 290943, .intermediate_size = 11008, .max_position_embeddings = 2048, .norm_eps = 1e-5},
+      {.qkv_bias = bias, .output_bias = bias});
+  const double alpha = read_alpha(config);
+  for (size_t i = 0; i < model.layers.size(); ++i) {
+    AttentionSpec& attention = model.layers[i].attention;
+    const auto width = static_cast<double>(attention.head_dim);
+    attention.rotary.theta *= std::pow(alpha, width / (width - 2));
+    norm_turned_heads(attention, layer_prefix(i) + "self_attn.");
+  }
+  return model;
+}
+
+}  // namespace ddro::models
