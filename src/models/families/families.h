@@ -15,6 +15,7 @@ namespace ddro::models {
   FAMILY(bloom, "BLOOM, BLOOMZ")                                                           \
   FAMILY(cohere, "Command-R, Command-R+, Aya 23 and Expanse")                              \
   FAMILY(cohere2, "Command-R7B, Command-A")                                                \
+  FAMILY(ernie4_5, "ERNIE 4.5 0.3B")                                                       \
   FAMILY(exaone, "EXAONE 3, 3.5, Deep")                                                    \
   FAMILY(exaone4, "EXAONE 4")                                                              \
   FAMILY(falcon, "Falcon RW, 7B, 40B, 180B, 2-11B")                                        \
