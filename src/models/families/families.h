@@ -31,6 +31,7 @@ namespace ddro::models {
   FAMILY(granitemoe, "Granite 3 1B-A400M and 3B-A800M")                                    \
   FAMILY(granitemoeshared, "Granite MoE with a shared expert")                             \
   FAMILY(granitemoehybrid, "Granite 4 350M, 1B and Micro, not the H models")               \
+  FAMILY(helium, "Helium 1")                                                               \
   FAMILY(hunyuan_v1_dense, "Hunyuan 0.5B, 1.8B, 4B, 7B")                                   \
   FAMILY(internlm2, "InternLM 2 and 2.5")                                                  \
   FAMILY(internlm3, "InternLM 3")                                                          \
