@@ -82,7 +82,7 @@ void visit_fields(Config& config, Visitor& visitor) {
           "mixture weight of preferred data, in (0, 1); auto: n+/(n+ + n-) of the training rows");
     field("generator", o.generator, OnChange::kResolved, "logistic | kl | lsif | basu (ddro)");
     field("basu_power", o.basu_power, OnChange::kResolved, "power b > 0 of the basu generator");
-    field("stabilizer", o.stabilizer, OnChange::kResolved, "cap | nnbd | none (ddro)");
+    field("stabilizer", o.stabilizer, OnChange::kResolved, "cap | ceiling | nnbd | none (ddro)");
     field("max_weight", o.max_weight, OnChange::kResolved,
           "cap on an unpreferred row's weight, above alpha/(1 - alpha): bias against variance; auto: 10, and "
           "more as rows are seen");

@@ -22,7 +22,13 @@ DdroTerms::DdroTerms(const ObjectiveOptions& options, double alpha, double max_w
   const bool capped = options.stabilizer != Stabilizer::kNone;
   cap_x_ = capped ? -std::log1p(1 / max_weight) : kInfinity;
   cap_ = cap_x_ - log_alpha_;
+  ceiling_ = options.stabilizer == Stabilizer::kCeiling ? -log_alpha_ : kInfinity;
   preferred_pole_ = generator_ != Generator::kLogistic ? -log_alpha_ : k_ < 0 ? -std::log(-k_) : kInfinity;
+}
+
+Term DdroTerms::preferred(double log_ratio) const {
+  if (log_ratio > ceiling_) return {extended(ceiling_, true).value, 0};
+  return extended(log_ratio, true);
 }
 
 Term DdroTerms::extended(double log_ratio, bool preferred) const {

@@ -1,5 +1,6 @@
 // The preferred and unpreferred terms of DDRO as functions of the log-ratio l, for each generator, exact up
-// to the cap and linear beyond it.
+// to the cap and linear beyond it; with a ceiling the preferred one is constant beyond r = 1/alpha, which no
+// policy that is part of the reference exceeds.
 #pragma once
 
 #include "losses/completion_objective.h"
@@ -11,7 +12,7 @@ class DdroTerms {
   // `max_weight` is not read with stabilizer none, which has no cap.
   DdroTerms(const ObjectiveOptions& options, double alpha, double max_weight);
 
-  Term preferred(double log_ratio) const { return extended(log_ratio, true); }
+  Term preferred(double log_ratio) const;
   Term unpreferred(double log_ratio) const { return extended(log_ratio, false); }
 
   // l* of the cap; +infinity without one.
@@ -34,6 +35,7 @@ class DdroTerms {
   double log_alpha_, log_beta_;  // log_beta_: log(1 - alpha)
   double k_;                     // 1 - 2 alpha
   double cap_, cap_x_;
+  double ceiling_;  // +infinity: none
   double preferred_pole_;
 };
 

@@ -201,6 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"several",
                 {"objective.loss_type=[sigmoid, bco_pair, sft]", "objective.loss_weights=[0.8, 0.2, 1]"}},
         Variant{"growing_cap", {"objective.max_weight=auto"}},
+        Variant{"ceiling", {"objective.stabilizer=ceiling"}},
         Variant{"nnbd_unpaired", {"objective.stabilizer=nnbd", "data.train_files=[@/labels_train.jsonl]"}},
         Variant{"pooled_unpaired",
                 {"data.train_files=[@/labels_train.jsonl]", "objective.class_reduction=pooled"}},

@@ -60,7 +60,8 @@ TEST(Minimiser, OfDdroIsThePreferredDistribution) {
     for (const Generator generator :
          {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
       SCOPED_TRACE(std::to_string(static_cast<int>(generator)) + " at " + std::to_string(alpha));
-      expect_reaches(ddro_options(generator, alpha, 1000), alpha);
+      for (const Stabilizer stabilizer : {Stabilizer::kCap, Stabilizer::kCeiling})
+        expect_reaches(ddro_options(generator, alpha, 1000, stabilizer), alpha);
     }
   }
 }
@@ -77,6 +78,20 @@ TEST(Minimiser, OfDdroMovesWhenTheCapIsBelowATrueWeight) {
   EXPECT_GT(minimiser(*capped, p_plus, p_minus, 0.5)[0], 0.6 + 1e-3);
 }
 
+// However high the cap is: nothing but the ceiling ends the reward for the first outcome at its ratio.
+TEST(Minimiser, OfDdroNeedsACeilingWhereAnOutcomeIsNeverUnpreferred) {
+  const Distribution p_plus = {0.5, 0.3, 0.2};
+  const Distribution p_minus = {1e-9, 0.3, 0.7};
+  for (const double alpha : {0.3, 0.5, 0.7}) {
+    const auto found = [&](Stabilizer stabilizer) {
+      const auto objective = make_objective(ddro_options(Generator::kLogistic, alpha, 1000, stabilizer), 0.5);
+      return minimiser(*objective, p_plus, p_minus, alpha);
+    };
+    EXPECT_GT(found(Stabilizer::kCap)[0], 0.6);
+    for (size_t i = 0; i < kOutcomes; ++i) EXPECT_NEAR(found(Stabilizer::kCeiling)[i], p_plus[i], 1e-3);
+  }
+}
+
 std::vector<ObjectiveOptions> all_losses() {
   std::vector<ObjectiveOptions> all;
   for (const LossType type : all_loss_types()) all.push_back(options_of(type, 0.4));
@@ -85,6 +100,7 @@ std::vector<ObjectiveOptions> all_losses() {
   for (const Generator generator :
        {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
     all.push_back(ddro_options(generator, 0.4, 5));
+    all.push_back(ddro_options(generator, 0.4, 5, Stabilizer::kCeiling));
     all.push_back(ddro_options(generator, 0.4, 5, Stabilizer::kNnbd));
   }
   all.push_back(ddro_options(Generator::kLogistic, 0.4, 5));

@@ -51,7 +51,7 @@ struct LossTypes {
 };
 
 enum class Generator { kLogistic, kKl, kLsif, kBasu };
-enum class Stabilizer { kCap, kNnbd, kNone };
+enum class Stabilizer { kCap, kCeiling, kNnbd, kNone };
 enum class ClassReduction { kClassMean, kPooled };
 enum class FDivergence { kReverseKl, kForwardKl, kJsDivergence, kAlphaDivergence };
 
@@ -112,8 +112,8 @@ struct EnumNames<losses::Generator> {
 template <>
 struct EnumNames<losses::Stabilizer> {
   using E = losses::Stabilizer;
-  static constexpr std::array<EnumName<E>, 3> kNames = {
-      {{"cap", E::kCap}, {"nnbd", E::kNnbd}, {"none", E::kNone}}};
+  static constexpr std::array<EnumName<E>, 4> kNames = {
+      {{"cap", E::kCap}, {"ceiling", E::kCeiling}, {"nnbd", E::kNnbd}, {"none", E::kNone}}};
 };
 
 template <>

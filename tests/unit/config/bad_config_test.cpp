@@ -132,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"objective: {loss_type: sft, loss_weights: [1]}\n",
                   {"objective.loss_weights]", "no such option"}},
         BadConfig{"objective: {loss_type: dddro}\n", {"did you mean ddro?"}},
-        BadConfig{"objective: {stabilizer: off}\n", {"expected one of cap, nnbd, none"}},
+        BadConfig{"objective: {stabilizer: off}\n", {"expected one of cap, ceiling, nnbd, none"}},
         BadConfig{"train: 5\n", {"run.yaml:1 train]", "got the number 5, expected a mapping"}},
         BadConfig{"model: gpt2\n", {"model: {model_name_or_path: ...}"}},
         BadConfig{"- a\n- b\n", {"got a list, expected sections"}},

@@ -111,6 +111,26 @@ TEST(Golden, RdroReductions) {
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(6 * completions.completion_loss[i], values[i], 6e-9);
 }
 
+// Below the ceiling the terms of the cap; beyond it, at 0.94, the preferred one stays as it is there.
+TEST(Golden, Ceiling) {
+  const auto ceiling = [](Generator generator) {
+    return make_objective(ddro_options(generator, 0.39, 10, Stabilizer::kCeiling), 0.5);
+  };
+  expect_terms(*ceiling(Generator::kLogistic), {{-1, 1.57212132024, 0.23269441555},
+                                                {0.3, 0.454326277492, 1.00751703514},
+                                                {0.9, 0.0264760653352, 3.36709141578},
+                                                {2, -0.0010278847407, 14.7399727717},
+                                                {10, -0.0010278847407, 97.4518371785}});
+  expect_terms(*ceiling(Generator::kKl), {{-1, 1.33942690469, 0.261995774113},
+                                          {0.3, -0.553190757648, 1.73879224065},
+                                          {0.9, -3.34061535044, 24.880461642},
+                                          {2, -3.79830928889, 214.136871898},
+                                          {10, -3.79830928889, 1590.54712831}});
+  const Evaluation beyond = evaluate(*ceiling(Generator::kLogistic), unpaired({2}, {2}));
+  EXPECT_EQ(beyond.slope[0], 0);
+  EXPECT_NEAR(beyond.slope[1], 10.3389830508, 6e-11);
+}
+
 TEST(Golden, Nnbd) {
   const auto nnbd = make_objective(ddro_options(Generator::kLogistic, 0.39, 10, Stabilizer::kNnbd), 0.5);
   EXPECT_NEAR(evaluate(*nnbd, unpaired({-1, 0.3}, {-1, 0})).loss, 1.47614459692, kDigits);

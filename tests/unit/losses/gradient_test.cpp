@@ -20,7 +20,7 @@ std::vector<Case> ratio_losses() {
   std::vector<Case> cases;
   for (const double alpha : {0.39, 0.5, 0.7}) {
     const std::string at = " alpha " + std::to_string(alpha);
-    for (const Stabilizer stabilizer : {Stabilizer::kCap, Stabilizer::kNnbd}) {
+    for (const Stabilizer stabilizer : {Stabilizer::kCap, Stabilizer::kCeiling, Stabilizer::kNnbd}) {
       for (const Generator generator :
            {Generator::kLogistic, Generator::kKl, Generator::kLsif, Generator::kBasu}) {
         cases.push_back({"ddro " + std::to_string(static_cast<int>(generator)) + at,

@@ -358,7 +358,8 @@ TEST(Objective, OutputsAndCountsMustFitTheRows) {
 }
 
 TEST(Objective, LogProbabilitiesThatAreNotNumbersShow) {
-  for (const Stabilizer stabilizer : {Stabilizer::kCap, Stabilizer::kNnbd, Stabilizer::kNone}) {
+  for (const Stabilizer stabilizer :
+       {Stabilizer::kCap, Stabilizer::kCeiling, Stabilizer::kNnbd, Stabilizer::kNone}) {
     const auto objective = make_objective(ddro_options(Generator::kLogistic, 0.5, 10, stabilizer), 0.5);
     EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({kNan, 0}, {0})).loss));
     EXPECT_TRUE(std::isnan(evaluate(*objective, unpaired({0, 0}, {kNan})).loss));
