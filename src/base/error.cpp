@@ -39,6 +39,7 @@ std::string printable(const std::string& text, size_t max_bytes) {
 }
 
 std::string printable(double number) {
+  if (std::isnan(number)) return "nan";  // of either sign
   char text[32];
   std::string shortest(text, std::to_chars(text, text + sizeof text, number).ptr);
   // "1e-06" to "1e-6"

@@ -46,6 +46,7 @@ TEST(PrintableNumber, ReadsBack) {
   EXPECT_EQ(printable(1e22), "1e+22");
   EXPECT_EQ(printable(2.5e-300), "2.5e-300");
   EXPECT_EQ(printable(std::numeric_limits<double>::quiet_NaN()), "nan");
+  EXPECT_EQ(printable(-std::numeric_limits<double>::quiet_NaN()), "nan");
   for (std::uint64_t i = 0; i < 1000; ++i) {
     const double number = std::ldexp(random_unit(1, 2, i), static_cast<int>(i % 200) - 100);
     EXPECT_EQ(std::stod(printable(number)), number);
