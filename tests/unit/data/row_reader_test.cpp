@@ -15,9 +15,12 @@ namespace {
 
 using test::message_of;
 using test::TemporaryFolder;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 std::vector<std::string> rows_of(const std::string& path, std::string* hash = nullptr) {
   Hasher hasher;
@@ -186,7 +189,7 @@ TEST(Compressed, RefusesDamageAndCutsWithTheLine) {
     };
     EXPECT_THAT(problem(""), HasSubstr(std::string("the ") + format + " data are cut off"));
     EXPECT_THAT(problem(content.substr(0, content.size() / 2)),
-                testing::MatchesRegex(std::string(":[0-9]+: the ") + format + " data are cut off"));
+                AllOf(StartsWith(":"), EndsWith(std::string(": the ") + format + " data are cut off")));
     EXPECT_THAT(problem(content.substr(0, content.size() - 1)), HasSubstr("data are cut off"));
     EXPECT_THAT(problem(content + "x"), HasSubstr("data are "));
     EXPECT_THAT(problem("{}\n"), HasSubstr(std::string(": the ") + format + " data are damaged; "));
