@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/count_entries.h"
 #include "support/expect_error.h"
 #include "support/in_child.h"
 #include "support/temporary_folder.h"
@@ -11,14 +12,10 @@
 namespace ddro {
 namespace {
 
+using test::count_entries;
 using test::message_of;
 using test::TemporaryFolder;
 using ::testing::HasSubstr;
-
-size_t count_entries(const std::filesystem::path& folder) {
-  return static_cast<size_t>(
-      std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
-}
 
 TEST(ReadFile, GivesTheBytes) {
   const TemporaryFolder folder;

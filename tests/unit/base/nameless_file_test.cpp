@@ -3,22 +3,19 @@
 #include <gmock/gmock.h>
 
 #include "ddro/base/files.h"
+#include "support/count_entries.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
 namespace ddro {
 namespace {
 
+using test::count_entries;
 using test::message_of;
 using test::TemporaryFolder;
 using ::testing::HasSubstr;
 
-size_t count_entries(const std::filesystem::path& folder) {
-  return static_cast<size_t>(
-      std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
-}
-
-TEST(NamelessFile, IsSeenByItsProcessAloneUntilItHasAName) {
+TEST(NamelessFile, OnDiskIsSeenByItsProcessAloneUntilItHasAName) {
   const TemporaryFolder folder;
   NamelessFile file(folder.path());
   file.write("abc");
