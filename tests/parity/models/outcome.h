@@ -1,6 +1,8 @@
 // What a model computes of a fixture's sequences, however they are packed, and what a fixture expects.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include "parity/models/fixture_models.h"
 
 namespace ddro::test {
@@ -28,6 +30,16 @@ inline Outcome run(const models::CausalLm& model, const std::vector<Packed>& bat
     if (parameter.grad().defined()) result.gradients[name] = parameter.grad();
   }
   return result;
+}
+
+inline void expect_same_bits(const Outcome& got, const Outcome& expected) {
+  ASSERT_EQ(got.logits.size(), expected.logits.size());
+  for (size_t i = 0; i < got.logits.size(); ++i)
+    EXPECT_TRUE(at::equal(got.logits[i], expected.logits[i])) << "logits of sequence " << i;
+  ASSERT_FALSE(expected.gradients.empty());
+  ASSERT_EQ(got.gradients.size(), expected.gradients.size());
+  for (const auto& [name, gradient] : expected.gradients)
+    EXPECT_TRUE(at::equal(got.gradients.at(name), gradient)) << "gradient of " << name;
 }
 
 inline std::vector<Packed> one_by_one(const std::vector<Sequence>& sequences) {
