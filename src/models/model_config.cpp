@@ -1,10 +1,9 @@
 #include "ddro/models/model_config.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "ddro/base/error.h"
-#include "models/families/families.h"
+#include "models/family.h"
 
 namespace ddro::models {
 namespace {
@@ -12,10 +11,9 @@ namespace {
 // "llama, mistral or qwen2"
 std::string list_of_families() {
   std::string text;
-  const size_t count = std::size(kFamilies);
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) text += i + 1 == count ? " or " : ", ";
-    text += kFamilies[i].model_type;
+  for (const Family* family : families()) {
+    if (!text.empty()) text += family == families().back() ? " or " : ", ";
+    text += family->model_type;
   }
   return text;
 }
@@ -23,20 +21,20 @@ std::string list_of_families() {
 const Family& find_family(const ConfigReader& config) {
   const auto name = config.text("model_type");
   if (!name) config.fail("model_type", "is missing; this does not look like a Hugging Face config.json");
-  const auto* const family = std::find_if(std::begin(kFamilies), std::end(kFamilies),
-                                          [&](const Family& each) { return *name == each.model_type; });
-  if (family == std::end(kFamilies)) {
+  const auto family = std::find_if(families().begin(), families().end(),
+                                   [&](const Family* each) { return *name == each->model_type; });
+  if (family == families().end()) {
     config.fail("model_type",
                 "\"" + printable(*name) + "\" is not supported; expected " + list_of_families());
   }
-  return *family;
+  return **family;
 }
 
 }  // namespace
 
 std::vector<KnownFamily> known_families() {
   std::vector<KnownFamily> all;
-  for (const Family& family : kFamilies) all.push_back({family.model_type, family.models});
+  for (const Family* family : families()) all.push_back({family->model_type, family->models});
   return all;
 }
 

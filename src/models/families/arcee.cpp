@@ -1,8 +1,9 @@
 // AFM: Llama with squared ReLU in the place of a gated feed-forward.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_arcee(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -18,5 +19,9 @@ ModelSpec read_arcee(const ConfigReader& config) {
   replace_feed_forward(model, "up_proj", "down_proj");
   return model;
 }
+
+}  // namespace
+
+extern const Family family_arcee = {"arcee", "AFM 4.5B", read_arcee};
 
 }  // namespace ddro::models

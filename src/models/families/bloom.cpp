@@ -1,6 +1,6 @@
 // BLOOM: ALiBi, a norm of the embedding, layer norms, biases, one product for queries, keys and values.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -17,8 +17,6 @@ AttentionSpec attention_at(const std::string& name, std::int64_t width, std::int
   attention.alibi = AlibiSpec();
   return attention;
 }
-
-}  // namespace
 
 ModelSpec read_bloom(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
@@ -54,5 +52,9 @@ ModelSpec read_bloom(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_bloom = {"bloom", "BLOOM, BLOOMZ", read_bloom};
 
 }  // namespace ddro::models

@@ -1,7 +1,7 @@
 // Command-R: layer norms without biases; attention and feed-forward side by side; interleaved rotary
 // embeddings; scaled logits.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -15,8 +15,6 @@ void add_qk_norms(ModelSpec& model) {
     attention.key_norm = NormSpec{name + "k_norm", attention.head_dim, false, attention.num_key_value_heads};
   }
 }
-
-}  // namespace
 
 ModelSpec read_cohere(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -37,5 +35,9 @@ ModelSpec read_cohere(const ConfigReader& config) {
   model.logit_scale = config.positive("logit_scale").value_or(0.0625);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_cohere = {"cohere", "Command-R, Command-R+, Aya 23 and Expanse", read_cohere};
 
 }  // namespace ddro::models

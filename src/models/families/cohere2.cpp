@@ -1,9 +1,10 @@
 // Command-R7B and later: as Command-R; three of four layers have a window, and the others no rotary
 // embedding.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_cohere2(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -32,5 +33,9 @@ ModelSpec read_cohere2(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_cohere2 = {"cohere2", "Command-R7B, Command-A", read_cohere2};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // ERNIE 4.5 without experts: interleaved rotary embeddings, biases everywhere or nowhere.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_ernie4_5(const ConfigReader& config) {
   const bool bias = config.boolean("use_bias", false);
@@ -20,5 +21,9 @@ ModelSpec read_ernie4_5(const ConfigReader& config) {
                           .rotary = {.theta = 5e5, .interleaved = true}},
                          {.qkv_bias = bias, .output_bias = bias, .mlp_bias = bias});
 }
+
+}  // namespace
+
+extern const Family family_ernie4_5 = {"ernie4_5", "ERNIE 4.5 0.3B", read_ernie4_5};
 
 }  // namespace ddro::models

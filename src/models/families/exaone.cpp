@@ -1,6 +1,6 @@
 // EXAONE 3 and 3.5: Llama with names of its own.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -18,8 +18,6 @@ void rename(LayerSpec& layer, const std::string& name) {
   layer.feed_forward.up.name = name + "mlp.c_fc_1";
   layer.feed_forward.down.name = name + "mlp.c_proj";
 }
-
-}  // namespace
 
 ModelSpec read_exaone(const ConfigReader& config) {
   refuse_dropout(config, {"embed_dropout"});
@@ -41,5 +39,9 @@ ModelSpec read_exaone(const ConfigReader& config) {
     rename(model.layers[i], "transformer.h." + std::to_string(i) + ".");
   return model;
 }
+
+}  // namespace
+
+extern const Family family_exaone = {"exaone", "EXAONE 3, 3.5, Deep", read_exaone};
 
 }  // namespace ddro::models

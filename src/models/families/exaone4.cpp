@@ -1,9 +1,10 @@
 // EXAONE 4: norms of what is added, and of each head's queries and keys. Where some layers have a window, the
 // others have no rotary embedding.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_exaone4(const ConfigReader& config) {
   // Beside layer_types the pattern may also be a text, which nothing reads.
@@ -25,5 +26,9 @@ ModelSpec read_exaone4(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_exaone4 = {"exaone4", "EXAONE 4", read_exaone4};
 
 }  // namespace ddro::models

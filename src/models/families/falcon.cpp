@@ -1,7 +1,7 @@
 // Falcon: layer norms, one product for queries, keys and values, attention and feed-forward side by side;
 // rotary embeddings or ALiBi.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -74,8 +74,6 @@ void add_norms(LayerSpec& layer, const Generation& generation, const std::string
     layer.feed_forward_norm = NormSpec{name + "post_attention_layernorm", width, true};
 }
 
-}  // namespace
-
 ModelSpec read_falcon(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
   const Generation generation = read_generation(config);
@@ -107,5 +105,9 @@ ModelSpec read_falcon(const ConfigReader& config) {
   model.max_position_embeddings = max_positions(attention.rotary, model.max_position_embeddings);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_falcon = {"falcon", "Falcon RW, 7B, 40B, 180B, 2-11B", read_falcon};
 
 }  // namespace ddro::models

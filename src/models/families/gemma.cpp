@@ -1,10 +1,11 @@
 // Gemma 1: norms store their weights minus one; embeddings are scaled by the root of the width.
 #include <cmath>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_gemma(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -24,5 +25,9 @@ ModelSpec read_gemma(const ConfigReader& config) {
   model.embedding_scale = std::sqrt(static_cast<double>(model.hidden_size));
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gemma = {"gemma", "Gemma 1, CodeGemma", read_gemma};
 
 }  // namespace ddro::models

@@ -1,10 +1,11 @@
 // Gemma 2: as Gemma, with norms also of what is added, soft caps, and a window in every other layer.
 #include <cmath>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_gemma2(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -35,5 +36,9 @@ ModelSpec read_gemma2(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gemma2 = {"gemma2", "Gemma 2", read_gemma2};
 
 }  // namespace ddro::models

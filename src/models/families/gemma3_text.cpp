@@ -2,10 +2,11 @@
 // and a rotary embedding of their own for layers with a window.
 #include <cmath>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_gemma3_text(const ConfigReader& config) {
   if (config.boolean("use_bidirectional_attention", false))
@@ -44,5 +45,9 @@ ModelSpec read_gemma3_text(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gemma3_text = {"gemma3_text", "Gemma 3 270M and 1B", read_gemma3_text};
 
 }  // namespace ddro::models

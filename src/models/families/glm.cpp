@@ -1,8 +1,9 @@
 // GLM-4 of 2024: half of each head turns, in interleaved pairs; one product for gate and up.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_glm(const ConfigReader& config) {
   ModelSpec model = read_llama_like(
@@ -19,5 +20,9 @@ ModelSpec read_glm(const ConfigReader& config) {
   fuse_gate_and_up(model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_glm = {"glm", "GLM-4 9B of 2024", read_glm};
 
 }  // namespace ddro::models

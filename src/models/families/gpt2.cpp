@@ -1,8 +1,8 @@
 // GPT-2: learned positions, layer norms, and products whose weights are stored transposed.
 #include <cmath>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -37,8 +37,6 @@ AttentionSpec read_attention(const ConfigReader& config, std::int64_t width, std
   return attention;
 }
 
-}  // namespace
-
 ModelSpec read_gpt2(const ConfigReader& config) {
   refuse_what_is_not_built(config);
   ModelSpec model;
@@ -69,5 +67,9 @@ ModelSpec read_gpt2(const ConfigReader& config) {
   note_dropout(config, {"attn_pdrop", "embd_pdrop", "resid_pdrop"}, model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gpt2 = {"gpt2", "GPT-2, DistilGPT2", read_gpt2};
 
 }  // namespace ddro::models

@@ -1,7 +1,7 @@
 // GPT-NeoX and Pythia: layer norms; attention and feed-forward side by side; one product for the queries,
 // keys and values of each head; a quarter of each head turns.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -23,8 +23,6 @@ AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std
   attention.output = {name + "dense", width, width, bias};
   return attention;
 }
-
-}  // namespace
 
 ModelSpec read_gpt_neox(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
@@ -58,5 +56,9 @@ ModelSpec read_gpt_neox(const ConfigReader& config) {
   model.max_position_embeddings = max_positions(attention.rotary, model.max_position_embeddings);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gpt_neox = {"gpt_neox", "Pythia, GPT-NeoX, RedPajama-INCITE", read_gpt_neox};
 
 }  // namespace ddro::models

@@ -1,7 +1,7 @@
 // gpt-oss: attention sinks, a window in every other layer, and experts whose activation is limited.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -27,8 +27,6 @@ LinearSpec stacked(const std::string& name, std::int64_t in, std::int64_t out, s
           .bare = true,
           .adaptable = false};
 }
-
-}  // namespace
 
 ModelSpec read_gpt_oss(const ConfigReader& config) {
   refuse_what_is_not_built(config);
@@ -77,5 +75,9 @@ ModelSpec read_gpt_oss(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_gpt_oss = {"gpt_oss", "gpt-oss 20B and 120B", read_gpt_oss};
 
 }  // namespace ddro::models

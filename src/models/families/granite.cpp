@@ -1,8 +1,9 @@
 // Granite 3: multipliers of embeddings, scores, what is added, and logits.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_granite(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -12,5 +13,9 @@ ModelSpec read_granite(const ConfigReader& config) {
   read_multipliers(config, model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_granite = {"granite", "Granite 3", read_granite};
 
 }  // namespace ddro::models

@@ -1,9 +1,10 @@
 // Granite 3 with experts.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_granitemoe(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -21,5 +22,9 @@ ModelSpec read_granitemoe(const ConfigReader& config) {
                        .router = "router.layer"});
   return model;
 }
+
+}  // namespace
+
+extern const Family family_granitemoe = {"granitemoe", "Granite 3 1B-A400M and 3B-A800M", read_granitemoe};
 
 }  // namespace ddro::models

@@ -2,8 +2,8 @@
 // or none.
 #include <algorithm>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -41,8 +41,6 @@ void replace_by_shared_mlp(ModelSpec& model, std::int64_t inner) {
   }
 }
 
-}  // namespace
-
 ModelSpec read_granitemoehybrid(const ConfigReader& config) {
   refuse_what_is_not_built(config);
   const bool bias = config.boolean("attention_bias", false);
@@ -56,5 +54,10 @@ ModelSpec read_granitemoehybrid(const ConfigReader& config) {
     layer.attention.rotary = {.theta = layer.attention.rotary.theta, .scaling = {}};
   return model;
 }
+
+}  // namespace
+
+extern const Family family_granitemoehybrid = {
+    "granitemoehybrid", "Granite 4 350M, 1B and Micro, not the H models", read_granitemoehybrid};
 
 }  // namespace ddro::models

@@ -1,11 +1,15 @@
 // Granite 3 with experts, and beside them one that every token goes through.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 
+extern const Family family_granitemoe;  // granitemoe.cpp
+
+namespace {
+
 ModelSpec read_granitemoeshared(const ConfigReader& config) {
-  ModelSpec model = read_granitemoe(config);
+  ModelSpec model = family_granitemoe.read(config);
   const std::int64_t inner = config.integer("shared_intermediate_size", 0, kMaxSize).value_or(0);
   if (inner == 0) return model;
   const std::int64_t width = model.hidden_size;
@@ -20,5 +24,10 @@ ModelSpec read_granitemoeshared(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_granitemoeshared = {"granitemoeshared", "Granite MoE with a shared expert",
+                                               read_granitemoeshared};
 
 }  // namespace ddro::models

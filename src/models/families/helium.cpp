@@ -1,8 +1,9 @@
 // Helium: interleaved rotary embeddings.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_helium(const ConfigReader& config) {
   return read_llama_like(
@@ -19,5 +20,9 @@ ModelSpec read_helium(const ConfigReader& config) {
        .rotary = {.theta = 1e5, .interleaved = true}},
       {.qkv_bias = config.boolean("attention_bias", false), .mlp_bias = config.boolean("mlp_bias", false)});
 }
+
+}  // namespace
+
+extern const Family family_helium = {"helium", "Helium 1", read_helium};
 
 }  // namespace ddro::models

@@ -1,8 +1,8 @@
 // Hunyuan without experts: a norm of each head's queries and keys behind the rotary embedding.
 #include <cmath>
 
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -22,8 +22,6 @@ void norm_turned_heads(AttentionSpec& attention, const std::string& name) {
   attention.norms_turned = true;
 }
 
-}  // namespace
-
 ModelSpec read_hunyuan_v1_dense(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model = read_llama_like(
@@ -39,5 +37,10 @@ ModelSpec read_hunyuan_v1_dense(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_hunyuan_v1_dense = {"hunyuan_v1_dense", "Hunyuan 0.5B, 1.8B, 4B, 7B",
+                                               read_hunyuan_v1_dense};
 
 }  // namespace ddro::models

@@ -1,7 +1,7 @@
 // InternLM 2 and 2.5: Llama with one product for queries, keys and values, by groups, and with names of its
 // own.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -20,8 +20,6 @@ void rename(LayerSpec& layer, const std::string& name, std::int64_t width) {
   layer.feed_forward.down.name = name + "feed_forward.w2";
 }
 
-}  // namespace
-
 ModelSpec read_internlm2(const ConfigReader& config) {
   const bool bias = config.boolean("bias", true);
   ModelSpec model = read_llama_like(
@@ -33,5 +31,9 @@ ModelSpec read_internlm2(const ConfigReader& config) {
     rename(model.layers[i], layer_prefix(i), model.hidden_size);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_internlm2 = {"internlm2", "InternLM 2 and 2.5", read_internlm2};
 
 }  // namespace ddro::models

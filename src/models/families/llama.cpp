@@ -1,8 +1,9 @@
 // Llama 2 and 3, SmolLM 1 and 2, and whatever else was saved as one.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_llama(const ConfigReader& config) {
   const bool attention_bias = config.boolean("attention_bias", false);
@@ -12,5 +13,10 @@ ModelSpec read_llama(const ConfigReader& config) {
                           .output_bias = attention_bias,
                           .mlp_bias = config.boolean("mlp_bias", false)});
 }
+
+}  // namespace
+
+extern const Family family_llama = {
+    "llama", "Llama 2 and 3, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek-R1-Distill-Llama", read_llama};
 
 }  // namespace ddro::models

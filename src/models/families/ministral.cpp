@@ -1,8 +1,9 @@
 // Ministral: layer_types says which layers have the window.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_ministral(const ConfigReader& config) {
   return read_llama_like(config,
@@ -12,5 +13,9 @@ ModelSpec read_ministral(const ConfigReader& config) {
                           .num_key_value_heads = 8},
                          {.windows = {.size = read_window(config), .by_layer_types = true}});
 }
+
+}  // namespace
+
+extern const Family family_ministral = {"ministral", "Ministral", read_ministral};
 
 }  // namespace ddro::models

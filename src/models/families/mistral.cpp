@@ -1,8 +1,9 @@
 // Mistral: every layer has the window.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_mistral(const ConfigReader& config) {
   return read_llama_like(config,
@@ -12,5 +13,9 @@ ModelSpec read_mistral(const ConfigReader& config) {
                           .num_key_value_heads = 8},
                          {.windows = {.size = read_window(config)}});
 }
+
+}  // namespace
+
+extern const Family family_mistral = {"mistral", "Mistral 7B, Nemo, Small", read_mistral};
 
 }  // namespace ddro::models

@@ -1,9 +1,10 @@
 // Mixtral: Mistral with experts.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_mixtral(const ConfigReader& config) {
   refuse_dropout(config, {"router_jitter_noise"});
@@ -28,5 +29,9 @@ ModelSpec read_mixtral(const ConfigReader& config) {
                .down = "w2"});
   return model;
 }
+
+}  // namespace
+
+extern const Family family_mixtral = {"mixtral", "Mixtral 8x7B and 8x22B", read_mixtral};
 
 }  // namespace ddro::models

@@ -1,6 +1,6 @@
 // MPT: ALiBi, layer norms without biases, one product for queries, keys and values.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -41,8 +41,6 @@ AttentionSpec read_attention(const ConfigReader& config, const ConfigReader& par
   return attention;
 }
 
-}  // namespace
-
 ModelSpec read_mpt(const ConfigReader& config) {
   const ConfigReader parts = config.object("attn_config");
   refuse_what_is_not_built(config, parts);
@@ -74,5 +72,9 @@ ModelSpec read_mpt(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_mpt = {"mpt", "MPT 7B and 30B", read_mpt};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // Nemotron 3 and 4, Minitron: layer norms with 1 + w, squared ReLU without a gate, half of each head turns.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_nemotron(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -25,5 +26,9 @@ ModelSpec read_nemotron(const ConfigReader& config) {
   replace_feed_forward(model, "up_proj", "down_proj");
   return model;
 }
+
+}  // namespace
+
+extern const Family family_nemotron = {"nemotron", "Nemotron 3 8B, Nemotron 4, Minitron", read_nemotron};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // OLMo 1: layer norms without weights; queries, keys and values may be cut.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_olmo(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -18,5 +19,9 @@ ModelSpec read_olmo(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_olmo = {"olmo", "OLMo 1", read_olmo};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // OLMo 2: norms of what is added instead of what is read, and of all queries and all keys of a token.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_olmo2(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -13,5 +14,9 @@ ModelSpec read_olmo2(const ConfigReader& config) {
   norm_results(model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_olmo2 = {"olmo2", "OLMo 2", read_olmo2};
 
 }  // namespace ddro::models

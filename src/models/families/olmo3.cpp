@@ -1,8 +1,9 @@
 // OLMo 3: as OLMo 2, with a window in three of four layers, whose rotary embedding is never scaled.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_olmo3(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -19,5 +20,9 @@ ModelSpec read_olmo3(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_olmo3 = {"olmo3", "OLMo 3", read_olmo3};
 
 }  // namespace ddro::models

@@ -1,9 +1,10 @@
 // OLMoE: experts, norms of all heads' queries and keys, which may be cut behind them.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_olmoe(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -26,5 +27,9 @@ ModelSpec read_olmoe(const ConfigReader& config) {
                .normalized = config.boolean("norm_topk_prob", false)});
   return model;
 }
+
+}  // namespace
+
+extern const Family family_olmoe = {"olmoe", "OLMoE", read_olmoe};
 
 }  // namespace ddro::models

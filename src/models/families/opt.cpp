@@ -1,6 +1,6 @@
 // OPT: learned positions that begin at row 2, layer norms, ReLU.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -32,8 +32,6 @@ AttentionSpec attention_at(const ConfigReader& config, const std::string& name, 
   attention.output = {name + "out_proj", width, width, bias};
   return attention;
 }
-
-}  // namespace
 
 ModelSpec read_opt(const ConfigReader& config) {
   ModelSpec model;
@@ -67,5 +65,9 @@ ModelSpec read_opt(const ConfigReader& config) {
   note_dropout(config, {"dropout", "attention_dropout", "layerdrop"}, model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_opt = {"opt", "OPT but 350M", read_opt};
 
 }  // namespace ddro::models

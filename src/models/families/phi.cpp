@@ -1,7 +1,7 @@
 // Phi 1 and 2: layer norms, biases everywhere, the head's included; attention and feed-forward side by side;
 // half of each head turns.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -10,8 +10,6 @@ void add_qk_norms(AttentionSpec& attention, const std::string& name) {
   attention.query_norm = NormSpec{name + "q_layernorm", attention.head_dim, true};
   attention.key_norm = NormSpec{name + "k_layernorm", attention.head_dim, true};
 }
-
-}  // namespace
 
 ModelSpec read_phi(const ConfigReader& config) {
   ModelSpec model =
@@ -43,5 +41,9 @@ ModelSpec read_phi(const ConfigReader& config) {
   note_dropout(config, {"resid_pdrop", "embd_pdrop"}, model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_phi = {"phi", "Phi 1, 1.5, 2", read_phi};
 
 }  // namespace ddro::models

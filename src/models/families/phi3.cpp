@@ -1,9 +1,10 @@
 // Phi 3 and 4: one product for queries, keys and values and one for gate and up; a part of each head may
 // turn.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_phi3(const ConfigReader& config) {
   refuse_dropout(config, {"resid_pdrop", "embd_pdrop"});
@@ -25,5 +26,9 @@ ModelSpec read_phi3(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_phi3 = {"phi3", "Phi 3, 3.5, 4, 4-mini", read_phi3};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // Qwen 2 and 2.5: queries, keys and values have biases; later layers may have a window.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_qwen2(const ConfigReader& config) {
   return read_llama_like(config,
@@ -12,5 +13,9 @@ ModelSpec read_qwen2(const ConfigReader& config) {
                           .num_key_value_heads = 32},
                          {.qkv_bias = true, .windows = read_late_windows(config)});
 }
+
+}  // namespace
+
+extern const Family family_qwen2 = {"qwen2", "Qwen 2 and 2.5, QwQ, DeepSeek-R1-Distill-Qwen", read_qwen2};
 
 }  // namespace ddro::models

@@ -1,8 +1,8 @@
 // Qwen 1.5 and 2 with experts: biases of queries, keys and values; beside the experts one that every token
 // goes through, weighted by a gate.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -28,8 +28,6 @@ void add_shared_expert(ModelSpec& model, std::int64_t inner) {
   }
 }
 
-}  // namespace
-
 ModelSpec read_qwen2_moe(const ConfigReader& config) {
   refuse_windows(config);
   ModelSpec model = read_llama_like(config,
@@ -50,5 +48,9 @@ ModelSpec read_qwen2_moe(const ConfigReader& config) {
   add_shared_expert(model, config.size("shared_expert_intermediate_size", 5632));
   return model;
 }
+
+}  // namespace
+
+extern const Family family_qwen2_moe = {"qwen2_moe", "Qwen 1.5 A2.7B, Qwen 2 57B-A14B", read_qwen2_moe};
 
 }  // namespace ddro::models

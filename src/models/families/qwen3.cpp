@@ -1,8 +1,9 @@
 // Qwen 3: a norm of each head's queries and keys; heads of a width of their own.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_qwen3(const ConfigReader& config) {
   const bool attention_bias = config.boolean("attention_bias", false);
@@ -17,5 +18,9 @@ ModelSpec read_qwen3(const ConfigReader& config) {
                           .qk_norm = QkNorm::kHead,
                           .windows = read_late_windows(config)});
 }
+
+}  // namespace
+
+extern const Family family_qwen3 = {"qwen3", "Qwen 3", read_qwen3};
 
 }  // namespace ddro::models

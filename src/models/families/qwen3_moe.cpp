@@ -1,9 +1,10 @@
 // Qwen 3 with experts; where there is a window, every layer has it.
-#include "models/families/experts_config.h"
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/experts_config.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_qwen3_moe(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -26,5 +27,9 @@ ModelSpec read_qwen3_moe(const ConfigReader& config) {
               read_sparse_layers(config, model.layers.size()));
   return model;
 }
+
+}  // namespace
+
+extern const Family family_qwen3_moe = {"qwen3_moe", "Qwen 3 30B-A3B and 235B-A22B", read_qwen3_moe};
 
 }  // namespace ddro::models

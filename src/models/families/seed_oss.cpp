@@ -1,8 +1,9 @@
 // Seed-OSS: queries, keys and values have biases; heads have a width of their own.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_seed_oss(const ConfigReader& config) {
   ModelSpec model = read_llama_like(config,
@@ -20,5 +21,9 @@ ModelSpec read_seed_oss(const ConfigReader& config) {
   note_dropout(config, {"residual_dropout"}, model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_seed_oss = {"seed_oss", "Seed-OSS", read_seed_oss};
 
 }  // namespace ddro::models

@@ -1,6 +1,6 @@
 // SmolLM 3: every fourth layer has no rotary embedding.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {
@@ -18,8 +18,6 @@ std::vector<bool> read_layers_with_rope(const ConfigReader& config, size_t num_l
     with_rope.push_back(listed ? (*listed)[i] != 0 : (i + 1) % interval != 0);
   return with_rope;
 }
-
-}  // namespace
 
 ModelSpec read_smollm3(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
@@ -47,5 +45,9 @@ ModelSpec read_smollm3(const ConfigReader& config) {
   }
   return model;
 }
+
+}  // namespace
+
+extern const Family family_smollm3 = {"smollm3", "SmolLM 3", read_smollm3};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // StableLM: layer norms; a quarter of each head turns; attention and feed-forward may run side by side.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_stablelm(const ConfigReader& config) {
   refuse_dropout(config, {"hidden_dropout"});
@@ -22,5 +23,9 @@ ModelSpec read_stablelm(const ConfigReader& config) {
   if (config.boolean("use_parallel_residual", false)) read_in_parallel(model);
   return model;
 }
+
+}  // namespace
+
+extern const Family family_stablelm = {"stablelm", "StableLM 3B, Zephyr 3B, StableLM 2 1.6B", read_stablelm};
 
 }  // namespace ddro::models

@@ -1,8 +1,9 @@
 // StarCoder 2: layer norms, biases, and a feed-forward without a gate.
-#include "models/families/families.h"
-#include "models/families/llama_like.h"
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
+namespace {
 
 ModelSpec read_starcoder2(const ConfigReader& config) {
   refuse_dropout(config, {"residual_dropout", "embedding_dropout"});
@@ -28,5 +29,9 @@ ModelSpec read_starcoder2(const ConfigReader& config) {
   replace_feed_forward(model, "c_fc", "c_proj");
   return model;
 }
+
+}  // namespace
+
+extern const Family family_starcoder2 = {"starcoder2", "StarCoder 2", read_starcoder2};
 
 }  // namespace ddro::models

@@ -10,7 +10,7 @@
 #include <set>
 #include <sstream>
 
-#include "models/families/families.h"
+#include "ddro/models/model_config.h"
 #include "parity/models/outcome.h"
 
 namespace ddro::test {
@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(Models, CausalLmParity, testing::ValuesIn(kModelFixture
 // By its name `inspect families` finds its tests.
 TEST(CausalLmParityOfAll, EveryFamilyHasAFixtureOfItsName) {
   std::set<std::string> missing;
-  for (const models::Family& family : models::kFamilies) missing.insert(family.model_type);
+  for (const models::KnownFamily& family : models::known_families()) missing.insert(family.model_type);
   for (const std::string& name : kModelFixtures) {
     const std::string family = models::open_model_folder(model_fixture(name)).spec.model_type;
     EXPECT_TRUE(name == family || name.starts_with(family + "_")) << name;

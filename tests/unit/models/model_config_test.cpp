@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "ddro/base/error.h"
 #include "ddro/models/model_options.h"
+#include "support/fixtures.h"
 
 namespace ddro::models {
 namespace {
@@ -26,6 +28,15 @@ std::vector<std::int64_t> windows(const ModelSpec& model) {
   std::vector<std::int64_t> all;
   for (const LayerSpec& layer : model.layers) all.push_back(layer.attention.window.value_or(0));
   return all;
+}
+
+TEST(KnownFamilies, AreTheFilesOfTheirNames) {
+  std::vector<std::string> files, families;
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_path("src/models/families")))
+    files.push_back(entry.path().filename().string());
+  std::sort(files.begin(), files.end());
+  for (const KnownFamily& family : known_families()) families.push_back(family.model_type + ".cpp");
+  EXPECT_EQ(families, files);
 }
 
 struct BadConfig {

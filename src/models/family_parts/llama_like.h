@@ -8,7 +8,7 @@
 
 #include "ddro/models/model_spec.h"
 #include "models/config_reader.h"
-#include "models/families/rotary_config.h"
+#include "models/family_parts/rotary_config.h"
 
 namespace ddro::models {
 

@@ -1,8 +1,8 @@
-#include "models/families/experts_config.h"
+#include "models/family_parts/experts_config.h"
 
 #include <algorithm>
 
-#include "models/families/llama_like.h"
+#include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
 namespace {

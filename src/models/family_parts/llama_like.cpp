@@ -1,4 +1,4 @@
-#include "models/families/llama_like.h"
+#include "models/family_parts/llama_like.h"
 
 #include <utility>
 

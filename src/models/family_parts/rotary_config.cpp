@@ -1,4 +1,4 @@
-#include "models/families/rotary_config.h"
+#include "models/family_parts/rotary_config.h"
 
 #include <algorithm>
 #include <cmath>
