@@ -60,6 +60,8 @@ def imports_of(program):
     names, seen, waiting = set(), set(), [program]
     while waiting:
         path = waiting.pop()
+        if path in seen:
+            continue
         seen.add(path)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for name in imported_names(ast.walk(tree) if path == program else tree.body):

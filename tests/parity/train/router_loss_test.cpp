@@ -11,10 +11,6 @@
 namespace ddro::test {
 namespace {
 
-const std::string kMixtures[] = {"mixtral",    "mixtral_window",   "qwen2_moe", "qwen2_moe_sparse",
-                                 "qwen3_moe",  "qwen3_moe_sparse", "olmoe",     "olmoe_clip",
-                                 "granitemoe", "granitemoeshared"};
-
 // The fixture's sequences as unpaired rows, but that of one token, which has no completion.
 data::Dataset rows_of(const std::vector<Sequence>& sequences) {
   data::Dataset dataset;
@@ -98,7 +94,7 @@ TEST_P(RouterLoss, IsTheSameWithRecomputation) {
   expect_transformers(GetParam(), {}, /*checkpointing=*/true);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, RouterLoss, testing::ValuesIn(kMixtures),
+INSTANTIATE_TEST_SUITE_P(Models, RouterLoss, testing::ValuesIn(kRouterLossFixtures),
                          [](const auto& each) { return each.param; });
 
 }  // namespace
