@@ -30,6 +30,8 @@ void add_commands(CLI::App& app) {
   add_inspect_data_command(*inspect);
   add_inspect_model_command(*inspect);
   add_inspect_families_command(*inspect);
+  add_inspect_formats_command(*inspect);
+  add_inspect_layouts_command(*inspect);
   add_inspect_checkpoint_command(*inspect);
   add_inspect_cache_command(*inspect);
 }

@@ -20,6 +20,8 @@ void add_inspect_cache_command(CLI::App& inspect);
 void add_inspect_checkpoint_command(CLI::App& inspect);
 void add_inspect_data_command(CLI::App& inspect);
 void add_inspect_families_command(CLI::App& inspect);
+void add_inspect_formats_command(CLI::App& inspect);
+void add_inspect_layouts_command(CLI::App& inspect);
 void add_inspect_model_command(CLI::App& inspect);
 
 }  // namespace ddro::cli

@@ -8,12 +8,12 @@ void add_inspect_families_command(CLI::App& inspect) {
   CLI::App* command =
       inspect.add_subcommand("families", "List the model families that can be trained, as Markdown");
   command->callback([] {
-    print_line("| `model_type` | models | parity test |");
-    print_line("| --- | --- | --- |");
+    std::vector<std::vector<std::string>> rows = {{"`model_type`", "models", "parity test"}};
     for (const models::KnownFamily& family : models::known_families()) {
-      print_line("| `" + family.model_type + "` | " + family.models + " | `CausalLmParity.*/" +
-                 family.model_type + "(_.*)?$` |");
+      rows.push_back({"`" + family.model_type + "`", family.models,
+                      "`CausalLmParity.*/" + family.model_type + "(_.*)?$`"});
     }
+    print_table(rows);
   });
 }
 

@@ -27,6 +27,17 @@ void print_line(std::string_view text) {
   print("\n");
 }
 
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+  const auto print_row = [](const std::vector<std::string>& cells) {
+    std::string line = "|";
+    for (const std::string& cell : cells) line += " " + cell + " |";
+    print_line(line);
+  };
+  print_row(rows.front());
+  print_row(std::vector<std::string>(rows.front().size(), "---"));
+  for (size_t i = 1; i < rows.size(); ++i) print_row(rows[i]);
+}
+
 void flush_output() {
   if (std::fflush(stdout) != 0) fail(errno);
 }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ddro::cli {
 
@@ -16,6 +17,9 @@ class OutputClosed : public std::exception {
 void print(std::string_view text);
 void print_line(std::string_view text);
 void flush_output();
+
+// As Markdown; the first row is the head.
+void print_table(const std::vector<std::vector<std::string>>& rows);
 
 // For a command's option --out, empty for standard output. check_out: Error(kInput) for a place that no file
 // can have, before the work rather than after it. write_result: the file, atomic, or standard output.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/file_formats.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -131,22 +132,13 @@ class ZstdBytes : public Decompressor {
   std::unique_ptr<ZSTD_DStream, Free> stream_;
 };
 
-constexpr const char* kGzip = ".gz";
-constexpr const char* kZstd = ".zst";
-
 }  // namespace
-
-std::string without_compression(const std::string& name) {
-  for (const std::string ending : {kGzip, kZstd}) {
-    if (name.ends_with(ending)) return name.substr(0, name.size() - ending.size());
-  }
-  return name;
-}
 
 std::unique_ptr<ByteReader> open_bytes(const std::string& path, Hasher& hasher) {
   auto file = std::make_unique<FileBytes>(path, hasher);
-  if (path.ends_with(kGzip)) return std::make_unique<GzipBytes>(std::move(file));
-  if (path.ends_with(kZstd)) return std::make_unique<ZstdBytes>(std::move(file));
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::kGzip) return std::make_unique<GzipBytes>(std::move(file));
+  if (kind == FileKind::kZstd) return std::make_unique<ZstdBytes>(std::move(file));
   return file;
 }
 

@@ -21,9 +21,6 @@ class ByteReader {
   virtual size_t read(std::span<char> bytes) = 0;
 };
 
-// `name` without .gz or .zst behind it.
-std::string without_compression(const std::string& name);
-
 // Every byte of the file as it lies on the disk goes through `hasher`, which must outlive the reader. Memory
 // is bounded: zstd data that need a window above 128 MiB are refused. Throws Unreadable.
 std::unique_ptr<ByteReader> open_bytes(const std::string& path, Hasher& hasher);

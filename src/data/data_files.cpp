@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "data/file_formats.h"
 #include "ddro/base/error.h"
 
 namespace ddro::data {
@@ -15,7 +16,6 @@ namespace {
 
 constexpr std::array<const char*, 7> kOtherFormats = {".arrow", ".bz2", ".csv", ".tar",
                                                       ".tsv",   ".xz",  ".zip"};
-constexpr const char* kFormats = ".jsonl or .json, also with .gz or .zst behind it, or .parquet";
 
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::error_code ignored;
@@ -44,7 +44,7 @@ void check_file(const std::string& path) {
   for (const char* ending : kOtherFormats) {
     if (!path.ends_with(ending)) continue;
     throw input_error("[data] " + shown_path(path) + ": " + ending + " files are not read; expected " +
-                      kFormats);
+                      format_names());
   }
 }
 

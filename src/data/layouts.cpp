@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/messages.h"
+#include "ddro/data/known_inputs.h"
 
 namespace ddro::data {
 namespace {
@@ -201,6 +202,7 @@ void keep_fields(Json&) {}
 
 struct LayoutRule {
   Layout layout;
+  const char* rows;  // that it is of
   bool (*is_of)(const Json& fields);
   void (*rewrite)(Json& fields);
 };
@@ -232,6 +234,8 @@ bool is_conversation(const Json& fields, const char* name) {
 // The first that takes a row has it.
 constexpr std::array<LayoutRule, 7> kLayouts = {{
     {Layout::kUltrafeedback,
+     "`prompt` or `instruction` as a string beside `chosen` and `rejected` (or `completion` and `label`) as "
+     "messages, which begin with that prompt or are the answer alone",
      [](const Json& fields) {
        return (is_string(fields, "prompt") ||
                (is_string(fields, "instruction") && !fields.contains("prompt"))) &&
@@ -240,9 +244,11 @@ constexpr std::array<LayoutRule, 7> kLayouts = {{
                    : is_messages(fields, "chosen") && is_messages(fields, "rejected"));
      },
      from_ultrafeedback},
-    {Layout::kSharegpt, [](const Json& fields) { return is_conversation(fields, "conversations"); },
-     from_sharegpt},
+    {Layout::kSharegpt,
+     "`conversations`, `system`, and `chosen` and `rejected`, or `label` or `kto_tag` of the last message",
+     [](const Json& fields) { return is_conversation(fields, "conversations"); }, from_sharegpt},
     {Layout::kMessages,
+     "`messages` in the place of `conversations`; or `chosen_messages` and `rejected_messages`",
      [](const Json& fields) {
        return is_conversation(fields, "messages") ||
               (!has_answers(fields) && fields.contains("chosen_messages") &&
@@ -250,22 +256,37 @@ constexpr std::array<LayoutRule, 7> kLayouts = {{
      },
      from_messages},
     {Layout::kAlpaca,
+     "`instruction`, `input`, `system`, `history`, and `chosen` and `rejected`, or `output` as a list of "
+     "both, or `output` and `label` or `kto_tag`",
      [](const Json& fields) {
        return fields.contains("instruction") && !is_whole(fields) &&
               (has_answers(fields) || fields.contains("output"));
      },
      from_alpaca},
     {Layout::kHh,
+     "`chosen` and `rejected` as strings, `\"\\n\\nHuman: ...\\n\\nAssistant: ...\"`: the prompt goes up to "
+     "the last `Assistant:` that both begin alike",
      [](const Json& fields) {
        return !fields.contains("prompt") && is_string(fields, "chosen") && is_string(fields, "rejected") &&
               fields["chosen"].get_ref<const std::string&>().find(kHuman) != std::string::npos;
      },
      from_hh},
-    {Layout::kLabels, [](const Json& fields) { return fields.contains("completion"); }, keep_fields},
-    {Layout::kPairs, [](const Json&) { return true; }, keep_fields},
+    {Layout::kLabels, "`prompt`, `completion`, `label`",
+     [](const Json& fields) { return fields.contains("completion"); }, keep_fields},
+    {Layout::kPairs, "`prompt`, `chosen`, `rejected`; of messages the prompt may be left out",
+     [](const Json&) { return true; }, keep_fields},
 }};
 
 }  // namespace
+
+std::vector<KnownInput> known_layouts() {
+  std::vector<KnownInput> all;
+  for (const LayoutRule& rule : kLayouts) {
+    const std::string name = enum_name(rule.layout);
+    all.push_back({name, rule.rows, "Layouts.AreRecognisedAndRead/" + name + "_"});
+  }
+  return all;
+}
 
 bool is_row_field(const std::string& name) {
   return std::find(kFields.begin(), kFields.end(), name) != kFields.end();

@@ -9,6 +9,7 @@
 
 #include "data/byte_reader.h"
 #include "data/data_files.h"
+#include "data/file_formats.h"
 #include "data/messages.h"
 #include "data/parquet_rows.h"
 #include "ddro/base/error.h"
@@ -277,7 +278,7 @@ bool begins_with_list(Text& text) {
 std::unique_ptr<RowReader> open_rows(const std::string& path,
                                      const std::map<std::string, std::string>& columns, Hasher& hasher) {
   try {
-    if (path.ends_with(".parquet")) {
+    if (file_kind(path) == FileKind::kParquet) {
       hash_whole(path, hasher);
       return open_parquet(path, columns);
     }

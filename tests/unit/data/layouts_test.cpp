@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ddro/base/error.h"
+#include "ddro/data/known_inputs.h"
 #include "ddro/data/preference_row.h"
 #include "support/expect_error.h"
 
@@ -123,24 +126,39 @@ const std::vector<Example> kExamples = {
      "[" ASSISTANT("b") "]"},
 };
 
-TEST(Layouts, AreRecognisedAndRead) {
-  for (const Example& example : kExamples) {
-    SCOPED_TRACE(example.name);
-    for (const Layout given : {Layout::kAuto, example.layout}) {
-      const PreferenceRow row = parse_row(Json::parse(example.row), "f:1", {given, {}});
-      EXPECT_EQ(row.layout, example.layout);
-      EXPECT_EQ(written(row.prompt), example.prompt);
-      EXPECT_EQ(written(row.chosen.content), example.chosen);
-      if (row.kind == RowKind::kPaired) {
-        EXPECT_EQ(written(row.rejected.content), example.rejected);
-      } else {
-        EXPECT_EQ(row.label ? "true" : "false", example.rejected);
-      }
+class Layouts : public testing::TestWithParam<Example> {};
+
+TEST_P(Layouts, AreRecognisedAndRead) {
+  const Example& example = GetParam();
+  for (const Layout given : {Layout::kAuto, example.layout}) {
+    const PreferenceRow row = parse_row(Json::parse(example.row), "f:1", {given, {}});
+    EXPECT_EQ(row.layout, example.layout);
+    EXPECT_EQ(written(row.prompt), example.prompt);
+    EXPECT_EQ(written(row.chosen.content), example.chosen);
+    if (row.kind == RowKind::kPaired) {
+      EXPECT_EQ(written(row.rejected.content), example.rejected);
+    } else {
+      EXPECT_EQ(row.label ? "true" : "false", example.rejected);
     }
   }
 }
 
-TEST(Layouts, GiveAPromptOfTheirRows) {
+// By its name `inspect layouts` finds the tests of a layout.
+INSTANTIATE_TEST_SUITE_P(Examples, Layouts, testing::ValuesIn(kExamples), [](const auto& each) {
+  return enum_name(each.param.layout) + "_" + each.param.name;
+});
+
+TEST(KnownLayouts, HaveExamples) {
+  const std::vector<KnownInput> known = known_layouts();
+  EXPECT_EQ(known.size() + 1, EnumNames<Layout>::kNames.size());  // auto is none
+  for (const KnownInput& layout : known) {
+    EXPECT_TRUE(std::any_of(kExamples.begin(), kExamples.end(), [&](const Example& example) {
+      return enum_name(example.layout) == layout.name;
+    })) << layout.name;
+  }
+}
+
+TEST(Layout, GivesAPromptOfItsRows) {
   for (const Example& example : kExamples) {
     if (example.layout == Layout::kPairs || example.layout == Layout::kLabels) continue;
     EXPECT_EQ(written(parse_prompt(Json::parse(example.row), "f:1").prompt), example.prompt) << example.name;
@@ -148,7 +166,7 @@ TEST(Layouts, GiveAPromptOfTheirRows) {
   EXPECT_EQ(written(parse_prompt(Json::parse(R"({"prompt": "p", "chosen": 3})"), "f:1").prompt), "p");
 }
 
-TEST(Layouts, LeaveWhatTheyDoNotReadAndNameIt) {
+TEST(Layout, LeavesWhatItDoesNotReadAndNamesIt) {
   const PreferenceRow row = parse_row(Json::parse(kExamples[8].row), "f:1");
   EXPECT_STREQ(kExamples[8].name, "Ultrafeedback");
   EXPECT_THAT(row.ignored_fields, ElementsAre("prompt_id", "messages", "score_chosen"));
@@ -217,7 +235,7 @@ const std::vector<Refusal> kRefusals = {
      "\"messages\" message 1: \"content\" has a part of type \"image_url\"; only text can be trained on"},
 };
 
-TEST(Layouts, RefuseByTheNameOfWhatIsMissing) {
+TEST(Layout, RefusesByTheNameOfWhatIsMissing) {
   for (const Refusal& refusal : kRefusals) {
     SCOPED_TRACE(refusal.row);
     EXPECT_THAT(message_of(ErrorKind::kInput,
