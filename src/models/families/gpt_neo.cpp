@@ -1,0 +1,92 @@
+// GPT-Neo: learned positions, layer norms, scores that are not scaled, and a window in some of the layers.
+#include <algorithm>
+
+#include "models/family.h"
+#include "models/family_parts/llama_like.h"
+
+namespace ddro::models {
+namespace {
+
+// attention_types, [[[kind, ...], times], ...], has a kind for each layer: true where it is local.
+std::vector<bool> read_local_layers(const ConfigReader& config, size_t num_layers) {
+  const Json published = Json::parse(R"([[["global", "local"], 12]])");
+  const Json* given = config.find("attention_types");
+  const Json& groups = given ? *given : published;
+  const auto is_group = [](const Json& group) {
+    return group.is_array() && group.size() == 2 && group[0].is_array() && !group[0].empty() &&
+           group[1].is_number_unsigned();
+  };
+  std::vector<bool> local;
+  bool fits = groups.is_array() && std::all_of(groups.begin(), groups.end(), is_group);
+  for (size_t i = 0; fits && i < groups.size(); ++i) {
+    for (auto times = groups[i][1].get<std::uint64_t>(); fits && times > 0; --times) {
+      for (const Json& kind : groups[i][0]) {
+        fits &= (kind == "global" || kind == "local") && local.size() < num_layers;
+        local.push_back(kind == "local");
+      }
+    }
+  }
+  if (!fits || local.size() != num_layers) {
+    config.fail("attention_types", "must say global or local for each of " + std::to_string(num_layers) +
+                                       " layers, as [[[\"global\", \"local\"], 12]] does for 24; got " +
+                                       shown(groups));
+  }
+  return local;
+}
+
+AttentionSpec read_attention(const ConfigReader& config, std::int64_t width) {
+  AttentionSpec attention;
+  attention.num_heads = attention.num_key_value_heads =
+      config.integer("num_heads", 1, kMaxHeads).value_or(16);
+  attention.head_dim = divide_heads(config, width, "num_heads", attention.num_heads);
+  attention.scale = 1;
+  return attention;
+}
+
+AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std::int64_t width) {
+  attention.query = {name + "q_proj", width, width};
+  attention.key = {name + "k_proj", width, width};
+  attention.value = {name + "v_proj", width, width};
+  attention.output = {name + "out_proj", width, width, true};
+  return attention;
+}
+
+ModelSpec read_gpt_neo(const ConfigReader& config) {
+  refuse_dropout(config, {"attention_dropout", "embed_dropout", "resid_dropout"});
+  ModelSpec model;
+  const std::int64_t width = model.hidden_size = config.size("hidden_size", 2048);
+  const std::int64_t inner = config.size("intermediate_size", 4 * width);
+  model.vocab_size = config.size("vocab_size", 50257);
+  model.max_position_embeddings = config.size("max_position_embeddings", 2048);
+  model.norm_kind = NormKind::kLayer;
+  model.norm_eps = config.positive("layer_norm_epsilon").value_or(1e-5);
+  model.tie_word_embeddings = config.boolean("tie_word_embeddings", true);
+  model.embedding_name = "transformer.wte.weight";
+  model.positions = PositionSpec{"transformer.wpe.weight", model.max_position_embeddings};
+  model.head_name = "lm_head.weight";
+  model.final_norm = {"transformer.ln_f", width, true};
+  const Activation activation = read_activation(config, "activation_function", Activation::kGeluTanh);
+  const AttentionSpec attention = read_attention(config, width);
+  const std::int64_t window = config.integer("window_size", 1, kMaxPositions).value_or(256);
+  const std::int64_t num_layers = config.integer("num_layers", 1, kMaxLayers).value_or(24);
+  const std::vector<bool> local = read_local_layers(config, static_cast<size_t>(num_layers));
+  for (size_t i = 0; i < local.size(); ++i) {
+    const std::string name = "transformer.h." + std::to_string(i) + ".";
+    LayerSpec layer;
+    layer.attention_norm = NormSpec{name + "ln_1", width, true};
+    layer.attention = attention_at(attention, name + "attn.attention.", width);
+    if (local[i]) layer.attention.window = window;
+    layer.feed_forward_norm = NormSpec{name + "ln_2", width, true};
+    layer.feed_forward.up = {name + "mlp.c_fc", width, inner, true};
+    layer.feed_forward.down = {name + "mlp.c_proj", inner, width, true};
+    layer.feed_forward.activation = activation;
+    model.layers.push_back(std::move(layer));
+  }
+  return model;
+}
+
+}  // namespace
+
+extern const Family family_gpt_neo = {"gpt_neo", "GPT-Neo, TinyStories", read_gpt_neo};
+
+}  // namespace ddro::models
