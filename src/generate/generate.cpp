@@ -2,7 +2,6 @@
 #include "ddro/generate/generate.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "ddro/base/error.h"
 #include "ddro/base/random.h"
 #include "ddro/generate/sampling.h"
+#include "ddro/ops/parallel_for.h"
 #include "ddro/ops/upload.h"
 #include "generate/completion_text.h"
 
@@ -212,7 +212,7 @@ void Generator::step() {
   const Logits logits = logits_of(input);
 
   std::vector<Choice> choices(active_.size());
-  at::parallel_for(0, num_active(), 1, [&](std::int64_t begin, std::int64_t end) {
+  ops::parallel_for(0, num_active(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
       choices[static_cast<size_t>(n)] = choose(logits, n, active_[static_cast<size_t>(n)]);
     }

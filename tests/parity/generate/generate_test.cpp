@@ -2,6 +2,7 @@
 #include "ddro/generate/generate.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -168,6 +169,28 @@ TEST(Generate, SamplesDependOnSeedPromptAndSampleAlone) {
   EXPECT_NE(first.at({0, 0}).ids, first.at({0, 1}).ids);
   options.seed = 43;
   EXPECT_NE(run(*model, {9}, some_prompts(), options).at({0, 0}).ids, first.at({0, 0}).ids);
+}
+
+// Tokens of a batch are chosen on all threads.
+TEST(Generate, SamplesAreTheSameByAnyNumberOfThreads) {
+  const auto model = tiny();
+  GenerateOptions options;
+  options.max_new_tokens = 25;
+  options.num_samples = 2;
+  options.batch_size = 8;
+  const int threads = at::get_num_threads();
+  const auto run_on = [&](int number) {
+    at::set_num_threads(number);
+    const Completions got = run(*model, {9}, some_prompts(), options);
+    at::set_num_threads(threads);
+    return got;
+  };
+  const Completions alone = run_on(1);
+  for (const auto& [key, completion] : run_on(3)) {
+    EXPECT_EQ(completion.ids, alone.at(key).ids);
+    EXPECT_EQ(completion.text, alone.at(key).text);
+    EXPECT_NEAR(completion.logp, alone.at(key).logp, 1e-9);
+  }
 }
 
 TEST(Generate, EndsBeforeTheNextForwardWhenStopped) {
