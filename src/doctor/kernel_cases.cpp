@@ -130,6 +130,19 @@ KernelCase rms_norm(at::ScalarType dtype) {
           .tolerance = 2 * rounding(dtype)};
 }
 
+KernelCase add_rms_norm(at::ScalarType dtype) {
+  const TensorFunction norm = with_gradients([](const Tensors& x) {
+    const ops::NormedSum both = ops::add_rms_norm(x[0], x[1], x[2], 1e-6);
+    return at::cat({both.sum, both.normed}, -1);
+  });
+  return {.name = "add_rms_norm",
+          .inputs = {normal({37, 576}, dtype), normal({37, 576}, dtype), normal({576}, dtype),
+                     normal({37, 2 * 576}, dtype)},
+          .kernel = norm,
+          .twin = norm,
+          .tolerance = 2 * rounding(dtype)};
+}
+
 // A prefix that two segments share, and a sequence alone.
 KernelCase attention(at::ScalarType dtype, std::int64_t head_dim) {
   const TensorFunction attend = with_gradients([](const Tensors& x) {
@@ -192,8 +205,9 @@ std::vector<KernelCase> kernel_cases() {
   at::manual_seed(1);
   std::vector<KernelCase> cases;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    for (KernelCase kernel_case : {swiglu(dtype), rotary(dtype), target_logprobs(dtype), logprob_head(dtype),
-                                   rms_norm(dtype), attention(dtype, 64), attention(dtype, 128)}) {
+    for (KernelCase kernel_case :
+         {swiglu(dtype), rotary(dtype), target_logprobs(dtype), logprob_head(dtype), rms_norm(dtype),
+          add_rms_norm(dtype), attention(dtype, 64), attention(dtype, 128)}) {
       kernel_case.name += " " + dtype_label(dtype);
       cases.push_back(std::move(kernel_case));
     }

@@ -10,6 +10,13 @@
 
 #include "ops/cuda/float_type.h"
 
+// In front of a loop over what a thread keeps in its registers: an index is to be a constant there.
+#ifdef __CUDACC__
+#define DDRO_UNROLL _Pragma("unroll")
+#else
+#define DDRO_UNROLL
+#endif
+
 namespace ddro::ops::cuda {
 
 inline __device__ float widen(__half x) { return __half2float(x); }

@@ -150,6 +150,21 @@ TEST(ElementwiseCuda, RmsNormRoundsLikeTheCpu) {
     expect_cuda_rounds_like_cpu(op, {random({3, 5, width}), random({width})}, random({3, 5, width}));
   }
   expect_cuda_rounds_like_cpu(op, {random({0, 64}), random({64})}, random({0, 64}));
+  expect_cuda_rounds_like_cpu(op, {random({3, 20000}), random({20000})}, random({3, 20000}));
+}
+
+TEST(ElementwiseCuda, AddRmsNormRoundsLikeTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+  at::manual_seed(11);
+  const auto op = [](const std::vector<Tensor>& x) {
+    const NormedSum both = add_rms_norm(x[0], x[1], x[2], 1e-5);
+    return at::cat({both.sum, both.normed}, -1);
+  };
+  for (const std::int64_t width : {1, 31, 64, 576, 2048, 8192, 20000}) {
+    SCOPED_TRACE(width);
+    expect_cuda_rounds_like_cpu(op, {random({70, width}), random({70, width}), random({width})},
+                                random({70, 2 * width}));
+  }
 }
 
 TEST(ElementwiseCuda, RotaryRoundsLikeTheCpu) {
