@@ -14,6 +14,7 @@
 #include "ddro/run/plan.h"
 #include "ddro/run/setup.h"
 #include "ddro/run/version.h"
+#include "ddro/train/nvtx_ranges.h"
 #include "run/final_model.h"
 #include "run/fit_reference.h"
 #include "run/folder_safety.h"
@@ -221,6 +222,7 @@ void fit_reference(const config::RunConfig& config, TrainRequest request, dist::
 }
 
 std::string fit_and_train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
+  const train::NvtxScope ranges(train::nvtx_ranges_wanted());
   if (fits_reference(config)) fit_reference(config, request, rank);
   return train(std::move(config), request, rank);
 }
