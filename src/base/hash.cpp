@@ -5,8 +5,14 @@
 #include <cstdio>
 
 #include "ddro/base/files.h"
+#include "ddro/base/interruption.h"
 
 namespace ddro {
+namespace {
+
+constexpr size_t kPieceBytes = size_t{16} << 20;  // which a slow disk gives in a fraction of a second
+
+}  // namespace
 
 struct Hasher::State {
   XXH3_state_t* xxh = XXH3_createState();
@@ -22,6 +28,10 @@ Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(std::span<const std::byte> bytes) {
+  for (; bytes.size() > kPieceBytes; bytes = bytes.subspan(kPieceBytes)) {
+    leave_if_interrupted();
+    XXH3_128bits_update(state_->xxh, bytes.data(), kPieceBytes);
+  }
   XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
 }
 

@@ -5,6 +5,7 @@
 #include "checkpoint/manifest.h"
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 
 namespace ddro::checkpoint {
@@ -103,7 +104,10 @@ Checkpoint open_checkpoint(const std::filesystem::path& path) {
   checkpoint.manifest = read_manifest(checkpoint.path);
   checkpoint.step = checkpoint.manifest.at("step").get<std::int64_t>();
   const Json& files = checkpoint.manifest.at("files");
-  for (const auto& [name, entry] : files.items()) check_file(checkpoint.path / name, entry);
+  for (const auto& [name, entry] : files.items()) {
+    leave_if_interrupted();
+    check_file(checkpoint.path / name, entry);
+  }
   for (const std::string& name : files_below(checkpoint.path)) {
     if (name != kManifestName && !files.contains(name))
       throw refusal(checkpoint.path / name, "is not in the manifest");

@@ -16,6 +16,7 @@
 #include "data/row_census.h"
 #include "data/row_reader.h"
 #include "ddro/base/files.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 #include "ddro/data/encode.h"
 
@@ -25,11 +26,20 @@ namespace {
 constexpr size_t kBlockRows = 1024;
 constexpr size_t kMaxThreads = 16;
 
-// Calls task(i) for each i < count on several threads. `task` must not throw.
+// Calls task(i) for each i < count on several threads, this one among them, which may be interrupted. `task`
+// must not throw.
 void for_each_in_threads(size_t count, const std::function<void(size_t)>& task) {
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    for (size_t i = next++; i < count; i = next++) task(i);
+    for (size_t i = next++; i < count; i = next++) {
+      try {
+        leave_if_interrupted();
+      } catch (const Interrupted&) {
+        next = count;  // for the others
+        throw;
+      }
+      task(i);
+    }
   };
   std::vector<std::jthread> helpers;
   const size_t threads = std::min({count, size_t{std::thread::hardware_concurrency()}, kMaxThreads});
@@ -92,6 +102,7 @@ class Loader {
     for (const std::string& path : paths) {
       const std::unique_ptr<RowReader> reader = open_rows(path, options_.columns, hasher);
       while (read_block(*reader)) {
+        failpoint("rows.block");
         std::vector<Outcome> outcomes = read_rows();
         for (size_t i = 0; i < block_.size(); ++i) take(block_[i].where, std::move(outcomes[i]));
       }

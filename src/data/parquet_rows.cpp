@@ -22,6 +22,7 @@
 #include "data/layouts.h"
 #include "data/messages.h"
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 
 namespace ddro::data {
 namespace {
@@ -182,6 +183,7 @@ class ParquetRows : public RowReader {
   // To the batch that holds the next row; behind the last one there is none.
   void find_next() {
     while (!batch_.columns || next_ == batch_.columns->num_rows()) {
+      leave_if_interrupted();
       batch_.columns = value_of(batches_->Next());
       next_ = 0;
       if (!batch_.columns) return require_all_rows();

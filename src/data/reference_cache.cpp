@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 
 namespace ddro::data {
@@ -135,6 +136,7 @@ void ReferenceCache::read() {
   records_.reserve(num_slots);
   index_.reserve(num_slots);
   for (size_t i = 0; i < num_slots; ++i) {
+    leave_if_interrupted();
     const auto record = decode(bytes.subspan(kHeaderBytes + i * kRecordBytes, kRecordBytes));
     if (record) {
       add(*record);

@@ -5,6 +5,8 @@
 #include <span>
 #include <tuple>
 
+#include "ddro/base/interruption.h"
+
 namespace ddro::data {
 namespace {
 
@@ -21,6 +23,7 @@ bool is_before(const Hash128& a, const Hash128& b) {
 
 // Sorted, each once; how many were there again.
 std::int64_t sort_out(std::vector<Hash128>& hashes) {
+  leave_if_interrupted();
   std::sort(hashes.begin(), hashes.end(), is_before);
   const auto again = std::unique(hashes.begin(), hashes.end());
   const std::int64_t count = hashes.end() - again;

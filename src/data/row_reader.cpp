@@ -13,6 +13,7 @@
 #include "data/messages.h"
 #include "data/parquet_rows.h"
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 
 namespace ddro::data {
 namespace {
@@ -32,6 +33,7 @@ class Text {
   // What is read and not yet taken; at the end nothing. Throws Unreadable.
   std::string_view rest() {
     if (begin_ == end_) {
+      leave_if_interrupted();
       begin_ = 0;
       end_ = bytes_->read(buffer_);
     }
@@ -253,8 +255,7 @@ class Items : public TextRows {
 void hash_whole(const std::string& path, Hasher& hasher) {
   const std::unique_ptr<ByteReader> bytes = open_bytes(path, hasher);
   std::vector<char> buffer(kBufferBytes);
-  while (bytes->read(buffer) > 0) {
-  }
+  while (bytes->read(buffer) > 0) leave_if_interrupted();
 }
 
 Json parse(const std::string& text) {

@@ -10,6 +10,7 @@
 #include "ddro/base/file_lock.h"
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/json.h"
 #include "ddro/base/log.h"
 #include "ddro/base/nameless_file.h"
@@ -38,6 +39,7 @@ std::optional<Contents> read_contents(const std::vector<std::string>& paths) {
     std::ifstream file(path, std::ios::binary);
     std::uint64_t size = 0;
     while (file) {
+      leave_if_interrupted();
       file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
       const auto got = static_cast<size_t>(file.gcount());
       hasher.update(std::string_view(buffer.data(), got));

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "ddro/base/interruption.h"
+
 namespace ddro::data {
 namespace {
 
@@ -93,6 +95,7 @@ class Reader {
     const std::uint64_t size = word();
     std::string one;
     for (std::uint64_t i = 0; i < size; ++i) {
+      leave_if_interrupted();
       place(one);
       places.push_back(one);
     }
@@ -109,7 +112,10 @@ class Reader {
     const std::uint64_t size = word();
     if (size > rest_.size()) refuse("ends within the set");
     items.resize(size);
-    for (T& item : items) each(item);
+    for (T& item : items) {
+      leave_if_interrupted();
+      each(item);
+    }
   }
   void num_ids(TokenIds& ids) {
     const std::uint64_t size = word();
@@ -190,6 +196,7 @@ bool is_whole(const MappedFile& file) {
   const size_t size = bytes.size() - kHashBytes;
   Hasher hasher;
   for (size_t at = 0; at < size; at += kPageBytes) {
+    leave_if_interrupted();
     hasher.update(bytes.subspan(at, std::min(kPageBytes, size - at)));
     file.release_pages();
   }
@@ -234,6 +241,7 @@ void copy_ids(const MappedFile& file, Dataset& set) {
       next += sequence.ids.size();
     }
     if (static_cast<size_t>(next - kept) * sizeof *next < kPageBytes) continue;
+    leave_if_interrupted();
     file.release_pages();
     kept = next;
   }
@@ -259,6 +267,7 @@ void TokenWriter::bytes(std::span<const std::byte> bytes) {
 }
 
 void TokenWriter::flush() {
+  leave_if_interrupted();
   hasher_.update(buffer_);
   write_(buffer_);
   buffer_.clear();

@@ -10,6 +10,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/random.h"
 #include "ddro/ops/packed.h"
 #include "models/contained_file.h"
@@ -199,8 +200,10 @@ TensorSources merged_sources(const ModelSpec& model, const NamedTensors& base, c
 NamedTensors merged_weights(const ModelSpec& model, const NamedTensors& base, const AdapterSpec& adapter,
                             const NamedTensors& tensors, at::ScalarType type) {
   NamedTensors result;
-  for (const TensorSource& source : merged_sources(model, base, adapter, tensors, type))
+  for (const TensorSource& source : merged_sources(model, base, adapter, tensors, type)) {
+    leave_if_interrupted();
     result.emplace_back(source.name, source.fetch());
+  }
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 #include "ddro/models/packed_base.h"
 #include "ddro/models/weight_units.h"
 #include "ddro/ops/device_settings.h"
@@ -60,6 +61,7 @@ NamedTensors make_parameters(const ModelSpec& spec, const NamedTensors& tensors,
   const auto unit_of = unit_of_each(spec);
   for (const auto& [name, tensor] :
        match_parameters(spec, tensors, "model", ErrorKind::kModel, /*may_be_packed=*/true)) {
+    leave_if_interrupted();
     if (packable.contains(name) && stays_stored(tensor, options)) {
       parameters.emplace_back(name, tensor.to(options.device).contiguous());
       continue;

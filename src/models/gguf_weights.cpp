@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "ddro/base/interruption.h"
 #include "ddro/gguf/hugging_face.h"
 #include "ddro/ops/packed.h"
 
@@ -50,6 +51,7 @@ Tensor without_pairs(const Tensor& weight, std::int64_t heads) {
 NamedTensors read_gguf_weights(const GgufFile& file) {
   NamedTensors tensors;
   for (const gguf::ModelTensor& each : gguf::model_tensors(file)) {
+    leave_if_interrupted();
     if (each.tensor->shape.size() > 2)
       throw model_error("[" + file.where() + "] tensor " + printable(each.tensor->name) + " has " +
                         std::to_string(each.tensor->shape.size()) + " dimensions, expected at most 2");
@@ -61,6 +63,7 @@ NamedTensors read_gguf_weights(const GgufFile& file) {
 
 NamedTensors unpacked(NamedTensors tensors) {
   for (auto& [name, tensor] : tensors) {
+    leave_if_interrupted();
     if (ops::is_packed(tensor)) tensor = ops::numbers_of(tensor, at::kFloat);
   }
   return tensors;

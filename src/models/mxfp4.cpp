@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 
 namespace ddro::models {
 namespace {
@@ -33,8 +34,10 @@ Tensor unpack_all(const Tensor& blocks_NEGB, const Tensor& scales_NEG) {
   const std::int64_t inputs = 2 * blocks_NEGB.size(2) * blocks_NEGB.size(3);
   const Tensor weight_NDE =
       at::empty({blocks_NEGB.size(0), inputs, blocks_NEGB.size(1)}, at::TensorOptions(at::kBFloat16));
-  for (std::int64_t n = 0; n < weight_NDE.size(0); ++n)
+  for (std::int64_t n = 0; n < weight_NDE.size(0); ++n) {
+    leave_if_interrupted();
     weight_NDE.select(0, n).copy_(unpack(blocks_NEGB.select(0, n), scales_NEG.select(0, n)));
+  }
   return weight_NDE;
 }
 

@@ -9,6 +9,7 @@
 
 #include "ddro/base/error.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "ddro/ops/packed.h"
 
 namespace ddro::models {
@@ -83,6 +84,7 @@ std::string hash_tensors(const NamedTensors& tensors) {
     hasher.update(std::span(static_cast<const std::byte*>(numbers.const_data_ptr()), numbers.nbytes()));
   };
   for (const auto& [name, tensor] : by_name) {
+    leave_if_interrupted();
     const bool is_packed = ops::is_packed(tensor);
     std::string head = name + '\0' + c10::toString(is_packed ? at::kFloat : tensor.scalar_type());
     for (const std::int64_t size : ops::shape_of_numbers(tensor))

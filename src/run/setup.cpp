@@ -11,6 +11,7 @@
 #include <limits>
 #include <span>
 
+#include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 #include "ddro/base/memory.h"
 #include "ddro/run/summaries.h"
@@ -117,6 +118,7 @@ void log_report(const std::string& name, const data::Dataset& dataset) {
 
 void check_fits_model(const data::Dataset& dataset, const models::ModelSpec& spec) {
   for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    leave_if_interrupted();
     dataset.release_pages_before(i);
     for (const data::EncodedSequence& sequence : dataset.examples[i].sequences) {
       const auto length = static_cast<std::int64_t>(sequence.ids.size());

@@ -80,7 +80,10 @@ std::string StopFlag::own_reason() const {
 }
 
 void StopFlag::leave_if_requested(const dist::Communicator& ranks) const {
-  if (!agree(ranks)) return;
+  if (agree(ranks)) leave_before_first_step();
+}
+
+void StopFlag::leave_before_first_step() const {
   throw Error(ErrorKind::kInterrupted,
               "[train] stopped by " + reason() +
                   " before the first step; nothing is lost, run the same command again");

@@ -29,6 +29,7 @@ class StopFlag {
   // Error(kInterrupted) when a stop is requested of any rank; for the time before the first step, when
   // nothing can be lost.
   void leave_if_requested(const dist::Communicator& ranks) const;
+  [[noreturn]] void leave_before_first_step() const;
 
  private:
   std::string own_reason() const;

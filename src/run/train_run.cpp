@@ -7,6 +7,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/heartbeat.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 #include "ddro/base/threads.h"
 #include "ddro/dist/agreement.h"
@@ -64,8 +65,9 @@ std::unique_ptr<models::CausalLm> reference_of(LoadedRun& run, const StopFlag& s
   return prepare_reference(run, stop);
 }
 
-// From the first step, or that of `resume_from`, to the exported model.
+// From the first step, or that of `resume_from`, to the exported model. `early`: until the first step.
 Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const StopFlag& stop,
+                         std::optional<Interruptible>& early,
                          const std::optional<checkpoint::Checkpoint>& resume_from, Heartbeat* heartbeat) {
   const auto reference = reference_of(run, stop);
   const auto policy = build_policy(run, reference.get());
@@ -76,6 +78,7 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
   {
     Training training(run, *policy, reference.get(), stop, identity, resume_from, heartbeat);
     run.base_model.release_pages();
+    early.reset();
     training.run();
     exporting.emplace(Activity::kExport);
     if (run.ranks->is_first()) export_final(run, training.weights(), training.card());
@@ -152,12 +155,52 @@ std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& 
   return from;
 }
 
+LoadedRun load(config::RunConfig config, const TrainRequest& request, const StopFlag& stop) {
+  const std::filesystem::path output_dir = config.train.output_dir;
+  const Interruptible early([&stop] { return stop.requested(); });
+  try {
+    LoadedRun run = load_run(std::move(config), request.launch.local_rank);
+    run.num_ranks = request.launch.size;
+    run.ranks_here = request.launch.local_size;
+    return run;
+  } catch (const Interrupted&) {
+    if (request.launch.rank == 0 && !request.dry_run) check_interrupted_start(output_dir);
+    stop.leave_before_first_step();
+  }
+}
+
+// What ranks that have met and found no reason against it do.
+void train_loaded(LoadedRun& run, const TrainRequest& request, const StopFlag& stop,
+                  std::optional<Interruptible>& early, Heartbeat* heartbeat,
+                  std::chrono::steady_clock::time_point start) {
+  const RunIdentity identity = run_identity(run);
+  std::optional<Beginning> beginning;
+  if (run.ranks->is_first()) beginning.emplace(run, identity, request);
+  if (run.ranks->broadcast(beginning && beginning->is_finished)) {
+    if (beginning)
+      deliver_late(run.config.train.output_dir, run.config.logging, beginning->resume_from->step);
+    return;
+  }
+  const auto resume_from = same_checkpoint(*run.ranks, beginning);
+  if (beginning) {
+    beginning->folder.write_start();
+    write_missing_tokens(run);
+    log_info(describe_start(run, request.launch.sharing_ranks));
+    if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
+  }
+  const Outcome outcome = train_and_export(run, identity, stop, early, resume_from, heartbeat);
+  if (beginning) {
+    beginning->folder.write_end(
+        outcome.step, outcome.best ? &*outcome.best : nullptr,
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  run.ranks->barrier();  // none goes on to what reads the record before it is there
+}
+
 std::string train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
   const auto start = std::chrono::steady_clock::now();
   const StopFlag stop(config.checkpoint.save_before_timeout_s);
-  LoadedRun run = load_run(std::move(config), request.launch.local_rank);
-  run.num_ranks = request.launch.size;
-  run.ranks_here = request.launch.local_size;
+  LoadedRun run = load(std::move(config), request, stop);
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
   refuse_links(run.config.train.output_dir);
@@ -172,36 +215,19 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   if (run.ranks->is_first()) ownership.emplace(run);
   stop.leave_if_requested(*run.ranks);
 
-  const RunIdentity identity = run_identity(run);
-  std::optional<Beginning> beginning;
-  if (run.ranks->is_first()) beginning.emplace(run, identity, request);
-  if (run.ranks->broadcast(beginning && beginning->is_finished)) {
-    if (beginning)
-      deliver_late(run.config.train.output_dir, run.config.logging, beginning->resume_from->step);
-    return "";
+  std::optional<Interruptible> early([&stop] { return stop.requested(); });
+  try {
+    train_loaded(run, request, stop, early, ownership ? &ownership->heartbeat : nullptr, start);
+  } catch (const Interrupted&) {
+    stop.leave_before_first_step();
   }
-  const auto resume_from = same_checkpoint(*run.ranks, beginning);
-  if (beginning) {
-    beginning->folder.write_start();
-    write_missing_tokens(run);
-    log_info(describe_start(run, request.launch.sharing_ranks));
-    if (run.objective->reads_reference()) log_info("reference: " + describe_reference(run));
-  }
-  const Outcome outcome =
-      train_and_export(run, identity, stop, resume_from, ownership ? &ownership->heartbeat : nullptr);
-  if (beginning) {
-    beginning->folder.write_end(
-        outcome.step, outcome.best ? &*outcome.best : nullptr,
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  run.ranks->barrier();  // none goes on to what reads the record before it is there
   return "";
 }
 
 // A fit that has ended is left as it is; it has to be the one that is asked for.
 void check_ended_fit(config::RunConfig fit, const TrainRequest& request) {
-  LoadedRun run = load_run(std::move(fit), request.launch.local_rank);
-  run.num_ranks = request.launch.size;
+  const StopFlag stop(fit.checkpoint.save_before_timeout_s);
+  const LoadedRun run = load(std::move(fit), request, stop);
   check_is_same_run(read_run_record(run.config.train.output_dir).value("run", Json::object()),
                     run_identity(run));
 }

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 #include "train/sum_of_bits.h"
 
 namespace ddro::train {
@@ -58,6 +59,7 @@ FrozenWeights::FrozenWeights(const Parameters& policy, const models::CausalLm* r
   const at::NoGradGuard no_grad;
   std::unordered_set<const void*> seen;  // a reference may compute with the weights of the policy's base
   const auto add = [&](const std::string& name, const Tensor& tensor) {
+    leave_if_interrupted();
     if (seen.insert(tensor.const_data_ptr()).second) tensors_.push_back({name, tensor, sum_of_bits(tensor)});
   };
   for (const Parameter& entry : policy.entries()) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 #include "ddro/models/weight_units.h"
 #include "train/exchange_parts.h"
 #include "train/stored_tensors.h"
@@ -57,6 +58,7 @@ Parameters::Parameters(const models::CausalLm& model, const NamedTensors& initia
   DDRO_CHECK(!has_store || model.weight_store() != nullptr,
              "a model that was built with parts of its weights");
   for (const auto& [name, compute] : model.parameters()) {
+    leave_if_interrupted();
     index_[name] = entries_.size();
     Parameter& entry = entries_.emplace_back();
     entry.name = name;

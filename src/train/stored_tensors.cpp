@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
 
 namespace ddro::train {
 
@@ -15,6 +16,7 @@ void restore(const StateTensor& target, const TensorsByName& source, const std::
   const Tensor& whole = found->second;
   if (whole.sizes() != at::IntArrayRef(target.sizes) || whole.scalar_type() != target.own.scalar_type())
     throw model_error(named + " has another shape or type than the model");
+  leave_if_interrupted();
   target.own.copy_(whole.reshape(-1).narrow(0, target.begin, target.own.numel()).view_as(target.own));
 }
 

@@ -15,7 +15,9 @@ namespace ddro::test {
 namespace {
 
 // "name:count": at each name's first visit, and at a later one where there is one.
-constexpr const char* kPoints[] = {"train.loaded:1",
+constexpr const char* kPoints[] = {"rows.block:1",
+                                   "rows.block:2",
+                                   "train.loaded:1",
                                    "train.built:1",
                                    "reference_cache.append:1",
                                    "reference_cache.append:4",

@@ -68,6 +68,31 @@ TEST_P(StartUp, EndsWith75AndSaysThatNothingIsLost) {
   }
 }
 
+// A set whose rows are read for much longer than the program may take to leave.
+TEST_P(StartUp, IsLeftInTheMiddleOfTheRows) {
+  const TemporaryFolder folder;
+  const std::string rows = read_file(fixture("tiny_run/pairs_train.jsonl"));
+  std::string many;
+  while (many.size() < size_t{100} << 20) many += rows;
+  write_file_atomic(folder / "many.jsonl", many);
+  const TinyRun run(folder.path(), {"data.train_files=['" + (folder / "many.jsonl").string() + "']",
+                                    "data.token_cache_dir='" + (folder / "token_cache").string() + "'"});
+  for (const char* place : {"rows.block:20", "rows.block:60"}) {
+    BackgroundProgram program(run.arguments(), run.log().string(),
+                              {"DDRO_FAILPOINT=" + std::string(place) + ":stop"});
+    ASSERT_TRUE(program.wait_for_halt(60)) << program.output();
+    program.send(GetParam());
+    const auto sent = std::chrono::steady_clock::now();
+    program.send(SIGCONT);
+    EXPECT_EQ(program.wait(60).code, 75) << program.output();
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - sent).count(), 5);
+    EXPECT_THAT(program.output(), HasSubstr("[train] stopped by SIG" + std::string(sigabbrev_np(GetParam())) +
+                                            " before the first step; nothing is lost"));
+    EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+    EXPECT_FALSE(std::filesystem::exists(folder / "token_cache"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Signals, StartUp, ::testing::Values(SIGINT, SIGTERM, SIGUSR1, SIGHUP));
 
 TEST(StopDuringEvaluation, BeforeTheFirstStepLeavesWithoutACheckpoint) {

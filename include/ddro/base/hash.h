@@ -27,6 +27,7 @@ class Hasher {
   Hasher(Hasher&&) noexcept;
   Hasher& operator=(Hasher&&) noexcept;
 
+  // Of many bytes, some at a time, with leave_if_interrupted() (interruption.h) between them.
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text);
   Hash128 digest() const;   // of all bytes so far; more may follow

@@ -6,6 +6,7 @@
 
 #include "checkpoint/manifest.h"
 #include "ddro/base/files.h"
+#include "ddro/base/interruption.h"
 #include "ddro/checkpoint/checkpoint_options.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
@@ -194,6 +195,15 @@ TEST(NewestCheckpoint, FallsBackToTheNewestThatVerifies) {
   std::filesystem::remove(folder.path() / "step_000005" / "state.json");
   EXPECT_THAT(message_of(ErrorKind::kModel, [&] { newest_checkpoint(folder.path()); }),
               HasSubstr("none of its 4 checkpoints can be used; the newest: "));
+}
+
+TEST(NewestCheckpoint, IsNotAnOlderOneWhereAStartIsInterrupted) {
+  const TemporaryFolder folder;
+  for (const std::int64_t step : {5, 10}) write_sample(folder.path(), step);
+  int asked = 0;
+  const Interruptible early([&] { return ++asked == 2; });
+  EXPECT_THROW(newest_checkpoint(folder.path()), Interrupted);
+  EXPECT_EQ(asked, 2);
 }
 
 TEST(RotateCheckpoints, KeepsTheNewest) {

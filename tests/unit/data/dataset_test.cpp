@@ -6,6 +6,7 @@
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "support/temporary_folder.h"
 #include "unit/data/fake_text.h"
 
@@ -203,6 +204,26 @@ TEST_F(LoadDataset, ARefusedTemplateEndsTheRunThoughBadRowsAreDropped) {
   TextSource text = text_source(tokenizer_);
   text.render = nullptr;
   EXPECT_THROW(load_dataset({folder_ / "a"}, options_, text), Error);
+}
+
+// It asks when it reads a piece of a file, before each row of this thread's, and before what is done with all
+// rows.
+TEST_F(LoadDataset, IsLeftWhereverItAsks) {
+  std::string rows;
+  for (int i = 0; i < 3000; ++i) rows += pair(std::to_string(i), "a", "b");
+  folder_.write("rows.jsonl", rows);
+  int asked = 0;
+  {
+    const Interruptible never([&] { return ++asked < 0; });
+    EXPECT_EQ(load({"rows.jsonl"}).examples.size(), 3000u);
+  }
+  EXPECT_GE(asked, 5);
+  for (const int last : {1, 2, 3, 4, 5}) {
+    int again = 0;
+    const Interruptible early([&] { return ++again == last; });
+    EXPECT_THROW(load({"rows.jsonl"}), Interrupted);
+    EXPECT_EQ(again, last) << "asked again by who is to leave";
+  }
 }
 
 TEST(WriteDroppedRows, WritesJsonLines) {

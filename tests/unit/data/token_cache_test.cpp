@@ -13,6 +13,7 @@
 #include "ddro/base/file_lock.h"
 #include "ddro/base/files.h"
 #include "ddro/base/hash.h"
+#include "ddro/base/interruption.h"
 #include "ddro/base/json.h"
 #include "support/expect_error.h"
 #include "support/in_child.h"
@@ -426,6 +427,36 @@ TEST_F(TokenCacheTest, OneProcessWrites) {
   EXPECT_THAT(stderr_of([&] { write_token_cache(*set.missing, set.dataset); }),
               HasSubstr("are being written to " + set.missing->path.string() + " by process "));
   EXPECT_FALSE(std::filesystem::exists(set.missing->path));
+}
+
+// Neither is taken for damage, nor does it leave a file or keep a later start from the cache.
+TEST_F(TokenCacheTest, AnInterruptedStartLeavesAsItFound) {
+  const auto left_at = [](int last, const std::function<void()>& action) {
+    int asked = 0;
+    const Interruptible early([&] { return ++asked == last; });
+    try {
+      action();
+    } catch (const Interrupted&) {
+      return true;
+    }
+    return false;
+  };
+  const LoadedSet set = load({pairs_});
+  int times = 0;
+  while (left_at(times + 1, [&] { write_token_cache(*set.missing, set.dataset); })) {
+    EXPECT_FALSE(std::filesystem::exists(set.missing->path));
+    EXPECT_FALSE(std::filesystem::exists(set.missing->path.string() + ".tmp"));
+    ++times;
+  }
+  EXPECT_GT(times, 0) << "writing never asks";
+  EXPECT_TRUE(std::filesystem::exists(set.missing->path));
+  int reads = 0;
+  const std::string log = stderr_of([&] {
+    while (left_at(reads + 1, [&] { load({pairs_}); })) ++reads;
+  });
+  EXPECT_GT(reads, 5) << "reading asks too rarely";
+  EXPECT_THAT(log, ::testing::Not(HasSubstr("the data files are read")));
+  EXPECT_TRUE(is_hit({pairs_}));
 }
 
 TEST_F(TokenCacheTest, AKillWhileWritingLeavesNoFile) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "ddro/base/error.h"
+#include "ddro/base/interruption.h"
+#include "ddro/models/causal_lm.h"
 #include "support/temporary_folder.h"
 #include "unit/models/tiny_model.h"
 
@@ -66,6 +68,20 @@ class ModelFolderTest : public testing::Test {
   Json config_ = test::tiny_config();
   NamedTensors tensors_;
 };
+
+TEST_F(ModelFolderTest, IsLeftBetweenTensors) {
+  test::write_folder(folder_, config_, tensors_);
+  int asked = 0;
+  const auto wanted_at = [&](int last) { return [&asked, last] { return ++asked == last; }; };
+  {
+    const Interruptible early(wanted_at(static_cast<int>(tensors_.size())));
+    EXPECT_THROW(open_model_folder(folder_), Interrupted);
+  }
+  const ModelFolder folder = open_model_folder(folder_);
+  asked = 0;
+  const Interruptible early(wanted_at(static_cast<int>(tensors_.size())));
+  EXPECT_THROW(make_causal_lm(folder.spec, folder.tensors, {}), Interrupted);
+}
 
 TEST_F(ModelFolderTest, ReadsWhatWasWritten) {
   test::write_folder(folder_, config_, NamedTensors(tensors_.rbegin(), tensors_.rend()));
