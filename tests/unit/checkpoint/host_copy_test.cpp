@@ -3,7 +3,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
+#include "ddro/base/safetensors.h"
+#include "ddro/checkpoint/checkpoint.h"
 #include "support/on_device.h"
+#include "support/temporary_folder.h"
 
 namespace ddro::checkpoint {
 namespace {
@@ -55,6 +60,37 @@ TEST_P(CopyFrom, FillsTheMemoryThatWasMadeRoom) {
 
 INSTANTIATE_TEST_SUITE_P(HostCopyCpu, CopyFrom, testing::Values(at::kCPU));
 INSTANTIATE_TEST_SUITE_P(HostCopyCuda, CopyFrom, testing::Values(at::kCUDA));
+
+// As a run saves: memory is made, and the copy written, by threads beside the one that goes on to change what
+// was copied.
+TEST(HostCopy, IsWrittenBesideTheSteps) {
+  const test::TemporaryFolder folder;
+  const Tensor weight = at::arange(0, 100000, at::kFloat), moment = at::zeros({100000});
+  const auto sources = [&] { return sources_of({{"weight", weight}, {"moment", moment}}); };
+  HostCopy copy;
+  auto room = std::async(std::launch::async, [&] { copy.make_room(sources(), at::kCPU); });
+  std::future<std::filesystem::path> writing;
+  NamedTensors expected;
+  const auto expect_written = [&] {
+    const SafetensorsFile file(writing.get() / "state.safetensors");
+    for (const auto& [name, tensor] : expected)
+      EXPECT_TRUE(at::equal(tensor_from_view(file.tensors().at(name), file.mapping()), tensor)) << name;
+  };
+  for (int step = 1; step <= 4; ++step) {
+    weight.add_(1);
+    moment.add_(weight);
+    if (room.valid()) room.get();
+    if (writing.valid()) expect_written();
+    expected = {{"weight", weight.clone()}, {"moment", moment.clone()}};
+    writing = std::async(std::launch::async, [&folder, step, taken = sources_of(copy.take(sources()))] {
+      CheckpointWriter writer(folder.path(), step);
+      writer.add_tensors("state.safetensors", taken);
+      return writer.commit({});
+    });
+  }
+  expect_written();
+  EXPECT_EQ(newest_checkpoint(folder.path())->step, 4);
+}
 
 TEST(HostCopy, FetchesEachTensorOnceInTheirOrder) {
   std::vector<std::string> fetched;
