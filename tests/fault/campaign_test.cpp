@@ -76,7 +76,7 @@ TEST(Campaign, OfEveryVisitOfEveryFailpoint) {
 TEST(Campaign, OfEveryCallThatFails) {
   constexpr const char* kErrors[] = {"ENOSPC", "EDQUOT", "EROFS", "EIO"};
   int tried = 0;
-  for (const std::string call : {"open", "write", "fsync", "rename", "mkdir"}) {
+  for (const std::string call : {"open", "write", "fsync", "rename", "mkdir", "close"}) {
     const int calls = count_calls(call);
     EXPECT_GT(calls, 0) << call;
     for (int i = 1; i <= calls; ++i) {

@@ -2,12 +2,12 @@
 // told by the environment, and concerns files below one folder:
 //
 //   DDRO_DISK           that folder, an absolute path
-//   DDRO_DISK_FAIL      CALL:FIRST[-LAST]:ERROR: of the calls open (for writing), write, fsync, rename or
-//   mkdir
-//                       those from FIRST to LAST fail with ERROR, as "ENOSPC"; with "short" a write takes
-//                       half
+//   DDRO_DISK_FAIL      CALL:FIRST[-LAST]:ERROR: of the calls open (for writing), write, fsync, rename,
+//                       mkdir or close those from FIRST to LAST fail with ERROR, as "ENOSPC"; with "short" a
+//                       write takes half
 //   DDRO_DISK_COUNTS    a file that is told at the end how many calls of the rule's kind there were
 //   DDRO_DISK_DELAY_MS  how much longer each write and fsync takes
+//   DDRO_DISK_LAG_MS    how much longer each of these calls takes at most: a random time, as over a network
 //   DDRO_DISK_HOLD      a file: as long as it exists, an fsync does not end
 //   DDRO_DISK_DURABLE   a folder that receives what a loss of power leaves: of a file its bytes, of a folder
 //                       its entries, as they were when it was last synced (tests/fault/power_loss.h)
@@ -26,6 +26,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -58,8 +59,8 @@ std::string path_of(int descriptor) {
   return size > 0 ? std::string(target, static_cast<size_t>(size)) : "";
 }
 
-enum class Call { kOpen, kWrite, kFsync, kRename, kMkdir, kNone };
-constexpr const char* kCallNames[] = {"open", "write", "fsync", "rename", "mkdir"};
+enum class Call { kOpen, kWrite, kFsync, kRename, kMkdir, kClose, kNone };
+constexpr const char* kCallNames[] = {"open", "write", "fsync", "rename", "mkdir", "close"};
 
 struct Rule {
   Call call = Call::kNone;
@@ -95,8 +96,17 @@ Rule read_rule() {
 
 std::atomic<long> calls{0};
 
+void lag() {
+  static const char* const longest = setting("DDRO_DISK_LAG_MS");
+  if (longest == nullptr) return;
+  thread_local std::minstd_rand random{std::random_device()()};
+  const auto us = std::uniform_int_distribution<long>(0, 1000 * std::atol(longest))(random);
+  std::this_thread::sleep_for(std::chrono::microseconds(us));
+}
+
 // Whether the rule is for this call, which is counted.
 bool fails(Call call) {
+  lag();
   static const Rule rule = read_rule();
   if (call != rule.call) return false;
   const long number = ++calls;
@@ -204,6 +214,16 @@ int rename(const char* from, const char* to) noexcept {
 int mkdir(const char* path, mode_t mode) noexcept {
   static const auto next = next_of<int (*)(const char*, mode_t)>("mkdir");
   return concerns(path) && fails(Call::kMkdir) ? -1 : next(path, mode);
+}
+
+// Closes in any case.
+int close(int descriptor) {
+  static const auto next = next_of<int (*)(int)>("close");
+  if (!concerns(path_of(descriptor)) || !fails(Call::kClose)) return next(descriptor);
+  const int error = errno;
+  next(descriptor);
+  errno = error;
+  return -1;
 }
 
 }  // extern "C"
