@@ -20,6 +20,8 @@ namespace {
 using c10d::ProcessGroupGloo;
 using c10d::ProcessGroupNCCL;
 
+constexpr int kSwapTag = 0;  // what two ranks send to each other arrives in its order
+
 c10::intrusive_ptr<c10d::Store> named(const char* name, Meeting& meeting) {
   return c10::make_intrusive<c10d::PrefixStore>(name, meeting.connect());
 }
@@ -77,6 +79,32 @@ class Group : public Communicator {
                  [in, out, ranks = size()] {
                    return out.view({ranks, in.numel()});
                  });
+  }
+
+  // Who receives says so first: Gloo sends nothing before, and then straight to where it belongs.
+  std::function<void()> begin_swap(const TensorsByRank& to_each,
+                                   const TensorsByRank& from_each) const override {
+    meeting_.count_exchange();
+    std::vector<c10::intrusive_ptr<c10d::Work>> works;
+    const auto begin_each = [&](const TensorsByRank& by_rank, const auto& begin) {
+      for (int next = 1; next < size(); ++next) {
+        const int other = (rank() + next) % size();
+        for (const Tensor& tensor : by_rank[static_cast<size_t>(other)]) {
+          std::vector<at::Tensor> one{tensor};
+          works.push_back(begin(one, other));
+        }
+      }
+    };
+    explained([&] {
+      begin_each(from_each, [&](auto& one, int from) { return gloo_->recv(one, from, kSwapTag); });
+      begin_each(to_each, [&](auto& one, int to) { return gloo_->send(one, to, kSwapTag); });
+    });
+    return [this, works = std::move(works)] {
+      const Doing waits(Activity::kRanks);
+      explained([&] {
+        for (const auto& work : works) work->wait();
+      });
+    };
   }
 
   Tensor all_to_all(const std::vector<Tensor>& for_each,

@@ -20,6 +20,9 @@ std::int64_t most_at_once(at::Device device) {
   return device.is_cuda() ? std::int64_t{1} << 24 : std::int64_t{1} << 21;
 }
 
+// From so many numbers a run on a CPU is worth a message of its own, which saves copying it.
+constexpr std::int64_t kLongRun = std::int64_t{1} << 14;
+
 // So many times: one is made ready and one is used while others travel.
 constexpr size_t kMostBegun = 4;
 
@@ -45,6 +48,10 @@ struct Run {
 struct Batch {
   std::vector<Run> runs;
   std::int64_t size = 0;  // N
+
+  bool is_in_place() const {
+    return runs.front().flat.is_cpu() && size >= kLongRun * static_cast<std::int64_t>(runs.size());
+  }
 };
 
 // Of one type each; a long tensor is spread over several.
@@ -105,7 +112,51 @@ Places own_places(const Batch& batch, const Tensor& row_N, const dist::Communica
   return places;
 }
 
+using TensorsByRank = dist::Communicator::TensorsByRank;
+
+// Those of a batch that have numbers in the part of `rank`.
+std::vector<Tensor> numbers_of(const Batch& batch, int rank, int num_ranks) {
+  std::vector<Tensor> numbers;
+  for (const Run& run : batch.runs) {
+    const Tensor one = run.in_part_of(rank, num_ranks);
+    if (one.numel() > 0) numbers.push_back(one);
+  }
+  return numbers;
+}
+
+// By rank what is in its part; nothing of this rank.
+TensorsByRank numbers_of_others(const Batch& batch, const dist::Communicator& ranks) {
+  TensorsByRank numbers(static_cast<size_t>(ranks.size()));
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    if (rank != ranks.rank()) numbers[static_cast<size_t>(rank)] = numbers_of(batch, rank, ranks.size());
+  }
+  return numbers;
+}
+
+// own += what has come, summed up in the order of the ranks: a + b is b + a.
+void add_in_order(const std::vector<Tensor>& own, TensorsByRank& come, const dist::Communicator& ranks) {
+  const auto rank = static_cast<size_t>(ranks.rank());
+  if (own.empty()) return;
+  for (size_t other = 1; other < rank; ++other) at::_foreach_add_(come[0], come[other]);
+  if (rank > 0) at::_foreach_add_(own, come[0]);
+  for (size_t other = rank + 1; other < come.size(); ++other) at::_foreach_add_(own, come[other]);
+}
+
+void begin_reduce_scatter_in_place(const Batch& batch, const dist::Communicator& ranks, Exchanges& begun) {
+  const std::vector<Tensor> own = numbers_of(batch, ranks.rank(), ranks.size());
+  TensorsByRank come(static_cast<size_t>(ranks.size()));
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    if (rank == ranks.rank()) continue;
+    for (const Tensor& numbers : own) come[static_cast<size_t>(rank)].push_back(at::empty_like(numbers));
+  }
+  begun.add([own, come, &ranks, wait = ranks.begin_swap(numbers_of_others(batch, ranks), come)]() mutable {
+    wait();
+    add_in_order(own, come, ranks);
+  });
+}
+
 void begin_reduce_scatter(const Batch& batch, const dist::Communicator& ranks, Exchanges& begun) {
+  if (batch.is_in_place()) return begin_reduce_scatter_in_place(batch, ranks, begun);
   const Tensor rows_WN = at::empty({ranks.size(), batch.size}, batch.runs.front().flat.options());
   Places all;
   for (int rank = 0; rank < ranks.size(); ++rank) all.add(batch, rows_WN[rank], rank, ranks.size());
@@ -123,10 +174,23 @@ void unload_others(const Batch& batch, const Tensor& rows_WN, const dist::Commun
   others.unload();
 }
 
+template <typename OwnOf>
+std::function<void()> begin_all_gather_in_place(const Batch& batch, const dist::Communicator& ranks,
+                                                const OwnOf& own_of) {
+  std::vector<Tensor> own;
+  for (const Run& run : batch.runs) {
+    const Tensor numbers = run.of_part(own_of(run));
+    if (numbers.numel() > 0) own.push_back(numbers);
+  }
+  TensorsByRank to_each(static_cast<size_t>(ranks.size()), own);
+  return ranks.begin_swap(to_each, numbers_of_others(batch, ranks));
+}
+
 // `own_of`: this rank's part of the tensor with a run.
 template <typename OwnOf>
 std::function<void()> begin_all_gather(const Batch& batch, const dist::Communicator& ranks,
                                        const OwnOf& own_of) {
+  if (batch.is_in_place()) return begin_all_gather_in_place(batch, ranks, own_of);
   const Tensor own_N = at::empty({batch.size}, batch.runs.front().flat.options());
   Places own;
   own.add(batch, own_N, [&](const Run& run) { return run.of_part(own_of(run)); });

@@ -44,7 +44,7 @@ void reduce_scatter_parts(const std::vector<Tensor>& tensors, const dist::Commun
 void all_gather_parts(const std::vector<Tensor>& tensors, const dist::Communicator& ranks);
 
 // The same, of which all goes on while the caller computes: `parts` are this rank's. What is given waits for
-// it; until then what comes has memory of its own, and `tensors` need none.
+// it; until then `tensors` have any content.
 std::function<void()> begin_all_gather_parts(const std::vector<Tensor>& tensors,
                                              const std::vector<Tensor>& parts,
                                              const dist::Communicator& ranks);

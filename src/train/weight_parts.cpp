@@ -50,18 +50,9 @@ void WeightParts::gather(size_t index) {
   const at::NoGradGuard no_grad;
   Unit& unit = units_[index];
   if (unit.is_whole) return;
+  begin_gather(unit);
+  std::exchange(unit.coming, nullptr)();
   unit.is_whole = true;
-  std::vector<Tensor> whole;
-  for (const Held& held : unit.tensors) {
-    memory_->give(held.whole);
-    whole.push_back(held.whole);
-  }
-  if (unit.coming) {
-    std::exchange(unit.coming, nullptr)();
-  } else {
-    for (const Held& held : unit.tensors) own_numbers(held.whole, ranks_).copy_(held.part);
-    all_gather_parts(whole, ranks_);
-  }
   begin_next(index);
 }
 
@@ -75,6 +66,7 @@ void WeightParts::begin_gather(Unit& unit) {
   if (unit.is_whole || unit.coming) return;
   std::vector<Tensor> whole, parts;
   for (const Held& held : unit.tensors) {
+    memory_->give(held.whole);
     whole.push_back(held.whole);
     parts.push_back(held.part);
   }

@@ -46,6 +46,13 @@ class Communicator {
   // process. Beside the other functions, from any thread, one at a time.
   virtual std::vector<std::string> exchange(const std::string& said) const = 0;
 
+  // Tensors on the CPU that go to each rank and that come from each, by rank; from where they are to where
+  // they are. What rank a has for rank b and b from a are of the same sizes, in one order; of a rank for
+  // itself there are none. What is given waits for all.
+  using TensorsByRank = std::vector<std::vector<Tensor>>;
+  virtual std::function<void()> begin_swap(const TensorsByRank& to_each,
+                                           const TensorsByRank& from_each) const = 0;
+
   // By rank, what each has; any number each.
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) const;
   std::vector<std::string> all_gather(const std::string& bytes) const;

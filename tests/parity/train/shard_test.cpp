@@ -283,5 +283,21 @@ TEST(ExchangeParts, SpreadsLongTensorsOverSeveralTrips) {
   EXPECT_THAT(results, testing::Each("sum"));
 }
 
+// Long and short tensors alike: 1 + 2^-24 + 2^-24 is 1 in float32 from left to right, and more from right to
+// left.
+TEST(ExchangeParts, AddUpInTheOrderOfTheRanks) {
+  const auto results = test::on_ranks(3, [](const dist::Communicator& ranks) {
+    std::string sums;
+    for (const std::int64_t numbers : {3 * 256, 3 * 65536}) {
+      const Tensor tensor = at::full({numbers}, ranks.is_first() ? 1.0 : 0x1p-24, at::kFloat);
+      reduce_scatter_parts({tensor}, ranks);
+      all_gather_parts({tensor}, ranks);
+      sums += tensor.eq(1).all().item<bool>() ? "in order " : "in another ";
+    }
+    return sums;
+  });
+  EXPECT_THAT(results, testing::Each("in order in order "));
+}
+
 }  // namespace
 }  // namespace ddro::train

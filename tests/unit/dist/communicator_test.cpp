@@ -78,6 +78,36 @@ TEST(Communicator, SendsEachRankWhatIsForIt) {
   EXPECT_THAT(results, testing::ElementsAre("bcc", "abbccc", "aabbbcccc"));
 }
 
+// Rank r sends r and 10 r to the ranks above it, in two tensors; two swaps are under way at once.
+TEST(Communicator, SwapsTensorsWhereTheyAre) {
+  const auto results = test::on_ranks(3, [](const Communicator& ranks) {
+    std::vector<Communicator::TensorsByRank> come(2, Communicator::TensorsByRank(3));
+    std::vector<std::function<void()>> waits;
+    for (size_t trip = 0; trip < come.size(); ++trip) {
+      Communicator::TensorsByRank sent(3);
+      for (int rank = 0; rank < 3; ++rank) {
+        const auto other = static_cast<size_t>(rank);
+        const double said = ranks.rank() + 100.0 * static_cast<double>(trip);
+        if (rank > ranks.rank()) sent[other] = {at::full({3}, said), at::full({100'000}, 10 * said)};
+        if (rank < ranks.rank()) come[trip][other] = {at::zeros({5}).narrow(0, 1, 3), at::zeros({100'000})};
+      }
+      waits.push_back(ranks.begin_swap(sent, come[trip]));
+    }
+    for (const auto& wait : waits) wait();
+    std::string all;
+    for (const auto& trip : come) {
+      for (const auto& of_rank : trip) {
+        for (const Tensor& one : of_rank) {
+          all += std::to_string(one[0].item<int>()) + " ";
+          EXPECT_TRUE(one.eq(one[0]).all().item<bool>());
+        }
+      }
+    }
+    return all;
+  });
+  EXPECT_THAT(results, testing::ElementsAre("", "0 0 100 1000 ", "0 0 1 10 100 1000 101 1010 "));
+}
+
 // While another thread of each rank is in exchanges of the group.
 TEST(Communicator, ExchangesWordsBesideEverythingElse) {
   const auto results = test::on_ranks(3, [](const Communicator& ranks) {
