@@ -23,9 +23,6 @@ std::int64_t most_at_once(at::Device device) {
 // From so many numbers a run on a CPU is worth a message of its own, which saves copying it.
 constexpr std::int64_t kLongRun = std::int64_t{1} << 14;
 
-// So many times: one is made ready and one is used while others travel.
-constexpr size_t kMostBegun = 4;
-
 // The same places in every rank's part of a tensor.
 struct Run {
   Tensor flat;    // the tensor
@@ -213,7 +210,7 @@ double most_exchanged(std::int64_t numbers, at::Device device) {
 
 void Exchanges::add(std::function<void()> finish) {
   begun_.push_back(std::move(finish));
-  while (begun_.size() > kMostBegun - 1) finish_first();
+  while (begun_.size() >= most_) finish_first();
 }
 
 void Exchanges::finish() {

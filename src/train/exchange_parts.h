@@ -1,6 +1,7 @@
 // Numbers that ranks with parts of tensors (ddro/train/parts.h) send to each other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -17,9 +18,13 @@ double most_exchanged(std::int64_t numbers, at::Device device);
 // This rank's part of a contiguous tensor, without history.
 Tensor own_numbers(const Tensor& whole, const dist::Communicator& ranks);
 
+// So many exchanges are under way: one is made ready and one is used while others travel.
+constexpr size_t kMostBegun = 4;
+
 // Exchanges that have begun, from the first to the last.
 class Exchanges {
  public:
+  explicit Exchanges(size_t most = kMostBegun) : most_(most) {}
   // `finish` waits for one more and uses what has come. The first are finished where too many have begun.
   void add(std::function<void()> finish);
   void finish();
@@ -27,6 +32,7 @@ class Exchanges {
  private:
   void finish_first();
 
+  size_t most_;
   std::deque<std::function<void()>> begun_;
 };
 

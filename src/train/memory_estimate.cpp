@@ -198,8 +198,16 @@ double numbers_in(const std::vector<models::ParameterSpec>& unit) {
   return numbers;
 }
 
-// The head, or in the backward the largest layer beside what is kept of a head that is tied: its gradient;
-// and what comes meanwhile of the next layer, with the rank's part that is sent.
+// What a unit of so many bytes has beside itself while it is added up: what comes of it, or on a GPU a copy
+// that is sent and the sum.
+double sum_bytes(const MemoryModel& model, double bytes) {
+  const double part = 1.0 / model.num_ranks;
+  return bytes * (model.device.is_cpu() ? 1 - part : 1 + part);
+}
+
+// The head; in the backward, beside its gradient while that is added up or kept (of a head that is tied), the
+// largest layer; beside that layer the gradient of the one above. And meanwhile the next layer, which a GPU
+// gathers in a copy, with the rank's part that is sent.
 double gathered_bytes(const MemoryModel& model) {
   const auto compute = static_cast<double>(at::elementSize(model.dtype));
   const double gradient = model.adapter ? 0 : master_size(model.dtype);  // of a frozen base there are none
@@ -208,12 +216,15 @@ double gathered_bytes(const MemoryModel& model) {
   const double head = numbers_in(is_tied ? units.front() : units.back());
   double layer = 0;
   for (size_t i = 0; i < model.spec.layers.size(); ++i) layer = std::max(layer, numbers_in(units[1 + i]));
-  const double coming = layer * compute * (1 + 1.0 / model.num_ranks);
-  const double in_layer = layer * (compute + gradient) + (is_tied ? head * gradient : 0);
-  // Both are kept for the next time, by each model.
-  if (model.device.is_cpu())
-    return (head + layer) * (compute + gradient + (model.live_reference ? compute : 0)) + coming;
-  return std::max(head * (compute + gradient), in_layer) + coming;
+  if (model.device.is_cpu()) {
+    // All of it is kept for the next time, by each model.
+    return (head + 2 * layer) * (compute * (model.live_reference ? 2 : 1) + gradient) +
+           sum_bytes(model, std::max(head, layer) * gradient);
+  }
+  const double above = layer * gradient + sum_bytes(model, layer * gradient);
+  const double behind_head = is_tied ? above : sum_bytes(model, head * gradient);
+  const double in_layers = layer * (compute + gradient) + std::max(above, head * gradient + behind_head);
+  return std::max(head * (compute + gradient), in_layers) + layer * compute * (2 + 1.0 / model.num_ranks);
 }
 
 }  // namespace
@@ -270,14 +281,9 @@ MemoryEstimate estimate_memory(const MemoryModel& model, const data::StepPlan& p
   }
   estimate.activations += unpacked_bytes(model);
   const bool gathers = shard_of(model) == dist::Shard::kFull;
-  const double exchange =
-      most_exchanged(gathers ? model.num_parameters : trained_numbers(model), model.device) *
-      master_size(model.dtype);
-  if (gathers) {
-    estimate.gathered = gathered_bytes(model) + exchange;
-  } else if (model.num_ranks > 1) {
-    estimate.exchange = exchange;
-  }
+  if (gathers) estimate.gathered = gathered_bytes(model);
+  if (model.num_ranks > 1 && (!gathers || model.adapter))
+    estimate.exchange = most_exchanged(trained_numbers(model), model.device) * master_size(model.dtype);
   if (model.device.is_cpu()) {
     estimate.process = resident_bytes(model.mapped_bytes) + kRuntimeBytes + kHeapSlack * estimate.activations;
     if (model.copies_checkpoints) estimate.copy = checkpoint_bytes(model) / model.num_ranks;

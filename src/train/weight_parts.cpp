@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <limits>
 #include <utility>
 
 #include "ddro/base/error.h"
@@ -10,9 +11,15 @@
 #include "train/exchange_parts.h"
 
 namespace ddro::train {
+namespace {
+
+// Of a unit everything travels at once: its memory is there as a whole.
+constexpr size_t kAnyNumber = std::numeric_limits<size_t>::max();
+
+}  // namespace
 
 WeightParts::WeightParts(const dist::Communicator& ranks)
-    : ranks_(ranks), memory_(std::make_unique<BlockPool>()) {}
+    : ranks_(ranks), memory_(std::make_unique<BlockPool>()), sums_(std::make_unique<Exchanges>(kAnyNumber)) {}
 
 WeightParts::~WeightParts() = default;
 
@@ -95,17 +102,23 @@ void WeightParts::begin_gradients(size_t index) {
 
 void WeightParts::end_gradients(size_t index) {
   const at::NoGradGuard no_grad;
+  finish_sums();
+  for (const Held& held : units_[index].tensors) {
+    if (!held.is_frozen()) summed_.push_back(&held);
+  }
   std::vector<Tensor> whole;
-  for (const Held& held : units_[index].tensors) {
-    if (!held.is_frozen()) whole.push_back(held.gradient);
+  for (const Held* held : summed_) whole.push_back(held->gradient);
+  if (!whole.empty()) begin_reduce_scatter_parts(whole, ranks_, *sums_);
+  if (index == 0) finish_sums();  // the last unit of a backward
+}
+
+void WeightParts::finish_sums() {
+  sums_->finish();
+  for (const Held* held : summed_) {
+    held->own_gradient.add_(own_numbers(held->gradient, ranks_));
+    memory_->take(held->gradient);
   }
-  if (whole.empty()) return;
-  reduce_scatter_parts(whole, ranks_);
-  for (const Held& held : units_[index].tensors) {
-    if (held.is_frozen()) continue;
-    held.own_gradient.add_(own_numbers(held.gradient, ranks_));
-    memory_->take(held.gradient);
-  }
+  summed_.clear();
 }
 
 void on_first_rank(const models::CausalLm& model, const dist::Communicator& ranks,

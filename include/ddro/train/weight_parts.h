@@ -15,10 +15,11 @@
 namespace ddro::train {
 
 class BlockPool;
+class Exchanges;
 
 // The ranks gather a unit from their parts (ddro/train/parts.h), and sum up its gradients into parts: all of
 // them at the same time. Where one has nothing to compute, it calls the model's take_part. While something
-// computes with a unit, the one that is needed next comes.
+// computes with a unit, the one that is needed next comes, and the gradients of the one before are added up.
 class WeightParts : public models::WeightStore {
  public:
   explicit WeightParts(const dist::Communicator& ranks);
@@ -52,12 +53,15 @@ class WeightParts : public models::WeightStore {
 
   void begin_gather(Unit& unit);
   void begin_next(size_t index);
+  void finish_sums();
 
   const dist::Communicator& ranks_;
   std::unique_ptr<BlockPool> memory_;  // of what is whole
   std::vector<Unit> units_;
   std::unordered_map<std::string, std::pair<size_t, size_t>> index_;  // unit, place in it
   bool is_announcing_ = false;
+  std::unique_ptr<Exchanges> sums_;  // of the gradients below
+  std::vector<const Held*> summed_;
   Course course_ = Course::kUnknown;  // in which units are asked for
 };
 

@@ -68,6 +68,39 @@ TEST(WeightParts, GatherWhatTheModelWasBuiltOf) {
   }
 }
 
+// Parts that go straight to where they belong, and one that is too short for the last rank.
+TEST(WeightParts, GatherAndAddUpLongTensors) {
+  const auto results = test::on_ranks(3, [](const dist::Communicator& ranks) {
+    WeightParts store(ranks);
+    const Tensor numbers = at::arange(200'000, at::kFloat);
+    std::vector<Tensor> weights, gradients, sums;
+    for (size_t unit = 0; unit < 2; ++unit) {
+      const std::string name = std::to_string(unit);
+      weights.push_back(numbers + unit);
+      store.take(unit, name, weights[unit]);
+      gradients.push_back(at::empty_like(numbers));
+      sums.push_back(at::ones_like(store.part(name)));
+      store.keep_gradient(name, gradients[unit], sums[unit]);
+    }
+    store.begin_forward();
+    for (size_t unit = 0; unit < 2; ++unit) {
+      store.gather(unit);
+      EXPECT_TRUE(weights[unit].equal(numbers + unit));
+      store.release(unit);
+    }
+    for (size_t unit = 2; unit-- > 0;) {
+      store.begin_gradients(unit);
+      gradients[unit].add_(numbers, ranks.rank() + 1);
+      store.end_gradients(unit);
+    }
+    bool right = true;
+    for (size_t unit = 0; unit < 2; ++unit)
+      right = right && sums[unit].equal(6 * (store.part(std::to_string(unit)) - unit) + 1);
+    return std::string(right ? "right" : "wrong");
+  });
+  EXPECT_THAT(results, testing::Each("right"));
+}
+
 // In units of 256 numbers: the norms of 32 are the first rank's.
 TEST(WeightParts, AreAllThatARankHas) {
   const auto results = test::on_ranks(2, [](const dist::Communicator& ranks) {

@@ -66,8 +66,8 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfMastersAndMoments) {
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, kParameters * (2 + 4 + 4 + 2 * kMoment));
 }
 
-// A head of its own: whole with its gradient, beside four times 2^24 numbers that are sent and as many that
-// come, and a layer that is gathered meanwhile, an eighth of it sent.
+// In the last layer the gradient of a head of its own is added up from a copy, which takes the head one and
+// an eighth times more; and another layer comes, in two copies, an eighth of it sent.
 TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   MemoryModel model = recipe();
   model.num_ranks = 8;
@@ -76,11 +76,12 @@ TEST(MemoryEstimate, CountsTheRanksPartsOfEverythingAndWhatIsGathered) {
   const MemoryEstimate estimate = estimate_memory(model, plan_of(4, 4096));
   EXPECT_DOUBLE_EQ(estimate.weights, kParameters * (2 + 4 + 4 + 2 * kMoment) / 8);
   const double layer = 2.0 * 4096 * (4096 + 1024) + 3.0 * 4096 * 14336 + 2 * 4096;
-  const double travels = 2 * 4 * (1 << 24) * 4.0 + layer * 2 * (1 + 1.0 / 8);
-  EXPECT_DOUBLE_EQ(estimate.gathered, kHead * (2 + 4) + travels);
-  // The gradient of a head that is tied waits for the embedding's, beside a layer.
+  const double in_use = layer * (2 + 4) + layer * 2 * (2 + 1.0 / 8), sum = 4 * (2 + 1.0 / 8);
+  EXPECT_DOUBLE_EQ(estimate.gathered, in_use + kHead * sum);
+  EXPECT_EQ(estimate.exchange, 0);
+  // The gradient of a head that is tied waits for the embedding's, while those of the layers are added up.
   model.spec.tie_word_embeddings = true;
-  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).gathered, layer * (2 + 4) + kHead * 4 + travels);
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).gathered, in_use + kHead * 4 + layer * sum);
 }
 
 // The frozen base as it lies, and the largest weight (a feed-forward's) as float32 and as bfloat16.

@@ -153,6 +153,28 @@ TEST(WeightParts, ComeWhileTheUnitBeforeComputes) {
   EXPECT_EQ(ranks.since(), "arrive ") << "the embedding's backward needs none of it";
 }
 
+// The head, two layers, the embedding: while one is added up, the one below computes.
+TEST(WeightParts, AddUpGradientsWhileTheUnitBelowComputes) {
+  const Watched ranks;
+  WeightParts store(ranks);
+  std::vector<Tensor> gradients, sums;
+  for (size_t unit = 0; unit < 4; ++unit) {
+    store.take(unit, std::to_string(unit), at::ones({512}));
+    gradients.push_back(at::empty({512}));
+    sums.push_back(at::zeros({256}));
+    store.keep_gradient(std::to_string(unit), gradients[unit], sums[unit]);
+  }
+  for (size_t unit = 4; unit-- > 0;) {
+    store.begin_gradients(unit);
+    gradients[unit].fill_(1.5);
+    store.end_gradients(unit);
+    EXPECT_EQ(ranks.since(), unit == 3 ? "begin " : unit == 0 ? "arrive begin arrive " : "arrive begin ");
+    const bool is_released = unit == 3 || gradients[unit + 1].storage().nbytes() == 0;
+    EXPECT_TRUE(is_released) << "of the unit above " << unit;
+  }
+  for (const Tensor& sum : sums) EXPECT_TRUE(sum.eq(3).all().item<bool>());
+}
+
 TEST(SameWeights, NamesTheRankAndTheParameterThatDiffer) {
   const auto model = test::tiny_model(test::tiny_spec(), 1, at::kFloat, /*trainable=*/true);
   const Twin twin;
