@@ -3,8 +3,10 @@
 #include "dist/group.h"
 
 #include <cstdlib>
+#include <exception>
 #include <numeric>
 #include <string>
+#include <torch/csrc/distributed/c10d/FlightRecorder.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
@@ -39,7 +41,7 @@ c10::intrusive_ptr<ProcessGroupGloo> make_gloo(const Launch& launch, Meeting& me
 c10::intrusive_ptr<ProcessGroupNCCL> make_nccl(const Launch& launch, Meeting& meeting,
                                                const GroupOptions& options) {
   const auto nccl = ProcessGroupNCCL::Options::create();
-  // Its own watch ends a process without a word; the meeting's comes before.
+  // Its own watch ends a process without a word; the meeting's comes before, of beats and of exchanges.
   nccl->timeout = 2 * options.timeout + kTimeToExplain;
   auto group = c10::make_intrusive<ProcessGroupNCCL>(named("nccl", meeting), launch.rank, launch.size, nccl);
   group->setBoundDeviceId(options.device);
@@ -59,8 +61,14 @@ class Group : public Communicator {
       if (options.nccl) nccl_ = make_nccl(launch, meeting, options);
     });
   }
+  // Behind an error there may be exchanges under way that nobody comes to: a shutdown would wait for them.
   ~Group() override {
-    if (nccl_) nccl_->shutdown();
+    if (!nccl_) return;
+    if (std::uncaught_exceptions() > 0) {
+      nccl_->abort();
+    } else {
+      nccl_->shutdown();
+    }
   }
 
   Arrival begin_all_reduce(const Tensor& tensor) const override {
@@ -184,6 +192,14 @@ class Group : public Communicator {
 std::unique_ptr<Communicator> make_group(const Launch& launch, Meeting& meeting,
                                          const GroupOptions& options) {
   return std::make_unique<Group>(launch, meeting, options);
+}
+
+std::string recorded_exchanges(bool with_nccl) {
+  std::string all =
+      "{\"gloo\":" + c10d::dump_fr_trace_json(/*includeCollectives=*/true, /*onlyActive=*/false);
+  if (with_nccl)
+    all += ",\"nccl\":" + c10d::dump_nccl_trace_json(/*includeCollectives=*/true, /*onlyActive=*/false);
+  return all + "}\n";
 }
 
 }  // namespace ddro::dist

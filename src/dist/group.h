@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "ddro/dist/communicator.h"
 #include "ddro/dist/launch.h"
@@ -18,5 +19,9 @@ struct GroupOptions {
 
 // Returns once all ranks are connected. The meeting outlives the group.
 std::unique_ptr<Communicator> make_group(const Launch& launch, Meeting& meeting, const GroupOptions& options);
+
+// The last exchanges of this process as c10d's Flight Recorder has them (JSON), which are done and which
+// under way; swaps are not among them.
+std::string recorded_exchanges(bool with_nccl);
 
 }  // namespace ddro::dist

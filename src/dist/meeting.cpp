@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <utility>
 
 #include "ddro/base/error.h"
 #include "ddro/base/log.h"
@@ -29,6 +30,12 @@ constexpr const char* kEnd = "end";
 
 std::string key(const char* name, int rank) { return std::string(name) + "/" + std::to_string(rank); }
 
+std::vector<std::string> beat_keys(int num_ranks) {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < num_ranks; ++rank) keys.push_back(key("beat", rank));
+  return keys;
+}
+
 std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 
@@ -41,6 +48,11 @@ std::string host_name() {
 Meeting::End end_of(const std::string& said) {
   const size_t space = said.find(' ');
   return {std::stoi(said), std::stoi(said.substr(space))};
+}
+
+std::string did_not_come(std::chrono::seconds waited) {
+  return "it lives, but did not come to an exchange with the others in " + std::to_string(waited.count()) +
+         " s; distributed.timeout_s allows longer waits";
 }
 
 std::string place(const Launch& launch) {
@@ -160,6 +172,24 @@ void Meeting::beat(c10d::Store& store) {
     leave(nullptr, end_of(text_of(store.get(kEnd))).code, "");
   }
   watch_next_rank(store);
+  watch_exchanges(store);
+}
+
+// An exchange on a GPU has no time-out that a process survives. Gloo's own comes before this.
+void Meeting::watch_exchanges(c10d::Store& store) {
+  const std::int64_t exchanges = num_exchanges_;
+  if (exchanges != seen_exchanges_) {
+    seen_exchanges_ = exchanges;
+    exchanged_at_ = num_beats_;
+  }
+  if ((num_beats_ - exchanged_at_) * kBeat < timeout_ + kListen || !store.check(beat_keys(launch_.size)))
+    return;
+  const std::vector<Beat> all = beats(store);
+  const auto behind = std::ranges::min_element(all, {}, &Beat::exchanges);
+  if (behind->exchanges >= exchanges) return;
+  leave(&store, kLostCode,
+        "[ranks] " + name_of(store, static_cast<int>(behind - all.begin())) +
+            " is lost: " + did_not_come(timeout_));
 }
 
 // Counted in beats of its own, so that a run that is halted as a whole finds nobody silent when it goes on.
@@ -183,6 +213,7 @@ void Meeting::watch_next_rank(c10d::Store& store) {
 // `why` is left out by those who only heard of it. With `store`, the others are told.
 void Meeting::leave(c10d::Store* store, int code, const std::string& why) {
   const std::lock_guard once(leaving_);
+  if (code == kLostCode) keep_record();
   bool first = true;
   if (store != nullptr) {
     const std::string said = std::to_string(code) + " " + std::to_string(launch_.rank);
@@ -251,21 +282,39 @@ std::vector<std::string> Meeting::exchange(const std::string& said) {
 }
 
 std::vector<Meeting::Beat> Meeting::beats() {
-  std::vector<std::string> keys;
-  for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(key("beat", rank));
   std::vector<Beat> result;
-  ask([&](c10d::Store& store) {
-    for (const auto& bytes : store.multiGet(keys)) {
-      const std::string text = text_of(bytes);
-      const size_t space = text.find(' ');
-      result.push_back({text.substr(0, space), std::stoll(text.substr(space))});
-    }
-  });
+  ask([&](c10d::Store& store) { result = beats(store); });
   return result;
+}
+
+std::vector<Meeting::Beat> Meeting::beats(c10d::Store& store) const {
+  std::vector<Beat> result;
+  for (const auto& bytes : store.multiGet(beat_keys(launch_.size))) {
+    const std::string text = text_of(bytes);
+    const size_t space = text.find(' ');
+    result.push_back({text.substr(0, space), std::stoll(text.substr(space))});
+  }
+  return result;
+}
+
+void Meeting::on_lost(std::function<void()> keep) {
+  const std::lock_guard lock(keeping_);
+  keep_ = std::move(keep);
+}
+
+// In a thread: a disk that hangs keeps nobody here.
+void Meeting::keep_record() {
+  const std::lock_guard once(keeping_);
+  if (!keep_) return;
+  std::packaged_task<void()> task(std::exchange(keep_, nullptr));
+  const std::future<void> kept = task.get_future();
+  std::thread(std::move(task)).detach();
+  kept.wait_for(kHearing);
 }
 
 void Meeting::explain(const std::string& reason) {
   is_broken_ = true;
+  keep_record();
   const std::vector<Beat> before = beats();
   std::this_thread::sleep_for(kListen);
   const std::vector<Beat> after = beats();
@@ -279,9 +328,7 @@ void Meeting::explain(const std::string& reason) {
     const auto behind = std::min_element(
         after.begin(), after.end(), [](const Beat& a, const Beat& b) { return a.exchanges < b.exchanges; });
     if (behind->exchanges < num_exchanges_) lost = static_cast<int>(behind - after.begin());
-    how = "it lives, but did not come to an exchange with the others in " +
-          std::to_string((timeout_ - kTimeToExplain).count()) +
-          " s; distributed.timeout_s allows longer waits";
+    how = did_not_come(timeout_ - kTimeToExplain);
   }
   std::string who;
   if (lost >= 0) ask([&](c10d::Store& store) { who = name_of(store, lost); });

@@ -37,6 +37,10 @@ class Meeting {
   // A further connection, for a group's own messages.
   c10::intrusive_ptr<c10d::Store> connect() { return store_->clone(); }
 
+  // What is to be kept of the exchanges when a rank is lost: called once, from any thread, before this
+  // process leaves.
+  void on_lost(std::function<void()> keep);
+
   // To be called before each exchange of a group: by its number of them a rank that hangs is known.
   void count_exchange() { ++num_exchanges_; }
   // After an exchange that failed for `reason`: Error(kLost) naming the rank that is lost.
@@ -64,10 +68,13 @@ class Meeting {
   void keep_in_touch();
   void beat(c10d::Store& store);
   void watch_next_rank(c10d::Store& store);
+  void watch_exchanges(c10d::Store& store);
   void do_asked(std::unique_lock<std::mutex>& lock);
   // Runs `work` on the store; Error(kLost) of rank 0 when it does not answer.
   void ask(Work work);
   std::vector<Beat> beats();
+  std::vector<Beat> beats(c10d::Store& store) const;
+  void keep_record();
   std::string name_of(c10d::Store& store, int rank) const;
   [[noreturn]] void leave(c10d::Store* store, int code, const std::string& why);
 
@@ -78,9 +85,12 @@ class Meeting {
   std::atomic<bool> is_broken_ = false;  // a rank is lost
   std::int64_t num_said_ = 0;            // in exchange()
   std::int64_t num_beats_ = 0;
-  std::string next_rank_;     // its beat, as last seen
-  std::int64_t seen_at_ = 0;  // beats of this rank when it changed
+  std::string next_rank_;                               // its beat, as last seen
+  std::int64_t seen_at_ = 0;                            // beats of this rank when it changed
+  std::int64_t seen_exchanges_ = 0, exchanged_at_ = 0;  // the same of this rank's own exchanges
   std::mutex leaving_;
+  std::mutex keeping_;
+  std::function<void()> keep_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "ddro/base/error.h"
+#include "ddro/base/files.h"
+#include "ddro/base/log.h"
 #include "dist/group.h"
 #include "dist/meeting.h"
 
@@ -34,11 +36,24 @@ Rank::~Rank() = default;
 const Communicator& Rank::join(at::Device device) {
   if (group_) return *group_;
   const auto devices = meeting_->exchange(device.is_cuda() ? "cuda" : "cpu");
+  uses_nccl_ = use_nccl(options_.backend, devices);
   group_ = make_group(launch_, *meeting_,
                       {.device = device,
-                       .nccl = use_nccl(options_.backend, devices),
+                       .nccl = uses_nccl_,
                        .timeout = std::chrono::seconds(options_.timeout_s) - kTimeToExplain});
   return *group_;
+}
+
+void Rank::keep_record_in(const std::filesystem::path& folder) {
+  meeting_->on_lost(
+      [file = folder / ("rank_" + std::to_string(launch_.rank) + ".json"), with_nccl = uses_nccl_] {
+        try {
+          std::filesystem::create_directories(file.parent_path());
+          write_file_atomic(file, recorded_exchanges(with_nccl));
+        } catch (const std::exception& error) {
+          log_warning(std::string("which exchanges were under way is not kept: ") + error.what());
+        }
+      });
 }
 
 void Rank::run(const std::function<void()>& work) {

@@ -213,6 +213,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   if (rank != nullptr) meet_others(run, *rank);
   std::optional<Ownership> ownership;
   if (run.ranks->is_first()) ownership.emplace(run);
+  if (rank != nullptr) rank->keep_record_in(run.output("flight_recorder"));
   stop.leave_if_requested(*run.ranks);
 
   std::optional<Interruptible> early([&stop] { return stop.requested(); });

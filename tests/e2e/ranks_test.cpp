@@ -283,6 +283,9 @@ TEST_P(HangingRank, IsFound) {
   EXPECT_EQ(program.wait(90).code, 76) << program.output();
   EXPECT_LT(seconds_since(halted), 10 + kGoneWithin);  // and the time that the others have to end
   EXPECT_THAT(program.output(), AllOf(HasSubstr("rank " + std::to_string(GetParam())), HasSubstr("is lost")));
+  const auto record =
+      run.output_dir() / "flight_recorder" / ("rank_" + std::to_string(1 - GetParam()) + ".json");
+  EXPECT_FALSE(Json::parse(read_file(record)).at("gloo").at("entries").empty());
   if (GetParam() == 1) {
     EXPECT_THAT(program.output(), ContainsRegex("step [0-9]+ waits for another rank, for 0:0[5-9] now; a "
                                                 "step takes 0[.0-9]+ s"));

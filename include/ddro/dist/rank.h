@@ -1,6 +1,7 @@
 // This process among the ranks of a run, from the first meeting to the end of all.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -36,6 +37,10 @@ class Rank {
   // all else over Gloo.
   const Communicator& join(at::Device device);
 
+  // After join(): where this rank writes which exchanges were done and which under way, as c10d's Flight
+  // Recorder has them, should a rank be lost: `folder`/rank_<its number>.json.
+  void keep_record_in(const std::filesystem::path& folder);
+
  private:
   void leave(int code);
 
@@ -43,6 +48,7 @@ class Rank {
   DistributedOptions options_;
   std::unique_ptr<Meeting> meeting_;
   std::unique_ptr<Communicator> group_;  // uses the meeting
+  bool uses_nccl_ = false;
 };
 
 }  // namespace ddro::dist

@@ -145,6 +145,22 @@ TEST(Communicator, LeavesAnExchangeOfWordsWhenARankIsLost) {
   EXPECT_EQ(results[0], "76 76");
 }
 
+// On a GPU nobody waits for an exchange in a way that ends: the ranks' beats tell that one does not come.
+TEST(Communicator, EndsARunInWhichARankThatLivesDoesNotCome) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto results = test::on_ranks(
+      2,
+      [](const Communicator& ranks) {
+        const Tensor one = at::ones({1});
+        const Arrival begun = ranks.is_first() ? ranks.begin_all_gather(one) : nullptr;
+        std::this_thread::sleep_for(std::chrono::seconds(60));
+        return std::string("waited");
+      },
+      at::kCPU, /*timeout_s=*/10);
+  EXPECT_THAT(results, testing::Each(""));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+}
+
 TEST(Together, GivesAllWhatEachHasAndTheFirstErrorOfAny) {
   const auto results = test::on_ranks(3, [](const Communicator& ranks) {
     std::string said;
