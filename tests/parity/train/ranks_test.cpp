@@ -36,7 +36,12 @@ struct Case {
   bool gradient_checkpointing = false;
   dist::Shard shard = dist::Shard::kNone;
   std::vector<std::string> modules_to_save = {};  // of the adapter
+  at::DeviceType device = at::kCPU;
 };
+
+at::Device device_of(const Case& c, const dist::Communicator& ranks) {
+  return {c.device, static_cast<c10::DeviceIndex>(c.device == at::kCUDA ? ranks.rank() : -1)};
+}
 
 // One whose products all have gradients.
 models::Adapter random_adapter(const Case& c, const models::ModelSpec& spec) {
@@ -64,7 +69,8 @@ std::shared_ptr<models::WeightStore> store_of(const Case& c, const dist::Communi
 
 std::unique_ptr<models::CausalLm> policy_of(const Case& c, const dist::Communicator& ranks) {
   const models::ModelSpec spec = spec_of(c);
-  models::BuildOptions options{.dtype = c.dtype,
+  models::BuildOptions options{.device = device_of(c, ranks),
+                               .dtype = c.dtype,
                                .trainable = true,
                                .gradient_checkpointing = c.gradient_checkpointing,
                                .store = store_of(c, ranks)};
@@ -95,9 +101,9 @@ std::vector<Tensor> gradients_of(const Parameters& parameters) {
 
 Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   const auto policy = policy_of(c, ranks);
-  const auto reference_model =
-      models::make_causal_lm(spec_of(c), test::tiny_weights(spec_of(c), 2),
-                             {.dtype = c.dtype, .trainable = false, .store = store_of(c, ranks)});
+  const auto reference_model = models::make_causal_lm(
+      spec_of(c), test::tiny_weights(spec_of(c), 2),
+      {.device = device_of(c, ranks), .dtype = c.dtype, .trainable = false, .store = store_of(c, ranks)});
   const ModelLogProbs reference(*reference_model);
   const data::Dataset dataset = test::random_dataset(c.num_pairs, c.paired, 10);
   losses::ObjectiveOptions options;
@@ -127,7 +133,7 @@ Numbers run_step(const Case& c, const dist::Communicator& ranks) {
   for (const losses::ScoredCompletion& row : result.completions)
     numbers.step.insert(numbers.step.end(), {row.logp, row.ref_logp});
   for (const Tensor& gradient : gradients_of(parameters)) {
-    const Tensor flat = gradient.to(at::kDouble).view(-1).contiguous();
+    const Tensor flat = gradient.to(at::kCPU, at::kDouble).view(-1).contiguous();
     numbers.gradients.emplace_back(flat.const_data_ptr<double>(),
                                    flat.const_data_ptr<double>() + flat.numel());
   }
@@ -150,27 +156,46 @@ double relative_error(const double* got, const std::vector<double>& expected) {
   return std::sqrt(difference / norm);
 }
 
+void expect_step_of_one_process(const Case& c, const Numbers& expected, int size, double tolerance) {
+  const auto results = test::on_ranks(
+      size,
+      [&](const dist::Communicator& ranks) {
+        const std::vector<double> all = all_numbers(run_step(c, ranks));
+        return std::string(reinterpret_cast<const char*>(all.data()), all.size() * sizeof(double));
+      },
+      c.device);
+  for (const std::string& result : results) EXPECT_EQ(result, results[0]) << "other bits on another rank";
+  ASSERT_EQ(results[0].size(), all_numbers(expected).size() * sizeof(double));
+  std::vector<double> got(results[0].size() / sizeof(double));
+  std::memcpy(got.data(), results[0].data(), results[0].size());
+  EXPECT_LE(relative_error(got.data(), expected.step), tolerance) << size;
+  const double* at = got.data() + expected.step.size();
+  for (size_t i = 0; i < expected.gradients.size(); ++i) {
+    EXPECT_LE(relative_error(at, expected.gradients[i]), tolerance) << size << " ranks, parameter " << i;
+    at += expected.gradients[i].size();
+  }
+}
+
 class Ranks : public testing::TestWithParam<Case> {};
 
 TEST_P(Ranks, GiveTheStepOfOneProcess) {
   const Case& c = GetParam();
-  const double tolerance = c.dtype == at::kDouble ? 1e-12 : 2e-6;
   const Numbers expected = run_step(c, dist::alone());
-  for (const int size : {2, 4}) {
-    const auto results = test::on_ranks(size, [&](const dist::Communicator& ranks) {
-      const std::vector<double> all = all_numbers(run_step(c, ranks));
-      return std::string(reinterpret_cast<const char*>(all.data()), all.size() * sizeof(double));
-    });
-    for (const std::string& result : results) EXPECT_EQ(result, results[0]) << "other bits on another rank";
-    ASSERT_EQ(results[0].size(), all_numbers(expected).size() * sizeof(double));
-    std::vector<double> got(results[0].size() / sizeof(double));
-    std::memcpy(got.data(), results[0].data(), results[0].size());
-    EXPECT_LE(relative_error(got.data(), expected.step), tolerance) << size;
-    const double* at = got.data() + expected.step.size();
-    for (size_t i = 0; i < expected.gradients.size(); ++i) {
-      EXPECT_LE(relative_error(at, expected.gradients[i]), tolerance) << size << " ranks, parameter " << i;
-      at += expected.gradients[i].size();
-    }
+  for (const int size : {2, 4})
+    expect_step_of_one_process(c, expected, size, c.dtype == at::kDouble ? 1e-12 : 2e-6);
+}
+
+// Over NCCL, beside float64 on the CPU. Two GPUs are enough for it.
+class RanksCuda : public Ranks {};
+
+TEST_P(RanksCuda, GiveTheStepOfOneProcess) {
+  if (test::num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
+  Case exact = GetParam();
+  exact.dtype = at::kDouble;
+  exact.device = at::kCPU;
+  const Numbers expected = run_step(exact, dist::alone());
+  for (const int size : {2, 4, 8}) {
+    if (size <= test::num_gpus()) expect_step_of_one_process(GetParam(), expected, size, 1e-4);
   }
 }
 
@@ -232,10 +257,27 @@ std::vector<Case> all_cuts() {
   return all;
 }
 
+// What each way of sharing sends, of a tied and of an own head.
+std::vector<Case> all_on_cuda() {
+  std::vector<Case> all;
+  for (const auto shard : {dist::Shard::kNone, dist::Shard::kOptimizer, dist::Shard::kFull}) {
+    for (const bool tied : {true, false}) {
+      all.push_back({.name = std::string(enum_name(shard)) + (tied ? "_tied" : "_own_head"),
+                     .type = LossType::kDdro,
+                     .dtype = at::kFloat,
+                     .tied = tied,
+                     .shard = shard,
+                     .device = at::kCUDA});
+    }
+  }
+  return all;
+}
+
 std::string name_of(const testing::TestParamInfo<Case>& entry) { return entry.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Losses, Ranks, testing::ValuesIn(all_losses()), name_of);
 INSTANTIATE_TEST_SUITE_P(Cuts, Ranks, testing::ValuesIn(all_cuts()), name_of);
+INSTANTIATE_TEST_SUITE_P(Shards, RanksCuda, testing::ValuesIn(all_on_cuda()), name_of);
 
 }  // namespace
 }  // namespace ddro::train
