@@ -17,7 +17,7 @@ namespace {
 // Numbers that travel at once: enough to fill a wire, few beside a model. The heap of a CPU never gives back
 // what it held of them.
 std::int64_t most_at_once(at::Device device) {
-  return device.is_cuda() ? std::int64_t{1} << 24 : std::int64_t{1} << 21;
+  return device.is_cuda() ? std::int64_t{1} << 26 : std::int64_t{1} << 21;
 }
 
 // From so many numbers a run on a CPU is worth a message of its own, which saves copying it.
