@@ -1,8 +1,10 @@
 """ddro-train and its files."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,22 +29,38 @@ def run_program(*arguments):
         sys.exit(f"ddro-train {arguments[0]} failed ({done.returncode}): {done.stderr[-1000:]}")
 
 
+def as_prompt(text):
+    return [{"role": "user", "content": text}]
+
+
+def as_completion(text):
+    return [{"role": "assistant", "content": text}]
+
+
 def text_of(row):
     return row["completion"][0]["content"]
 
 
-def generate(model, prompts, count, seed, scratch):
-    """Answers as rows: 48 tokens at most, from the model's whole distribution."""
-    write_lines(scratch / "prompts.jsonl", [{"prompt": [{"role": "user", "content": text}]} for text in prompts])
-    run_program("generate", "--model", model, "--prompts", scratch / "prompts.jsonl", "--num-samples", count,
-                "--max-new-tokens", 48, "--batch-size", 64, "--seed", seed, "--out", scratch / "answers.jsonl")
-    return [row | {"completion": [{"role": "assistant", "content": row["completion"]}]}
-            for row in read_lines(scratch / "answers.jsonl")]
+@contextlib.contextmanager
+def scratch_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
-def score(model, rows, scratch):
+def generate(model, prompts, count, seed, max_new_tokens):
+    """Answers as rows, from the model's whole distribution."""
+    with scratch_folder() as scratch:
+        write_lines(scratch / "prompts.jsonl", [{"prompt": as_prompt(text)} for text in prompts])
+        run_program("generate", "--model", model, "--prompts", scratch / "prompts.jsonl", "--num-samples", count,
+                    "--max-new-tokens", max_new_tokens, "--batch-size", 64, "--seed", seed,
+                    "--out", scratch / "answers.jsonl")
+        return [row | {"completion": as_completion(row["completion"])} for row in read_lines(scratch / "answers.jsonl")]
+
+
+def score(model, rows):
     """Log-probability of each row's completion."""
-    write_lines(scratch / "rows.jsonl", [
-        {"label": True} | {key: row[key] for key in ("prompt", "completion", "finished")} for row in rows])
-    run_program("score", "--model", model, "--data", scratch / "rows.jsonl", "--out", scratch / "scores.jsonl")
-    return [row["logp"] for row in read_lines(scratch / "scores.jsonl")]
+    with scratch_folder() as scratch:
+        write_lines(scratch / "rows.jsonl", [
+            {"label": True} | {key: row[key] for key in ("prompt", "completion", "finished")} for row in rows])
+        run_program("score", "--model", model, "--data", scratch / "rows.jsonl", "--out", scratch / "scores.jsonl")
+        return [row["logp"] for row in read_lines(scratch / "scores.jsonl")]

@@ -1,35 +1,35 @@
 """A training, its measurement, and what becomes of it on disk."""
 import dataclasses
 import json
+import math
 import re
 import shutil
 import statistics
 import time
 
-from law.program import generate, read_lines, run_program, score, text_of, write_lines
-from law.samples import RULES, kept, labels, pairs, share
+from law.program import read_lines, run_program, score, text_of, write_lines
+from law.samples import kept, labels, pairs, share
 from law.table import surprise_of
 
-EPOCHS = 3  # at most; the best one by held-out loss is measured
+LADDER = tuple(f"{digit}.0e-{exponent}" for exponent in range(9, 0, -1) for digit in (1, 3))
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
     objective: dict
-    rates: tuple
     has_alpha: bool = False
     takes_pairs: bool = False
+    lower: int = 0  # rungs of the ladder below the subject's rate: at higher ones these go through p+ and beyond
 
 
-RATES = ("3.0e-6", "1.0e-5", "3.0e-5")
-LOW_RATES = ("3.0e-7", "1.0e-6", "3.0e-6")  # at higher ones these go through p+ and beyond
 METHODS = {
-    "DDRO": Method({"loss_type": "ddro"}, RATES, has_alpha=True),
-    "DDRO, cap 10": Method({"loss_type": "ddro", "max_weight": 10}, RATES, has_alpha=True),
-    "RDRO": Method({"loss_type": "rdro"}, RATES, has_alpha=True),
-    "SFT": Method({"loss_type": "sft"}, RATES),
-    "DPO": Method({"loss_type": "sigmoid", "beta": 0.1}, LOW_RATES, takes_pairs=True),
-    "KTO": Method({"loss_type": "kto", "beta": 0.1}, LOW_RATES),
+    "DDRO": Method({"loss_type": "ddro"}, has_alpha=True),
+    "DDRO, cap 10": Method({"loss_type": "ddro", "max_weight": 10}, has_alpha=True),
+    "DDRO, ceiling": Method({"loss_type": "ddro", "stabilizer": "ceiling"}, has_alpha=True),
+    "RDRO": Method({"loss_type": "rdro"}, has_alpha=True),
+    "SFT": Method({"loss_type": "sft"}),
+    "DPO": Method({"loss_type": "sigmoid", "beta": 0.1}, takes_pairs=True, lower=2),
+    "KTO": Method({"loss_type": "kto", "beta": 0.1}, lower=2),
 }
 
 
@@ -52,7 +52,7 @@ class Run:
 
 class Runs:
     def __init__(self, out, samples):
-        self.out, self.samples, self.extent = out, samples, samples.extent
+        self.out, self.samples, self.subject, self.extent = out, samples, samples.subject, samples.extent
 
     def result(self, run):
         path = run.folder(self.out) / "result.json"
@@ -79,8 +79,9 @@ class Runs:
             "data": {"train_files": [str(folder / "train.jsonl")], "max_length": 256,
                      "eval_files": {"held_out": str(folder / "validation.jsonl")}},
             "objective": method.objective | ({"alpha": share(rows)} if method.has_alpha else {}),
-            "train": {"output_dir": str(folder / "run"), "train_batch_size": 16 if method.takes_pairs else 32,
-                      "micro_batch_tokens": 4096, "num_train_epochs": EPOCHS, "seed": run.seed},
+            "train": {"output_dir": str(folder / "run"), "micro_batch_tokens": 4096, "seed": run.seed,
+                      "train_batch_size": self.subject.batch(run.size) // (2 if method.takes_pairs else 1),
+                      "num_train_epochs": self.subject.epochs},
             "optimizer": {"learning_rate": float(run.rate), "lr_scheduler_type": "cosine", "warmup_ratio": 0.1,
                           "adam_beta2": 0.95},
             "eval": {"eval_strategy": "epoch", "eval_on_start": False, "metric_for_best_model": "held_out_loss",
@@ -91,17 +92,19 @@ class Runs:
         run_program("train", folder / "run.yaml")
 
     def test_rows(self, rule):
-        """Preferred answers to measure KL by, a few of the others, and for each prompt -log of its share."""
-        rows, counts, extent = self.samples.labelled(rule, self.samples.held_out("test")), {}, self.extent
+        """Preferred answers to measure KL by, with `surprise`, log p+ - log reference; some of the others; the shares
+        of preferred answers of the prompts."""
+        rows, chances, extent = self.samples.labelled(rule, self.samples.held_out("test")), {}, self.extent
         for row in rows:
-            counts[row["place"]] = counts.get(row["place"], 0) + row["label"]
-        preferred = [row for row in rows if row["label"] and row["number"] < extent.scored_samples]
+            chances.setdefault(row["place"], []).append(row["chance"])
+        surprise = {place: surprise_of(values) for place, values in chances.items() if any(values)}
+        preferred = [row | {"surprise": math.log(row["chance"]) + surprise[row["place"]]} for row in rows
+                     if row["label"] and row["number"] < extent.scored_samples]
         others = [row for row in kept(rows) if not row["label"] and row["number"] < extent.scored_unpreferred]
-        return preferred, others, {
-            place: surprise_of(count, extent.test_samples) for place, count in counts.items() if count}
+        return preferred, others, [statistics.mean(values) for values in chances.values()]
 
     def log_ratios(self, model, rows):
-        return [logp - row["logp"] for logp, row in zip(score(model, rows, self.samples.scratch), rows, strict=True)]
+        return [logp - row["logp"] for logp, row in zip(score(model, rows), rows, strict=True)]
 
     def measure(self, run, folder):
         model, samples = folder / "best", self.samples
@@ -109,7 +112,7 @@ class Runs:
         validation = [row for row in samples.labelled(run.rule, samples.held_out("validation")) if row["label"]]
         ratios = iter(self.log_ratios(model, preferred + others + validation))
         of = lambda rows: [next(ratios) for _ in rows]
-        answers = generate(model, samples.test_prompts(), self.extent.answers, run.seed, samples.scratch)
+        answers = samples.generate(model, samples.test_prompts(), self.extent.answers, run.seed)
         return {
             "log_ratios": of(preferred), "unpreferred": statistics.mean(of(others)),
             "validation": statistics.mean(of(validation)), "epoch": best_epoch(folder),
@@ -118,19 +121,37 @@ class Runs:
     def language(self, run, answers):
         answers = [row for row in answers if text_of(row).strip()]
         words = [len(text_of(row).split()) for row in answers]
-        surprise = -sum(score(self.samples.model, answers, self.samples.scratch))
-        return {"rule": statistics.mean(RULES[run.rule][1](text_of(row)) for row in answers),
+        surprise, chance = -sum(score(self.samples.model, answers)), self.subject.rules[run.rule].chance
+        return {"rule": statistics.mean(chance(text_of(row)) for row in answers),
                 "words": statistics.mean(words), "nats_a_word": surprise / sum(words)}
 
-    def rates(self, method):
-        rates = METHODS[method].rates
-        return rates if self.extent.rates == len(rates) else rates[1:2]
+    def validation(self, rule, size, method, rate, seed):
+        result = self.result(Run(rule, size, method, rate, seed))
+        return result and result["validation"]
+
+    def rates(self, rule, size, method, seed):
+        """Learning rates to try: three, and further ones for as long as the best of them is the first or the last."""
+        first = last = LADDER.index(f"{self.subject.rate:.1e}".replace("e-0", "e-")) - METHODS[method].lower
+        if not self.extent.searches_rates:
+            return [LADDER[first]]
+        first, last = first - 1, last + 1
+        while True:
+            found = [self.validation(rule, size, method, rate, seed) for rate in LADDER[first:last + 1]]
+            if None in found:
+                return LADDER[first:last + 1]
+            if found[0] == max(found) and first > 0:
+                first -= 1
+            elif found[-1] == max(found) and last < len(LADDER) - 1:
+                last += 1
+            else:
+                return LADDER[first:last + 1]
 
     def chosen_rate(self, rule, size, method, seed):
-        """The rate whose policy is nearest to the preferred answers of the validation prompts; None before all of them
+        """The rate whose policy is nearest to the preferred answers of the validation set; None before all of them
         were tried with this seed."""
-        results = {rate: self.result(Run(rule, size, method, rate, seed)) for rate in self.rates(method)}
-        return max(results, key=lambda rate: results[rate]["validation"]) if all(results.values()) else None
+        found = {rate: self.validation(rule, size, method, rate, seed)
+                 for rate in self.rates(rule, size, method, seed)}
+        return None if None in found.values() else max(found, key=found.get)
 
 
 def best_epoch(folder):

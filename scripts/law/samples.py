@@ -1,51 +1,18 @@
 """The reference's answers: what is sampled, by which seeds, and what a rule makes of it."""
-import dataclasses
 import itertools
 import random
-import re
 import statistics
 
-from law import prompts
 from law.program import generate, read_lines, score, text_of, write_lines
-
-RULES = {
-    "brief": ("at most 16 words", lambda text: len(text.split()) <= 16),
-    "no_the": ('without the word "the"', lambda text: not re.search(r"\bthe\b", text.lower())),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Extent:
-    """How many prompts, and samples to each."""
-    chunk_prompts: int = 50
-    chunk_samples: int = 8
-    held_out_prompts: int = 64  # of each held-out set,
-    held_out_chunk: int = 8  # sampled so many at a time
-    validation_samples: int = 8
-    test_samples: int = 48  # they give the prompt's share of preferred answers;
-    scored_samples: int = 24  # the first ones give log-ratios of preferred answers,
-    scored_unpreferred: int = 4  # and so many those of the others
-    answers: int = 2  # of a policy to each test prompt
-    rates: int = 3  # learning rates tried; 1: the middle one
-
-    @property
-    def chunk_rows(self):
-        return self.chunk_prompts * self.chunk_samples
-
-
-QUICK = Extent(validation_samples=4, test_samples=12, scored_samples=6, scored_unpreferred=2, answers=1, rates=1)
-SMOKE = Extent(chunk_prompts=8, chunk_samples=4, held_out_prompts=8, validation_samples=4, test_samples=8,
-               scored_samples=4, answers=1, rates=1)
 
 
 class Samples:
     """The files of out/samples, a chunk of prompts each: test_000, validation_000, seed1_000 and so on. What one size
     trains on is the beginning of what a larger one trains on."""
 
-    def __init__(self, out, model, extent):
-        self.folder, self.scratch, self.model, self.extent = out / "samples", out / "scratch", model, extent
-        for folder in (self.folder, self.scratch):
-            folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, out, model, subject, extent):
+        self.folder, self.model, self.subject, self.extent = out / "samples", model, subject, extent
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name):
         return self.folder / f"{name}.jsonl"
@@ -57,41 +24,42 @@ class Samples:
         return [f"{name}_{chunk:03d}" for chunk in range(self.extent.held_out_prompts // self.extent.held_out_chunk)]
 
     def test_prompts(self):
-        return prompts.in_order()[:self.extent.held_out_prompts]
+        return self.subject.prompts("test")[:self.extent.held_out_prompts]
 
     def recipe(self, name):
         """Prompts, samples to each, seed of the sampling."""
-        everything, count, extent = prompts.in_order(), self.extent.held_out_prompts, self.extent
-        part, chunk = name.split("_")
-        if part == "test":
-            order, size, samples, seed = everything[:count], extent.held_out_chunk, extent.test_samples, 0
-        elif part == "validation":
-            order, size, samples, seed = everything[count:2 * count], extent.held_out_chunk, extent.validation_samples, 1
+        extent, (part, chunk) = self.extent, name.split("_")
+        if part in ("test", "validation"):
+            size, seed = extent.held_out_chunk, ("test", "validation").index(part)
+            samples = extent.test_samples if part == "test" else extent.validation_samples
         else:
-            seed = int(part.removeprefix("seed"))
-            order = random.Random(seed).sample(everything[2 * count:], len(everything) - 2 * count)
-            size, samples, seed = extent.chunk_prompts, extent.chunk_samples, seed + 1
-        begin = int(chunk) * size
-        return order[begin:begin + size], samples, 1000 * seed + int(chunk)
+            size, seed, samples = extent.chunk_prompts, int(part.removeprefix("seed")) + 1, extent.chunk_samples
+        order, begin = self.subject.prompts(part), int(chunk) * size
+        return [order[place % len(order)] for place in range(begin, begin + size)], samples, 1000 * seed + int(chunk)
+
+    def generate(self, model, prompts, count, seed):
+        return generate(model, prompts, count, seed, self.subject.max_new_tokens)
 
     def make(self, name):
         """`kept` are the answers whose text encodes to the very tokens that were sampled: of the others a policy would
         be trained on, and scored by, another sequence than the reference drew."""
-        rows = generate(self.model, *self.recipe(name), self.scratch)
+        rows = self.generate(self.model, *self.recipe(name))
         scored = [row for row in rows if text_of(row).strip()]  # an answer without text has no completion to score
-        for row, logp in zip(scored, score(self.model, scored, self.scratch), strict=True):
+        for row, logp in zip(scored, score(self.model, scored), strict=True):
             row["kept"] = abs(logp - row["logp"]) < 0.01
         write_lines(self.path(name), [{"kept": False} | row for row in rows])
 
     def labelled(self, rule, names):
-        """All samples, with label, place of their prompt and number within it."""
-        holds = RULES[rule][1]
-        rows = [row for name in names for row in read_lines(self.path(name))]
-        seen = {}  # prompt -> its place, samples of it so far
-        for row in rows:
-            at = seen.setdefault(row["prompt"][-1]["content"], [len(seen), 0])
-            row["label"], (row["place"], row["number"]) = row["kept"] and holds(text_of(row)), at
-            at[1] += 1
+        """All samples, with the chance to be preferred, the label drawn, place of their prompt and number within it."""
+        chance, rows, seen = self.subject.rules[rule].chance, [], {}  # prompt -> its place, samples of it so far
+        for name in names:
+            draw = random.Random(f"{rule} {name}")
+            for row in read_lines(self.path(name)):
+                at = seen.setdefault(row["prompt"][-1]["content"], [len(seen), 0])
+                row["chance"] = chance(text_of(row)) if row["kept"] else 0.0
+                row["label"], (row["place"], row["number"]) = draw.random() < row["chance"], at
+                at[1] += 1
+                rows.append(row)
         return rows
 
 

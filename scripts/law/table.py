@@ -22,19 +22,18 @@ def over_seeds(values_by_seed, places):
     return mean, error
 
 
-def surprise_of(count, number):
-    """-log of a prompt's share of preferred answers, of which `count` were among `number` samples. The rows that it is
+def surprise_of(chances):
+    """-log of a prompt's share of preferred answers, of its samples' chances to be preferred. The rows that it is
     averaged over are among those samples, so that it comes out too small by half its relative variance on average."""
-    share = count / number
-    return -math.log(share) + (1 - share) / (2 * count)
+    share = statistics.mean(chances)
+    return -math.log(share) + statistics.pvariance(chances) / (2 * len(chances) * share**2)
 
 
 class TestRows:
-    """Preferred answers to test prompts. surprise: place of a prompt -> -log of its share of them."""
+    """Preferred answers to test prompts, samples of p+; `surprise` of each is log p+ - log reference."""
 
-    def __init__(self, rows, surprise):
-        self.places = [row["place"] for row in rows]
-        self.surprise = [surprise[place] for place in self.places]
+    def __init__(self, rows):
+        self.places, self.surprise = [row["place"] for row in rows], [row["surprise"] for row in rows]
 
     def kl_before(self):
         return mean_with_error(self.surprise, self.places)
@@ -50,7 +49,8 @@ class TestRows:
                            for ours, theirs in zip(results, others)], self.places)
 
 
-COLUMNS = ("n", "", "learning rate", "epoch", "seeds", "KL(p+, policy)", "less SFT's", "log-ratio, unpreferred",
+KL = "KL(p+, policy)"
+COLUMNS = ("n", "", "learning rate", "epoch", "seeds", KL, "less SFT's", "log-ratio, unpreferred",
            "rule satisfied", "words", "nats a word")
 
 
@@ -65,9 +65,23 @@ def line_of(size, method, rate, results, sft, test):
             f"{mean('unpreferred'):.2f}", f"{mean('rule'):.2f}", f"{mean('words'):.1f}", f"{mean('nats_a_word'):.2f}")
 
 
-def table(lines):
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *lines]
-    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+def as_table(lines):
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+
+
+def long_table(lines):
+    return as_table([COLUMNS, ["---"] * len(COLUMNS), *lines])
+
+
+def short_table(cells, sizes):
+    """cells: method -> size -> line_of's"""
+    lines = [["", *(f"n = {size}" for size in sizes), "rule satisfied", "words"]]
+    lines.append(["---"] * len(lines[0]))
+    for method, by_size in cells.items():
+        last = by_size.get(sizes[-1], [""] * len(COLUMNS))
+        lines.append([method, *(by_size[size][COLUMNS.index(KL)] if size in by_size else "" for size in sizes),
+                      last[COLUMNS.index("rule satisfied")], last[COLUMNS.index("words")]])
+    return as_table(lines)
 
 
 def write_plot(curves, path):
