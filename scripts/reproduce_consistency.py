@@ -182,6 +182,7 @@ def few(draws, sizes):
     each class counts."""
     methods = {"SFT on D+": SFT, "RDRO": RDRO} | {
         f"DDRO, cap {cap}": DDRO | {"max_weight": cap} for cap in (10, "auto", 1000)}
+    methods["DDRO, ceiling"] = DDRO | {"max_weight": "auto", "stabilizer": "ceiling"}
     for draw, n, (name, objective) in itertools.product(range(draws), sizes, methods.items()):
         rng = np.random.default_rng([draw, 0])
         p_plus, p_minus = draw_distribution(rng), draw_distribution(rng)
@@ -241,7 +242,8 @@ def imbalance(draws, n):
 
 
 CAPS = {f"cap {cap}": {"max_weight": cap} for cap in (2, 3, 10, 30, 100, 1000, 10000, "auto")} | {
-    f"nnbd {cap}": {"stabilizer": "nnbd", "max_weight": cap} for cap in (10, 1000)}
+    f"nnbd {cap}": {"stabilizer": "nnbd", "max_weight": cap} for cap in (10, 1000)} | {
+    "ceiling auto": {"stabilizer": "ceiling", "max_weight": "auto"}}
 
 
 def caps(draws, sizes):
