@@ -201,7 +201,8 @@ class Loader {
       return;
     }
     if (!encoded.overlength && options_.on_bad_row == OnBadRow::kError) {
-      throw input_error("[data] " + where + ": " + *encoded.unusable);
+      throw input_error("[data] " + where + ": " + *encoded.unusable +
+                        (encoded.remedy.empty() ? "" : "; " + encoded.remedy));
     }
     dataset_.dropped.push_back({encoded.example.row, where, *encoded.unusable});
   }

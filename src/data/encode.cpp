@@ -346,6 +346,7 @@ void RowEncoder::fit(Draft& sequence, EncodeResult& result) const {
     result.unusable = "the prompt alone has " + std::to_string(sequence.completion_start) +
                       " tokens, which leaves the completion no room; data.max_length is " +
                       std::to_string(options_.max_length);
+    result.remedy = "raise data.max_length, or set data.on_bad_row to drop";
     return;
   }
   sequence.ids.resize(static_cast<size_t>(options_.max_length));

@@ -17,6 +17,7 @@ namespace ddro::data {
 struct EncodeResult {
   EncodedExample example;
   std::optional<std::string> unusable;  // why, when the row cannot be used; the whole pair with either side
+  std::string remedy;                   // for whoever is told so; empty where the reason says it
   bool overlength = false;              // the reason is its length: on_overlength decides, not on_bad_row
   std::int64_t length = 0;              // tokens of its longest sequence, before truncation
   int boundary_merges = 0;              // sequences with a token that spans the boundary

@@ -155,9 +155,14 @@ TEST_F(LoadDataset, APromptThatLeavesNoRoomIsABadRow) {
   options_.max_length = 4;
   options_.on_overlength = OnOverlength::kTruncate;
   folder_.write("a", pair("p", "c", "r") + pair("pppp", "c", "r"));
-  EXPECT_THAT(problem_of({"a"}), HasSubstr("a:2: the prompt alone has 4 tokens"));
+  const std::string reason =
+      "the prompt alone has 4 tokens, which leaves the completion no room; data.max_length is 4";
+  EXPECT_EQ(problem_of({"a"}), "[data] " + place("a", 2) + ": " + reason +
+                                   "; raise data.max_length, or set data.on_bad_row to drop");
   options_.on_bad_row = OnBadRow::kDrop;
-  EXPECT_EQ(load({"a"}).dropped.size(), 1u);
+  const Dataset dropped = load({"a"});
+  ASSERT_EQ(dropped.dropped.size(), 1u);
+  EXPECT_EQ(dropped.dropped[0].reason, reason);
 }
 
 TEST_F(LoadDataset, KindsAreNotMixed) {
