@@ -21,6 +21,7 @@
 #include "ddro/data/packed_batch.h"
 #include "ddro/losses/objective.h"
 #include "ddro/models/model_folder.h"
+#include "ddro/ops/tensor_memory.h"
 #include "ddro/train/log_probs.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/optimizer.h"
@@ -223,6 +224,7 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   ddro::keep_freed_memory();
+  ddro::ops::keep_tensors_in_blocks();
   CLI::App app("Times one variant of the training step on the CPU");
   ddro::Arguments arguments;
   app.add_option("--model", arguments.model, "A model folder; without it a small random model");

@@ -15,6 +15,7 @@
 #include "ddro/base/threads.h"
 #include "ddro/cli/command_line.h"
 #include "ddro/dist/rank.h"
+#include "ddro/ops/tensor_memory.h"
 #include "ddro/run/version.h"
 
 namespace {
@@ -41,6 +42,7 @@ int report(const c10::Error& error) {
 
 int main(int argc, char** argv) {
   ddro::keep_freed_memory();
+  ddro::ops::keep_tensors_in_blocks();
   // Writing to a reader that has gone, or past a limit of file size, is an error of that write, not of the
   // program.
   std::signal(SIGPIPE, SIG_IGN);

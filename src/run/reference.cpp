@@ -10,6 +10,7 @@
 
 #include "ddro/base/log.h"
 #include "ddro/data/reference_cache.h"
+#include "ddro/ops/tensor_memory.h"
 #include "ddro/run/setup.h"
 #include "ddro/train/weight_parts.h"
 #include "run/fit_reference.h"
@@ -135,6 +136,7 @@ void complete_cache(std::optional<data::ReferenceCache>& cache, const LoadedRun&
 void give_back_memory(const LoadedRun& run) {
   run.reference_folder().release_pages();
   malloc_trim(0);
+  ops::give_back_tensor_memory();
   if (run.device.is_cuda()) c10::cuda::CUDACachingAllocator::emptyCache();
 }
 
