@@ -82,14 +82,19 @@ double computed_bytes(const LoadedRun& run) {
          static_cast<double>(at::elementSize(run.dtype));
 }
 
-// Of the frozen base in memory; 0 where none of it stays as it is stored.
-double packed_bytes(const LoadedRun& run) {
-  if (!run.adapter) return 0;
-  const double bytes = models::bytes_of_base(run.base_model, {.device = run.device,
-                                                              .dtype = run.dtype,
-                                                              .adapter = &*run.adapter,
-                                                              .keep_stored_dtype = run.keeps_stored_dtype()});
+// Of a model that is not trained in memory; 0 where none of it stays as it is stored.
+double packed_bytes(const LoadedRun& run, const models::ModelFolder& frozen) {
+  const double bytes = models::bytes_of_base(frozen, {.device = run.device,
+                                                      .dtype = run.dtype,
+                                                      .trainable = false,
+                                                      .keep_stored_dtype = run.keeps_stored_dtype()});
   return bytes < computed_bytes(run) ? bytes : 0;
+}
+
+double bytes_of_files(const models::ModelFolder& folder) {
+  double bytes = 0;
+  for (const auto& file : folder.weight_files) bytes += static_cast<double>(file->bytes().size());
+  return bytes;
 }
 
 // Numbers that the optimizer keeps of each that is trained.
@@ -121,9 +126,12 @@ train::MemoryModel memory_model(const LoadedRun& run, dist::Shard shard) {
   model.live_reference = live_reference && !lends;
   // The last one is written from the weights themselves.
   model.copies_checkpoints = run.config.checkpoint.async_save && saves_between(run);
-  if (train::shard_of(model) != dist::Shard::kFull) model.packed_bytes = packed_bytes(run);
-  for (const auto& file : run.base_model.weight_files)
-    model.mapped_bytes += static_cast<double>(file->bytes().size());
+  if (run.adapter && train::shard_of(model) != dist::Shard::kFull) {
+    model.packed_bytes = packed_bytes(run, run.base_model);
+    if (run.reference_model) model.packed_reference_bytes = packed_bytes(run, *run.reference_model);
+  }
+  model.mapped_bytes = bytes_of_files(run.base_model);
+  if (run.reference_model) model.mapped_bytes += bytes_of_files(*run.reference_model);
   return model;
 }
 

@@ -32,10 +32,16 @@ double resident_bytes(double mapped_weights) {
   return std::max(0.0, kibibytes * 1024 - mapped_weights);
 }
 
+// What ops::varlen_attention takes blocks of queries for on the CPU; they keep no copies.
+bool attends_by_blocks(const models::AttentionSpec& attention, const MemoryModel& model) {
+  return model.device.is_cpu() && model.dtype == at::kFloat && !attention.softcap && !attention.alibi &&
+         attention.sinks_name.empty();
+}
+
 struct BatchSize {
   double tokens = 0;             // T
   double completion_tokens = 0;  // C
-  double queries = 0;            // of the attention calls, padding included
+  double queries = 0;            // of the other attention calls, padding included
   double keys = 0;
   double scores = 0;  // pairs of a query and a key
 };
@@ -118,21 +124,29 @@ double inner_width(const models::LayerSpec& layer) {
                              (experts.shared ? experts.shared->up.out : 0));
 }
 
-// Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, queries,
-// keys and values as the attention takes them, its biases, its result twice (padded, packed), and the
-// feed-forward's.
+// Queries, keys and values as the attention takes them, its biases, and its result where it is padded.
+double attention_numbers(const models::AttentionSpec& attention, const BatchSize& size,
+                         const MemoryModel& model) {
+  const auto queries = static_cast<double>(attention.query.out);
+  const auto keys = static_cast<double>(attention.key.out);
+  const auto heads = static_cast<double>(attention.num_heads);
+  if (attends_by_blocks(attention, model)) return size.tokens * (queries + 2 * keys + heads);
+  return size.queries * (2 * queries + heads) + size.keys * 2 * keys +
+         (attention.alibi ? size.scores * heads : 0);
+}
+
+// Numbers that one layer's forward keeps: the inputs of both norms and of the products behind them, what the
+// attention keeps, and the feed-forward's.
 double layer_numbers(const models::LayerSpec& layer, const BatchSize& size, const MemoryModel& model) {
   const models::AttentionSpec& attention = layer.attention;
   const auto width = static_cast<double>(attention.output.out);
   const auto queries = static_cast<double>(attention.query.out);
   const auto keys = static_cast<double>(attention.key.out);
-  const auto heads = static_cast<double>(attention.num_heads);
   const double products =
       product_numbers(model, {&attention.query, &attention.key, &attention.value, &attention.fused}) +
       product_numbers(model, {&attention.output});
   double numbers = size.tokens * (2 * width + products + inner_numbers(layer, model)) +
-                   size.queries * (2 * queries + heads) + size.keys * 2 * keys;
-  if (attention.alibi) numbers += size.scores * heads;
+                   attention_numbers(attention, size, model);
   if (attention.query_norm) numbers += size.tokens * queries;
   if (attention.key_norm) numbers += size.tokens * keys;
   return numbers;
@@ -251,8 +265,9 @@ double weight_bytes(const MemoryModel& model) {
                         model.num_moments);
   const double in_dtype =
       static_cast<double>(model.num_parameters) * static_cast<double>(at::elementSize(model.dtype));
+  const auto bytes = [&](double packed) { return packed > 0 ? packed : in_dtype; };
   const double frozen =
-      (model.packed_bytes > 0 ? model.packed_bytes : in_dtype) + (model.live_reference ? in_dtype : 0);
+      bytes(model.packed_bytes) + (model.live_reference ? bytes(model.packed_reference_bytes) : 0);
   return frozen / parts.weights + weight_bytes(trained_numbers(model), model.dtype, model.moment_dtype, false,
                                                {.moments = parts.moments}, model.num_moments);
 }

@@ -42,7 +42,10 @@ struct MemoryModel {
   int num_ranks = 1;
   dist::Shard shard = dist::Shard::kNone;
   double mapped_bytes = 0;  // of weight files that this process has read
-  double packed_bytes = 0;  // of a frozen base of which a part stays as stored; 0: all of it is in `dtype`
+  // Of a frozen base, and of a live reference beside it, of which a part stays as stored; 0: all of it is in
+  // `dtype`.
+  double packed_bytes = 0;
+  double packed_reference_bytes = 0;
 };
 
 // What each rank has a part of.

@@ -94,6 +94,10 @@ TEST(MemoryEstimate, CountsAPackedBase) {
   const MemoryEstimate packed = estimate_memory(model, plan_of(4, 4096));
   EXPECT_DOUBLE_EQ(packed.weights, 5e9);
   EXPECT_DOUBLE_EQ(packed.activations, unpacked.activations + 4096.0 * 14336 * 2);
+  model.live_reference = true;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, 5e9 + 8'030'261'248.0 * 2);
+  model.packed_reference_bytes = 6e9;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan_of(4, 4096)).weights, 5e9 + 6e9);
 }
 
 // 4 norm and product inputs, queries and the feed-forward's two a token; queries, keys and values of the
@@ -111,6 +115,22 @@ TEST(MemoryEstimate, CountsWhatEachLayerKeeps) {
   model.spec.layers.pop_back();
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
                    2 * (31 * 100.0 * 4096 + layer + backward + outputs));
+}
+
+// On the CPU in float32 queries, keys and values are kept as they are, and with a soft cap as they are
+// padded, here to their own length, with a result of its own.
+TEST(MemoryEstimate, CountsAttentionByBlocks) {
+  MemoryModel model = recipe();
+  model.gradient_checkpointing = false;
+  model.device = at::kCPU;
+  model.dtype = at::kFloat;
+  const data::StepPlan plan = plan_of(2, 100);
+  const double layer = 200.0 * (4 * 4096 + 4096 + 2 * 14336) + 200.0 * (4096 + 2 * 1024 + 32);
+  const double backward = 200.0 * (4 * 14336 + 3 * 4096), outputs = 3 * 150.0 * 4096;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations, 4 * (32 * layer + backward + outputs));
+  for (models::LayerSpec& each : model.spec.layers) each.attention.softcap = 50;
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
+                   4 * (32 * (layer + 200.0 * 4096) + backward + outputs));
 }
 
 // Low-rank factors on the query and the down projection of every layer: inputs of frozen products are not
