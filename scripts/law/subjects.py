@@ -80,7 +80,7 @@ SUBJECTS = {
         model=None, rules={"brief": at_most(9), "the": GRADED}, prompts=lambda part: small.topics(),
         extents={"full": SMALL, "quick": SMALL, "smoke": SMOKE}, max_new_tokens=32, rate=3e-4, epochs=4,
         batch=lambda size: 32 if size < 6400 else 128, workers=2, quick_methods=(),
-        seconds={"sample": 0.001, "train": 0.002, "measure": 5}),
+        seconds={"sample": 0.0003, "train": 0.0004, "measure": 4}),
     "smollm2": Subject(
         model=ROOT / "models/SmolLM2-135M-Instruct",
         rules={"brief": at_most(16), "no_the": Rule('without the word "the"', lambda text: float(not count_the(text)))},
