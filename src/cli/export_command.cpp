@@ -18,10 +18,26 @@ namespace {
 
 struct ExportArguments {
   std::string checkpoint;
+  std::string base;
   std::string out;
   std::string dtype = "keep";
   std::string adapter = "separate";
 };
+
+enum class Blocks { kUnpacked, kPacked };  // of a GGUF file
+
+models::ModelFolder open_source(const ExportArguments& arguments, Blocks blocks) {
+  const bool packed = blocks == Blocks::kPacked;
+  if (arguments.base.empty()) {
+    return packed ? models::open_packed_folder(arguments.checkpoint)
+                  : models::open_model_folder(arguments.checkpoint);
+  }
+  const auto base = models::resolve_model_path(arguments.base);
+  models::ModelFolder folder = packed ? models::open_packed_adapter_folder(arguments.checkpoint, base)
+                                      : models::open_adapter_folder(arguments.checkpoint, base);
+  folder.adapter->config["base_model_name_or_path"] = models::recorded_name(arguments.base);
+  return folder;
+}
 
 // Weights in the type of the base's, unless another is asked for.
 void export_merged(const models::ModelFolder& folder, models::ExportOptions options, const std::string& out) {
@@ -47,23 +63,22 @@ std::optional<std::string> card_of(const std::filesystem::path& source, bool mer
 
 void export_gguf(const ExportArguments& arguments, models::AdapterExport adapter) {
   const auto dtype = parse_enum<models::GgufDType>("--dtype", arguments.dtype);
-  const models::ModelFolder folder = models::open_packed_folder(arguments.checkpoint);
+  const std::filesystem::path target = models::checked_gguf_target(arguments.out);
+  const models::ModelFolder folder = open_source(arguments, Blocks::kPacked);
   if (!folder.adapter) {
-    run::export_gguf_model(folder, dtype, arguments.out);
+    run::export_gguf_model(folder, dtype, target);
   } else if (adapter == models::AdapterExport::kMerged) {
-    run::export_gguf_model(models::merge_adapter(folder, at::kFloat), dtype, arguments.out);
-  } else if (dtype == models::GgufDType::kKeep || dtype == models::GgufDType::kFloat32) {
-    models::export_gguf_adapter(folder.spec, *folder.adapter, arguments.out);
+    run::export_gguf_model(models::merge_adapter(folder, at::kFloat), dtype, target);
   } else {
-    throw input_error("[--dtype] a GGUF adapter is of float32; got " + arguments.dtype +
-                      ", expected keep or float32");
+    run::check_gguf_adapter_dtype(dtype, "--dtype");
+    models::export_gguf_adapter(folder.spec, *folder.adapter, folder.base_hash, target);
   }
 }
 
 void export_folder(const ExportArguments& arguments, models::AdapterExport adapter,
                    const std::optional<std::string>& card) {
   const auto dtype = parse_enum<models::ExportDType>("--dtype", arguments.dtype);
-  const models::ModelFolder folder = models::open_model_folder(arguments.checkpoint);
+  const models::ModelFolder folder = open_source(arguments, Blocks::kUnpacked);
   models::ExportOptions options{.dtype = dtype, .model_card = card};
   if (folder.adapter) options.text_folder = folder.adapter_path;
   if (!folder.adapter) {
@@ -94,8 +109,11 @@ void add_export_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder, or as a GGUF file");
   command
-      ->add_option("checkpoint", arguments->checkpoint, "A run's checkpoints/step_NNNNNN, or a model folder")
+      ->add_option("checkpoint", arguments->checkpoint,
+                   "A run's checkpoints/step_NNNNNN, a model folder, or a .gguf file")
       ->required();
+  command->add_option("--base", arguments->base,
+                      "Of an adapter: its base model (default: the one that its files name)");
   command
       ->add_option("--out", arguments->out,
                    "Folder to make, or NAME.gguf: a model or an adapter as llama.cpp loads it")

@@ -38,7 +38,7 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("modules_to_save", o.modules_to_save, OnChange::kResolved,
           "list of modules that are trained in full: embed_tokens, lm_head, ...");
     field("adapter_name_or_path", o.adapter_name_or_path, OnChange::kResolved,
-          "a PEFT folder to go on from; the keys above are then its own");
+          "a PEFT folder or a GGUF adapter to go on from; the keys above are then its own");
   });
   visitor.section("reference", config.reference, [](auto& o, auto& field) {
     field("model_name_or_path", o.model_name_or_path, OnChange::kResolved,

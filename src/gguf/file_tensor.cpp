@@ -37,19 +37,26 @@ std::string architecture_of_type(const std::string& model_type) {
   return std::string(known_architecture(model_type).name);
 }
 
-FileTensor file_tensor(const std::string& model_type, const std::string& name) {
+bool is_known_type(const std::string& model_type) { return find_architecture(model_type) != nullptr; }
+
+std::optional<FileTensor> find_file_tensor(const std::string& model_type, const std::string& name) {
   const Architecture& architecture = known_architecture(model_type);
   const size_t part_end = std::min(name.rfind('.'), name.size());
   const std::string stem = name.substr(0, part_end);
   const std::string_view outer = file_name(kOuterParts, stem);
   const std::string own = outer.empty() ? layer_part(architecture, stem) : std::string(outer);
-  if (own.empty()) {
-    throw input_error("[export] GGUF files of the architecture " + std::string(architecture.name) +
-                      " have no tensor " + printable(name));
-  }
-  return {.name = own + name.substr(part_end),
-          .paired_rows = architecture.paired_rows && (own.ends_with(".attn_q") || own.ends_with(".attn_k")),
-          .plus_one = architecture.plus_one && own.ends_with("norm")};
+  if (own.empty()) return std::nullopt;
+  return FileTensor{
+      .name = own + name.substr(part_end),
+      .paired_rows = architecture.paired_rows && (own.ends_with(".attn_q") || own.ends_with(".attn_k")),
+      .plus_one = architecture.plus_one && own.ends_with("norm")};
+}
+
+FileTensor file_tensor(const std::string& model_type, const std::string& name) {
+  const auto found = find_file_tensor(model_type, name);
+  if (found) return *found;
+  throw input_error("[export] GGUF files of the architecture " + architecture_of_type(model_type) +
+                    " have no tensor " + printable(name));
 }
 
 }  // namespace ddro::gguf

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ddro/gguf/adapter_file.h"
 #include "gguf/architectures.h"
 #include "gguf/tokenizer_files.h"
 
@@ -56,6 +57,7 @@ std::int64_t heads_of_pairs(const GgufFile& file, const std::string& name, const
 }  // namespace
 
 std::vector<std::string> file_names(const GgufFile& file) {
+  if (is_adapter(file)) return {};
   std::vector<std::string> names = {"config.json", "generation_config.json", "tokenizer_config.json",
                                     has_sentencepiece(file) ? "tokenizer.model" : "tokenizer.json"};
   if (file.has(kTemplate)) names.emplace_back("chat_template.jinja");

@@ -9,11 +9,13 @@
 #include <unordered_map>
 
 #include "ddro/base/files.h"
+#include "ddro/base/gguf_file.h"
 #include "ddro/base/hash.h"
 #include "ddro/base/interruption.h"
 #include "ddro/base/random.h"
 #include "ddro/ops/packed.h"
 #include "models/contained_file.h"
+#include "models/gguf_adapter.h"
 #include "models/parameters.h"
 
 namespace ddro::models {
@@ -83,11 +85,35 @@ void refuse_without_weights(const fs::path& folder) {
   throw model_error("[" + shown(folder) + "] " + kWeightsFile + " is missing");
 }
 
-void check_base(const SafetensorsFile& file, const std::string& base_hash, const std::string& where) {
-  const auto hash = file.metadata().find(kBaseHash);
-  if (hash == file.metadata().end() || hash->second == base_hash) return;
+// `trained_on`: empty where the adapter's files do not say.
+void check_base(const std::string& trained_on, const std::string& base_hash, const std::string& where) {
+  if (trained_on.empty() || trained_on == base_hash) return;
   throw model_error("[" + where + "] was trained on another base model; got one with hash " + base_hash +
-                    ", expected " + printable(hash->second, 40));
+                    ", expected " + printable(trained_on, 40));
+}
+
+// What adapters are read from, with the names of its two parts for messages.
+struct Source {
+  PeftContent content;
+  std::string config_where, weights_where;
+};
+
+Source open_folder(const fs::path& folder) {
+  Source source{{}, shown(folder / "adapter_config.json"), shown(folder / kWeightsFile)};
+  const auto config_file = find_contained_file(folder, "adapter_config.json");
+  if (!config_file)
+    throw model_error("[" + shown(folder) + "] adapter_config.json is missing; expected a PEFT folder");
+  source.content.config = parse_json(read_file(*config_file, ErrorKind::kModel, kMaxConfigBytes),
+                                     source.config_where, ErrorKind::kModel);
+  parse_adapter_config(source.content.config, source.config_where);
+  const auto weights = find_contained_file(folder, kWeightsFile);
+  if (!weights) refuse_without_weights(folder);
+  const SafetensorsFile file(*weights);
+  for (const auto& [name, view] : file.tensors())
+    source.content.tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
+  const auto hash = file.metadata().find(kBaseHash);
+  if (hash != file.metadata().end()) source.content.base_hash = hash->second;
+  return source;
 }
 
 }  // namespace
@@ -105,32 +131,23 @@ Adapter make_adapter(const AdapterOptions& options, const ModelSpec& model, cons
   return adapter;
 }
 
-Adapter read_adapter(const fs::path& folder, const ModelSpec& model, const std::string& base_hash) {
-  const std::string where = shown(folder / "adapter_config.json");
-  const auto config_file = find_contained_file(folder, "adapter_config.json");
-  if (!config_file)
-    throw model_error("[" + shown(folder) + "] adapter_config.json is missing; expected a PEFT folder");
-  Adapter adapter;
-  adapter.config =
-      parse_json(read_file(*config_file, ErrorKind::kModel, kMaxConfigBytes), where, ErrorKind::kModel);
-  const PeftConfig config = parse_adapter_config(adapter.config, where);
-  const auto weights = find_contained_file(folder, kWeightsFile);
-  if (!weights) refuse_without_weights(folder);
-  const SafetensorsFile file(*weights);
-  NamedTensors tensors;
+Adapter read_adapter(const fs::path& path, const ModelSpec& model, const std::string& base_hash) {
+  const bool is_file = is_gguf_file(path);
+  Source source =
+      is_file ? Source{read_gguf_adapter(path, model), shown(path), shown(path)} : open_folder(path);
+  check_base(source.content.base_hash, base_hash, source.weights_where);
   std::vector<std::string> names;
-  for (const auto& [name, view] : file.tensors()) {
-    tensors.emplace_back(name, tensor_from_view(view, file.mapping()));
-    names.push_back(name);
-  }
-  const std::string weights_where = shown(folder / kWeightsFile);
-  check_base(file, base_hash, weights_where);
-  adapter.spec = plan_adapter(config, model, names, where);
-  adapter.tensors = match_tensors(parameters_of(adapter.spec), tensors,
-                                  {.where = weights_where,
+  for (const auto& [name, tensor] : source.content.tensors) names.push_back(name);
+  const std::string cause = is_file ? "its other tensors" : "adapter_config.json";
+  Adapter adapter;
+  adapter.spec = plan_adapter(parse_adapter_config(source.content.config, source.config_where), model, names,
+                              source.config_where);
+  adapter.tensors = match_tensors(parameters_of(adapter.spec), source.content.tensors,
+                                  {.where = source.weights_where,
                                    .kind = ErrorKind::kModel,
-                                   .missing = "adapter_config.json and the base model call for it",
-                                   .surplus = "is not what adapter_config.json and the base model call for"});
+                                   .missing = cause + " and the base model call for it",
+                                   .surplus = "is not what " + cause + " and the base model call for"});
+  adapter.config = std::move(source.content.config);
   adapter.hash = hash_adapter(adapter);
   return adapter;
 }

@@ -26,7 +26,8 @@ void AdapterOptions::validate() const {
   check_names("adapter.target_modules", target_modules.names);
   check_names("adapter.modules_to_save", modules_to_save);
   if (adapter_name_or_path && adapter_name_or_path->empty())
-    throw option_error("adapter.adapter_name_or_path", "an empty text", "a PEFT folder, or null");
+    throw option_error("adapter.adapter_name_or_path", "an empty text",
+                       "a PEFT folder, a GGUF adapter, or null");
 }
 
 }  // namespace ddro::models

@@ -177,6 +177,10 @@ void set_template(std::vector<FolderFile>& files, const std::string& text) {
   files.push_back({kTemplateFile, text});
 }
 
+std::vector<FolderFile> files_in(const fs::path& model) {
+  return is_gguf_file(model) ? files_of(GgufFile(model)) : Reader(model).read();
+}
+
 // config.json stays that of the source.
 void stand_in(std::vector<FolderFile>& files, std::vector<FolderFile> others) {
   for (FolderFile& other : others) {
@@ -190,9 +194,8 @@ void stand_in(std::vector<FolderFile>& files, std::vector<FolderFile> others) {
 
 std::vector<FolderFile> inference_files(const fs::path& source_folder, const NamedTensors& tensors,
                                         const ExportOptions& options) {
-  std::vector<FolderFile> files =
-      is_gguf_file(source_folder) ? files_of(GgufFile(source_folder)) : Reader(source_folder).read();
-  if (options.text_folder) stand_in(files, Reader(*options.text_folder).read());
+  std::vector<FolderFile> files = files_in(source_folder);
+  if (options.text_folder) stand_in(files, files_in(*options.text_folder));
   if (!find(files, kConfig)) {
     throw model_error("[" + shown(source_folder) +
                       "] config.json is missing; expected a Hugging Face model folder");

@@ -215,7 +215,7 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks, Blocks block
 }
 
 ModelFolder open_adapter(const fs::path& adapter_path, const fs::path& base_path, Blocks blocks) {
-  if (is_adapter_folder(base_path)) {
+  if (is_adapter(base_path)) {
     throw model_error("[" + shown(base_path) + "] is an adapter; expected the base model of " +
                       shown(adapter_path));
   }
@@ -230,8 +230,8 @@ ModelFolder open_any(const fs::path& path, Remarks remarks, Blocks blocks) {
   std::error_code error;
   if (!fs::is_directory(path, error) && !is_gguf_file(path))
     throw model_error("[" + shown(path) + "] there is no such folder");
-  return is_adapter_folder(path) ? open_adapter(path, adapter_base(path), blocks)
-                                 : open_base_folder(path, remarks, blocks);
+  return is_adapter(path) ? open_adapter(path, adapter_base(path), blocks)
+                          : open_base_folder(path, remarks, blocks);
 }
 
 }  // namespace

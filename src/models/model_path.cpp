@@ -7,6 +7,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/gguf_file.h"
+#include "ddro/gguf/adapter_file.h"
 #include "ddro/models/adapter_spec.h"
 #include "models/contained_file.h"
 
@@ -50,6 +51,36 @@ bool is_repository_name(const std::string& name) {
   return slashes <= 1;
 }
 
+// The base model that an adapter is for.
+struct NamedBase {
+  std::string name;
+  std::string where, key;  // that name it
+};
+
+NamedBase base_in_folder(const fs::path& folder) {
+  NamedBase base{"", printable((folder / "adapter_config.json").string(), 400), "base_model_name_or_path"};
+  const auto file = find_contained_file(folder, "adapter_config.json");
+  if (!file) throw model_error("[" + base.where + "] is missing");
+  const Json config =
+      parse_json(read_file(*file, ErrorKind::kModel, kMaxConfigBytes), base.where, ErrorKind::kModel);
+  base.name = parse_adapter_config(config, base.where).base_model_name_or_path;
+  if (base.name.empty())
+    throw model_error("[" + base.where + "] base_model_name_or_path is missing; it names the base model");
+  return base;
+}
+
+NamedBase base_in_file(const fs::path& path) {
+  const GgufFile file(path);
+  const std::string name = gguf::read_adapter_keys(file).base;
+  if (name.empty()) {
+    throw model_error(
+        "[" + file.where() +
+        "] does not name its base model; write it as a PEFT folder that does: ddro-train export " +
+        file.where() + " --base MODEL --out FOLDER");
+  }
+  return {name, file.where(), "its metadata"};
+}
+
 std::string trimmed(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   return text;
@@ -91,33 +122,36 @@ fs::path resolve_model_path(const std::string& name_or_path) {
 
 bool is_model_folder(const fs::path& folder) {
   std::error_code ignored;
-  return is_gguf_file(folder) || fs::exists(folder / "config.json", ignored) || is_adapter_folder(folder);
+  return is_gguf_file(folder) || fs::exists(folder / "config.json", ignored) || is_adapter(folder);
 }
 
-bool is_adapter_folder(const fs::path& folder) {
+bool is_adapter(const fs::path& path) {
+  if (is_gguf_file(path)) return gguf::is_adapter(GgufFile(path));
   std::error_code ignored;
-  const auto has = [&](const char* name) { return fs::exists(folder / name, ignored); };
+  const auto has = [&](const char* name) { return fs::exists(path / name, ignored); };
   if (!has("adapter_config.json")) return false;
   return has("adapter_model.safetensors") || has("adapter_model.bin") || !has("config.json");
 }
 
-fs::path adapter_base(const fs::path& adapter_folder) {
-  const std::string where = printable((adapter_folder / "adapter_config.json").string(), 400);
-  const auto file = find_contained_file(adapter_folder, "adapter_config.json");
-  if (!file) throw model_error("[" + where + "] is missing");
-  const Json config =
-      parse_json(read_file(*file, ErrorKind::kModel, kMaxConfigBytes), where, ErrorKind::kModel);
-  const PeftConfig peft = parse_adapter_config(config, where);
-  const std::string& name = peft.base_model_name_or_path;
-  if (name.empty())
-    throw model_error("[" + where + "] base_model_name_or_path is missing; it names the base model");
-  if (!is_model_folder(name) && is_model_folder(adapter_folder / name)) return adapter_folder / name;
+fs::path adapter_base(const fs::path& adapter_path) {
+  const NamedBase base =
+      is_gguf_file(adapter_path) ? base_in_file(adapter_path) : base_in_folder(adapter_path);
+  const fs::path folder = is_gguf_file(adapter_path) ? adapter_path.parent_path() : adapter_path;
+  if (!is_model_folder(base.name) && is_model_folder(folder / base.name)) return folder / base.name;
   try {
-    return resolve_model_path(name);
+    return resolve_model_path(base.name);
   } catch (const Error& error) {
-    throw model_error("[" + where +
-                      "] the base model that base_model_name_or_path names is not there: " + error.what());
+    throw model_error("[" + base.where + "] the base model that " + base.key +
+                      " names is not there: " + error.what());
   }
+}
+
+std::string recorded_name(const std::string& name_or_path) {
+  std::error_code ignored;
+  if (!fs::exists(name_or_path, ignored)) return name_or_path;
+  fs::path path = fs::absolute(name_or_path).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path.string();
 }
 
 }  // namespace ddro::models

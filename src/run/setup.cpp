@@ -171,7 +171,7 @@ text::ModelText load_text(const std::filesystem::path& folder,
                           const std::optional<std::string>& chat_template_file,
                           const std::optional<std::string>& eos_token) {
   std::optional<std::filesystem::path> base;
-  if (models::is_adapter_folder(folder)) base = models::adapter_base(folder);
+  if (models::is_adapter(folder)) base = models::adapter_base(folder);
   return text::load_model_text(folder, chat_template_file, eos_token, base);
 }
 

@@ -9,20 +9,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The base as an adapter's folder names it: found from wherever that is read.
-std::string recorded_name(const std::string& name_or_path) {
-  std::error_code ignored;
-  if (!fs::exists(name_or_path, ignored)) return name_or_path;
-  fs::path path = fs::absolute(name_or_path).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  return path.string();
-}
-
 void go_on_from_adapter(LoadedRun& run, const fs::path& adapter_path, const fs::path& base_path) {
   run.base_model = models::open_packed_adapter_folder(adapter_path, base_path);
   run.adapter = run.base_model.adapter;
   Json& config = run.adapter->config;
-  config["base_model_name_or_path"] = recorded_name(run.config.model.model_name_or_path);
+  config["base_model_name_or_path"] = models::recorded_name(run.config.model.model_name_or_path);
   config["inference_mode"] = true;
   const double dropout = models::parse_adapter_config(config, adapter_path.string()).lora_dropout;
   if (dropout == 0) return;
@@ -38,9 +29,9 @@ void make_new_adapter(LoadedRun& run, const fs::path& model_path) {
         " is an adapter; give its base there, and it as adapter.adapter_name_or_path to go on from it");
   }
   const std::string base = run.fitted ? run.fitted->string() : run.config.model.model_name_or_path;
-  run.adapter =
-      models::make_adapter(run.config.adapter, run.base_model.spec, run.base_model.tensors,
-                           recorded_name(base), static_cast<std::uint64_t>(run.config.train.seed), run.dtype);
+  run.adapter = models::make_adapter(run.config.adapter, run.base_model.spec, run.base_model.tensors,
+                                     models::recorded_name(base),
+                                     static_cast<std::uint64_t>(run.config.train.seed), run.dtype);
 }
 
 }  // namespace

@@ -63,6 +63,25 @@ BadInput on_gguf(const char* name, int exit_code, const char* lines, const char*
           }};
 }
 
+// A GGUF adapter of which some bytes are changed, in @/lora.gguf, is scored with; or is put on `base`, a
+// fixture.
+BadInput changed_gguf(const char* name, const std::function<void(std::string&)>& change, const char* phrase,
+                      const char* base = nullptr) {
+  return {
+      name, 3, phrase, [=](Scene& scene) {
+        scene.append_config(kLora).train_two_steps();
+        ddro_train(scene.command({"export", "@/run/checkpoints/step_000002", "--out", "@/lora.gguf"}));
+        scene.remove("run").change_bytes("lora.gguf", change);
+        if (!base) return scene.command({"score", "--model", "@/lora.gguf", "--data", "@/eval.jsonl"});
+        return scene.command({"export", "@/lora.gguf", "--base", fixture(base).string(), "--out", "@/out"});
+      }};
+}
+
+// The first `from`, which is as long as `to`.
+std::function<void(std::string&)> replaced(const std::string& from, const std::string& to) {
+  return [=](std::string& bytes) { bytes.replace(bytes.find(from), from.size(), to); };
+}
+
 constexpr const char* kA = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
 
 std::vector<BadInput> section_cases() {
@@ -150,6 +169,52 @@ std::vector<BadInput> gguf_cases() {
   };
 }
 
+std::vector<BadInput> changed_gguf_cases() {
+  const auto without_hash = replaced("ddro.base_model_hash", "ddro.base_model_hasx");
+  return {
+      changed_gguf(
+          "Cut", [](std::string& bytes) { bytes.resize(bytes.size() / 2); },
+          "bytes of data; the file is truncated"),
+      changed_gguf("NoAlpha", replaced("adapter.lora.alpha", "adapter.lora.alphb"),
+                   "lora.gguf] adapter.lora.alpha is missing"),
+      changed_gguf(
+          "AlphaOfZero",
+          [](std::string& bytes) {
+            const std::string key = "adapter.lora.alpha";
+            bytes.replace(bytes.find(key) + key.size() + 4, 4, std::string(4, '\0'));
+          },
+          "adapter.lora.alpha is out of range; got 0"),
+      changed_gguf(
+          "OtherKind",
+          [](std::string& bytes) {
+            bytes.replace(bytes.find("lora", bytes.find("adapter.type")), 4, "ia3x");
+          },
+          "adapter.type is \"ia3x\"; expected \"lora\""),
+      changed_gguf("UnknownKey", replaced("ddro.base_model_hash", "adapter.lora.other_x"),
+                   "metadata \"adapter.lora.other_x\" is not supported in a LoRA"),
+      changed_gguf("UnknownTensor", replaced("blk.0.attn_q.weight.lora_a", "blk.0.attn_x.weight.lora_a"),
+                   "tensor blk.0.attn_x.weight.lora_a is of no linear layer of the base model"),
+      changed_gguf("NoFactor", replaced("attn_q.weight.lora_a", "attn_q.weight.lora_c"),
+                   "lora_c is no factor of a LoRA; expected NAME.weight.lora_a or .lora_b"),
+      changed_gguf("HalfAProduct", replaced("blk.0.attn_q.weight.lora_b", "blk.0.attn_k.weight.lora_b"),
+                   "lora.gguf] tensor blk.0.attn_k.weight.lora_b"),
+      changed_gguf("NoBase", replaced("ddro.base_model_name_or_path", "ddro.base_model_name_or_pxxx"),
+                   "does not name its base model; write it as a PEFT folder that does: ddro-train export"),
+      changed_gguf("BaseIsGone", replaced("/model", "/modex"),
+                   "lora.gguf] the base model that its metadata names is not there"),
+      changed_gguf("AnotherBase", replaced("/model", "/model"), "was trained on another base model",
+                   "gguf_models/llama.gguf"),
+      changed_gguf("ShapesOfAnotherBase", without_hash,
+                   "lora_A.weight has the wrong shape; got [2, 32], expected [2, 256]",
+                   "gguf_models/llama.gguf"),
+      changed_gguf("AnotherArchitecture", without_hash,
+                   "is an adapter for the architecture \"llama\"; the base model is of \"qwen2\"",
+                   "gguf_models/qwen2.gguf"),
+      on_gguf("AModelAsAdapter", 3, "adapter: {adapter_name_or_path: '@/base.gguf'}\n",
+              "base.gguf] is a GGUF file of type \"model\"; expected \"adapter\""),
+  };
+}
+
 std::vector<BadInput> packed_cases() {
   return {
       on_gguf("Cut", 3, kLora, "bytes of data; the file is truncated",
@@ -170,6 +235,7 @@ std::vector<BadInput> packed_cases() {
 }  // namespace
 
 DDRO_BAD_INPUTS(AdapterGguf, gguf_cases());
+DDRO_BAD_INPUTS(ChangedAdapterGguf, changed_gguf_cases());
 DDRO_BAD_INPUTS(PackedBase, packed_cases());
 DDRO_BAD_INPUTS(AdapterSection, section_cases());
 DDRO_BAD_INPUTS(AdapterFolder, folder_cases());

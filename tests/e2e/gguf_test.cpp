@@ -95,6 +95,58 @@ TEST(Gguf, AnAdapterIsWrittenForLlamaCpp) {
   EXPECT_THAT(checked.out, HasSubstr("14 products are equal"));
 }
 
+std::string adapter_hash(const std::string& folder) {
+  return hash_file(std::filesystem::path(folder) / "adapter_model.safetensors");
+}
+
+// A GGUF adapter is taken wherever its PEFT folder is, with the same numbers.
+TEST(Gguf, AnAdapterIsReadAsItsFolder) {
+  const TemporaryFolder folder, on_peft, on_gguf;
+  const TinyRun run(folder.path(), lora_on(file("llama")));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::string peft = (run.output_dir() / "final").string(), lora = (folder / "lora.gguf").string(),
+                    back = (folder / "back").string();
+  output_of({"export", peft, "--out", lora});
+  output_of({"export", lora, "--out", back});
+  EXPECT_EQ(adapter_hash(back), adapter_hash(peft));
+  EXPECT_TRUE(std::filesystem::exists(folder / "back/tokenizer.json"));
+  const auto scores = [&](const std::string& model) {
+    return output_of({"score", "--model", model, "--data", fixture("tiny_run/pairs_eval.jsonl").string(),
+                      "--max-length", "2048"});
+  };
+  const std::string expected = scores(peft);
+  EXPECT_EQ(scores(lora), expected);
+  EXPECT_NE(scores(file("llama")), expected);
+  const auto gone_on = [&](const TemporaryFolder& place, const std::string& adapter) {
+    const TinyRun more(place.path(), on(file("llama"), {"adapter.adapter_name_or_path=" + adapter}));
+    EXPECT_EQ(more.run(), 0) << more.log_text();
+    EXPECT_TRUE(std::filesystem::exists(more.output_dir() / "final/tokenizer.json"));
+    return std::pair(lasting_metrics(more), adapter_hash((more.output_dir() / "final").string()));
+  };
+  EXPECT_EQ(gone_on(on_gguf, lora), gone_on(on_peft, peft));
+}
+
+// Files of Python's gguf, as llama.cpp's converter writes them.
+TEST(Gguf, AdaptersOfOthersAreRead) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), lora_on(file("llama")));
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  const std::string peft = (run.output_dir() / "final").string();
+  const auto read_back = [&](const std::string& name, std::vector<std::string> options) {
+    const std::string lora = (folder / (name + ".gguf")).string(), back = (folder / name).string();
+    options.insert(options.begin(), {peft, lora});
+    const ProgramResult written = python("tests/e2e/write_gguf_adapter.py", options);
+    EXPECT_EQ(written.exit_code, 0) << written.err;
+    output_of({"export", lora, "--base", file("llama"), "--out", back});
+    return std::pair(lora, back);
+  };
+  EXPECT_EQ(adapter_hash(read_back("same", {"F32"}).second), adapter_hash(peft));
+  const auto [lora, back] = read_back("varied", {"F16", "--varied"});
+  const ProgramResult checked = python("tests/e2e/check_gguf_adapter.py", {back, lora, file("llama")});
+  EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
+  EXPECT_THAT(checked.out, HasSubstr("11 products are equal"));
+}
+
 // Each architecture and each switch, against what Python's library packs and says.
 TEST(Gguf, ModelsAreWrittenForLlamaCpp) {
   const TemporaryFolder folder;

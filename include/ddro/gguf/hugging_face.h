@@ -11,7 +11,8 @@
 namespace ddro::gguf {
 
 // The names of the folder's files but the weights: config.json, generation_config.json, tokenizer.json or
-// tokenizer.model, tokenizer_config.json, and chat_template.jinja where the file has one.
+// tokenizer.model, tokenizer_config.json, and chat_template.jinja where the file has one. An adapter has none
+// of them.
 std::vector<std::string> file_names(const GgufFile& file);
 
 // The content of the file of that name, one of file_names. Error(kModel) that names the file and the key:

@@ -24,11 +24,11 @@ struct Adapter {
 Adapter make_adapter(const AdapterOptions& options, const ModelSpec& model, const NamedTensors& base,
                      const std::string& base_model, std::uint64_t seed, at::ScalarType compute);
 
-// adapter_config.json and adapter_model.safetensors of a PEFT folder. Error(kModel) as
-// parse_adapter_config and plan_adapter, for tensors that are missing, too many or of another shape than the
-// base calls for, and where the file says that it was trained on weights of another hash than `base_hash`.
-Adapter read_adapter(const std::filesystem::path& folder, const ModelSpec& model,
-                     const std::string& base_hash);
+// adapter_config.json and adapter_model.safetensors of a PEFT folder, or a GGUF adapter as the folder that it
+// stands for. Error(kModel) as parse_adapter_config and plan_adapter, for tensors that are missing, too many
+// or of another shape than the base calls for, and where the file says that it was trained on weights of
+// another hash than `base_hash`.
+Adapter read_adapter(const std::filesystem::path& path, const ModelSpec& model, const std::string& base_hash);
 
 // The norms of a weight's rows, in float32 (float64 of a float64 weight).
 Tensor row_norms(const Tensor& weight_ED);

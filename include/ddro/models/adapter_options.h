@@ -25,9 +25,10 @@ struct AdapterOptions {
   std::int64_t r = 16;
   std::int64_t lora_alpha = 32;
   TargetModules target_modules;
-  bool use_rslora = false;                          // lora_alpha over the root of r instead of over r
-  std::vector<std::string> modules_to_save;         // trained in full
-  std::optional<std::string> adapter_name_or_path;  // a PEFT folder to go on from, with its own options
+  bool use_rslora = false;                   // lora_alpha over the root of r instead of over r
+  std::vector<std::string> modules_to_save;  // trained in full
+  std::optional<std::string>
+      adapter_name_or_path;  // a PEFT folder or a GGUF adapter to go on from, with its own options
 
   bool is_used() const { return adapter_type || adapter_name_or_path; }
   void validate() const;  // Error(kInput) naming the dotted key

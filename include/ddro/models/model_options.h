@@ -50,11 +50,15 @@ struct ReferenceOptions {
 // kAuto: the type that the run computes in.
 enum class ExportType { kAuto, kFloat32, kBFloat16, kFloat16 };
 
-// The `export` section: the model that a run leaves in final/.
 // What is left of a run with an adapter: a PEFT folder, or a whole model with the adapter added to its
 // weights.
 enum class AdapterExport { kSeparate, kMerged };
 
+// Of a GGUF file's matrices; norms and biases are float32. kKeep: as the given tensors are, float32 for
+// packed ones.
+enum class GgufDType { kKeep, kFloat32, kBFloat16, kFloat16, kQ8_0 };
+
+// The `export` section: the model that a run leaves in final/.
 struct ExportSettings {
   ExportType dtype = ExportType::kAuto;
   AdapterExport adapter = AdapterExport::kSeparate;
@@ -88,6 +92,16 @@ struct EnumNames<models::ExportType> {
   using E = models::ExportType;
   static constexpr std::array<EnumName<E>, 4> kNames = {
       {{"auto", E::kAuto}, {"float32", E::kFloat32}, {"bfloat16", E::kBFloat16}, {"float16", E::kFloat16}}};
+};
+
+template <>
+struct EnumNames<models::GgufDType> {
+  using E = models::GgufDType;
+  static constexpr std::array<EnumName<E>, 5> kNames = {{{"keep", E::kKeep},
+                                                         {"float32", E::kFloat32},
+                                                         {"bfloat16", E::kBFloat16},
+                                                         {"float16", E::kFloat16},
+                                                         {"q8_0", E::kQ8_0}}};
 };
 
 }  // namespace ddro
