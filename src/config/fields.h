@@ -177,6 +177,9 @@ void visit_fields(Config& config, Visitor& visitor) {
         "evaluated");
     field("adapter", o.adapter, OnChange::kNothing,
           "separate | merged: final/ is a PEFT folder, or a whole model with the adapter in its weights");
+    field("gguf", o.gguf, OnChange::kNothing,
+          "keep | float32 | bfloat16 | float16 | q8_0: final/ as final.gguf too, with matrices of that type; "
+          "null: no such file");
   });
   visitor.section("checkpoint", config.checkpoint, [](auto& o, auto& field) {
     field("save_strategy", o.save_strategy, OnChange::kNothing,

@@ -25,9 +25,8 @@ models::ExportDType export_dtype(const LoadedRun& run) {
   }
   // A float64 run is one for tests; its masters are kept as they are. So are an adapter's, as PEFT does: they
   // are small, and become what was computed with when they are read.
-  const bool is_adapter = run.adapter && !is_merged(run);
-  return run.dtype == at::kBFloat16 && !is_adapter ? models::ExportDType::kBFloat16
-                                                   : models::ExportDType::kKeep;
+  return run.dtype == at::kBFloat16 && !leaves_adapter(run) ? models::ExportDType::kBFloat16
+                                                            : models::ExportDType::kKeep;
 }
 
 // Of an adapter.
@@ -59,6 +58,8 @@ models::ModelFolder on_own_base(const LoadedRun& run, const std::filesystem::pat
 
 }  // namespace
 
+bool leaves_adapter(const LoadedRun& run) { return run.adapter && !is_merged(run); }
+
 void remove_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
@@ -83,9 +84,8 @@ void export_policy(const LoadedRun& run, const TensorSources& weights, const std
 
 ExportedPolicy read_exported(const LoadedRun& run, const std::filesystem::path& path,
                              const models::CausalLm& policy) {
-  const bool is_adapter = run.adapter && !is_merged(run);
   const models::ModelFolder folder =
-      is_adapter ? on_own_base(run, path, policy) : models::open_model_folder(path);
+      leaves_adapter(run) ? on_own_base(run, path, policy) : models::open_model_folder(path);
   const NamedTensors& tensors = folder.adapter ? folder.adapter->tensors : folder.tensors;
   const at::ScalarType stored = tensors.front().second.scalar_type();
   return {run.build_frozen(folder), stored, is_rounded(run, stored)};

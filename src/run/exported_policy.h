@@ -10,6 +10,9 @@ namespace ddro::run {
 
 void remove_folder(const std::filesystem::path& path);  // Error(kSave) when it cannot be
 
+// Whether that is a PEFT folder.
+bool leaves_adapter(const LoadedRun& run);
+
 // Writes a Hugging Face or PEFT folder in export.dtype to `out`, in place of what an earlier attempt left
 // there. `weights`: what is trained, fetched once each; of a model no more than one is held at a time.
 // `card`: its model_card. Error(kSave) on failure.

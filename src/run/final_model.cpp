@@ -5,6 +5,7 @@
 
 #include "ddro/base/files.h"
 #include "ddro/base/log.h"
+#include "ddro/run/gguf_model.h"
 #include "ddro/train/score.h"
 #include "run/evaluator.h"
 #include "run/exported_policy.h"
@@ -77,6 +78,31 @@ void export_final(const LoadedRun& run, const NamedTensors& weights, const std::
   export_policy(run, sources_of(weights), card, fresh);
   remove_folder(target);
   rename_durable(fresh, target);
+  log_info("exported " + target.string());
+}
+
+void check_final_gguf(const LoadedRun& run) {
+  const std::optional<models::GgufDType> dtype = run.config.final_model.gguf;
+  if (!dtype) return;
+  if (leaves_adapter(run)) {
+    check_gguf_adapter_dtype(*dtype, "export.gguf");
+    models::check_gguf_adapter(run.base_model.spec, run.adapter->spec);
+  } else {
+    check_gguf_model(run.base_model, run.text, *dtype);
+  }
+}
+
+void export_final_gguf(const LoadedRun& run) {
+  const std::optional<models::GgufDType> dtype = run.config.final_model.gguf;
+  if (!dtype) return;
+  const auto source = run.output("final"), target = run.output("final.gguf");
+  if (leaves_adapter(run)) {
+    const models::ModelFolder& base = run.base_model;
+    models::export_gguf_adapter(base.spec, models::read_adapter(source, base.spec, base.base_hash),
+                                base.base_hash, target);
+  } else {
+    export_gguf_model(models::open_model_folder(source), *dtype, target);
+  }
   log_info("exported " + target.string());
 }
 

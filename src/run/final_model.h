@@ -11,6 +11,13 @@ namespace ddro::run {
 // Error(kSave) on failure.
 void export_final(const LoadedRun& run, const NamedTensors& weights, const std::string& card);
 
+// Error(kInput) for what export.gguf asks for and a GGUF file cannot say.
+void check_final_gguf(const LoadedRun& run);
+
+// Writes final/, which is there, as <train.output_dir>/final.gguf too, where export.gguf asks for it, in
+// place of an earlier one. Error(kSave) on failure.
+void export_final_gguf(const LoadedRun& run);
+
 // Reads final/ from disk, evaluates it on the run's evaluation sets (without evaluations: on the rows of the
 // first step) and compares it with `policy`, completion by completion. `last`: what the policy gave, if that
 // is known. Says what a type narrower than the run computes in has cost. Error(kSave) when they differ by

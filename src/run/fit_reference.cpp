@@ -57,7 +57,8 @@ config::RunConfig fit_config(const config::RunConfig& config) {
   fit.train.max_steps = -1;
   fit.optimizer.learning_rate = config.reference.fit.learning_rate;
   fit.checkpoint.save_total_limit = 1;  // they stay when it has ended
-  fit.final_model = {.adapter = models::AdapterExport::kMerged};
+  fit.final_model = {};
+  fit.final_model.adapter = models::AdapterExport::kMerged;
   if (!fit.data.token_cache_dir)
     fit.data.token_cache_dir = (fs::path(config.train.output_dir) / "token_cache").string();
   return fit;

@@ -88,6 +88,7 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
     if (training.best()) outcome.best = *training.best();
   }
   verify_final(run, *policy, last, stop);
+  if (run.ranks->is_first()) export_final_gguf(run);
   if (outcome.best && outcome.best->exists()) verify_best(run, *policy, *outcome.best, stop);
   return outcome;
 }
@@ -203,6 +204,7 @@ std::string train(config::RunConfig config, const TrainRequest& request, dist::R
   LoadedRun run = load(std::move(config), request, stop);
   // What every checkpoint will hold; a folder that cannot be exported is better refused now.
   policy_files(run, run.adapter ? run.adapter->tensors : run.base_model.tensors);
+  check_final_gguf(run);
   refuse_links(run.config.train.output_dir);
   check_sinks(run.config.logging);
   failpoint("train.loaded");

@@ -147,6 +147,24 @@ TEST(Gguf, AdaptersOfOthersAreRead) {
   EXPECT_THAT(checked.out, HasSubstr("11 products are equal"));
 }
 
+// export.gguf leaves what the command `export` makes of final/.
+TEST(Gguf, ARunLeavesAFileBesideItsFolder) {
+  const TemporaryFolder whole, separate, merged;
+  const auto compare = [&](const TemporaryFolder& folder, const std::vector<std::string>& settings,
+                           std::vector<std::string> options) {
+    const TinyRun run(folder.path(), settings);
+    ASSERT_EQ(run.run(), 0) << run.log_text();
+    const std::string expected = (folder / "expected.gguf").string();
+    options.insert(options.begin(), {"export", (run.output_dir() / "final").string(), "--out", expected});
+    output_of(options);
+    EXPECT_EQ(hash_file(run.output_dir() / "final.gguf"), hash_file(expected));
+  };
+  compare(whole, on(file("llama"), {"export.gguf=q8_0"}), {"--dtype", "q8_0"});
+  compare(separate, lora_on(file("llama"), {"export.gguf=keep"}), {});
+  compare(merged, lora_on(file("llama"), {"export.gguf=float16", "export.adapter=merged"}),
+          {"--dtype", "float16"});
+}
+
 // Each architecture and each switch, against what Python's library packs and says.
 TEST(Gguf, ModelsAreWrittenForLlamaCpp) {
   const TemporaryFolder folder;

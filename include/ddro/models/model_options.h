@@ -62,6 +62,7 @@ enum class GgufDType { kKeep, kFloat32, kBFloat16, kFloat16, kQ8_0 };
 struct ExportSettings {
   ExportType dtype = ExportType::kAuto;
   AdapterExport adapter = AdapterExport::kSeparate;
+  std::optional<GgufDType> gguf;  // null: no GGUF file beside it
 };
 
 }  // namespace ddro::models
