@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -142,16 +143,25 @@ void for_each_share(const std::vector<Block>& blocks, const std::vector<size_t>&
   });
 }
 
+// Aligned as tensors are: some of MKL's kernels sum up in another order where memory is aligned otherwise.
 class Buffer {
  public:
   // Of at least so many numbers, in any state.
   float* get(std::int64_t size) {
-    if (size > size_) numbers_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(size_ = size));
+    if (size > size_) {
+      numbers_.reset();
+      numbers_.reset(new (kAlignment) float[static_cast<size_t>(size_ = size)]);
+    }
     return numbers_.get();
   }
 
  private:
-  std::unique_ptr<float[]> numbers_;
+  static constexpr std::align_val_t kAlignment{64};
+  struct Delete {
+    void operator()(float* numbers) const { operator delete[](numbers, kAlignment); }
+  };
+
+  std::unique_ptr<float[], Delete> numbers_;
   std::int64_t size_ = 0;
 };
 
