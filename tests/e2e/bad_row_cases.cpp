@@ -181,7 +181,11 @@ std::vector<BadInput> cases() {
        }},
       {"EndlessDevice", 2, "[data] /dev/zero: is not a regular file",
        [](Scene& scene) { return scene.train_with("data.train_files=[/dev/zero]"); }},
-      {"SlowTemplate", 2, "the template takes more than 5000000 steps", with_slow_template},
+      // Half a second or so; up to four times as much where other work has the core's other half.
+      {.name = "SlowTemplate",
+       .phrase = "the template takes more than 5000000 steps",
+       .arrange = with_slow_template,
+       .cpu_seconds = 3},
       {"DryRunToo", 2, "train.jsonl:57: not valid JSON",
        [](Scene& scene) { return scene.add_row("nonsense").train({"--dry-run"}); }},
   };
