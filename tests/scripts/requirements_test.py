@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL = re.compile(r"install_requirements\s+\S*?(requirements-\w+)\.txt\"?(\s+--no-deps)?")
 COMMAND = re.compile(r"scripts/(\w+)\"?( --tests)?(?![\w.])")
 PROGRAM = re.compile(r"[\w/*$]+\.py\b")
-MODULES = [ROOT / name for name in ("scripts", "tests/fixtures", "benchmarks/gpu_kit")]  # beside a program's own folder
+MODULES = [ROOT / name for name in ("scripts", "tests/fixtures", "benchmarks", "benchmarks/gpu_kit")]  # beside a program's own folder
 CONDITION = re.compile(r"if \$with_tests; then (.*); fi")
 
 
