@@ -14,6 +14,7 @@
 #include "ddro/ops/device_settings.h"
 #include "ddro/ops/linear.h"
 #include "ddro/ops/packed.h"
+#include "ddro/ops/product.h"
 #include "models/attention.h"
 #include "models/experts.h"
 #include "models/feed_forward.h"
@@ -304,8 +305,8 @@ class Decoder : public CausalLm {
 
 Tensor logits(const CausalLm& model, const Tensor& hidden_CD) {
   const Tensor bias_V = model.head_bias();
-  const Tensor plain_CV = at::linear(hidden_CD, model.head_weight(),
-                                     bias_V.defined() ? std::optional<Tensor>(bias_V) : std::nullopt);
+  const Tensor plain_CV = ops::linear_product(
+      hidden_CD, model.head_weight(), bias_V.defined() ? std::optional<Tensor>(bias_V) : std::nullopt);
   const auto& softcap = model.spec().logit_softcap;
   return softcap ? at::tanh(plain_CV / *softcap) * *softcap : plain_CV;
 }

@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "ddro/ops/linear.h"
-#include "ddro/ops/packed.h"
+#include "ddro/ops/product.h"
 
 namespace ddro::models {
 namespace {
@@ -16,8 +16,8 @@ Tensor adapted_row_norms(const Linear& linear) {
   const ops::LowRank& low_rank = *linear.low_rank;
   const Tensor& norms_E = linear.magnitude->norms_E;
   const Tensor b_ER = low_rank.b_ER.to(norms_E.scalar_type());
-  const Tensor weight_ED = ops::numbers_for_product(linear.weight_ED(), low_rank.a_RD.scalar_type());
-  const Tensor crossed_ER = at::mm(weight_ED, low_rank.a_RD.t()).to(norms_E.scalar_type());
+  const Tensor crossed_ER =
+      ops::linear_product(low_rank.a_RD, linear.weight_ED()).t().to(norms_E.scalar_type());
   const Tensor a_RD = low_rank.a_RD.to(norms_E.scalar_type());
   const Tensor squared_ER = at::mm(b_ER, at::mm(a_RD, a_RD.t()));
   const double scale = low_rank.scale;

@@ -80,21 +80,17 @@ ModelSpec with_own_head(ModelSpec spec, const NamedTensors& tensors) {
 std::string hash_tensors(const NamedTensors& tensors) {
   std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
   Hasher hasher;
-  const auto update = [&](const Tensor& numbers) {
+  const auto update = [&](std::int64_t, const Tensor& numbers) {
     hasher.update(std::span(static_cast<const std::byte*>(numbers.const_data_ptr()), numbers.nbytes()));
   };
   for (const auto& [name, tensor] : by_name) {
     leave_if_interrupted();
-    const bool is_packed = ops::is_packed(tensor);
-    std::string head = name + '\0' + c10::toString(is_packed ? at::kFloat : tensor.scalar_type());
+    const at::ScalarType type = ops::is_packed(tensor) ? at::kFloat : tensor.scalar_type();
+    std::string head = name + '\0' + c10::toString(type);
     for (const std::int64_t size : ops::shape_of_numbers(tensor))
       head.append(",").append(std::to_string(size));
     hasher.update(head + '\0');
-    if (is_packed) {
-      ops::for_parts_of(tensor, update);
-    } else {
-      update(tensor);
-    }
+    ops::for_parts_of(tensor, type, update);
   }
   return hasher.hex();
 }

@@ -5,9 +5,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ddro/base/error.h"
-#include "ddro/ops/packed.h"
-#include "ops/add_product.h"
+#include "ddro/ops/product.h"
 #include "ops/swiglu_device.h"
+#include "ops/weight_gradient.h"
 
 namespace ddro::ops {
 namespace {
@@ -27,7 +27,7 @@ class Linear : public torch::autograd::Function<Linear> {
     // x is of use for the weight's gradient alone.
     ctx->save_for_backward({weight.requires_grad() ? x : Tensor(), weight});
     ctx->saved_data["biased"] = bias.has_value();
-    return at::linear(x, numbers_for_product(weight, x.scalar_type()), bias);
+    return linear_product(x, weight, bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -35,7 +35,7 @@ class Linear : public torch::autograd::Function<Linear> {
     const auto saved = ctx->get_saved_variables();
     const Tensor& d_y = grads[0];
     Tensor d_x, d_weight, d_bias;
-    if (ctx->needs_input_grad(0)) d_x = at::mm(d_y, numbers_for_product(saved[1], d_y.scalar_type()));
+    if (ctx->needs_input_grad(0)) d_x = product(d_y, saved[1]);
     if (ctx->needs_input_grad(1)) d_weight = weight_gradient(saved[1], d_y, saved[0]);
     if (ctx->saved_data["biased"].toBool() && ctx->needs_input_grad(2)) d_bias = d_y.sum(0);
     return {d_x, d_weight, d_bias};
@@ -48,8 +48,7 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
                         const std::optional<Tensor>& bias) {
     ctx->save_for_backward({gate, up, weight});
     ctx->saved_data["biased"] = bias.has_value();
-    return at::linear(gate.is_cuda() ? cuda::swiglu(gate, up) : cpu::swiglu(gate, up),
-                      numbers_for_product(weight, gate.scalar_type()), bias);
+    return linear_product(gate.is_cuda() ? cuda::swiglu(gate, up) : cpu::swiglu(gate, up), weight, bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -59,7 +58,7 @@ class SwiGluLinear : public torch::autograd::Function<SwiGluLinear> {
     const Tensor& up = saved[1];
     const Tensor& weight = saved[2];
     const Tensor& d_y = grads[0];
-    const Tensor d_product = at::mm(d_y, numbers_for_product(weight, d_y.scalar_type()));
+    const Tensor d_product = product(d_y, weight);
     const SwiGluGradients gradients = gate.is_cuda() ? cuda::swiglu_backward(d_product, gate, up)
                                                      : cpu::swiglu_backward(d_product, gate, up);
     Tensor d_weight, d_bias;
@@ -96,20 +95,6 @@ class Embedding : public torch::autograd::Function<Embedding> {
   }
 };
 
-}  // namespace
-
-void add_product(Tensor sum, const Tensor& a, const Tensor& b) {
-  if (sum.scalar_type() == b.scalar_type()) {
-    sum.addmm_(a, b);
-  } else if (sum.is_cuda() && sum.scalar_type() == at::kFloat) {
-    at::addmm_out(sum, sum, a, b, at::kFloat);
-  } else {
-    sum.add_(at::mm(a, b));
-  }
-}
-
-namespace {
-
 // Of a weight that is one of the matrices stacked in a leaf, or its transpose: where its gradient adds up, as
 // it is stored. Undefined for others.
 Tensor sum_of_slice(const Tensor& weight) {
@@ -123,7 +108,7 @@ Tensor sum_of_slice(const Tensor& weight) {
 
 Tensor weight_gradient(const Tensor& weight, const Tensor& d_y, const Tensor& x) {
   const Tensor sum = weight.is_leaf() ? weight.grad() : sum_of_slice(weight);
-  if (!sum.defined()) return at::mm(d_y.t(), x);
+  if (!sum.defined()) return product(d_y.t(), x);
   if (weight.is_contiguous()) {
     add_product(sum, d_y.t(), x);
   } else {

@@ -8,7 +8,8 @@
 #include <algorithm>
 
 #include "ddro/base/error.h"
-#include "ops/add_product.h"
+#include "ddro/ops/packed.h"
+#include "ddro/ops/product.h"
 #include "ops/logprob_head_device.h"
 
 namespace ddro::ops {
@@ -62,10 +63,10 @@ std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& op
                                   : default_chunk_tokens(input.weight_VD.size(0), input.weight_VD.device());
 }
 
-// What the logits of these hidden states are computed in: CUDA alone has products of half types with a
-// float32 result, where a logit of 16 to 32 in bfloat16 would be off by up to 0.06.
+// What the logits of these hidden states are computed in: float32 where there are products of half types with
+// such a result, or none but float32's; a logit of 16 to 32 in bfloat16 would be off by up to 0.06.
 at::ScalarType logits_type(at::ScalarType hidden, at::Device device) {
-  return device.is_cuda() ? at::toOpMathType(hidden) : hidden;
+  return device.is_cuda() ? at::toOpMathType(hidden) : product_type(hidden, device);
 }
 
 enum class Keep { kNothing, kResidual };
@@ -74,10 +75,10 @@ enum class Keep { kNothing, kResidual };
 class HeadPass {
  public:
   HeadPass(const HeadInput& input, std::int64_t chunk_tokens)
-      : hidden_CD_(input.hidden_CD),
+      : hidden_CD_(input.hidden_CD.to(product_type(input.hidden_CD))),
         weight_VD_(input.weight_VD),
         targets_C_(input.targets_C.contiguous()),
-        bias_V_(input.bias_V),
+        bias_V_(input.bias_V.defined() ? input.bias_V.to(hidden_CD_.scalar_type()) : Tensor()),
         offsets_(input.completion_offsets),
         softcap_(input.softcap),
         chunk_tokens_(chunk_tokens),
@@ -146,7 +147,14 @@ class HeadPass {
     const Tensor residual_CV = residual_buffer().narrow(0, 0, tokens.size());
     const Tensor coefficient_C1 = coefficients(tokens);
     Tensor d_hidden = d_hidden_CD.narrow(0, tokens.begin, tokens.size());
-    at::mm_out(d_hidden, residual_CV, weight_VD_);
+    for_parts_of(weight_VD_, hidden_CD_.scalar_type(), [&](std::int64_t first, const Tensor& part_VD) {
+      const Tensor residual = residual_CV.narrow(1, first, part_VD.size(0));
+      if (first == 0) {
+        at::mm_out(d_hidden, residual, part_VD);
+      } else {
+        d_hidden.addmm_(residual, part_VD);
+      }
+    });
     d_hidden.mul_(coefficient_C1);
     if (bias_V_.defined())
       add_product(d_bias_V_.unsqueeze(1), residual_CV.t(), coefficient_C1.to(hidden_CD_.scalar_type()));
@@ -162,11 +170,16 @@ class HeadPass {
     if (logits_CV.scalar_type() != hidden_CD.scalar_type()) {
       at::mm_out(logits_CV, hidden_CD, weight_VD_.t(), logits_CV.scalar_type());
       if (bias_V_.defined()) logits_CV.add_(bias_V_);
-    } else if (bias_V_.defined()) {
-      at::addmm_out(logits_CV, bias_V_, hidden_CD, weight_VD_.t());
-    } else {
-      at::mm_out(logits_CV, hidden_CD, weight_VD_.t());
+      return;
     }
+    for_parts_of(weight_VD_, hidden_CD.scalar_type(), [&](std::int64_t first, const Tensor& part_VD) {
+      Tensor part_CV = logits_CV.narrow(1, first, part_VD.size(0));
+      if (bias_V_.defined()) {
+        at::addmm_out(part_CV, bias_V_.narrow(0, first, part_VD.size(0)), hidden_CD, part_VD.t());
+      } else {
+        at::mm_out(part_CV, hidden_CD, part_VD.t());
+      }
+    });
   }
 
   void add(Range tokens, const Tensor& values_C) {
@@ -229,7 +242,8 @@ std::int64_t default_chunk_tokens(std::int64_t vocabulary, at::Device device) {
 
 double bytes_of_logit(at::ScalarType dtype, at::Device device) {
   const at::ScalarType logit = logits_type(dtype, device);
-  return static_cast<double>(at::elementSize(logit) + (logit == dtype ? 0 : at::elementSize(dtype)));
+  const at::ScalarType residual = product_type(dtype, device);
+  return static_cast<double>(at::elementSize(logit) + (logit == residual ? 0 : at::elementSize(residual)));
 }
 
 std::vector<double> completion_logprobs(const HeadInput& input, std::span<const std::int64_t> unit_offsets,
@@ -270,7 +284,8 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
   const at::NoGradGuard no_grad;
   const std::int64_t chunk_tokens = resolved_chunk_tokens(input, options);
   HeadPass pass(input, chunk_tokens);
-  Tensor d_hidden_CD = at::empty(input.hidden_CD.sizes(), input.hidden_CD.options());
+  Tensor d_hidden_CD =
+      at::empty(input.hidden_CD.sizes(), input.hidden_CD.options().dtype(product_type(input.hidden_CD)));
   for (const Range completions : join_units(pass, unit_offsets, chunk_tokens)) {
     const std::vector<Range> pieces = pass.pieces(pass.tokens_of(completions));
     // The buffer keeps one piece's residuals; with more, each is computed again once the coefficients are
@@ -286,7 +301,7 @@ HeadResult fused_logprob_head(const HeadInput& input, std::span<const std::int64
       pass.backward(piece, d_hidden_CD, d_weight_VD);
     }
   }
-  return {std::move(pass.logp()), d_hidden_CD, pass.d_bias_V()};
+  return {std::move(pass.logp()), d_hidden_CD.to(input.hidden_CD.scalar_type()), pass.d_bias_V()};
 }
 
 }  // namespace ddro::ops

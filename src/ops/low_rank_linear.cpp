@@ -5,9 +5,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ddro/base/error.h"
-#include "ddro/ops/packed.h"
-#include "ops/add_product.h"
+#include "ddro/ops/product.h"
 #include "ops/swiglu_device.h"
+#include "ops/weight_gradient.h"
 
 namespace ddro::ops {
 namespace {
@@ -34,18 +34,21 @@ Kept kept_of(AutogradContext* ctx, const variable_list& saved, size_t first) {
           ctx->saved_data["scale"].toDouble()};
 }
 
-Tensor low_product(const Tensor& x, const Tensor& a, double scale) { return at::mm(x, a.t()).mul_(scale); }
+Tensor low_product(const Tensor& x, const Tensor& a, double scale) { return product(x, a.t()).mul_(scale); }
 
 Tensor whole_product(const Tensor& x, const std::optional<Tensor>& bias, const Kept& kept) {
-  return at::linear(x, numbers_for_product(kept.weight, x.scalar_type()), bias)
-      .addmm_(kept.low_TR, kept.b.t());
+  const Tensor y = linear_product(x, kept.weight, bias);
+  add_product(y, kept.low_TR, kept.b.t());
+  return y;
 }
 
 // From the gradient of y to that of what is multiplied with A^T.
-Tensor low_gradient(const Tensor& d_y, const Kept& kept) { return at::mm(d_y, kept.b).mul_(kept.scale); }
+Tensor low_gradient(const Tensor& d_y, const Kept& kept) { return product(d_y, kept.b).mul_(kept.scale); }
 
 Tensor input_gradient(const Tensor& d_y, const Tensor& d_low, const Kept& kept) {
-  return at::mm(d_y, numbers_for_product(kept.weight, d_y.scalar_type())).addmm_(d_low, kept.a);
+  const Tensor d_x = product(d_y, kept.weight);
+  add_product(d_x, d_low, kept.a);
+  return d_x;
 }
 
 class LowRankLinear : public torch::autograd::Function<LowRankLinear> {

@@ -1,6 +1,7 @@
 #include "ddro/ops/packed.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
@@ -51,15 +52,14 @@ Tensor in_block(Tensor& block, at::IntArrayRef shape, at::ScalarType dtype) {
 }
 
 void write_numbers(const Tensor& weight, const Tensor& numbers_ND) {
+  const at::NoGradGuard no_grad;
   if (!is_packed(weight)) {
     numbers_ND.copy_(weight);
   } else if (numbers_ND.scalar_type() == at::kFloat) {
     unpack(weight, numbers_ND);
   } else {
-    std::int64_t row = 0;
-    for_parts_of(weight, [&](const Tensor& part_ND) {
-      numbers_ND.narrow(0, row, part_ND.size(0)).copy_(part_ND);
-      row += part_ND.size(0);
+    for_parts_of(weight, at::kFloat, [&](std::int64_t first, const Tensor& part_ND) {
+      numbers_ND.narrow(0, first, part_ND.size(0)).copy_(part_ND);
     });
   }
 }
@@ -90,15 +90,21 @@ Tensor numbers_for_product(const Tensor& weight, at::ScalarType dtype) {
   return numbers_ND;
 }
 
-void for_parts_of(const Tensor& packed_NKB, const std::function<void(const Tensor&)>& use) {
+void for_parts_of(const Tensor& weight, at::ScalarType dtype,
+                  const std::function<void(std::int64_t, const Tensor&)>& use) {
+  if (weight.scalar_type() == dtype) {
+    use(0, weight);
+    return;
+  }
+  DDRO_CHECK(!is_packed(weight) || dtype == at::kFloat, "packed rows come in parts of float32");
   thread_local Tensor block;
-  const std::int64_t rows = packed_NKB.size(0), width = shape_of_numbers(packed_NKB)[1],
+  const std::int64_t rows = weight.size(0), width = shape_of_numbers(weight)[1],
                      rows_a_part = std::max<std::int64_t>(1, kNumbersAPart / width);
-  for (std::int64_t row = 0; row < rows; row += rows_a_part) {
-    const std::int64_t count = std::min(rows_a_part, rows - row);
-    const Tensor part_ND = in_block(block, {count, width}, at::kFloat);
-    unpack(packed_NKB.narrow(0, row, count), part_ND);
-    use(part_ND);
+  for (std::int64_t first = 0; first < rows; first += rows_a_part) {
+    const std::int64_t count = std::min(rows_a_part, rows - first);
+    const Tensor part_ND = in_block(block, {count, width}, dtype);
+    write_numbers(weight.narrow(0, first, count), part_ND);
+    use(first, part_ND);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "ddro/base/error.h"
+#include "ddro/ops/product.h"
 #include "ddro/ops/upload.h"
 #include "ops/cpu/block_attention.h"
 #include "ops/varlen_attention_kernels.h"
@@ -202,6 +203,12 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   DDRO_CHECK(window > 0, "an attention window must be positive");
   DDRO_CHECK(!alibi || (softcap == 0 && !sinks_H.defined()),
              "there are no biases beside a soft cap or sinks");
+  const at::ScalarType type = product_type(q_THK);
+  if (type != q_THK.scalar_type()) {
+    const Tensor out_THK = varlen_attention(q_THK.to(type), k_TGK.to(type), v_TGK.to(type), layout, scale,
+                                            window, softcap, sinks_H, alibi);
+    return out_THK.to(q_THK.scalar_type());
+  }
   if (!sinks_H.defined() && !alibi && flash_attention_takes(q_THK.scalar_type(), q_THK.size(2), softcap) &&
       has_flash_attention(q_THK.device()))
     return flash_attention(q_THK, k_TGK, v_TGK, layout, scale, window);

@@ -14,22 +14,15 @@
 #include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 #include "ddro/base/memory.h"
+#include "ddro/ops/product.h"
 #include "ddro/run/summaries.h"
 #include "run/gpu.h"
 
 namespace ddro::run {
 namespace {
 
-bool cpu_has_native_bfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 bool has_native_bfloat16(at::Device device) {
-  return device.is_cuda() ? capability_of(device) >= kBFloat16Capability : cpu_has_native_bfloat16();
+  return device.is_cuda() ? capability_of(device) >= kBFloat16Capability : ops::cpu_multiplies_bfloat16();
 }
 
 bool asks_for_gpu() {

@@ -10,6 +10,7 @@
 
 #include "ddro/models/weight_units.h"
 #include "ddro/ops/logprob_head.h"
+#include "ddro/ops/product.h"
 #include "ddro/train/model_batch.h"
 #include "ddro/train/moment.h"
 #include "train/exchange_parts.h"
@@ -188,13 +189,14 @@ std::int64_t trained_numbers(const MemoryModel& model) {
   return model.adapter ? models::num_parameters(*model.adapter) : model.num_parameters;
 }
 
-// Of the largest weight that is unpacked for a product.
+// Of the largest weight that is unpacked or widened for a product.
 double unpacked_bytes(const MemoryModel& model) {
-  if (model.packed_bytes == 0) return 0;
+  const at::ScalarType type = ops::product_type(model.dtype, model.device);
+  if (model.packed_bytes == 0 && type == model.dtype) return 0;
   std::int64_t largest = 0;
   for (const models::LinearSpec& linear : models::linears_of(model.spec))
     largest = std::max(largest, linear.in * linear.out);
-  return static_cast<double>(largest) * static_cast<double>(at::elementSize(model.dtype));
+  return static_cast<double>(largest) * static_cast<double>(at::elementSize(type));
 }
 
 double master_size(at::ScalarType dtype) { return dtype == at::kDouble ? 8 : 4; }

@@ -28,9 +28,11 @@ Tensor numbers_of(const Tensor& weight, at::ScalarType dtype);
 // heap.
 Tensor numbers_for_product(const Tensor& weight, at::ScalarType dtype);
 
-// The numbers of packed rows in float32, some rows after the other, each until the next: all at one time
-// would take several times what is packed.
-void for_parts_of(const Tensor& packed_NKB, const std::function<void(const Tensor& numbers_ND)>& use);
+// The numbers in `dtype`, float32 where they are packed, of some rows from `first` on after the other, each
+// until the next: all at one time would take several times what is stored. Of a tensor of that dtype all at
+// once, its own.
+void for_parts_of(const Tensor& weight, at::ScalarType dtype,
+                  const std::function<void(std::int64_t first, const Tensor& numbers_ND)>& use);
 
 // Packed rows of Q8_0 with the bits that llama.cpp gives: blocks of 32 numbers, of which D is a multiple.
 Tensor pack_q8_0(const Tensor& numbers_ND);

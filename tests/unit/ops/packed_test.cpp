@@ -63,7 +63,10 @@ TEST_P(PackedWeights, ComeInPartsToo) {
   const auto width = kBlocks * static_cast<std::int64_t>(block_format(GetParam()).numbers);
   const Tensor packed = random_rows(GetParam(), kNumbersAPart / width + kRows);
   Tensors parts;
-  for_parts_of(packed, [&](const Tensor& part_ND) { parts.push_back(part_ND.clone()); });
+  for_parts_of(packed, at::kFloat, [&](std::int64_t first, const Tensor& part_ND) {
+    EXPECT_EQ(first, parts.empty() ? 0 : parts[0].size(0));
+    parts.push_back(part_ND.clone());
+  });
   EXPECT_EQ(parts.size(), 2u);
   EXPECT_TRUE(at::equal(at::cat(parts), numbers_of(packed, at::kFloat)));
 }
