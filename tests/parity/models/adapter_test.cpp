@@ -96,30 +96,50 @@ ProgramResult check_with_python(const std::vector<std::string>& arguments) {
   return run_program(command);
 }
 
-// What we write, as peft reads it; and the merged model, as transformers does.
-TEST_P(AdapterParity, PeftAndTransformersReadWhatIsWritten) {
+const std::vector<std::string> kAdapters = {"lora",
+                                            "rslora",
+                                            "dora",
+                                            "patterns",
+                                            "regular_expression",
+                                            "one_layer",
+                                            "saved",
+                                            "tied_head",
+                                            "tied_embedding",
+                                            "bfloat16_lora",
+                                            "bfloat16_dora",
+                                            "fused_lora",
+                                            "transposed_lora",
+                                            "transposed_dora",
+                                            "mixture_lora",
+                                            "mixture_dora",
+                                            "stacked_lora",
+                                            "bloom_lora",
+                                            "hybrid_lora"};
+
+INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity, testing::ValuesIn(kAdapters),
+                         [](const auto& each) { return each.param; });
+
+// What we write, as peft reads it; and the merged model, as transformers does. One program for all of them:
+// it takes longer to start than to compare.
+TEST(AdapterFiles, AreReadByPeftAndMergedByTransformers) {
   const TemporaryFolder scratch;
-  const Trainable trainable = load(GetParam(), at::kFloat);
-  const models::ModelFolder& folder = trainable.folder;
-  NamedTensors trained;
-  for (const auto& [name, tensor] : trainable.model->parameters()) {
-    if (tensor.requires_grad()) trained.emplace_back(name, tensor);
+  std::vector<std::string> arguments;
+  for (const std::string& name : kAdapters) {
+    const Trainable trainable = load(name, at::kFloat);
+    const models::ModelFolder& folder = trainable.folder;
+    NamedTensors trained;
+    for (const auto& [key, tensor] : trainable.model->parameters()) {
+      if (tensor.requires_grad()) trained.emplace_back(key, tensor);
+    }
+    const fs::path separate = scratch / (name + "_separate"), merged = scratch / (name + "_merged");
+    models::export_adapter_folder(folder, *folder.adapter, trained, {}, separate);
+    models::export_model_folder(folder.path, models::merge_adapter(folder, at::kFloat).tensors, {}, merged);
+    arguments.insert(arguments.end(), {folder.path.string(), adapter_fixture(name).string(),
+                                       separate.string(), merged.string()});
   }
-  models::export_adapter_folder(folder, *folder.adapter, trained, {}, scratch / "separate");
-  models::export_model_folder(folder.path, models::merge_adapter(folder, at::kFloat).tensors, {},
-                              scratch / "merged");
-  const ProgramResult result =
-      check_with_python({folder.path.string(), adapter_fixture(GetParam()).string(),
-                         (scratch / "separate").string(), (scratch / "merged").string()});
+  const ProgramResult result = check_with_python(arguments);
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
-
-const auto kAdapters = testing::Values(
-    "lora", "rslora", "dora", "patterns", "regular_expression", "one_layer", "saved", "tied_head",
-    "tied_embedding", "bfloat16_lora", "bfloat16_dora", "fused_lora", "transposed_lora", "transposed_dora",
-    "mixture_lora", "mixture_dora", "stacked_lora", "bloom_lora", "hybrid_lora");
-
-INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParity, kAdapters, [](const auto& each) { return each.param; });
 
 // A base is of a shorter type than float64, and two of them than float32.
 class StoredBase : public testing::TestWithParam<std::string> {};
@@ -134,7 +154,8 @@ TEST_P(StoredBase, ComputesWhatTheWidenedOneDoesInEveryBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Adapters, StoredBase, kAdapters, [](const auto& each) { return each.param; });
+INSTANTIATE_TEST_SUITE_P(Adapters, StoredBase, testing::ValuesIn(kAdapters),
+                         [](const auto& each) { return each.param; });
 
 TEST(BaseInBfloat16, StaysSoWhereAProductReadsIt) {
   const Trainable kept = load("bfloat16_dora", at::kFloat, /*checkpointing=*/false,

@@ -1,7 +1,7 @@
-"""Compares the logits of an adapter with those of what was written of it.
+"""Compares the logits of adapters with those of what was written of them.
 
-usage: check_adapter.py BASE ADAPTER SEPARATE MERGED      exits 0 when peft computes the same with SEPARATE as with
-                                                          ADAPTER, and transformers with MERGED to rounding
+usage: check_adapter.py [BASE ADAPTER SEPARATE MERGED]...     exits 0 when peft computes the same with each SEPARATE as
+                                                              with ADAPTER, and transformers with MERGED to rounding
 """
 
 import sys
@@ -10,8 +10,6 @@ import warnings
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
-
-base, adapter, separate, merged = sys.argv[1:]
 
 
 def load(folder):
@@ -27,11 +25,16 @@ def logits(model):
         return model.eval()(input_ids=torch.arange(1, 41)[None] % model.config.vocab_size).logits
 
 
+def compare(base, adapter, separate, merged):
+    expected = logits(PeftModel.from_pretrained(load(base), adapter))
+    for folder, got, tolerance in ((separate, logits(PeftModel.from_pretrained(load(base), separate)), 0),
+                                   (merged, logits(load(merged)), 1e-4 * expected.abs().max().item())):
+        difference = (got - expected).abs().max().item()
+        print(f"{folder}: largest difference {difference:.3g}, allowed {tolerance:.3g}", flush=True)
+        if not difference <= tolerance:
+            sys.exit(1)
+
+
 warnings.simplefilter("error")  # peft warns of tensors that it misses, and of keys that it does not know
-expected = logits(PeftModel.from_pretrained(load(base), adapter))
-for name, got, tolerance in (("separate", logits(PeftModel.from_pretrained(load(base), separate)), 0),
-                             ("merged", logits(load(merged)), 1e-4 * expected.abs().max().item())):
-    difference = (got - expected).abs().max().item()
-    print(f"{name}: largest difference {difference:.3g}, allowed {tolerance:.3g}")
-    if not difference <= tolerance:
-        sys.exit(1)
+for i in range(1, len(sys.argv), 4):
+    compare(*sys.argv[i:i + 4])
