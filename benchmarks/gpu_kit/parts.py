@@ -9,6 +9,7 @@ stopped leaves what it has; {"skipped": "why"} where there is nothing to do. Exi
 import argparse
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -248,9 +249,11 @@ def transformers(task):
     if not task.rehearse:
         need_gpu()
     need_module("transformers")
+    size = {"--pairs": 2, "--micro-batch-pairs": 1, "--prompt-tokens": 16, "--completion-tokens": 16} if task.rehearse else \
+           {"--pairs": 64, "--micro-batch-pairs": 8}
     for masters in ("float32", "none"):
         done = run(sys.executable, KIT / "benchmarks/transformers_dpo.py", "--shape", task.shape("llama-1.2b"), "--masters",
-                   masters, "--pairs", 2 if task.rehearse else 64, "--micro-batch-pairs", 1 if task.rehearse else 8)
+                   masters, *itertools.chain(*size.items()))
         task.record(**{f"masters {masters}": json.loads(done.stdout.splitlines()[-1])})
 
 
