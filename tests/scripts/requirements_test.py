@@ -22,6 +22,7 @@ INSTALL = re.compile(r"install_requirements\s+\S*?(requirements-\w+)\.txt\"?(\s+
 COMMAND = re.compile(r"scripts/(\w+)\"?( --tests)?(?![\w.])")
 PROGRAM = re.compile(r"[\w/*$]+\.py\b")
 MODULES = [ROOT / name for name in ("scripts", "tests/fixtures", "benchmarks", "benchmarks/gpu_kit")]  # beside a program's own folder
+ENTRIES = ROOT / "tests/scripts/CMakeLists.txt"
 CONDITION = re.compile(r"if \$with_tests; then (.*); fi")
 
 
@@ -50,8 +51,11 @@ def lists_of(command, with_tests=False):
 
 @cache
 def programs_of(command):
-    """The Python programs that a command runs; a shell variable in a name stands for any."""
-    root_relative = (re.sub(r"\$\w+", "*", name.removeprefix("$root/")) for name in PROGRAM.findall(code_of(command)))
+    """The Python programs that a command runs, itself and by ctest; a shell variable in a name stands for any."""
+    code = code_of(command)
+    root_relative = {re.sub(r"\$\w+", "*", name.removeprefix("$root/")) for name in PROGRAM.findall(code)}
+    if re.search(r"^exec ctest ", code, flags=re.M):
+        root_relative |= {f"tests/scripts/{name}" for name in PROGRAM.findall(ENTRIES.read_text(encoding="utf-8"))}
     return {path for name in root_relative for path in ROOT.glob(name.lstrip("/"))}
 
 
