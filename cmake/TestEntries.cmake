@@ -6,7 +6,8 @@ set(DDRO_SKIPPABLE Cuda Gpu Disk Mounted)
 # Tests labelled fault take hours: ctest has them with -C fault alone.
 #
 # One entry a test suite, NAME.Suite, or, if EACH is true or ctest runs with -C cases, one a test, NAME.Suite.Test. Tests
-# that may be skipped always have their own, so that they are skipped by name; a suite's entry fails if any other is.
+# that may be skipped always have their own, one for all values of a parameter, so that they are skipped by name; a suite's
+# entry fails if any other is.
 function(ddro_test_entries name program list each labels timeout environment)
   if(NOT EXISTS "${list}")
     add_test(${name}_NOT_BUILT ${name}_NOT_BUILT)
@@ -27,8 +28,19 @@ function(ddro_test_entries name program list each labels timeout environment)
   foreach(line ${lines})
     if(line MATCHES "^  (.+)")
       set(test "${suite}${CMAKE_MATCH_1}")
+      set(filter "${test}")
+      string(REGEX REPLACE "(\\.[^/]+)/.*" "\\1" without_parameter "${test}")
+      if(NOT each AND without_parameter MATCHES "${skippable}" AND NOT without_parameter STREQUAL test)
+        set(test "${without_parameter}")
+        set(filter "${test}/*")
+        list(FIND added "${test}" found)
+        if(found GREATER -1)
+          continue()
+        endif()
+        list(APPEND added "${test}")
+      endif()
       if(each OR test MATCHES "${skippable}")
-        add_test("${name}.${test}" "${program}" "--gtest_filter=${test}" --gtest_brief=1)
+        add_test("${name}.${test}" "${program}" "--gtest_filter=${filter}" --gtest_brief=1)
         set_tests_properties("${name}.${test}" PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
           ENVIRONMENT "${environment}" SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
       elseif(NOT suite_is_added)
