@@ -9,12 +9,12 @@
 // With a soft cap c the logits are c tanh(h W^T / c), in float32 or better, and d logits has their derivative
 // 1 - (logits / c)^2 as one more factor.
 //
-// Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64), on CUDA in float32 or better;
-// log-sum-exp, softmax and every sum over the vocabulary in float32 (float64 for float64 input); sums over a
-// completion's tokens in float64. The coefficient is applied after the matmul for dh and to h before the one
-// for dW, so that small coefficients do not vanish in half precision. Not-a-number input gives not-a-number
-// results for its completion. Errors: Error(kModel) for a target outside the vocabulary. CUDA kernels and
-// their CPU twin follow one contract.
+// Logits in the dtype of `hidden_CD` (float16, bfloat16, float32 or float64); on CUDA, and of bfloat16 on a
+// CPU that does not multiply it, in float32 or better. Log-sum-exp, softmax and every sum over the vocabulary
+// in float32 (float64 for float64 input); sums over a completion's tokens in float64. The coefficient is
+// applied after the matmul for dh and to h before the one for dW, so that small coefficients do not vanish in
+// half precision. Not-a-number input gives not-a-number results for its completion. Errors: Error(kModel) for
+// a target outside the vocabulary. CUDA kernels and their CPU twin follow one contract.
 //
 // Legend: C completion tokens, D width, V vocabulary, N completions.
 #pragma once
