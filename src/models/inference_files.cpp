@@ -136,10 +136,14 @@ void set_dtype(Json& config, at::ScalarType type) {
   if (config.contains("dtype")) config["dtype"] = dtype_name(type);
 }
 
-// What the options say about one JSON file of the folder. `decides`: nothing comes before it in saying where
-// generation ends.
+struct Place {
+  bool decides_end;       // nothing comes before it in saying where generation ends
+  bool names_are_pieces;  // its names of tokens are those of the vocabulary's own entries
+};
+
+// What the options say about one JSON file of the folder.
 void change(Json& json, const std::string& name, at::ScalarType type, const ExportOptions& options,
-            bool decides) {
+            const Place& place) {
   const bool has_ids = name == kConfig || name == kGenerationConfig;
   const bool has_names = name == "tokenizer_config.json" || name == "special_tokens_map.json";
   if (name == kConfig) set_dtype(json, type);
@@ -148,19 +152,19 @@ void change(Json& json, const std::string& name, at::ScalarType type, const Expo
   json.erase("auto_map");
   if (options.eos_token && has_ids) {
     const auto& ids = options.eos_token->ids;
-    json["eos_token_id"] = ids.size() == 1 || !decides ? Json(ids.front()) : Json(ids);
+    json["eos_token_id"] = ids.size() == 1 || !place.decides_end ? Json(ids.front()) : Json(ids);
   }
-  if (options.eos_token && has_names) json["eos_token"] = options.eos_token->text;
+  if (options.eos_token && has_names && !place.names_are_pieces) json["eos_token"] = options.eos_token->text;
   if (options.chat_template && json.contains(kTemplateKey)) json[kTemplateKey] = *options.chat_template;
 }
 
 void change_file(FolderFile& file, const fs::path& source, at::ScalarType type, const ExportOptions& options,
-                 bool decides) {
+                 const Place& place) {
   const std::string where = shown(source / file.name);
   const Json json = parse_json(file.content, where, ErrorKind::kModel);
   if (!json.is_object()) throw model_error("[" + where + "] is not a JSON object");
   Json changed = json;
-  change(changed, file.name, type, options, decides);
+  change(changed, file.name, type, options, place);
   if (changed != json) file.content = changed.dump(2) + "\n";
 }
 
@@ -168,6 +172,16 @@ FolderFile* find(std::vector<FolderFile>& files, const std::string& name) {
   const auto found =
       std::find_if(files.begin(), files.end(), [&](const auto& file) { return file.name == name; });
   return found == files.end() ? nullptr : &*found;
+}
+
+// Gemma's class takes the names of padding, end and beginning for the first pieces of a tokenizer.model: with
+// another name for the end its own piece would be lost. Ids say where turns end then.
+bool names_are_pieces(std::vector<FolderFile>& files) {
+  const FolderFile* config = find(files, "tokenizer_config.json");
+  if (!config || find(files, "tokenizer.json") || !find(files, "tokenizer.model")) return false;
+  const Json json = parse_json(config->content, config->name, ErrorKind::kModel);
+  const Json of_class = json.is_object() ? json.value("tokenizer_class", Json()) : Json();
+  return of_class.is_string() && of_class.get<std::string>().starts_with("GemmaTokenizer");
 }
 
 void set_template(std::vector<FolderFile>& files, const std::string& text) {
@@ -206,10 +220,11 @@ std::vector<FolderFile> inference_files(const fs::path& source_folder, const Nam
   if (options.chat_template) set_template(files, *options.chat_template);
   const at::ScalarType type = exported_type(options.dtype, tensors.front().second.scalar_type());
   const bool has_generation_config = find(files, kGenerationConfig) != nullptr;
+  const bool are_pieces = names_are_pieces(files);
   for (const char* name : {kConfig, kGenerationConfig, "tokenizer_config.json", "special_tokens_map.json",
                            "processor_config.json", "chat_template.json"}) {
-    const bool decides = name == kGenerationConfig || !has_generation_config;
-    if (FolderFile* file = find(files, name)) change_file(*file, source_folder, type, options, decides);
+    const Place place = {name == kGenerationConfig || !has_generation_config, are_pieces};
+    if (FolderFile* file = find(files, name)) change_file(*file, source_folder, type, options, place);
   }
   if (options.model_card) files.push_back({"README.md", *options.model_card});
   return files;

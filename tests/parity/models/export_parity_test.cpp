@@ -116,6 +116,25 @@ TEST(ExportParity, TransformersFindsTheTemplateAndTheEndTokenOfTheRun) {
                                               {"dtype", "torch.bfloat16"}}));
 }
 
+// Gemma's class names the second piece of a tokenizer.model by its end token.
+TEST(ExportParity, AnotherEndTokenLeavesTheNamesOfAGemmaTokenizersPieces) {
+  const TemporaryFolder scratch;
+  const fs::path source = scratch / "source", out = scratch / "out";
+  fs::copy(model_fixture("llama"), source);
+  const Json names = {{"tokenizer_class", "GemmaTokenizer"}, {"eos_token", "<eos>"}};
+  write_file_atomic(source / "tokenizer_config.json", names.dump());
+  write_file_atomic(source / "generation_config.json", R"({"eos_token_id": 1})");
+  write_file_atomic(source / "tokenizer.model", "pieces");
+  const models::ModelFolder folder = models::open_model_folder(source);
+  models::export_model_folder(source, folder.tensors,
+                              {.eos_token = models::EndToken{"<end_of_turn>", {106, 1}}}, out);
+  const auto read = [&](const char* name) {
+    return read_json_file((out / name).string(), ErrorKind::kModel);
+  };
+  EXPECT_EQ(read("tokenizer_config.json"), names);
+  EXPECT_EQ(read("generation_config.json")["eos_token_id"], (Json{106, 1}));
+}
+
 TEST(ExportParity, TransformersFindsWhatTheSourceHas) {
   const TemporaryFolder scratch;
   const fs::path source = scratch / "source", out = scratch / "out";
