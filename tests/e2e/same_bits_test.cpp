@@ -185,8 +185,11 @@ TEST(SameBits, OfARunKilledAtAnyTime) {
   EXPECT_EQ(samples_of(run), samples_of(undisturbed_ordinary()));
 }
 
-TEST(SameBitsOfSmolLm2, KilledAndStopped) {
-  const TemporaryFolder killed_folder, stopped_folder;
+TEST(SameBitsOfSmolLm2, RepeatedKilledAndStopped) {
+  const TemporaryFolder again_folder, killed_folder, stopped_folder;
+  const TinyRun again(again_folder.path(), smollm2_settings());
+  ASSERT_EQ(again.run(), 0) << again.log_text();
+  expect_same(again, undisturbed_smollm2());
   const TinyRun killed(killed_folder.path(), smollm2_settings());
   ASSERT_NO_FATAL_FAILURE(stop_after(killed, "step 3/", SIGKILL));
   ASSERT_EQ(killed.run(), 0) << killed.log_text();

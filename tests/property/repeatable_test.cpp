@@ -1,4 +1,4 @@
-// The same bits each time: every operation of the step, and whole steps, computed ten times by 2 and by 4
+// The same bits each time: every operation of the step, and whole steps, computed twenty times by 2 and by 4
 // threads. The model is large enough for LibTorch to share out each operation among them.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -23,7 +23,7 @@
 namespace ddro::test {
 namespace {
 
-constexpr int kTimes = 10;
+constexpr int kTimes = 20;
 constexpr std::int64_t kVocabulary = 8192, kWidth = 256, kTokens = 2048;
 
 using Tensors = std::vector<Tensor>;
