@@ -24,10 +24,9 @@ using losses::Stabilizer;
 
 struct Type {
   at::ScalarType dtype;
-  double tolerance;  // of a gradient, as a share of its norm; ratios of likelihoods raise their rounding to a
-                     // power
+  double tolerance;  // of a gradient, as a share of its norm
 };
-constexpr Type kTypes[] = {{at::kFloat, 1e-4}, {at::kBFloat16, 0.1}};
+constexpr Type kTypes[] = {{at::kFloat, 1e-4}, {at::kBFloat16, 0.06}};
 
 models::ModelSpec spec_of(std::int64_t head_dim) {
   return models::parse_model_config({{"model_type", "llama"},
@@ -128,7 +127,9 @@ TEST_P(Step, GradientsAreRightForEveryLocality) {
     options.loss_type = loss;
     options.stabilizer = stabilizer;
     const auto objective = losses::make_objective(options, 0.5);
-    for (const Type& type : kTypes) compare(64, type, *objective);
+    // Of rdro in bfloat16 a CPU that widens its products comes to 0.084, the others stay below 0.06.
+    const double slack = loss == LossType::kRdro ? 1.5 : 1;
+    for (const Type& type : kTypes) compare(64, {type.dtype, type.tolerance * slack}, *objective);
   }
 }
 
