@@ -32,7 +32,7 @@ class GgufFile::Reader {
     for (std::uint64_t i = 0; i < num_tensors_; ++i) entries.push_back(read_entry());
     const std::span<std::byte> data = find_data();
     for (Entry& entry : entries) add_tensor(std::move(entry), data);
-    check_overlaps();
+    check_order(data);
   }
 
  private:
@@ -206,15 +206,30 @@ class GgufFile::Reader {
     file_.tensors_.push_back(std::move(tensor));
   }
 
-  void check_overlaps() const {
+  // The data belong to the tensors but for what fills up the alignment, and zeros: otherwise the table is not
+  // that of the data, and every tensor may have another's bytes.
+  void check_order(std::span<const std::byte> data) const {
     std::vector<const GgufTensor*> order;
     for (const GgufTensor& tensor : file_.tensors_) order.push_back(&tensor);
     std::sort(order.begin(), order.end(),
               [](const auto* a, const auto* b) { return a->bytes.data() < b->bytes.data(); });
-    for (size_t i = 1; i < order.size(); ++i) {
-      if (order[i]->bytes.data() < order[i - 1]->bytes.data() + order[i - 1]->bytes.size())
-        fail(order[i]->name, "its data overlaps another tensor's");
+    const std::byte* end = data.data();
+    for (const GgufTensor* tensor : order) {
+      if (tensor->bytes.data() < end) fail(tensor->name, "its data overlaps another tensor's");
+      check_empty({end, tensor->bytes.data()});
+      end = tensor->bytes.data() + tensor->bytes.size();
     }
+    check_empty({end, data.data() + data.size()});
+  }
+
+  void check_empty(std::span<const std::byte> gap) const {
+    if (gap.size() < alignment_) return;
+    const auto used =
+        std::find_if(gap.begin(), gap.end(), [](std::byte value) { return value != std::byte{0}; });
+    if (used == gap.end()) return;
+    fail("its data from byte " + std::to_string(&*used - bytes_.data()) +
+         " on belong to no tensor; the table of " + std::to_string(file_.tensors_.size()) +
+         " tensors is wrong");
   }
 
   GgufFile& file_;

@@ -13,79 +13,12 @@ constexpr const char* kPre = "tokenizer.ggml.pre";
 constexpr size_t kMaxTokens = size_t{1} << 20;  // and merges; published models have at most half of that
 constexpr std::ptrdiff_t kMaxAddedTokens = std::ptrdiff_t{1} << 16;
 
-// How text is cut into words; llama.cpp has a name for each.
-enum class Words { kGpt2, kDigitsThenGpt2, kLlama3, kQwen2 };
-
-struct PreTokenizer {
-  std::string_view name;
-  Words words;
-};
-
-constexpr PreTokenizer kPreTokenizers[] = {
-    {"gpt-2", Words::kGpt2},
-    {"olmo", Words::kGpt2},
-    {"smollm", Words::kDigitsThenGpt2},
-    {"starcoder", Words::kDigitsThenGpt2},
-    {"refact", Words::kDigitsThenGpt2},
-    {"llama-bpe", Words::kLlama3},
-    {"llama3", Words::kLlama3},
-    {"llama-v3", Words::kLlama3},
-    {"qwen2", Words::kQwen2},
-};
-
-// As the tokenizer.json files of these models have them.
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-Words words_of(const GgufFile& file) {
+WordRules words_of(const GgufFile& file) {
   const std::string name = file.text(kPre).value_or("");
-  const auto* const found = std::find_if(std::begin(kPreTokenizers), std::end(kPreTokenizers),
-                                         [&](const PreTokenizer& each) { return each.name == name; });
-  if (found != std::end(kPreTokenizers)) return found->words;
-  std::string known;
-  for (const PreTokenizer& each : kPreTokenizers)
-    known += (known.empty() ? "" : ", ") + std::string(each.name);
+  if (auto rules = word_rules(name)) return *std::move(rules);
   refuse_tokenizer(file, std::string("metadata \"") + kPre + "\" is \"" + printable(name) +
-                             "\", which does not say how text is cut into words; expected " + known);
-}
-
-Json byte_level(bool cuts_words) {
-  return {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", cuts_words}};
-}
-
-Json pre_tokenizer(Words words) {
-  if (words == Words::kGpt2) return byte_level(true);
-  Json first = {{"type", "Digits"}, {"individual_digits", true}};
-  if (words != Words::kDigitsThenGpt2) {
-    first = {{"type", "Split"},
-             {"pattern", {{"Regex", words == Words::kLlama3 ? kLlama3Pattern : kQwen2Pattern}}},
-             {"behavior", "Isolated"},
-             {"invert", false}};
-  }
-  const Json rest = byte_level(words == Words::kDigitsThenGpt2);
-  return {{"type", "Sequence"}, {"pretokenizers", {std::move(first), rest}}};
-}
-
-Json normalizer(Words words) { return words == Words::kQwen2 ? Json({{"type", "NFC"}}) : Json(); }
-
-// What cuts words; where they stand in the text is another matter.
-nlohmann::json without_offsets(nlohmann::json cut) {
-  cut.erase("trim_offsets");
-  if (!cut.contains("pretokenizers")) return cut;
-  for (nlohmann::json& part : cut["pretokenizers"]) part.erase("trim_offsets");
-  return cut;
-}
-
-bool has_rules(const nlohmann::json& tokenizer, Words words) {
-  const nlohmann::json own = tokenizer.value("pre_tokenizer", nlohmann::json());
-  const nlohmann::json normal = tokenizer.value("normalizer", nlohmann::json());
-  const nlohmann::json& model = tokenizer.at("model");
-  return own.is_object() && without_offsets(own) == without_offsets(pre_tokenizer(words)) &&
-         normal == nlohmann::json(normalizer(words)) && model.value("type", "BPE") == "BPE" &&
-         model.value("ignore_merges", false) == (words == Words::kLlama3);
+                             "\", which does not say how text is cut into words; expected " +
+                             names_of_word_rules());
 }
 
 bool is_added(TokenKind kind) { return kind == TokenKind::kControl || kind == TokenKind::kUserDefined; }
@@ -108,7 +41,7 @@ Json added_tokens(const GgufFile& file, const Vocabulary& vocabulary) {
 }
 
 // Tokens that are there to fill the table have no text of their own.
-Json byte_pair_model(const GgufFile& file, const Vocabulary& vocabulary, Words words) {
+Json byte_pair_model(const GgufFile& file, const Vocabulary& vocabulary, const WordRules& words) {
   nlohmann::json vocab = nlohmann::json::object();
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     if (vocabulary.kinds[id] == TokenKind::kUnused) continue;
@@ -129,7 +62,7 @@ Json byte_pair_model(const GgufFile& file, const Vocabulary& vocabulary, Words w
           {"end_of_word_suffix", nullptr},
           {"fuse_unk", false},
           {"byte_fallback", false},
-          {"ignore_merges", words == Words::kLlama3},
+          {"ignore_merges", words.ignores_merges},
           {"vocab", std::move(vocab)},
           {"merges", std::move(merges)}};
 }
@@ -149,7 +82,7 @@ std::string named_token(const GgufFile& file, const Vocabulary& vocabulary, cons
 }
 
 // What is put in front of a text and behind it, as transformers writes it.
-Json post_processor(const GgufFile& file, const Vocabulary& vocabulary, Words words) {
+Json post_processor(const GgufFile& file, const Vocabulary& vocabulary, const WordRules& words) {
   const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
   Json single = Json::array(), special = Json::object();
   const auto add = [&](const char* role) {
@@ -160,7 +93,7 @@ Json post_processor(const GgufFile& file, const Vocabulary& vocabulary, Words wo
                       {"ids", {*file.integer(std::string("tokenizer.ggml.") + role + "_token_id")}},
                       {"tokens", {token}}};
   };
-  if (adds(file, "bos", words == Words::kLlama3)) add("bos");
+  if (adds(file, "bos", words.adds_bos)) add("bos");
   single.push_back(text);
   if (adds(file, "eos", false)) add("eos");
   if (special.empty()) return nullptr;
@@ -204,25 +137,17 @@ Vocabulary read_vocabulary(const GgufFile& file) {
 }
 
 Json tokenizer_json(const GgufFile& file) {
-  const Words words = words_of(file);
+  const WordRules words = words_of(file);
   const Vocabulary vocabulary = read_vocabulary(file);
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", added_tokens(file, vocabulary)},
-          {"normalizer", normalizer(words)},
-          {"pre_tokenizer", pre_tokenizer(words)},
+          {"normalizer", words.normalizer},
+          {"pre_tokenizer", words.pre_tokenizer},
           {"post_processor", post_processor(file, vocabulary, words)},
-          {"decoder", byte_level(true)},
+          {"decoder", byte_level_decoder()},
           {"model", byte_pair_model(file, vocabulary, words)}};
-}
-
-std::optional<std::string> name_of_word_rules(const nlohmann::json& tokenizer_json) {
-  const auto* const found =
-      std::find_if(std::begin(kPreTokenizers), std::end(kPreTokenizers),
-                   [&](const PreTokenizer& each) { return has_rules(tokenizer_json, each.words); });
-  if (found == std::end(kPreTokenizers)) return std::nullopt;
-  return std::string(found->name);
 }
 
 Json tokenizer_config(const GgufFile& file, const Architecture& architecture) {

@@ -32,7 +32,7 @@ bool is_gguf_file(const std::filesystem::path& path);
 // One mapped file. Errors are Error(kModel) and name the file and the key or the tensor. Refused: other
 // versions and byte orders; counts, lengths, shapes and offsets that lead past the end of the file or
 // overflow; lists of lists; keys or tensors of one name; tensor types that cannot be unpacked; tensors that
-// overlap or lie off the alignment; more than 65,536 keys or tensors, or 2^22 texts.
+// overlap or lie off the alignment; data of no tensor; more than 65,536 keys or tensors, or 2^22 texts.
 class GgufFile {
  public:
   explicit GgufFile(const std::filesystem::path& path);

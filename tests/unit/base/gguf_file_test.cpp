@@ -88,10 +88,11 @@ TEST(GgufFile, Reads) {
 TEST(GgufFile, ReadsAnotherAlignmentAndVersion2) {
   const TemporaryFolder folder;
   const std::string key = value("general.alignment", kUInt32, raw<std::uint32_t>(64));
-  const GgufFile file(
-      folder.write("wide.gguf", with_data(header(1, 1, 2) + key + tensor("w", {2}, kF16, 64), 64 + 4, 64)));
-  EXPECT_EQ(file.tensors()[0].bytes.size(), 4U);
-  EXPECT_EQ(file.tensors()[0].bytes.data(),
+  const GgufFile file(folder.write(
+      "wide.gguf",
+      with_data(header(2, 1, 2) + key + tensor("v", {2}, kF16, 0) + tensor("w", {2}, kF16, 64), 64 + 4, 64)));
+  EXPECT_EQ(file.tensors()[1].bytes.size(), 4U);
+  EXPECT_EQ(file.tensors()[1].bytes.data(),
             file.mapping()->bytes().data() + file.mapping()->bytes().size() - 4);
 }
 
@@ -162,7 +163,12 @@ std::vector<BadFile> bad_tensors() {
       {"offset that wraps", one(tensor("w", {8}, kF32, UINT64_MAX - 31), 32), "end past"},
       {"off the alignment", one(tensor("w", {8}, kF32, 16), 64), "is off the alignment"},
       {"overlap", two(0, 32), "its data overlaps"},
-      {"the same bytes", two(64, 64), "its data overlaps"},
+      {"the same bytes", two(0, 0), "its data overlaps"},
+      {"a tensor less than there are",
+       with_data(header(1, 0) + tensor("a", {16}, kF32, 0) + tensor("b", {16}, kF32, 64), 128),
+       "belong to no tensor; the table of 1 tensors is wrong"},
+      {"data before the first tensor", one(tensor("w", {8}, kF32, 32), 64), "belong to no tensor"},
+      {"data between tensors", two(0, 96), "belong to no tensor"},
       {"twice", with_data(header(2, 0) + tensor("a", {8}, kF32, 0) + tensor("a", {8}, kF32, 32), 64),
        "\"a\": occurs twice"},
   };
