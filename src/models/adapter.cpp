@@ -148,6 +148,7 @@ Adapter read_adapter(const fs::path& path, const ModelSpec& model, const std::st
                                    .missing = cause + " and the base model call for it",
                                    .surplus = "is not what " + cause + " and the base model call for"});
   adapter.config = std::move(source.content.config);
+  adapter.knows_base = !source.content.base_hash.empty();
   adapter.hash = hash_adapter(adapter);
   return adapter;
 }

@@ -9,9 +9,37 @@ namespace ddro::models {
 
 std::string shown(const Json& value) { return printable(value.dump(), 60); }
 
+ConfigReader::ConfigReader(const Json& object, const ConfigReader& around, const char* key)
+    : object_(object), where_(around.where_), prefix_(around.prefix_ + key + "."), asked_(around.asked_) {
+  asked_->insert(prefix_);
+}
+
 const Json* ConfigReader::find(const char* key) const {
+  ignore({key});
   const auto found = object_.find(key);
   return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool ConfigReader::has(const char* key) const {
+  ignore({key});
+  return object_.contains(key);
+}
+
+void ConfigReader::ignore(std::initializer_list<const char*> keys) const {
+  for (const char* key : keys) asked_->insert(prefix_ + key);
+}
+
+std::vector<ConfigReader::Entry> ConfigReader::unread() const {
+  std::vector<Entry> entries;
+  for (const auto& [key, value] : object_.items()) {
+    if (asked_->contains(prefix_ + key + ".")) {
+      const std::vector<Entry> inside = ConfigReader(value, *this, key.c_str()).unread();
+      entries.insert(entries.end(), inside.begin(), inside.end());
+    } else if (!asked_->contains(prefix_ + key)) {
+      entries.push_back({prefix_ + key, &value});
+    }
+  }
+  return entries;
 }
 
 void ConfigReader::fail(const std::string& key, const std::string& what) const {
@@ -75,7 +103,13 @@ ConfigReader ConfigReader::object(const char* key) const {
   const Json* value = find(key);
   if (!value || !value->is_object())
     fail(key, "is not an object; got " + (value ? shown(*value) : "nothing"));
-  return {*value, where_, prefix_ + key + "."};
+  return {*value, *this, key};
+}
+
+void ConfigReader::expect(const char* key, const Json& value) const {
+  const Json* given = find(key);
+  if (given && *given != value)
+    fail(key, "is not supported; got " + shown(*given) + ", expected " + value.dump());
 }
 
 }  // namespace ddro::models

@@ -38,7 +38,7 @@ TensorSources exported(const TensorSources& sources, const NamedTensors& names, 
   for (const auto& [name, outline] : names) {
     const TensorSource& source = *by_name.at(name);
     result.push_back({name, exported_type(dtype, source.dtype), source.sizes,
-                      [fetch = source.fetch, dtype] { return exported(fetch(), dtype); }});
+                      [name = name, fetch = source.fetch, dtype] { return exported(name, fetch(), dtype); }});
   }
   return result;
 }
@@ -117,8 +117,15 @@ at::ScalarType exported_type(ExportDType dtype, at::ScalarType kept) {
   return kept;
 }
 
-Tensor exported(const Tensor& tensor, ExportDType dtype) {
-  return tensor.detach().to(at::kCPU, exported_type(dtype, tensor.scalar_type())).contiguous();
+Tensor exported(const std::string& name, const Tensor& tensor, ExportDType dtype) {
+  const at::ScalarType type = exported_type(dtype, tensor.scalar_type());
+  const Tensor result = tensor.detach().to(at::kCPU, type).contiguous();
+  if (type == at::kHalf && tensor.scalar_type() != type && !result.isfinite().all().item<bool>()) {
+    throw model_error("[export] " + name +
+                      " has numbers that float16 does not hold, beyond 65504 or not finite; "
+                      "export bfloat16 or float32");
+  }
+  return result;
 }
 
 void export_model_folder(const fs::path& source_folder, const TensorSources& tensors,

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 NamedTensors all_exported(const NamedTensors& tensors, ExportDType dtype) {
   NamedTensors result;
-  for (const auto& [name, tensor] : tensors) result.emplace_back(name, exported(tensor, dtype));
+  for (const auto& [name, tensor] : tensors) result.emplace_back(name, exported(name, tensor, dtype));
   return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "ddro/base/error.h"
 #include "models/family.h"
+#include "models/unread_keys.h"
 
 namespace ddro::models {
 namespace {
@@ -52,6 +53,8 @@ ModelSpec parse_model_config(const Json& json, const std::string& where) {
   }
   ModelSpec model = family.read(config);
   model.model_type = family.model_type;
+  for (std::string& setting : check_unread_keys(config, model))
+    model.unused_settings.push_back(std::move(setting));
   return model;
 }
 

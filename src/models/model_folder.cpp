@@ -162,11 +162,10 @@ void drop_redundant(const ModelSpec& spec, NamedTensors& tensors, const std::str
   tensors.erase(head);
 }
 
-// Only dropout so far.
 void log_unused_settings(const ModelSpec& spec, const std::string& where) {
   std::string list;
   for (const std::string& setting : spec.unused_settings) list += (list.empty() ? "" : ", ") + setting;
-  if (!list.empty()) log_warning("[" + where + "] there is no dropout here; not used: " + list);
+  if (!list.empty()) log_warning("[" + where + "] settings without effect here: " + list);
 }
 
 void hash_base(ModelFolder& folder) {
@@ -214,6 +213,29 @@ ModelFolder open_base_folder(const fs::path& path, Remarks remarks, Blocks block
   return folder;
 }
 
+// Of an adapter that PEFT has saved: it names its base and knows no hash.
+void check_named_base(const ModelFolder& folder, const fs::path& adapter_path) {
+  const std::string where = shown(adapter_path / "adapter_config.json");
+  const Json named = folder.adapter->config.value("base_model_name_or_path", Json());
+  if (folder.adapter->knows_base || !named.is_string() || named == "") return;
+  std::optional<fs::path> there;
+  try {
+    there = adapter_base(adapter_path);
+  } catch (const Error&) {  // it is not on this machine
+  }
+  std::error_code ignored;
+  if (there && fs::equivalent(*there, folder.path, ignored)) return;
+  if (there && !is_gguf_file(*there) && !is_gguf_file(folder.path)) {
+    if (open_base_folder(*there, Remarks::kSilent, Blocks::kUnpacked).base_hash == folder.base_hash) return;
+    throw model_error("[" + where + "] base_model_name_or_path is " + shown(*there) +
+                      ", whose weights are not those of " + shown(folder.path) +
+                      "; an adapter fits the base alone that it was trained on");
+  }
+  if (fs::path(named.get<std::string>()).filename() == folder.path.filename()) return;
+  log_warning("[" + where + "] the adapter was trained on " + printable(named.get<std::string>()) +
+              "; whether " + shown(folder.path) + " has the same weights is not known");
+}
+
 ModelFolder open_adapter(const fs::path& adapter_path, const fs::path& base_path, Blocks blocks) {
   if (is_adapter(base_path)) {
     throw model_error("[" + shown(base_path) + "] is an adapter; expected the base model of " +
@@ -221,6 +243,7 @@ ModelFolder open_adapter(const fs::path& adapter_path, const fs::path& base_path
   }
   ModelFolder folder = open_base_folder(base_path, Remarks::kLogged, blocks);
   folder.adapter = read_adapter(adapter_path, folder.spec, folder.base_hash);
+  check_named_base(folder, adapter_path);
   folder.adapter_path = adapter_path;
   folder.weights_hash = hash_text(folder.base_hash + folder.adapter->hash);
   return folder;

@@ -86,7 +86,7 @@ void check_files(const fs::path& folder, const std::vector<FolderFile>& files) {
 
 void check_tensors(const NamedTensors& found, const NamedTensors& tensors, ExportDType dtype) {
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const Tensor expected = exported(tensors[i].second, dtype);
+    const Tensor expected = exported(tensors[i].first, tensors[i].second, dtype);
     const auto& [name, tensor] = found[i];
     if (name != tensors[i].first || tensor.scalar_type() != expected.scalar_type() ||
         std::memcmp(tensor.const_data_ptr(), expected.const_data_ptr(), expected.nbytes()) != 0) {

@@ -69,6 +69,10 @@ std::vector<BadInput> config_cases() {
              "rope_scaling.rope_type \"mrope\" is not supported"),
       config("Experts", "num_local_experts", 8,
              "num_local_experts is set, but models of this model_type have no experts"),
+      config("UnknownSwitch", "use_qk_norm", true,
+             "config.json] use_qk_norm is not supported in llama models; got true; remove the key if"),
+      config("UnknownRopeKey", "rope_scaling", Json{{"rope_type", "linear"}, {"factor", 2.0}, {"alpha", 8}},
+             "rope_scaling.alpha is not supported in llama models; got 8"),
       config("Quantized", "quantization_config", Json{{"bits", 4}}, "quantization_config is set"),
       config("OneMoreLayer", "num_hidden_layers", 3,
              "tensor model.layers.2.input_layernorm.weight is missing"),
@@ -188,8 +192,10 @@ std::vector<BadInput> weight_cases() {
 std::vector<BadInput> tokenizer_cases() {
   const char* file = "model/tokenizer.json";
   return {
-      without("None", file,
-              "[@/model] no tokenizer; expected tokenizer.json, tokenizer.model or tekken.json"),
+      without(
+          "None", file,
+          "[@/model] no tokenizer; expected tokenizer.json, tokenizer.model, tekken.json, or vocab.json and "
+          "merges.txt"),
       bytes(
           "CutOff", file, [](std::string& text) { text.resize(text.size() / 2); },
           "tokenizer.json] not valid JSON at byte"),

@@ -13,9 +13,10 @@ namespace ddro::models {
 
 struct Adapter {
   AdapterSpec spec;
-  NamedTensors tensors;  // in the order of parameters_of(spec)
-  Json config;           // adapter_config.json
-  std::string hash;      // of all that decides what it computes
+  NamedTensors tensors;    // in the order of parameters_of(spec)
+  Json config;             // adapter_config.json
+  std::string hash;        // of all that decides what it computes
+  bool knows_base = true;  // its file holds the hash of the base that it was trained on
 };
 
 // One that changes nothing yet: A uniform within 1 / sqrt(width) (as PEFT's kaiming_uniform with a =

@@ -20,9 +20,10 @@ std::vector<KnownFamily> known_families();
 
 // As transformers 4 or 5 saves it. An absent key has the default of the family's class in transformers 4.57.
 // Error(kModel) that names the file and the key: families that are not known, values out of range, and
-// whatever would change the forward but is not built (other rope types and activations, ALiBi, quantized
-// weights but has_mxfp4_weights). So is dropout, except that of families whose published configurations have
-// it, where it is listed in ModelSpec::unused_settings.
+// whatever would change the forward but is not built (other rope types and activations, quantized weights but
+// has_mxfp4_weights, keys that nothing reads and whose names say so). Dropout is refused, too, except that of
+// families whose published configurations have it: like other keys that nothing reads it is listed in
+// ModelSpec::unused_settings.
 ModelSpec parse_model_config(const Json& config, const std::string& where);
 
 // Whether the folder's weights are to be unpacked first: quantization_config with the method mxfp4.

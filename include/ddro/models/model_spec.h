@@ -173,7 +173,7 @@ struct ModelSpec {
   NormSpec final_norm;
   std::vector<LayerSpec> layers;
   std::optional<double> router_aux_loss_coef;  // where the configuration asks for that loss
-  std::vector<std::string> unused_settings;  // dropout in the configuration, for the log: there is none here
+  std::vector<std::string> unused_settings;    // of the configuration, for the log: dropout, unknown keys
 };
 
 struct ParameterSpec {

@@ -31,7 +31,7 @@ class WeightStore {
   virtual Tensor part(const std::string& name) const = 0;
   // Backward passes add to `whole`, which is released; what all have added goes to `own`, as part() has it.
   virtual void keep_gradient(const std::string& name, const Tensor& whole, const Tensor& own) = 0;
-  // Whether each forward is told to the others that have parts of the model.
+  // Whether each forward is told to the others that have parts of the model, who all have one then.
   virtual void announce(bool value) = 0;
 };
 

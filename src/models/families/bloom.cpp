@@ -20,8 +20,9 @@ AttentionSpec attention_at(const std::string& name, std::int64_t width, std::int
 
 ModelSpec read_bloom(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
-  const char* residual = "apply_residual_connection_post_layernorm";
-  if (config.boolean(residual, false)) config.fail(residual, "is not supported; got true, expected false");
+  config.expect("apply_residual_connection_post_layernorm", false);
+  config.ignore({"n_head", "n_inner", "n_layer", "offset_alibi", "skip_bias_add",
+                 "slow_but_exact"});  // of its authors' code
   ModelSpec model;
   const std::int64_t width = model.hidden_size = config.size("n_embed", config.size("hidden_size", 64));
   model.vocab_size = config.size("vocab_size", 250880);

@@ -6,8 +6,19 @@
 namespace ddro::models {
 namespace {
 
+// What the published folders say and transformers takes as given.
+void expect_published(const ConfigReader& config) {
+  config.expect("order_of_interleaved_layers", "local_attn_first");
+  config.expect("position_embedding_type", "rope_gptj");
+  config.expect("rotary_pct", 1);
+  for (const char* key : {"use_embedding_sharing", "use_gated_activation", "use_parallel_block"})
+    config.expect(key, true);
+}
+
 ModelSpec read_cohere2(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
+  expect_published(config);
+  config.ignore({"_sliding_window_pattern", "layer_switch"});  // layer_types is made from it
   const std::int64_t period = config.integer("sliding_window_pattern", 1, kMaxLayers).value_or(4);
   ModelSpec model =
       read_llama_like(config,

@@ -21,6 +21,8 @@ void rename(LayerSpec& layer, const std::string& name) {
 
 ModelSpec read_exaone(const ConfigReader& config) {
   refuse_dropout(config, {"embed_dropout"});
+  // transformers 5, where the class is Llama's, saves Llama's names of keys.
+  const bool of_llama = config.find("num_hidden_layers") != nullptr;
   ModelSpec model = read_llama_like(config,
                                     {.vocab_size = 102400,
                                      .intermediate_size = 8192,
@@ -28,9 +30,9 @@ ModelSpec read_exaone(const ConfigReader& config) {
                                      .hidden_size = 2048,
                                      .num_hidden_layers = 32,
                                      .norm_eps = 1e-5,
-                                     .norm_eps_key = "layer_norm_epsilon",
-                                     .activation_key = "activation_function",
-                                     .num_layers_key = "num_layers",
+                                     .norm_eps_key = of_llama ? "rms_norm_eps" : "layer_norm_epsilon",
+                                     .activation_key = of_llama ? "hidden_act" : "activation_function",
+                                     .num_layers_key = of_llama ? "num_hidden_layers" : "num_layers",
                                      .tie_word_embeddings = true},
                                     {});
   model.embedding_name = "transformer.wte.weight";

@@ -7,7 +7,7 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_exaone4(const ConfigReader& config) {
-  // Beside layer_types the pattern may also be a text, which nothing reads.
+  config.ignore({"sliding_window_pattern"});  // beside layer_types it may also be a text, which nothing reads
   const std::int64_t period =
       config.find("layer_types") ? 0 : config.integer("sliding_window_pattern", 1, kMaxLayers).value_or(4);
   const auto window = read_window(config);

@@ -35,7 +35,7 @@ AttentionSpec read_attention(const ConfigReader& config, const Generation& gener
   attention.num_heads = config.integer("num_attention_heads", 1, kMaxHeads).value_or(71);
   attention.head_dim = divide_heads(config, width, "num_attention_heads", attention.num_heads);
   attention.num_key_value_heads = config.integer("num_kv_heads", 1, kMaxHeads).value_or(attention.num_heads);
-  if (!generation.grouped && config.boolean("multi_query", true)) {
+  if (config.boolean("multi_query", true) && !generation.grouped) {
     attention.num_key_value_heads = 1;
   } else {
     attention.fused_groups = attention.num_key_value_heads;
@@ -51,6 +51,7 @@ AttentionSpec read_attention(const ConfigReader& config, const Generation& gener
                     std::to_string(attention.num_heads));
   }
   if (config.boolean("alibi", false)) {
+    config.ignore({"rope_theta", "rope_scaling", "rope_parameters"});
     attention.alibi = AlibiSpec{.in_bfloat16 = true};
   } else {
     attention.rotary = read_rotary(config, attention.head_dim);
@@ -76,6 +77,8 @@ void add_norms(LayerSpec& layer, const Generation& generation, const std::string
 
 ModelSpec read_falcon(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
+  config.expect("apply_residual_connection_post_layernorm", false);
+  config.ignore({"ff_factor"});  // ffn_hidden_size is read instead
   const Generation generation = read_generation(config);
   ModelSpec model;
   const std::int64_t width = model.hidden_size = config.size("hidden_size", 4544);

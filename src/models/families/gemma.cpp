@@ -7,7 +7,19 @@
 namespace ddro::models {
 namespace {
 
+// "gelu", as the first folders say, means the form by tanh, with which the models were trained; transformers
+// 5 takes it so, too. hidden_activation says the same or nothing.
+void read_tanh_for_gelu(const ConfigReader& config, ModelSpec& model) {
+  for (LayerSpec& layer : model.layers) {
+    Activation& activation = layer.feed_forward.activation;
+    if (activation == Activation::kGelu) activation = Activation::kGeluTanh;
+    if (read_activation(config, "hidden_activation", activation) != activation)
+      config.fail("hidden_activation", "and hidden_act differ");
+  }
+}
+
 ModelSpec read_gemma(const ConfigReader& config) {
+  config.expect("use_bidirectional_attention", false);
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model =
       read_llama_like(config,
@@ -22,6 +34,7 @@ ModelSpec read_gemma(const ConfigReader& config) {
                        .activation = Activation::kGeluTanh,
                        .tie_word_embeddings = true},
                       {.qkv_bias = bias, .output_bias = bias, .norm_kind = NormKind::kRmsPlusOne});
+  read_tanh_for_gelu(config, model);
   model.embedding_scale = std::sqrt(static_cast<double>(model.hidden_size));
   return model;
 }

@@ -8,6 +8,9 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_gemma2(const ConfigReader& config) {
+  config.expect("use_bidirectional_attention", false);
+  config.ignore(
+      {"hidden_act", "sliding_window_size"});  // hidden_activation and sliding_window are read instead
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model =
       read_llama_like(config,

@@ -9,8 +9,9 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_gemma3_text(const ConfigReader& config) {
-  if (config.boolean("use_bidirectional_attention", false))
-    config.fail("use_bidirectional_attention", "is not supported; got true, expected false");
+  config.expect("use_bidirectional_attention", false);
+  // hidden_activation is read instead; scores have no cap; layer_types is made from the pattern.
+  config.ignore({"hidden_act", "attn_logit_softcapping", "_sliding_window_pattern"});
   const bool bias = config.boolean("attention_bias", false);
   const std::int64_t period = config.integer("sliding_window_pattern", 1, kMaxLayers).value_or(6);
   ModelSpec model =

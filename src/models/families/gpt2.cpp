@@ -7,10 +7,7 @@
 namespace ddro::models {
 namespace {
 
-void refuse_what_is_not_built(const ConfigReader& config) {
-  if (config.boolean("add_cross_attention", false))
-    config.fail("add_cross_attention", "is not supported; got true, expected false");
-}
+void refuse_what_is_not_built(const ConfigReader& config) { config.expect("add_cross_attention", false); }
 
 LinearSpec transposed(const std::string& name, std::int64_t in, std::int64_t out) {
   return {.name = name, .in = in, .out = out, .bias = true, .transposed = true};

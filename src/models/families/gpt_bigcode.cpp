@@ -29,8 +29,9 @@ AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std
 }
 
 ModelSpec read_gpt_bigcode(const ConfigReader& config) {
-  if (config.boolean("add_cross_attention", false))
-    config.fail("add_cross_attention", "is not supported; got true, expected false");
+  config.expect("add_cross_attention", false);
+  config.ignore(
+      {"num_key_value_heads", "pad_key_length", "validate_runner_input"});  // as multi_query; of caches
   ModelSpec model;
   const std::int64_t width = model.hidden_size = config.size("n_embd", 768);
   const std::int64_t inner = config.size("n_inner", 4 * width);

@@ -17,12 +17,14 @@ std::vector<bool> read_local_layers(const ConfigReader& config, size_t num_layer
            group[1].is_number_unsigned();
   };
   std::vector<bool> local;
+  Json names = Json::array();
   bool fits = groups.is_array() && std::all_of(groups.begin(), groups.end(), is_group);
   for (size_t i = 0; fits && i < groups.size(); ++i) {
     for (auto times = groups[i][1].get<std::uint64_t>(); fits && times > 0; --times) {
       for (const Json& kind : groups[i][0]) {
         fits &= (kind == "global" || kind == "local") && local.size() < num_layers;
         local.push_back(kind == "local");
+        names.push_back(kind);
       }
     }
   }
@@ -31,6 +33,7 @@ std::vector<bool> read_local_layers(const ConfigReader& config, size_t num_layer
                                        " layers, as [[[\"global\", \"local\"], 12]] does for 24; got " +
                                        shown(groups));
   }
+  config.expect("attention_layers", names);  // transformers saves both, and reads these
   return local;
 }
 

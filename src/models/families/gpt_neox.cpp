@@ -26,6 +26,9 @@ AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std
 
 ModelSpec read_gpt_neox(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "hidden_dropout"});
+  // transformers 4 saves them under two names.
+  config.expect("rope_theta", config.positive("rotary_emb_base").value_or(10000));
+  config.expect("partial_rotary_factor", config.positive("rotary_pct").value_or(0.25));
   ModelSpec model;
   const std::int64_t width = model.hidden_size = config.size("hidden_size", 6144);
   const std::int64_t inner = config.size("intermediate_size", 24576);

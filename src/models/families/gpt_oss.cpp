@@ -11,9 +11,10 @@ constexpr double kSwigluLimit = 7;  // of transformers' class, which reads no ot
 void refuse_what_is_not_built(const ConfigReader& config) {
   if (!config.find("rope_scaling") && !config.find("rope_parameters"))
     config.fail("rope_scaling", "is missing; expected one, as published models have it");
-  if (config.positive("swiglu_limit").value_or(kSwigluLimit) != kSwigluLimit)
-    config.fail("swiglu_limit",
-                "is not supported; got " + shown(*config.find("swiglu_limit")) + ", expected 7");
+  config.expect("swiglu_limit", kSwigluLimit);
+  config.expect("swiglu_alpha", 1.702);
+  config.expect("attention_bias", true);
+  config.ignore({"experts_per_token", "initial_context_length"});  // of its authors' code
 }
 
 // Every expert in one: tensors without the usual endings, stored as inputs x outputs.

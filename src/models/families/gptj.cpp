@@ -36,6 +36,8 @@ AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std
 
 ModelSpec read_gptj(const ConfigReader& config) {
   refuse_dropout(config, {"attn_pdrop", "embd_pdrop", "resid_pdrop"});
+  config.expect("rotary", true);
+  config.expect("scale_attn_weights", true);
   ModelSpec model;
   const std::int64_t width = model.hidden_size = config.size("n_embd", 4096);
   const std::int64_t inner = config.size("n_inner", 4 * width);

@@ -7,6 +7,7 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_granitemoe(const ConfigReader& config) {
+  config.expect("position_embedding_type", "rope");
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model = read_llama_like(
       config, {.vocab_size = 32000, .intermediate_size = 11008, .max_position_embeddings = 2048},

@@ -9,6 +9,10 @@ namespace ddro::models {
 namespace {
 
 void refuse_what_is_not_built(const ConfigReader& config) {
+  config.expect("normalization_function", "rmsnorm");
+  config.ignore({"num_experts_per_tok", "time_step_limit", "mamba_n_heads", "mamba_d_head", "mamba_n_groups",
+                 "mamba_d_state", "mamba_d_conv", "mamba_chunk_size", "mamba_conv_bias",
+                 "mamba_expand"});  // of layers that are refused
   const Json* types = config.find("layer_types");
   if (!types) config.fail("layer_types", "is missing, so that all layers are mamba; they are not supported");
   const bool has_mamba =

@@ -12,8 +12,9 @@ double read_alpha(const ConfigReader& config) {
   const char* key = config.find("rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (!config.find(key)) return 1;
   const ConfigReader rope = config.object(key);
-  const bool dynamic = rope.text(rope.find("rope_type") ? "rope_type" : "type") == "dynamic";
-  return dynamic ? rope.positive("alpha").value_or(1) : 1;
+  if (rope.text(rope.find("rope_type") ? "rope_type" : "type") != "dynamic") return 1;
+  rope.ignore({"beta_fast", "beta_slow", "mscale", "mscale_all_dim"});  // published beside it, and never read
+  return rope.positive("alpha").value_or(1);
 }
 
 void norm_turned_heads(AttentionSpec& attention, const std::string& name) {
@@ -23,6 +24,9 @@ void norm_turned_heads(AttentionSpec& attention, const std::string& name) {
 }
 
 ModelSpec read_hunyuan_v1_dense(const ConfigReader& config) {
+  config.expect("use_qk_norm", true);
+  config.expect("norm_type", "rms");
+  config.ignore({"attention_head_dim"});  // head_dim is read instead
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model = read_llama_like(
       config,

@@ -9,15 +9,11 @@ namespace {
 void refuse_what_is_not_built(const ConfigReader& config, const ConfigReader& attention) {
   refuse_dropout(config, {"resid_pdrop", "emb_pdrop"});
   refuse_dropout(attention, {"attn_pdrop"});
-  const auto expect = [](const ConfigReader& reader, const char* key, bool expected) {
-    if (reader.boolean(key, expected) != expected) {
-      reader.fail(key, std::string("is not supported; got ") +
-                           (expected ? "false, expected true" : "true, expected false"));
-    }
-  };
-  expect(config, "no_bias", true);
-  expect(attention, "alibi", true);
-  for (const char* key : {"prefix_lm", "qk_ln", "attn_uses_sequence_id"}) expect(attention, key, false);
+  config.expect("no_bias", true);
+  config.ignore({"learned_pos_emb"});  // beside ALiBi there are none
+  attention.expect("alibi", true);
+  for (const char* key : {"prefix_lm", "qk_ln", "attn_uses_sequence_id"}) attention.expect(key, false);
+  attention.ignore({"attn_impl"});
   if (const auto kind = attention.text("attn_type"); kind && *kind != "multihead_attention") {
     attention.fail("attn_type",
                    "is not supported; got \"" + printable(*kind) + "\", expected multihead_attention");

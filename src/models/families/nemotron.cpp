@@ -6,6 +6,7 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_nemotron(const ConfigReader& config) {
+  config.ignore({"kv_channels", "rope_percent"});  // head_dim and partial_rotary_factor are read instead
   const bool bias = config.boolean("attention_bias", false);
   ModelSpec model =
       read_llama_like(config,

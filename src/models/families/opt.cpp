@@ -6,12 +6,9 @@ namespace ddro::models {
 namespace {
 
 void refuse_what_is_not_built(const ConfigReader& config, std::int64_t width) {
-  if (!config.boolean("do_layer_norm_before", true))
-    config.fail("do_layer_norm_before", "is not supported; got false, expected true");
-  if (!config.boolean("layer_norm_elementwise_affine", true))
-    config.fail("layer_norm_elementwise_affine", "is not supported; got false, expected true");
-  if (config.boolean("_remove_final_layer_norm", false))
-    config.fail("_remove_final_layer_norm", "is not supported; got true, expected false");
+  config.expect("do_layer_norm_before", true);
+  config.expect("layer_norm_elementwise_affine", true);
+  config.expect("_remove_final_layer_norm", false);
   const std::int64_t embedding_width = config.size("word_embed_proj_dim", width);
   if (embedding_width != width) {
     config.fail("word_embed_proj_dim", "is not supported where it is not hidden_size; got " +

@@ -28,6 +28,7 @@ ModelSpec read_phi(const ConfigReader& config) {
                        .mlp_bias = true,
                        .norm_bias = true,
                        .norm_kind = NormKind::kLayer});
+  config.expect("rotary_dim", model.layers.front().attention.rotary.width);
   read_in_parallel(model);
   replace_feed_forward(model, "fc1", "fc2");
   model.final_norm.name = "model.final_layernorm";

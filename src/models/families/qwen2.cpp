@@ -6,6 +6,7 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_qwen2(const ConfigReader& config) {
+  config.ignore({"attention_bias", "qkv_bias"});  // its class has these biases whatever a folder says
   return read_llama_like(config,
                          {.vocab_size = 151936,
                           .intermediate_size = 22016,

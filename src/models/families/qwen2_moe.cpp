@@ -9,8 +9,8 @@ namespace {
 
 // transformers' implementations of attention do not agree on which layers it is for.
 void refuse_windows(const ConfigReader& config) {
-  if (config.boolean("use_sliding_window", false))
-    config.fail("use_sliding_window", "is not supported; got true, expected false");
+  config.expect("use_sliding_window", false);
+  config.ignore({"sliding_window", "max_window_layers"});
 }
 
 void add_shared_expert(ModelSpec& model, std::int64_t inner) {

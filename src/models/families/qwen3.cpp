@@ -6,6 +6,7 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_qwen3(const ConfigReader& config) {
+  config.expect("use_qk_norm", true);
   const bool attention_bias = config.boolean("attention_bias", false);
   return read_llama_like(config,
                          {.vocab_size = 151936,

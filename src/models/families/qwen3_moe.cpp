@@ -7,7 +7,9 @@ namespace ddro::models {
 namespace {
 
 ModelSpec read_qwen3_moe(const ConfigReader& config) {
+  config.expect("use_qk_norm", true);
   const bool bias = config.boolean("attention_bias", false);
+  config.ignore({"sliding_window", "max_window_layers"});  // the former without use_sliding_window
   LayerWindows windows;
   if (config.boolean("use_sliding_window", false)) windows.size = read_window(config);
   ModelSpec model = read_llama_like(

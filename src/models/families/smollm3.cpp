@@ -21,6 +21,7 @@ std::vector<bool> read_layers_with_rope(const ConfigReader& config, size_t num_l
 
 ModelSpec read_smollm3(const ConfigReader& config) {
   const bool bias = config.boolean("attention_bias", false);
+  config.ignore({"sliding_window", "max_window_layers"});  // without use_sliding_window
   LayerWindows windows{.by_layer_types = true};
   if (config.boolean("use_sliding_window", false)) windows.size = read_window(config, std::nullopt);
   ModelSpec model = read_llama_like(config,

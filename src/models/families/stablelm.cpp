@@ -7,8 +7,8 @@ namespace {
 
 ModelSpec read_stablelm(const ConfigReader& config) {
   refuse_dropout(config, {"hidden_dropout"});
-  if (config.boolean("qk_layernorm", false))
-    config.fail("qk_layernorm", "is not supported; got true, expected false");
+  config.expect("qk_layernorm", false);
+  config.ignore({"num_heads"});  // num_attention_heads is read instead
   ModelSpec model = read_llama_like(
       config,
       {.vocab_size = 50304,

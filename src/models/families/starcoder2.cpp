@@ -7,6 +7,11 @@ namespace {
 
 ModelSpec read_starcoder2(const ConfigReader& config) {
   refuse_dropout(config, {"residual_dropout", "embedding_dropout"});
+  config.expect("mlp_type", "default");
+  config.expect("norm_type", "layer_norm");
+  config.expect("scale_attn_weights", true);
+  config.ignore(
+      {"activation_function", "layer_norm_epsilon"});  // hidden_act and norm_epsilon are read instead
   const bool bias = config.boolean("use_bias", true);
   ModelSpec model = read_llama_like(config,
                                     {.vocab_size = 49152,

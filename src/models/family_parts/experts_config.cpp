@@ -9,6 +9,15 @@ namespace {
 
 constexpr std::int64_t kMaxExperts = std::int64_t{1} << 12;
 
+// transformers 4 and 5 write some families' number under different keys.
+std::int64_t read_num_experts(const ConfigReader& config, const MixtureParts& parts) {
+  config.ignore({"num_experts", "num_local_experts"});
+  for (const char* key : {parts.num_experts_key, "num_experts", "num_local_experts"}) {
+    if (const auto number = config.integer(key, 1, kMaxExperts)) return *number;
+  }
+  return parts.num_experts;
+}
+
 std::string module_prefix(size_t layer, const MixtureParts& parts) {
   return layer_prefix(layer) + parts.module + ".";
 }
@@ -17,8 +26,7 @@ std::string module_prefix(size_t layer, const MixtureParts& parts) {
 
 ExpertsSpec read_router(const ConfigReader& config, const MixtureParts& parts, std::int64_t width,
                         const std::string& name) {
-  const std::int64_t count =
-      config.integer(parts.num_experts_key, 1, kMaxExperts).value_or(parts.num_experts);
+  const std::int64_t count = read_num_experts(config, parts);
   ExpertsSpec experts;
   experts.top_k = config.integer("num_experts_per_tok", 1, kMaxExperts).value_or(parts.num_experts_per_tok);
   if (experts.top_k > count) {

@@ -86,7 +86,8 @@ std::vector<bool> read_sliding_layers(const ConfigReader& config, const LayerWin
   bool fits = types->is_array() && types->size() == slides.size();
   for (size_t i = 0; fits && i < slides.size(); ++i) {
     const bool sliding = (*types)[i] == "sliding_attention";
-    fits = sliding ? windows.size.has_value() : (*types)[i] == windows.other_type;
+    fits = sliding ? windows.size.has_value()
+                   : (*types)[i] == windows.other_type || (*types)[i] == "full_attention";
     if (windows.by_layer_types) slides[i] = sliding;
     fits &= slides[i] == sliding;
   }
@@ -184,6 +185,7 @@ std::optional<std::int64_t> read_window(const ConfigReader& config, std::optiona
 }
 
 LayerWindows read_late_windows(const ConfigReader& config) {
+  config.ignore({"sliding_window", "max_window_layers"});  // without use_sliding_window
   LayerWindows windows{.by_layer_types = true};
   if (config.boolean("use_sliding_window", false)) windows.size = read_window(config);
   if (windows.size) windows.first_layer = config.integer("max_window_layers", 0, kMaxLayers).value_or(28);

@@ -40,7 +40,8 @@ struct LayerWindows {
   std::int64_t first_layer = 0;
   std::int64_t period = 0;  // 0: without exception
   bool by_layer_types = false;
-  const char* other_type = "full_attention";  // what layer_types calls a layer without a window
+  const char* other_type =
+      "full_attention";  // or full_attention: what layer_types calls a layer without a window
 };
 
 enum class QkNorm { kNone, kHead, kAllHeads };

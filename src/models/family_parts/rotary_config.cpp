@@ -8,6 +8,7 @@
 namespace ddro::models {
 namespace {
 
+constexpr const char* kOriginal = "original_max_position_embeddings";
 constexpr const char* kTypes = "default, linear, dynamic, llama3, yarn or longrope";
 
 const char* key_of(LayerKind kind) {
@@ -36,13 +37,26 @@ double max_position_embeddings(const ConfigReader& config) {
   return static_cast<double>(*positions);
 }
 
-RopeScaling read_llama3(const ConfigReader& rope) {
+// transformers 5 takes the one beside the scaling's object where both are given, transformers 4 the one
+// inside.
+std::optional<double> original_positions(const ConfigReader& rope, const ConfigReader& config) {
+  const auto inside = rope.positive(kOriginal), outside = config.positive(kOriginal);
+  if (inside && outside && *inside != *outside) {
+    rope.fail(kOriginal,
+              "differs from the one outside; got " + printable(*inside) + " and " + printable(*outside));
+  }
+  return inside ? inside : outside;
+}
+
+RopeScaling read_llama3(const ConfigReader& rope, const ConfigReader& config) {
   RopeScaling scaling;
   scaling.type = RopeScaling::Type::kLlama3;
   scaling.factor = rope.required_positive("factor");
   scaling.low_freq_factor = rope.required_positive("low_freq_factor");
   scaling.high_freq_factor = rope.required_positive("high_freq_factor");
-  scaling.original_max_position_embeddings = rope.required_positive("original_max_position_embeddings");
+  const auto original = original_positions(rope, config);
+  if (!original) rope.fail(kOriginal, "is missing");
+  scaling.original_max_position_embeddings = *original;
   if (scaling.high_freq_factor <= scaling.low_freq_factor) {
     rope.fail("high_freq_factor", "must be above low_freq_factor; got " +
                                       std::to_string(scaling.high_freq_factor) + " and " +
@@ -62,7 +76,7 @@ RopeScaling read_yarn(const ConfigReader& rope, const ConfigReader& config) {
   scaling.beta_fast = rope.positive("beta_fast").value_or(scaling.beta_fast);
   scaling.beta_slow = rope.positive("beta_slow").value_or(scaling.beta_slow);
   scaling.truncate = rope.boolean("truncate", true);
-  const auto original = rope.positive("original_max_position_embeddings");
+  const auto original = original_positions(rope, config);
   scaling.original_max_position_embeddings = original ? *original : max_position_embeddings(config);
   const auto mscale = rope.positive("mscale"), mscale_all_dim = rope.positive("mscale_all_dim");
   const double inferred = mscale && mscale_all_dim ? yarn_magnitude(scaling.factor, *mscale) /
@@ -82,21 +96,41 @@ std::vector<double> read_factors(const ConfigReader& rope, const char* key, std:
   return *factors;
 }
 
+bool saved_by_transformers4(const ConfigReader& config) {
+  const Json* version = config.find("transformers_version");
+  return version && version->is_string() && version->get<std::string>().starts_with("4.");
+}
+
+// transformers 4 does not read the one inside where there is a factor.
+std::optional<double> longrope_original(const ConfigReader& rope, const Surroundings& around, bool older) {
+  std::optional<double> original = around.config.positive(kOriginal);
+  if (!original) original = around.defaults.original_max_position_embeddings;
+  const bool skips_inside = older && rope.find("factor") != nullptr;
+  return original || skips_inside ? original : rope.positive(kOriginal);
+}
+
+double longrope_magnitude(double factor, double original) {
+  return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
+}
+
 RopeScaling read_longrope(const ConfigReader& rope, const Surroundings& around) {
   RopeScaling scaling;
   scaling.type = RopeScaling::Type::kLongRope;
   scaling.short_factor = read_factors(rope, "short_factor", around.width);
   read_factors(rope, "long_factor", around.width);
-  std::optional<double> original = around.config.positive("original_max_position_embeddings");
-  if (!original) original = rope.positive("original_max_position_embeddings");
-  if (!original) original = around.defaults.original_max_position_embeddings;
+  const bool older = saved_by_transformers4(around.config);
+  const auto original = longrope_original(rope, around, older);
   const double positions = max_position_embeddings(around.config);
   scaling.original_max_position_embeddings = original.value_or(positions);
-  const auto given = rope.positive("attention_factor");
-  const double factor = given ? 1 : original ? positions / *original : rope.required_positive("factor");
-  const double inferred =
-      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(scaling.original_max_position_embeddings));
-  scaling.attention_factor = given.value_or(inferred);
+  if (const auto given = rope.positive("attention_factor")) {
+    scaling.attention_factor = *given;
+    return scaling;
+  }
+  // transformers 5 takes `factor` where it is given, transformers 4 the ratio of the contexts.
+  const bool by_contexts = original && (older || !rope.find("factor"));
+  scaling.attention_factor =
+      longrope_magnitude(by_contexts ? positions / *original : rope.required_positive("factor"),
+                         scaling.original_max_position_embeddings);
   return scaling;
 }
 
@@ -110,7 +144,7 @@ RopeScaling read_scaling(const ConfigReader& rope, const Surroundings& around) {
     scaling.type = RopeScaling::Type::kLinear;
     return scaling;
   }
-  if (name == "llama3") return read_llama3(rope);
+  if (name == "llama3") return read_llama3(rope, around.config);
   if (name == "yarn") return read_yarn(rope, around.config);
   if (name == "longrope" || name == "su") return read_longrope(rope, around);
   rope.fail(rope.find("rope_type") ? "rope_type" : "type",
@@ -132,10 +166,15 @@ std::int64_t rotary_width(const ConfigReader& config, const ConfigReader* rope, 
     if (rope) refuse_partial_rotary(*rope);
     return head_dim;
   }
-  const bool inside = rope && rope->find("partial_rotary_factor");
+  const auto outside = config.positive(defaults.partial_key);
+  const auto inside = rope ? rope->positive("partial_rotary_factor") : std::nullopt;
+  if (inside && outside && *inside != *outside) {
+    rope->fail("partial_rotary_factor",
+               "differs from the one outside; got " + printable(*inside) + " and " + printable(*outside));
+  }
   const ConfigReader& reader = inside ? *rope : config;
   const char* key = inside ? "partial_rotary_factor" : defaults.partial_key;
-  const double share = reader.positive(key).value_or(defaults.partial_rotary_factor);
+  const double share = inside.value_or(outside.value_or(defaults.partial_rotary_factor));
   const auto width = static_cast<std::int64_t>(static_cast<double>(head_dim) * std::min(share, 1.0));
   if (share > 1 || width < 2 || width % 2 != 0) {
     reader.fail(key, "must leave an even part of a head's " + std::to_string(head_dim) + " numbers; got " +
@@ -174,6 +213,8 @@ RotarySpec read_rotary(const ConfigReader& config, std::int64_t head_dim, const 
     if (apart) config.fail("rope_parameters", "and rope_scaling are both set; expected one of them");
     const ConfigReader rope = config.object("rope_parameters");
     if (!rotary_is_by_layer_kind(config)) return read_together(rope, theta, around, head_dim);
+    rope.ignore(
+        {key_of(LayerKind::kFull), key_of(LayerKind::kSliding)});  // of both, where layers of one are none
     return read_together(rope.object(key_of(kind)), theta, around, head_dim);
   }
   around.width = rotary_width(config, nullptr, head_dim, defaults);

@@ -148,6 +148,21 @@ TEST_F(AdapterFolders, RefuseAnotherBase) {
   EXPECT_THAT(refusal(), HasSubstr("the base model that base_model_name_or_path names is not there"));
 }
 
+// As PEFT writes it, without a hash: what its config names is looked at, where it is there.
+TEST_F(AdapterFolders, RefuseAnotherBaseThanTheyName) {
+  write(adapter_.tensors);
+  const fs::path same = scratch_ / "same", other = scratch_ / "other";
+  fs::copy(base_, same);
+  NamedTensors changed = tiny_tensors(tiny_config());
+  changed[0].second += 1;
+  test::write_folder(other, tiny_config(), changed);
+  EXPECT_TRUE(open_adapter_folder(folder_, same).adapter.has_value());
+  EXPECT_THAT(test::message_of(ErrorKind::kModel, [&] { open_adapter_folder(folder_, other); }),
+              HasSubstr("whose weights are not those of"));
+  change_config([](Json& config) { config["base_model_name_or_path"] = "org/elsewhere"; });
+  EXPECT_TRUE(open_adapter_folder(folder_, other).adapter.has_value());  // with a warning
+}
+
 TEST_F(AdapterFolders, AreFoundBesideTheirBase) {
   change_config([](Json& config) { config["base_model_name_or_path"] = "../base"; });
   EXPECT_EQ(fs::canonical(open_model_folder(folder_).path), fs::canonical(base_));

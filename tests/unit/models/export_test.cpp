@@ -1,4 +1,4 @@
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <csignal>
@@ -7,6 +7,7 @@
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
 #include "ddro/models/model_folder.h"
+#include "support/expect_error.h"
 #include "support/temporary_folder.h"
 #include "unit/models/tiny_model.h"
 
@@ -81,6 +82,18 @@ TEST_F(ExportTest, ConvertsAndSaysSo) {
       EXPECT_TRUE(at::equal(written.tensors[i].second, tensors_[i].second.to(type)));
     }
   }
+}
+
+TEST_F(ExportTest, RefusesNumbersThatFloat16DoesNotHold) {
+  auto& [name, tensor] = tensors_.back();
+  tensor.view({-1})[3] = 65600;
+  const auto convert = [&](ExportDType dtype) {
+    export_model_folder(source_, tensors_, {.dtype = dtype}, out_);
+  };
+  EXPECT_THAT(test::message_of(ErrorKind::kModel, [&] { convert(ExportDType::kFloat16); }),
+              testing::StartsWith("[export] " + name + " has numbers that float16 does not hold"));
+  EXPECT_FALSE(test::fs::exists(out_) || test::fs::exists(leftover_));
+  convert(ExportDType::kBFloat16);
 }
 
 TEST_F(ExportTest, WritesShardsWithAnIndex) {

@@ -143,6 +143,36 @@ const BadConfig kBadConfigs[] = {
      "rope_parameters.partial_rotary_factor is not supported"},
     {"WindowZero", R"({"model_type": "mistral", "sliding_window": 0})",
      "sliding_window is out of range; got 0"},
+    {"UnknownSwitch", llama(R"("use_magic_norm": true)"),
+     "use_magic_norm is not supported in llama models; got true; remove the key if the weights do not depend "
+     "on it"},
+    {"SwitchOfAnotherFamily", llama(R"("final_logit_softcapping": 30)"),
+     "final_logit_softcapping is not supported in llama models; got 30"},
+    {"LayersWithoutRotary", llama(R"("no_rope_layers": [1, 1, 1, 0])"),
+     "no_rope_layers is not supported in llama models; got [1,1,1,0]"},
+    {"WindowOfAnotherFamily", llama(R"("sliding_window": 4096)"),
+     "sliding_window is not supported in llama models; got 4096"},
+    {"MultiplierOfAnotherFamily", llama(R"("embedding_multiplier": 12.0)"),
+     "embedding_multiplier is not supported in llama models; got 12.0"},
+    {"GateOfAnotherFamily", R"({"model_type": "qwen3", "attn_output_gate": true})",
+     "attn_output_gate is not supported in qwen3 models; got true"},
+    {"AnotherEpsilon", llama(R"("rms_norm_eps": 1e-5, "layer_norm_eps": 1e-6)"),
+     "layer_norm_eps is not supported in llama models; got 1e-06"},
+    {"UnknownRopeKey", llama(R"("rope_scaling": {"type": "linear", "factor": 2, "alpha": 1000})"),
+     "rope_scaling.alpha is not supported in llama models; got 1000"},
+    {"UnknownRopeKeyOfV5", llama(R"("rope_parameters": {"rope_type": "default", "twist": true})"),
+     "rope_parameters.twist is not supported in llama models; got true"},
+    {"UnknownKeyInside", R"({"model_type": "mpt", "attn_config": {"qk_gn": true}})",
+     "attn_config.qk_gn is not supported in mpt models; got true"},
+    {"SharesDiffer",
+     R"({"model_type": "glm", "partial_rotary_factor": 0.5, "rope_parameters": {"partial_rotary_factor": 0.25}})",
+     "rope_parameters.partial_rotary_factor differs from the one outside; got 0.25 and 0.5"},
+    {"OriginalContextsDiffer",
+     llama(
+         R"("original_max_position_embeddings": 4096, "rope_scaling": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 8192})"),
+     "rope_scaling.original_max_position_embeddings differs from the one outside; got 8192 and 4096"},
+    {"ActivationsDiffer", R"({"model_type": "gemma", "hidden_act": "gelu", "hidden_activation": "silu"})",
+     "hidden_activation and hidden_act differ"},
     {"LayerTypes",
      R"({"model_type": "mistral", "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]})",
      "layer_types is not what sliding_window and max_window_layers say"},
@@ -224,9 +254,98 @@ TEST(ModelConfigRope, LongRopeEndsWithTheOriginalContext) {
   EXPECT_EQ(parse(R"({"model_type": "phi3", "rope_scaling": null})").max_position_embeddings, 4096);
 }
 
+// The numbers are of ROPE_INIT_FUNCTIONS["longrope"] in transformers 4.57.1 and 5.24.0, whose rules differ
+// where there is a factor; 0: that version fails.
+TEST(ModelConfigRope, LongRopeHasTheAttentionFactorOfTheVersionThatSavedIt) {
+  struct Case {
+    std::string outside, inside;
+    double version4, version5, phi3;
+  };
+  const std::string beside = R"("original_max_position_embeddings": 4096, )";
+  const std::string within = R"(, "original_max_position_embeddings": 8192)", factor = R"(, "factor": 8.0)";
+  const Case cases[] = {
+      {beside, factor, 1.1902380714238083, 1.118033988749895, 1.118033988749895},
+      {"", factor + within, 1.0846522890932808, 1.1094003924504583, 1.118033988749895},
+      {beside, factor + within, 1.1902380714238083, 1.118033988749895, 1.118033988749895},
+      {"", factor, 1.0846522890932808, 1.0846522890932808, 1.118033988749895},
+      {beside, "", 1.1902380714238083, 1.1902380714238083, 1.1902380714238083},
+      {"", within, 0, 1.1435437497937313, 1.1902380714238083},
+  };
+  for (const Case& each : cases) {
+    const auto attention_factor = [&](const std::string& model_type, const std::string& spelling,
+                                      const std::string& version) {
+      const std::string config =
+          R"({"model_type": ")" + model_type + R"(", "hidden_size": 64, "num_attention_heads": 4, )" +
+          R"("max_position_embeddings": 131072, )" + version + each.outside + "\"" + spelling +
+          R"(": {"rope_type": "longrope", "short_factor": [1, 1, 1, 1, 1, 1, 1, 1], )" +
+          R"("long_factor": [2, 2, 2, 2, 2, 2, 2, 2])" + each.inside + "}}";
+      SCOPED_TRACE(config);
+      return parse(config).layers[0].attention.rotary.scaling.attention_factor;
+    };
+    const std::string version4 = R"("transformers_version": "4.57.1", )";
+    const std::string version5 = R"("transformers_version": "5.24.0", )";
+    if (each.version4 > 0) {
+      EXPECT_DOUBLE_EQ(attention_factor("llama", "rope_scaling", version4), each.version4);
+    }
+    EXPECT_DOUBLE_EQ(attention_factor("llama", "rope_scaling", ""), each.version5);
+    EXPECT_DOUBLE_EQ(attention_factor("llama", "rope_parameters", version5), each.version5);
+    EXPECT_DOUBLE_EQ(attention_factor("phi3", "rope_parameters", version5), each.phi3);
+  }
+}
+
 TEST(ModelConfigDropout, IsNotedWherePublishedModelsHaveIt) {
   const ModelSpec model = parse(R"({"model_type": "gpt2", "attn_pdrop": 0.1, "resid_pdrop": 0})");
   EXPECT_EQ(model.unused_settings, std::vector<std::string>{"attn_pdrop 0.1"});
+}
+
+TEST(ModelConfigKeys, WithoutEffectAreNamed) {
+  EXPECT_EQ(parse(llama(R"("activation": "swiglu", "document_attention": true)")).unused_settings,
+            std::vector<std::string>{"activation \"swiglu\""});
+  EXPECT_EQ(parse(llama(R"("internal_version": "7b", "num_labels": 2, "mrope": true)")).unused_settings,
+            (std::vector<std::string>{"internal_version \"7b\"", "mrope true"}));
+  const ModelSpec linear = parse(llama(
+      R"("rope_scaling": {"type": "linear", "factor": 2, "beta_fast": 32, "mscale": 0, "partial_rotary_factor": 1.0})"));
+  EXPECT_EQ(linear.unused_settings, std::vector<std::string>{"rope_scaling.beta_fast 32"});
+}
+
+// What published folders have beside what is read; nothing of it changes what they compute.
+TEST(ModelConfigKeys, ThatAreOffOrHarmlessAreAccepted) {
+  const std::string configs[] = {
+      llama(R"("use_qk_norm": false, "final_logit_softcapping": null, "num_shared_experts": 0, "moe": {},
+               "residual_multiplier": 1.0, "norm_kind": "", "no_rope_layers": [])"),
+      llama(R"("rope_interleaved": false, "is_llama_config": true, "pretraining_tp": 2, "model_max_length": 8,
+               "torch_dtype": "bfloat16", "transformers.js_config": {"dtype": "q4"}, "unsloth_fixed": true,
+               "_attn_implementation_autoset": true, "_flash_attn_2_enabled": true, "top_k": 50,
+               "hidden_dropout": 0.1, "bos_token_id": 1, "initializer_range": 0.02, "_name_or_path": "x")"),
+      llama(R"("use_sliding_window": false, "sliding_window": 32768, "max_window_layers": 21)"),
+      llama(R"("rms_norm_eps": 1e-5, "layer_norm_epsilon": 1e-5)"),
+      R"({"model_type": "qwen2", "sliding_window": 131072, "max_window_layers": 28, "use_mrope": false})",
+      R"({"model_type": "gemma2", "hidden_act": "gelu_pytorch_tanh", "cache_implementation": "hybrid"})",
+      R"({"model_type": "phi3", "original_max_position_embeddings": 4096, "full_attn_mod": 1,
+          "interpolate_factor": 1, "lm_head_bias": false})",
+      R"({"model_type": "phi", "rotary_dim": 32})",
+      R"({"model_type": "phi3", "partial_rotary_factor": 0.75,
+          "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.75}})",
+      R"({"model_type": "starcoder2", "mlp_type": "default", "norm_type": "layer_norm",
+          "layer_norm_epsilon": 1e-5, "attention_softmax_in_fp32": true, "scale_attn_weights": true})",
+      R"({"model_type": "cohere2", "order_of_interleaved_layers": "local_attn_first", "layer_switch": 4,
+          "position_embedding_type": "rope_gptj", "rotary_pct": 1.0, "use_gated_activation": true,
+          "use_parallel_block": true, "use_embedding_sharing": true, "use_parallel_embedding": false})",
+      R"({"model_type": "falcon", "num_attention_heads": 64, "hidden_size": 4096, "alibi": true,
+          "rope_theta": 10000.0})",
+      R"({"model_type": "bloom", "masked_softmax_fusion": true, "offset_alibi": 100, "skip_bias_add": true})",
+  };
+  for (const std::string& config : configs)
+    EXPECT_EQ(parse(config).unused_settings, std::vector<std::string>()) << config;
+}
+
+TEST(ModelConfig, GeluOfGemmaIsTheFormByTanh) {
+  for (const char* config : {R"({"model_type": "gemma", "hidden_act": "gelu"})", R"({"model_type": "gemma"})",
+                             R"({"model_type": "gemma", "hidden_act": "gelu",
+                                 "hidden_activation": "gelu_pytorch_tanh"})"})
+    EXPECT_EQ(parse(config).layers[0].feed_forward.activation, Activation::kGeluTanh) << config;
+  EXPECT_EQ(parse(R"({"model_type": "gemma", "hidden_act": "silu"})").layers[0].feed_forward.activation,
+            Activation::kSilu);
 }
 
 TEST(ModelConfigRope, BothSpellingsMeanTheSame) {
@@ -267,6 +386,23 @@ TEST(ModelConfig, ReadsWhatTransformers5Saves) {
   EXPECT_EQ(windows(specs[1]), (std::vector<std::int64_t>{7, 7, 7}));
   EXPECT_EQ(windows(specs[2]), (std::vector<std::int64_t>{0, 5, 5}));
   EXPECT_EQ(windows(specs[3]), (std::vector<std::int64_t>{0, 0, 0}));
+}
+
+// Where transformers 5 writes what transformers 4 writes otherwise.
+TEST(ModelConfig, ReadsTheOtherNamesOfTransformers5) {
+  const ModelSpec moe = parse(R"({"model_type": "qwen3_moe", "num_hidden_layers": 1, "num_local_experts": 6,
+                                  "num_experts_per_tok": 2})");
+  EXPECT_EQ(moe.layers[0].experts->num_experts(), 6);
+  const ModelSpec exaone = parse(R"({"model_type": "exaone", "num_hidden_layers": 3, "hidden_act": "gelu",
+                                     "rms_norm_eps": 1e-4, "attention_bias": false})");
+  EXPECT_EQ(std::tuple(exaone.layers.size(), exaone.norm_eps, exaone.layers[0].feed_forward.activation),
+            std::tuple(3, 1e-4, Activation::kGelu));
+  for (const char* type : {"attention", "full_attention"}) {
+    const ModelSpec granite = parse(R"({"model_type": "granitemoehybrid", "num_hidden_layers": 1,
+                                        "num_local_experts": 0, "layer_types": [")" +
+                                    std::string(type) + R"("]})");
+    EXPECT_EQ(windows(granite), std::vector<std::int64_t>{0}) << type;
+  }
 }
 
 // As bigscience/bloom-560m, mosaicml/mpt-7b, internlm/internlm2_5-7b, internlm/internlm3-8b-instruct and

@@ -78,11 +78,14 @@ TEST(ModelSpecParameters, ComeInUnits) {
   }
 }
 
-Json mixture(const char* model_type) {
-  return {
-      {"model_type", model_type},      {"num_local_experts", 6},      {"num_experts", 6},
-      {"num_experts_per_tok", 2},      {"moe_intermediate_size", 24}, {"shared_expert_intermediate_size", 40},
-      {"shared_intermediate_size", 40}};
+Json mixture(const std::string& model_type) {
+  Json config = {{"model_type", model_type}, {"num_local_experts", 6}, {"num_experts_per_tok", 2}};
+  if (model_type == "qwen2_moe") {
+    config["moe_intermediate_size"] = 24;
+    config["shared_expert_intermediate_size"] = 40;
+  }
+  if (model_type == "granitemoeshared") config["shared_intermediate_size"] = 40;
+  return config;
 }
 
 TEST(ModelSpecParameters, OfExpertsAreHuggingFaces) {
