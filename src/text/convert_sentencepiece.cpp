@@ -148,17 +148,17 @@ Value decoder(bool strips_first) {
   return sequence("decoders", std::move(steps));
 }
 
-void add_llama_spaces(const TokenizerConfig& config, Value& json) {
-  json["decoder"] = decoder(config.prefix_space);
-  if (config.legacy) {
+void add_llama_spaces(bool prefix_space, bool legacy, Value& json) {
+  json["decoder"] = decoder(prefix_space);
+  if (legacy) {
     Value steps = Value::array();
-    if (config.prefix_space) steps.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
+    if (prefix_space) steps.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
     steps.push_back(replace(" ", kSpace));
     json["normalizer"] = sequence("normalizers", std::move(steps));
   } else {
     json["pre_tokenizer"] = {{"type", "Metaspace"},
                              {"replacement", kSpace},
-                             {"prepend_scheme", config.prefix_space ? "first" : "never"},
+                             {"prepend_scheme", prefix_space ? "first" : "never"},
                              {"split", false}};
   }
 }
@@ -176,20 +176,22 @@ void add_gemma_spaces(Value& json) {
 
 Value convert_sentencepiece(const SentencePieceModel& model, const TokenizerConfig& config) {
   const std::string_view name = config.tokenizer_class->name;
-  const bool is_gemma = name == "GemmaTokenizer";
-  if (!is_gemma && name != "LlamaTokenizer" && name != "CodeLlamaTokenizer") {
-    throw model_error(
-        "[" + config.place +
-        "] tokenizer_class: expected LlamaTokenizer, CodeLlamaTokenizer or GemmaTokenizer for a "
-        "tokenizer.model; a tokenizer.json is read for any class");
+  const bool is_gemma = name == "GemmaTokenizer", is_internlm2 = name == "InternLM2Tokenizer";
+  if (!is_gemma && !is_internlm2 && name != "LlamaTokenizer" && name != "CodeLlamaTokenizer") {
+    throw model_error("[" + config.place +
+                      "] tokenizer_class: expected LlamaTokenizer, CodeLlamaTokenizer, InternLM2Tokenizer or "
+                      "GemmaTokenizer for "
+                      "a tokenizer.model; a tokenizer.json is read for any class");
   }
   const Pieces pieces = is_gemma ? gemma_pieces(model, config) : llama_pieces(model, config);
   Value json = {{"version", "1.0"}, {"added_tokens", added_tokens(model, is_gemma)}};
   json["model"] = model.is_bpe ? bpe_model(pieces, model, is_gemma) : unigram_model(pieces, is_gemma ? 3 : 0);
   if (is_gemma) {
     add_gemma_spaces(json);
+  } else if (is_internlm2) {
+    add_llama_spaces(model.adds_space, true, json);
   } else {
-    add_llama_spaces(config, json);
+    add_llama_spaces(config.prefix_space, config.legacy, json);
   }
   return json;
 }

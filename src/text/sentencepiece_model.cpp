@@ -14,9 +14,10 @@ namespace ddro::text {
 namespace {
 
 // Fields of the messages in sentencepiece_model.proto that the library reads and does not tell.
-constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2;  // ModelProto
-constexpr std::uint64_t kPieceType = 3;                 // SentencePiece
-constexpr std::uint64_t kModelType = 3;                 // TrainerSpec
+constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3;  // ModelProto
+constexpr std::uint64_t kPieceType = 3;                                      // SentencePiece
+constexpr std::uint64_t kModelType = 3;                                      // TrainerSpec
+constexpr std::uint64_t kAddDummyPrefix = 3;                                 // NormalizerSpec
 constexpr std::uint64_t kUnigram = 1, kBpe = 2;
 
 // The protobuf wire format, as far as needed.
@@ -100,6 +101,14 @@ bool read_is_bpe(std::string_view bytes, const std::string& place) {
   return type == kBpe;
 }
 
+bool read_adds_space(std::string_view bytes, const std::string& place) {
+  bool adds_space = true;
+  WireReader(bytes, place).for_each_field([&](const WireReader::Field& field) {
+    if (field.number == kAddDummyPrefix) adds_space = field.value != 0;
+  });
+  return adds_space;
+}
+
 // What sentencepiece itself says of the pieces; it checks the file.
 void read_pieces(const std::string& bytes, const std::string& place, SentencePieceModel& model) {
   sentencepiece::SentencePieceProcessor processor;
@@ -129,6 +138,7 @@ SentencePieceModel read_sentencepiece_model(const gguf::ModelFiles& files) {
   WireReader(bytes, place).for_each_field([&](const WireReader::Field& field) {
     if (field.number == kPieces) model.pieces.at(id++).type = read_type(field.payload, place);
     if (field.number == kTrainerSpec) model.is_bpe = read_is_bpe(field.payload, place);
+    if (field.number == kNormalizerSpec) model.adds_space = read_adds_space(field.payload, place);
   });
   return model;
 }

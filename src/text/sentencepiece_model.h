@@ -18,6 +18,7 @@ struct SentencePieceModel {
   std::vector<Piece> pieces;  // by id
   bool is_bpe = false;        // else unigram
   std::string unknown = "<unk>";
+  bool adds_space = true;  // in front of a text (add_dummy_prefix)
 };
 
 // The model's tokenizer.model. Error(kModel) for a file that is none, or whose model is of words or

@@ -229,6 +229,36 @@ TEST(HostileFile, Tekken) {
   EXPECT_THAT(refused("/config/default_num_special_tokens", -1), HasSubstr("default_num_special_tokens"));
 }
 
+TEST(HostileFile, VocabularyWithMerges) {
+  const auto refused = [](const std::string& vocabulary, const std::string& merges,
+                          const std::string& tokenizer_class = "GPT2Tokenizer") -> std::string {
+    const TemporaryFolder folder;
+    folder.write("vocab.json", vocabulary);
+    folder.write("merges.txt", merges);
+    folder.write("tokenizer_config.json", R"({"tokenizer_class": ")" + tokenizer_class + R"("})");
+    try {
+      load_tokenizer(folder.path());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kModel);
+      return error.what();
+    }
+    return "accepted";
+  };
+  const std::string vocabulary = R"({"a": 0, "b": 1, "ab": 2})";
+  EXPECT_EQ(refused(vocabulary, "#version: 0.2\na b\r\n\n"), "accepted");
+  EXPECT_EQ(refused(vocabulary, "", "Qwen2TokenizerFast"), "accepted");
+  EXPECT_THAT(refused(vocabulary, "a b\n", "RobertaTokenizer"), HasSubstr("expected GPT2Tokenizer"));
+  for (const char* line : {"a", " b", "a ", "a b c", "a  b"})
+    EXPECT_THAT(refused(vocabulary, "a b\n" + std::string(line) + "\n"),
+                HasSubstr("merges.txt:2] expected two"))
+        << line;
+  EXPECT_THAT(refused(vocabulary, "a \xff\n"), HasSubstr("merges.txt] is not UTF-8"));
+  EXPECT_THAT(refused(vocabulary, "a c\n"), HasSubstr("vocab.json"));
+  EXPECT_THAT(refused(R"({"a": -1})", ""), HasSubstr("token id"));
+  EXPECT_THAT(refused("[]", ""), HasSubstr("vocab"));
+  EXPECT_THAT(refused("{", ""), HasSubstr("vocab.json] not valid JSON"));
+}
+
 TEST(HostileFolder, WithoutATokenizer) {
   const TemporaryFolder folder;
   EXPECT_THROW(load_tokenizer(folder.path()), Error);
