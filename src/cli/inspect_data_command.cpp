@@ -94,6 +94,7 @@ void run_inspect_data(const InspectDataOptions& arguments) {
   options.max_length = arguments.max_length;
   options.on_overlength = data::OnOverlength::kDrop;
   options.on_bad_row = data::OnBadRow::kDrop;
+  options.unlabelled_is_preferred = true;
   const std::filesystem::path path = models::resolve_model_path(arguments.model);
   const text::ModelText text = run::load_text(path, options.chat_template);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());

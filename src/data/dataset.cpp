@@ -54,12 +54,33 @@ void for_each_in_threads(size_t count, const std::function<void(size_t)>& task) 
 // What became of one row of a file.
 struct Outcome {
   std::optional<RowKind> kind;  // none when it is no row
-  Layout layout = Layout::kAuto;
+  std::string layout;           // as the log names it
   std::vector<std::string> ignored_fields;
   std::vector<std::string> found_columns;
   EncodeResult encoded;
   std::exception_ptr failure;  // ends the load whatever the options say
 };
+
+std::string layout_label(const PreferenceRow& row) {
+  std::string name = enum_name(row.layout);
+  if (row.layout != Layout::kPairs && row.layout != Layout::kLabels)
+    name += row.kind == RowKind::kPaired ? " pairs" : " labels";
+  if (!row.has_label) name += " without a label (preferred ones to sft)";
+  switch (row.prompt_split) {
+    case PromptSplit::kAsWritten:
+      break;
+    case PromptSplit::kCommonText:
+      name += " whose prompt is the text that both answers begin with";
+      break;
+    case PromptSplit::kRepetitionCut:
+      name += " with the prompt repeated in the answers, where it is cut off";
+      break;
+    case PromptSplit::kRepetitionKept:
+      name += " whose answers begin with their short prompt, which is left there";
+      break;
+  }
+  return name;
+}
 
 Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& options) {
   Outcome outcome;
@@ -75,7 +96,7 @@ Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& o
       return outcome;
     }
     outcome.kind = row.kind;
-    outcome.layout = row.layout;
+    outcome.layout = layout_label(row);
     outcome.ignored_fields = row.ignored_fields;
     outcome.found_columns = row.found_columns;
     outcome.encoded = encode_row(row, text, options);
@@ -83,12 +104,6 @@ Outcome read_row(const RawRow& raw, const TextSource& text, const DataOptions& o
     outcome.failure = std::current_exception();
   }
   return outcome;
-}
-
-std::string layout_label(Layout layout, RowKind kind) {
-  const std::string name = enum_name(layout);
-  if (layout == Layout::kPairs || layout == Layout::kLabels) return name;
-  return name + (kind == RowKind::kPaired ? " pairs" : " labels");
 }
 
 class Loader {
@@ -155,7 +170,7 @@ class Loader {
     EncodeResult& encoded = outcome.encoded;
     encoded.example.row = dataset_.report.num_rows++;
     if (outcome.kind) require_kind(*outcome.kind, where);
-    if (outcome.kind) ++layouts_[layout_label(outcome.layout, *outcome.kind)];
+    if (outcome.kind) ++layouts_[outcome.layout];
     found_columns_.insert(outcome.found_columns.begin(), outcome.found_columns.end());
     for (const std::string& field : outcome.ignored_fields) {
       if (ignored_fields_.insert(field).second) dataset_.report.ignored_fields.push_back(field);

@@ -198,6 +198,18 @@ void from_hh(Json& fields) {
   fields["rejected"] = rejected.substr(boundary);
 }
 
+// A labelled conversation may stand in the place of its last answer.
+void from_labels(Json& fields) {
+  if (fields.contains("prompt") || !is_messages(fields, "completion")) return;
+  Json conversation = standard_messages(take(fields, "completion"), "completion");
+  if (is_answer(conversation.front())) {
+    throw BadRow{
+        "\"prompt\" is missing, and \"completion\" is no conversation that has it: it begins with the "
+        "assistant"};
+  }
+  split_answer(fields, std::move(conversation), "completion");
+}
+
 void keep_fields(Json&) {}
 
 struct LayoutRule {
@@ -271,9 +283,12 @@ constexpr std::array<LayoutRule, 7> kLayouts = {{
               fields["chosen"].get_ref<const std::string&>().find(kHuman) != std::string::npos;
      },
      from_hh},
-    {Layout::kLabels, "`prompt`, `completion`, `label`",
-     [](const Json& fields) { return fields.contains("completion"); }, keep_fields},
-    {Layout::kPairs, "`prompt`, `chosen`, `rejected`; of messages the prompt may be left out",
+    {Layout::kLabels,
+     "`prompt`, `completion`, `label`; or the prompt's messages in front of the completion's, which is the "
+     "last one then",
+     [](const Json& fields) { return fields.contains("completion"); }, from_labels},
+    {Layout::kPairs,
+     "`prompt`, `chosen`, `rejected`; the prompt may be left out where both answers begin with it",
      [](const Json&) { return true; }, keep_fields},
 }};
 

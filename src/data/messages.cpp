@@ -26,9 +26,9 @@ constexpr std::array<RoleName, 3> kRoles = {
     {{"human", "user"}, {"gpt", "assistant"}, {"observation", "tool"}}};
 constexpr std::string_view kFunctionCall = "function_call";
 
-// {"name": ..., "arguments": ...}, or a list of them, as text.
-Json tool_calls(const Json& value, const MessageName& name) {
-  const std::string problem = ": a function_call is no call; got " + shown(value) +
+// {"name": ..., "arguments": ...}, or a list of them, as text; `what` is what stands there.
+Json tool_calls(const Json& value, const MessageName& name, const std::string& what) {
+  const std::string problem = ": a " + what + " is no call; got " + shown(value) +
                               ", expected JSON text of an object with name and arguments, or a list of them";
   if (!value.is_string()) refuse(name() + problem);
   Json calls;
@@ -55,7 +55,9 @@ Json from_sharegpt(Json message, const MessageName& name) {
   message.erase("value");
   Json result = Json::object();
   if (from == kFunctionCall) {
-    result = {{"role", "assistant"}, {"content", ""}, {"tool_calls", tool_calls(value, name)}};
+    result = {{"role", "assistant"},
+              {"content", ""},
+              {"tool_calls", tool_calls(value, name, std::string(kFunctionCall))}};
   } else {
     const auto known =
         std::find_if(kRoles.begin(), kRoles.end(), [&](const RoleName& entry) { return entry.from == from; });
@@ -84,6 +86,49 @@ void standardize_part(Json& part, const MessageName& name) {
     refuse(name() + ": \"content\" has a text part without a string \"text\"");
 }
 
+bool is_of_type(const Json& part, std::string_view type) {
+  return part.is_object() && part.contains("type") && part["type"].is_string() &&
+         part["type"].get_ref<const std::string&>() == type;
+}
+
+// Parts of an assistant's message that templates take as fields of it: LLaMA-Factory's reasoning and
+// tool_call. Templates write reasoning, text and calls in this order.
+void take_field_parts(Json& message, const MessageName& name) {
+  Json& content = message["content"];
+  Json rest = Json::array();
+  Json calls = Json::array();
+  std::string reasoning;
+  bool has_reasoning = false;
+  for (Json& part : content) {
+    const bool is_reasoning = is_of_type(part, "reasoning");
+    const bool is_call = is_of_type(part, "tool_call");
+    if ((is_reasoning && !(rest.empty() && calls.empty())) || (!is_call && !calls.empty())) {
+      refuse(name() +
+             ": \"content\" has parts in an order that no template writes; expected reasoning, "
+             "text, tool_call");
+    }
+    const Json value = part.is_object() && part.contains("value") ? part["value"] : Json();
+    if (is_reasoning) {
+      if (!value.is_string())
+        refuse(name() + ": \"content\" has a reasoning part without a string \"value\"");
+      reasoning += value.get_ref<const std::string&>();
+      has_reasoning = true;
+    } else if (is_call) {
+      for (Json& call : tool_calls(value, name, "tool_call")) calls.push_back(std::move(call));
+    } else {
+      rest.push_back(std::move(part));
+    }
+  }
+  if ((has_reasoning && message.contains("reasoning_content")) ||
+      (!calls.empty() && message.contains("tool_calls"))) {
+    refuse(name() + ": \"content\" has parts of what the message has a field of its own for");
+  }
+  const bool only_fields = rest.empty() && !content.empty();
+  content = only_fields ? Json("") : std::move(rest);
+  if (has_reasoning) message["reasoning_content"] = std::move(reasoning);
+  if (!calls.empty()) message["tool_calls"] = std::move(calls);
+}
+
 void standardize_content(Json& message, const MessageName& name) {
   const auto content = message.find("content");
   if (content == message.end() || content->is_null()) {
@@ -96,7 +141,10 @@ void standardize_content(Json& message, const MessageName& name) {
     refuse(name() + ": \"content\" is no text; got " + shown(*content) +
            ", expected a string or a list of parts");
   }
-  for (Json& part : *content) standardize_part(part, name);
+  if (is_answer(message)) take_field_parts(message, name);
+  Json& parts = message["content"];
+  if (!parts.is_array()) return;
+  for (Json& part : parts) standardize_part(part, name);
 }
 
 void standardize_message(Json& message, const MessageName& name) {

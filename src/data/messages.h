@@ -19,7 +19,8 @@ std::string quoted(const std::string& name);
 
 // `value` is a message, or a list of them: the list, with {"from", "value"} written as {"role", "content"}
 // and from's human, gpt, observation and function_call as user, assistant, tool and an assistant's
-// tool_calls; a text part's "value" as "text". Throws BadRow, in which `field` names the value, for what is
+// tool_calls; a text part's "value" as "text"; an assistant's parts of type reasoning and tool_call as its
+// reasoning_content and tool_calls. Throws BadRow, in which `field` names the value, for what is
 // no message: objects with a string `role` and a `content` that is a string, a list of text parts ({"type":
 // "text", "text": ...}), or, in a message with tool calls, null or absent. Further fields are the template's
 // business.

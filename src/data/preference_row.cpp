@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "data/layouts.h"
@@ -16,11 +17,46 @@ namespace {
 constexpr std::array<const char*, 4> kPairedFields = {"chosen", "rejected", "chosen_finished",
                                                       "rejected_finished"};
 constexpr std::array<const char*, 3> kUnpairedFields = {"completion", "label", "finished"};
+constexpr std::array<const char*, 2> kOtherPairedFields = {"chosen_messages", "rejected_messages"};
+constexpr std::array<const char*, 2> kLabelFields = {"label", "kto_tag"};
+constexpr std::array<const char*, 3> kConversationFields = {"completion", "conversations", "messages"};
 constexpr std::array<const char*, 2> kCommonFields = {"prompt", "weight"};
+// A greeting is often answered by the same greeting; dialogues have line breaks.
+constexpr size_t kShortPromptBytes = 24;
+// Names under which data sets have the question of answers that are strings.
+constexpr std::array<const char*, 8> kQuestionFields = {"question",    "query",    "problem",       "input",
+                                                        "instruction", "messages", "conversations", "system"};
 constexpr double kMinWeight = 1e-9;
 constexpr double kMaxWeight = 1e9;
 
 bool is_messages(const Content& content) { return std::holds_alternative<Json>(content); }
+
+bool is_short(const std::string& prompt) {
+  return prompt.size() < kShortPromptBytes && prompt.find('\n') == std::string::npos;
+}
+
+bool is_inside_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+// Of contents of one form.
+bool begins_with(const Content& content, const Content& beginning) {
+  if (!is_messages(content))
+    return std::get<std::string>(content).starts_with(std::get<std::string>(beginning));
+  const Json& messages = std::get<Json>(content);
+  const Json& first = std::get<Json>(beginning);
+  return messages.size() >= first.size() &&
+         std::equal(first.begin(), first.end(), messages.begin(), same_message);
+}
+size_t size_of(const Content& content) {
+  return is_messages(content) ? std::get<Json>(content).size() : std::get<std::string>(content).size();
+}
+void cut_off(Content& content, size_t size) {
+  if (!is_messages(content)) {
+    std::get<std::string>(content).erase(0, size);
+  } else {
+    Json& messages = std::get<Json>(content);
+    messages.erase(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(size));
+  }
+}
 
 // true, false, and what data sets write for them.
 std::optional<bool> as_boolean(const Json& value) {
@@ -56,6 +92,10 @@ class RowParser {
   }
 
   PreferenceRow parse() {
+    if (format_.unlabelled_is_preferred && is_unlabelled()) {
+      fields_["label"] = true;
+      row_.has_label = false;
+    }
     row_.layout = layout_of_row();
     standardize();
     row_.kind = kind();
@@ -106,6 +146,15 @@ class RowParser {
     return nullptr;
   }
 
+  // Whether all that the row misses is the label.
+  bool is_unlabelled() const {
+    if (first_present(kPairedFields) || first_present(kOtherPairedFields) || first_present(kLabelFields))
+      return false;
+    const auto output = fields_.find("output");
+    return first_present(kConversationFields) ||
+           (fields_.contains("instruction") && output != fields_.end() && output->is_string());
+  }
+
   RowKind kind() const {
     const char* paired = first_present(kPairedFields);
     const char* unpaired = first_present(kUnpairedFields);
@@ -113,6 +162,7 @@ class RowParser {
       refuse(quoted(paired) + " belongs to paired rows and " + quoted(unpaired) +
              " to unpaired ones; a row is of one kind");
     }
+    if (!paired && is_unlabelled()) require("label");
     if (!paired && !unpaired) {
       refuse(
           "neither a paired nor an unpaired row; expected prompt, chosen and rejected, or prompt, completion "
@@ -132,12 +182,11 @@ class RowParser {
     if (fields_.contains("prompt")) {
       row_.prompt = content("prompt");
       require_one_form("prompt", row_.prompt, "chosen", row_.chosen.content);
+      cut_repeated_prompt({{"chosen", &row_.chosen.content}, {"rejected", &row_.rejected.content}});
     } else if (is_messages(row_.chosen.content)) {
-      split_common_beginning();
+      split_common_messages();
     } else {
-      refuse(
-          "\"prompt\" is missing; a paired row needs prompt, chosen and rejected, or chosen and rejected as "
-          "message lists with a common beginning");
+      split_common_text();
     }
     require_completion("chosen", row_.chosen.content);
     require_completion("rejected", row_.rejected.content);
@@ -147,6 +196,7 @@ class RowParser {
     row_.prompt = content("prompt");
     row_.chosen = completion("completion", "finished");
     require_one_form("prompt", row_.prompt, "completion", row_.chosen.content);
+    cut_repeated_prompt({{"completion", &row_.chosen.content}});
     require_completion("completion", row_.chosen.content);
     require("label");
     row_.label = boolean("label");
@@ -155,8 +205,10 @@ class RowParser {
   void require(const char* name) const {
     if (fields_.contains(name)) return;
     refuse(quoted(name) + " is missing; " +
-           (row_.kind == RowKind::kPaired ? "a paired row needs prompt, chosen and rejected"
-                                          : "an unpaired row needs prompt, completion and label"));
+           (row_.kind == RowKind::kPaired && std::string_view(name) != "label"
+                ? "a paired row needs prompt, chosen and rejected"
+                : "an unpaired row needs prompt, completion and label") +
+           (std::string_view(name) == "label" ? ", of which objective.loss_type sft needs no label" : ""));
   }
 
   bool boolean(const char* name) const {
@@ -201,20 +253,70 @@ class RowParser {
            " a list of messages; expected one form for the whole row");
   }
 
-  void split_common_beginning() {
+  // An answer that is the prompt and no more may be meant so, unless another one goes on.
+  void cut_repeated_prompt(const std::vector<std::pair<const char*, Content*>>& answers) {
+    const size_t size = size_of(row_.prompt);
+    const auto repeats = [&](const auto& answer) { return begins_with(*answer.second, row_.prompt); };
+    const auto goes_on = [&](const auto& answer) { return size_of(*answer.second) > size; };
+    if (size == 0 || !std::all_of(answers.begin(), answers.end(), repeats) ||
+        std::none_of(answers.begin(), answers.end(), goes_on)) {
+      return;
+    }
+    if (!is_messages(row_.prompt) && is_short(std::get<std::string>(row_.prompt))) {
+      row_.prompt_split = PromptSplit::kRepetitionKept;
+      return;
+    }
+    row_.prompt_split = PromptSplit::kRepetitionCut;
+    for (const auto& [name, content] : answers) {
+      cut_off(*content, size);
+      if (size_of(*content) == 0) refuse(quoted(name) + " is empty behind the prompt that it repeats");
+    }
+  }
+
+  [[noreturn]] void refuse_parting(const std::string& problem) const {
+    refuse("\"prompt\" is missing, and \"chosen\" and \"rejected\" " + problem);
+  }
+
+  // A completion begins with the assistant: where the two part at another's turn, the turns before it that
+  // both have are theirs.
+  void split_common_messages() {
     Json& chosen = std::get<Json>(row_.chosen.content);
     Json& rejected = std::get<Json>(row_.rejected.content);
     const size_t most = std::min(chosen.size(), rejected.size()) - 1;
     size_t common = 0;
     while (common < most && same_message(chosen[common], rejected[common])) ++common;
-    if (common == 0) {
-      refuse(
-          "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning that could be it");
-    }
-    const auto split = static_cast<std::ptrdiff_t>(common);
-    row_.prompt = Json(Json::array_t(chosen.begin(), chosen.begin() + split));
-    chosen.erase(chosen.begin(), chosen.begin() + split);
-    rejected.erase(rejected.begin(), rejected.begin() + split);
+    if (common == 0) refuse_parting("have no common beginning that could be it");
+    while (common > 0 && !(is_answer(chosen[common]) && is_answer(rejected[common]))) --common;
+    if (common == 0)
+      refuse_parting("have no common beginning behind which both go on with a message of the assistant");
+    row_.prompt = Json(Json::array_t(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(common)));
+    cut_off(row_.chosen.content, common);
+    cut_off(row_.rejected.content, common);
+  }
+
+  void split_common_text() {
+    const std::string& chosen = std::get<std::string>(row_.chosen.content);
+    const std::string& rejected = std::get<std::string>(row_.rejected.content);
+    refuse_question_elsewhere();
+    const auto parting = std::mismatch(chosen.begin(), chosen.end(), rejected.begin(), rejected.end()).first;
+    auto common = static_cast<size_t>(parting - chosen.begin());
+    if (common == std::min(chosen.size(), rejected.size()))
+      refuse_parting("part nowhere: one is the beginning of the other, and would be empty behind it");
+    while (common > 0 && is_inside_character(chosen[common])) --common;
+    if (common > 0 && chosen[common - 1] == ' ') --common;
+    if (common == 0) refuse_parting("have no common beginning that could be it");
+    row_.prompt = chosen.substr(0, common);
+    row_.prompt_split = PromptSplit::kCommonText;
+    cut_off(row_.chosen.content, common);
+    cut_off(row_.rejected.content, common);
+  }
+
+  // Answers to one question often begin alike.
+  void refuse_question_elsewhere() const {
+    const char* name = first_present(kQuestionFields);
+    if (!name) return;
+    refuse("\"prompt\" is missing, and " + quoted(name) +
+           " may be it; name its field in data.columns, as in {prompt: " + std::string(name) + "}");
   }
 
   void require_completion(const char* name, const Content& content) const {

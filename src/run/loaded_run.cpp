@@ -45,8 +45,9 @@ text::ModelText load_run_text(const config::RunConfig& config, const std::filesy
 
 RunSet load_set(const std::string& name, const std::vector<std::string>& files, const LoadedRun& run) {
   const std::string folder = run.config.data.token_cache_dir.value_or(run.output("token_cache").string());
-  data::LoadedSet set =
-      data::load_dataset(files, run.config.data, run.text, run.now, {folder, version_text()});
+  data::DataOptions options = run.config.data;
+  options.unlabelled_is_preferred = run.config.objective.loss_type == losses::LossType::kSft;
+  data::LoadedSet set = data::load_dataset(files, options, run.text, run.now, {folder, version_text()});
   log_report(name, set.dataset);
   return {name, std::move(set.dataset), std::move(set.missing), nullptr};
 }
@@ -151,7 +152,9 @@ void warn_of_slow_paths(const LoadedRun& run) {
 }
 
 void check_one_class_steps(const LoadedRun& run) {
-  if (run.one_class_steps == 0) return;
+  const bool one_is_enough = run.config.objective.loss_type == losses::LossType::kSft &&
+                             run.train.dataset.class_weight(data::CompletionClass::kRejected) == 0;
+  if (run.one_class_steps == 0 || one_is_enough) return;
   const std::string steps =
       std::to_string(run.one_class_steps) + " of " + std::to_string(run.steps_per_epoch) + " steps";
   if (losses::uses_option(run.config.objective, "stabilizer") &&

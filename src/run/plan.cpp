@@ -29,11 +29,9 @@ std::vector<std::int64_t> sequence_lengths(const data::Dataset& dataset) {
   return lengths;
 }
 
-std::string dropped_reasons(const data::Dataset& dataset) {
-  std::map<std::string, std::int64_t> counts;
-  for (const data::DroppedRow& row : dataset.dropped) ++counts[row.reason];
+std::string in_lines(const std::vector<std::string>& remarks) {
   std::string text;
-  for (const auto& [reason, count] : counts) text += "    " + std::to_string(count) + " x " + reason + "\n";
+  for (const std::string& remark : remarks) text += "    " + remark + "\n";
   return text;
 }
 
@@ -43,7 +41,7 @@ std::string describe_set(const RunSet& set) {
          std::to_string(dataset.dropped.size()) + " dropped; preferred " +
          printable(dataset.class_weight(data::CompletionClass::kChosen), "%g") + ", unpreferred " +
          printable(dataset.class_weight(data::CompletionClass::kRejected), "%g") + "; sequence tokens " +
-         percentiles(sequence_lengths(dataset)) + "\n" + dropped_reasons(dataset);
+         percentiles(sequence_lengths(dataset)) + "\n" + in_lines(dropped_reasons(dataset.dropped));
 }
 
 std::string describe_mixture(const LoadedRun& run) {

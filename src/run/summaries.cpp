@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <map>
 #include <utility>
 
 #include "ddro/base/error.h"
@@ -45,6 +47,43 @@ std::vector<std::string> data_remarks(const data::DatasetReport& report) {
     remarks.push_back("field \"" + printable(field) + "\" is not used");
   }
   return remarks;
+}
+
+std::vector<std::string> dropped_reasons(const std::vector<data::DroppedRow>& dropped) {
+  constexpr size_t kMost = 10;
+  struct Reason {
+    std::string text;  // behind the number that it begins with, if it does
+    std::int64_t rows = 0;
+    std::uint64_t least = UINT64_MAX, most = 0;
+  };
+  std::map<std::string, Reason> by_text;
+  for (const data::DroppedRow& row : dropped) {
+    const size_t digits = std::min(row.reason.find_first_not_of("0123456789"), row.reason.size());
+    const bool has_number = digits > 0 && digits < 19;
+    const std::string text = row.reason.substr(has_number ? digits : 0);
+    Reason& reason = by_text[text];
+    reason.text = text;
+    ++reason.rows;
+    if (!has_number) continue;
+    const std::uint64_t number = std::stoull(row.reason);
+    reason.least = std::min(reason.least, number);
+    reason.most = std::max(reason.most, number);
+  }
+  std::vector<Reason> reasons;
+  for (const auto& [text, reason] : by_text) reasons.push_back(reason);
+  std::stable_sort(reasons.begin(), reasons.end(),
+                   [](const Reason& a, const Reason& b) { return a.rows > b.rows; });
+  std::vector<std::string> lines;
+  for (const Reason& reason : reasons) {
+    if (lines.size() == kMost) {
+      lines.push_back("and for " + std::to_string(reasons.size() - kMost) + " other reasons");
+      break;
+    }
+    std::string number = reason.least <= reason.most ? std::to_string(reason.least) : "";
+    if (reason.least < reason.most) number += " to " + std::to_string(reason.most);
+    lines.push_back(std::to_string(reason.rows) + " x " + number + reason.text);
+  }
+  return lines;
 }
 
 std::int64_t num_parameters(const models::ModelFolder& folder) {

@@ -100,6 +100,30 @@ TEST(Train, TwoRunsGiveTheSameBits) {
   EXPECT_EQ(lasting_metrics(a), lasting_metrics(b));
 }
 
+TEST(Train, SftTakesRowsWithoutALabelAsPreferred) {
+  const TemporaryFolder folder;
+  std::string with, without;
+  for (Json row : json_lines(fixture("tiny_run/labels_train.jsonl"))) {
+    if (!row["label"].get<bool>()) continue;
+    with += row.dump() + "\n";
+    row.erase("label");
+    without += row.dump() + "\n";
+  }
+  const auto run_on = [&](const std::string& name, const std::string& rows) {
+    std::filesystem::create_directory(folder / name);
+    const std::string file = folder.write(name + ".jsonl", rows).string();
+    return TinyRun(folder / name, {"objective.loss_type=sft", "eval.eval_strategy=no", "train.max_steps=2",
+                                   "optimizer.warmup_ratio=0", "data.train_files=['" + file + "']"});
+  };
+  const TinyRun labelled = run_on("labelled", with), unlabelled = run_on("unlabelled", without);
+  ASSERT_EQ(labelled.run(), 0) << labelled.log_text();
+  ASSERT_EQ(unlabelled.run(), 0) << unlabelled.log_text();
+  EXPECT_THAT(unlabelled.log_text(), HasSubstr("labels without a label (preferred ones to sft)"));
+  EXPECT_THAT(unlabelled.log_text(), testing::Not(HasSubstr("hold one class only")));
+  EXPECT_EQ(hash_file(unlabelled.output_dir() / "final/model.safetensors"),
+            hash_file(labelled.output_dir() / "final/model.safetensors"));
+}
+
 TEST(Train, AFinishedRunSaysSoAndNeverRefusesAFolderThatHoldsARun) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {"train.max_steps=2"});

@@ -37,6 +37,8 @@ struct DataOptions {
   Json chat_template_kwargs = Json::object();  // variables of the template; a row's own come before them
   std::optional<std::string> chat_template;    // file with a Jinja template; null: the model folder's own
   std::optional<std::string> token_cache_dir;  // null: <train.output_dir>/token_cache
+  // No key: of the loss. A conversation without a label is a preferred one.
+  bool unlabelled_is_preferred = false;
 
   // Error(kInput) naming the dotted key.
   void validate() const;

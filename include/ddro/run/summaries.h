@@ -20,6 +20,10 @@ std::string kind_label(data::RowKind kind);
 // Each thing about a loaded set that its owner should know, as "3 rows repeat an earlier row".
 std::vector<std::string> data_remarks(const data::DatasetReport& report);
 
+// Why rows were dropped, those of the most rows first: "179 x 310 to 2605 tokens, more than data.max_length
+// 300". Reasons that differ in the number that they begin with are one; at most eleven lines.
+std::vector<std::string> dropped_reasons(const std::vector<data::DroppedRow>& dropped);
+
 std::int64_t num_parameters(const models::ModelFolder& folder);
 
 }  // namespace ddro::run

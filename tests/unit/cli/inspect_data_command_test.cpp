@@ -73,6 +73,14 @@ TEST_F(InspectData, ListsEachRowThatARunWouldRefuse) {
   EXPECT_THAT(result.out, HasSubstr("unpreferred 0 completions, weight 0\n  prompt tokens      none\n"));
 }
 
+TEST_F(InspectData, ShowsRowsWithoutALabelAsSftTakesThem) {
+  const ProgramResult result = inspect(R"({"prompt": "a", "completion": "ab"})"
+                                       "\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("layout labels without a label (preferred ones to sft)"));
+  EXPECT_THAT(result.out, HasSubstr("preferred   1 completions"));
+}
+
 TEST_F(InspectData, MarksTokensCompletionAndControlTokens) {
   const ProgramResult shown = inspect(
       R"({"prompt": [{"role": "user", "content": "ab\n"}], "chosen": [{"role": "assistant", "content": "bé"}], )"

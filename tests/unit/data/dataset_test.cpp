@@ -51,6 +51,19 @@ class LoadDataset : public testing::Test {
   DataOptions options_;
 };
 
+TEST_F(LoadDataset, SaysHowManyAnswersRepeatTheirPrompt) {
+  folder_.write("a.jsonl", pair("p\n", "p\na", "p\nb") + pair("p", "a", "b") + pair("p\n", "p\nc", "p\nd") +
+                               pair("p", "pa", "pb"));
+  testing::internal::CaptureStderr();
+  const Dataset set = load({"a.jsonl"});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("a.jsonl: layout pairs, 1 rows; "
+                        "pairs whose answers begin with their short prompt, which is left there, 1 rows; "
+                        "pairs with the prompt repeated in the answers, where it is cut off, 2 rows"));
+  const auto size = [&](size_t row) { return set.examples[row].sequences[0].ids.size(); };
+  EXPECT_EQ(size(0), size(1) + 1);  // the line break
+}
+
 TEST_F(LoadDataset, ReadsSeveralFilesInOrder) {
   const std::string b = "\xEF\xBB\xBF" + pair("p", "b1", "x") + "\r\n" + pair("p", "b2", "x");
   const std::string a = pair("p", "a1", "xx");

@@ -55,6 +55,16 @@ const std::vector<Example> kExamples = {
          "c") R"(], "rejected": [)" USER("q") "," ASSISTANT("b") "]}",
      Layout::kPairs, "[" USER("q") "]", "[" ASSISTANT("a") "," USER("r") "," ASSISTANT("c") "]",
      "[" ASSISTANT("b") "]"},
+    {"TurnsThatPartAtAUser",
+     R"({"chosen": [)" USER("q") "," ASSISTANT("x") "," USER("r") "," ASSISTANT(
+         "a") R"(], "rejected": [)" USER("q") "," ASSISTANT("x") "," USER("s") "," ASSISTANT("b") "]}",
+     Layout::kPairs, "[" USER("q") "]", "[" ASSISTANT("x") "," USER("r") "," ASSISTANT("a") "]",
+     "[" ASSISTANT("x") "," USER("s") "," ASSISTANT("b") "]"},
+    {"TextsThatBeginAlike", R"({"chosen": "The sky is blue.", "rejected": "The sky is green."})",
+     Layout::kPairs, "The sky is", " blue.", " green."},
+    {"ConversationAsCompletion",
+     R"({"completion": [)" USER("q") "," ASSISTANT("x") "," USER("r") "," ASSISTANT("a") R"(], "label": 0})",
+     Layout::kLabels, "[" USER("q") "," ASSISTANT("x") "," USER("r") "]", "[" ASSISTANT("a") "]", "false"},
     {"Labels", R"({"prompt": "p", "completion": "c", "label": 0})", Layout::kLabels, "p", "c", "false"},
     {"LabelAsFloat", R"({"prompt": "p", "completion": "c", "label": 1.0})", Layout::kLabels, "p", "c",
      "true"},
@@ -119,6 +129,16 @@ const std::vector<Example> kExamples = {
      Layout::kMessages, "[" USER("q") "]",
      "[" ASSISTANT("x") R"(,{"role":"tool","content":"3"},)" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
     // LLaMA-Factory, version 1
+    {"ReasoningAndCalls",
+     R"({"messages": [)" USER(
+         "q") R"(, {"role": "assistant", "content": [{"type": "reasoning", "value": "t"}, {"type": "tool_call", "value": "{\"name\": \"f\", \"arguments\": {}}"}]},
+         {"role": "tool", "content": "3"},
+         {"role": "assistant", "content": [{"type": "reasoning", "value": "u"}, {"type": "text", "value": "a"}]}], "label": true})",
+     Layout::kMessages,
+     "[" USER(
+         "q") R"(,{"role":"assistant","content":"","reasoning_content":"t","tool_calls":[{"type":"function","function":{"name":"f","arguments":{}}}]})"
+              R"(,{"role":"tool","content":"3"}])",
+     R"([{"role":"assistant","content":[{"type":"text","text":"a"}],"reasoning_content":"u"}])", "true"},
     {"ChosenMessages",
      R"({"chosen_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT(
          "a") R"(], "rejected_messages": [{"role": "user", "content": [{"type": "text", "value": "q"}]}, )" ASSISTANT("b") "]}",
@@ -166,9 +186,34 @@ TEST(Layout, GivesAPromptOfItsRows) {
   EXPECT_EQ(written(parse_prompt(Json::parse(R"({"prompt": "p", "chosen": 3})"), "f:1").prompt), "p");
 }
 
+TEST(Layout, TakesWhatHasNoLabelAsPreferredIfTold) {
+  for (const char* row :
+       {R"({"prompt": "q", "completion": "a"})", R"({"instruction": "q", "input": "", "output": "a"})",
+        R"({"conversations": [)" HUMAN("q") "," GPT("a") "]}",
+        R"({"messages": [)" USER("q") "," ASSISTANT("a") R"(], "prompt": "q"})",
+        R"({"completion": [)" USER("q") "," ASSISTANT("a") R"(], "label": null})"}) {
+    SCOPED_TRACE(row);
+    EXPECT_THAT(message_of(ErrorKind::kInput, [&] { parse_row(Json::parse(row), "f:1"); }),
+                HasSubstr("\"label\" is missing"));
+    const PreferenceRow read = parse_row(Json::parse(row), "f:1", {Layout::kAuto, {}, true});
+    EXPECT_EQ(read.kind, RowKind::kUnpaired);
+    EXPECT_TRUE(read.label);
+    EXPECT_FALSE(read.has_label);
+    EXPECT_THAT(written(read.chosen.content), HasSubstr("a"));
+    EXPECT_THAT(written(read.prompt), HasSubstr("q"));
+  }
+  const auto read = [](const char* row) {
+    return parse_row(Json::parse(row), "f:1", {Layout::kAuto, {}, true});
+  };
+  EXPECT_FALSE(read(R"({"prompt": "q", "completion": "a", "label": false})").label);
+  EXPECT_FALSE(read(R"({"instruction": "q", "output": "a", "kto_tag": false})").label);
+  EXPECT_EQ(read(R"({"instruction": "q", "output": ["a", "b"]})").kind, RowKind::kPaired);
+  EXPECT_EQ(read(kExamples[11].row.c_str()).kind, RowKind::kPaired);
+}
+
 TEST(Layout, LeavesWhatItDoesNotReadAndNamesIt) {
-  const PreferenceRow row = parse_row(Json::parse(kExamples[8].row), "f:1");
-  EXPECT_STREQ(kExamples[8].name, "Ultrafeedback");
+  const PreferenceRow row = parse_row(Json::parse(kExamples[11].row), "f:1");
+  EXPECT_STREQ(kExamples[11].name, "Ultrafeedback");
   EXPECT_THAT(row.ignored_fields, ElementsAre("prompt_id", "messages", "score_chosen"));
   EXPECT_EQ(row.weight, 1.0);
 }
@@ -225,7 +270,17 @@ const std::vector<Refusal> kRefusals = {
     {R"({"conversations": [)" HUMAN("q") R"(], "chosen": )" GPT("a") "}", Layout::kSharegpt,
      "\"rejected\" is missing"},
     {R"({"conversations": [)" HUMAN("q") "," GPT("a") "]}", Layout::kAuto,
-     "neither a paired nor an unpaired row"},
+     "\"label\" is missing; an unpaired row needs prompt, completion and label, of which objective.loss_type "
+     "sft"},
+    {R"({"messages": [)" USER(
+         "q") R"(, {"role": "assistant", "content": [{"type": "text", "value": "a"}, {"type": "reasoning", "value": "r"}]}], "label": true})",
+     Layout::kAuto, "\"messages\" message 2: \"content\" has parts in an order that no template writes"},
+    {R"({"messages": [{"role": "user", "content": [{"type": "reasoning", "value": "r"}]}, )" ASSISTANT(
+         "a") R"(], "label": true})",
+     Layout::kAuto, "\"messages\" message 1: \"content\" has a part of type \"reasoning\"; only text"},
+    {R"({"messages": [)" USER(
+         "q") R"(, {"role": "assistant", "content": [{"type": "tool_call", "value": "f x"}]}], "label": true})",
+     Layout::kAuto, "\"messages\" message 2: a tool_call is no call; got the string \"f x\""},
     {R"({"conversations": [{"from": "function_call", "value": "f x"}], "chosen": )" GPT(
          "a") R"(, "rejected": )" GPT("b") "}",
      Layout::kAuto, "\"conversations\" message 1: a function_call is no call; got the string \"f x\""},

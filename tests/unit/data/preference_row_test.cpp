@@ -86,6 +86,73 @@ TEST(ParseRow, AcceptsWhatTemplatesUse) {
   EXPECT_EQ(messages_of(row.chosen.content).size(), 1u);
 }
 
+TEST(ParseRow, TakesTheCommonTextAsPrompt) {
+  struct Example {
+    const char* row;
+    const char* prompt;
+    const char* chosen;
+    const char* rejected;
+  };
+  // The first is of TRL's documentation.
+  for (const Example& example : {
+           Example{R"({"chosen": "The sky is blue.", "rejected": "The sky is green."})", "The sky is",
+                   " blue.", " green."},
+           Example{R"({"chosen": "Sum:  4", "rejected": "Sum:  5"})", "Sum: ", " 4", " 5"},
+           Example{R"({"chosen": "It is black", "rejected": "It is blue"})", "It is bl", "ack", "ue"},
+           Example{R"({"chosen": "caf\u00e9", "rejected": "caf\u00e8"})", "caf", "\xC3\xA9", "\xC3\xA8"},
+       }) {
+    const PreferenceRow row = parse_text(example.row, "f:1");
+    EXPECT_EQ(row.prompt_split, PromptSplit::kCommonText);
+    EXPECT_EQ(text_of(row.prompt), example.prompt);
+    EXPECT_EQ(text_of(row.chosen.content), example.chosen);
+    EXPECT_EQ(text_of(row.rejected.content), example.rejected);
+  }
+}
+
+TEST(ParseRow, CutsAPromptThatEveryAnswerRepeats) {
+  const PreferenceRow dialogue = parse_text(
+      R"({"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": "\n\nHuman: q\n\nAssistant: a",
+          "rejected": "\n\nHuman: q\n\nAssistant: b"})",
+      "f:1");
+  EXPECT_EQ(dialogue.prompt_split, PromptSplit::kRepetitionCut);
+  EXPECT_EQ(text_of(dialogue.prompt), "\n\nHuman: q\n\nAssistant:");
+  EXPECT_EQ(text_of(dialogue.chosen.content), " a");
+  EXPECT_EQ(text_of(dialogue.rejected.content), " b");
+
+  const PreferenceRow labelled =
+      parse_text(R"({"prompt": "Why is the sky blue, and not green? ", "label": true,
+          "completion": "Why is the sky blue, and not green? Rayleigh."})",
+                 "f:1");
+  EXPECT_EQ(labelled.prompt_split, PromptSplit::kRepetitionCut);
+  EXPECT_EQ(text_of(labelled.chosen.content), "Rayleigh.");
+
+  const PreferenceRow messages = parse_text(R"({"prompt": [{"role": "user", "content": "q"}],
+      "chosen": [{"content": "q", "role": "user"}, {"role": "assistant", "content": "a"}],
+      "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]})",
+                                            "f:1");
+  EXPECT_EQ(messages.prompt_split, PromptSplit::kRepetitionCut);
+  EXPECT_EQ(messages_of(messages.prompt).dump(), R"([{"role":"user","content":"q"}])");
+  EXPECT_EQ(messages_of(messages.chosen.content).dump(), R"([{"role":"assistant","content":"a"}])");
+  EXPECT_EQ(messages_of(messages.rejected.content).dump(), R"([{"role":"assistant","content":"b"}])");
+}
+
+TEST(ParseRow, LeavesAnswersThatOnlyLookLikeTheirPrompt) {
+  const PreferenceRow greeting = parse_text(
+      R"({"prompt": "Good morning", "chosen": "Good morning! Tea?", "rejected": "Good morning."})", "f:1");
+  EXPECT_EQ(greeting.prompt_split, PromptSplit::kRepetitionKept);
+  EXPECT_EQ(text_of(greeting.chosen.content), "Good morning! Tea?");
+
+  for (const char* row : {
+           // one of both
+           R"({"prompt": "Say it again: a\n", "chosen": "Say it again: a\n a", "rejected": "Say it"})",
+           R"({"prompt": "", "chosen": "a", "rejected": "b"})",
+           // an echo
+           R"({"prompt": "Say it again: a\n", "completion": "Say it again: a\n", "label": true})",
+       }) {
+    EXPECT_EQ(parse_text(row, "f:1").prompt_split, PromptSplit::kAsWritten) << row;
+  }
+}
+
 struct BadRow {
   std::string line;
   std::string problem;  // what follows "[data] bad.jsonl:7: "
@@ -121,8 +188,17 @@ const std::vector<BadRow> kBadRows = {
     {R"({"prompt": "a", "rejected": "b"})",
      "\"chosen\" is missing; a paired row needs prompt, chosen and rejected"},
     {R"({"prompt": "a", "chosen": "b"})", "\"rejected\" is missing; a paired row needs"},
-    {"{" PAIR "}",
-     "\"prompt\" is missing; a paired row needs prompt, chosen and rejected, or chosen and rejected as"},
+    {"{" PAIR "}", "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    {R"({"chosen": " a", "rejected": " b"})",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    {R"({"chosen": "\u00e9", "rejected": "\u00e8"})",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    {R"({"chosen": "a b", "rejected": "a"})",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" part nowhere"},
+    {R"({"chosen": "a b", "rejected": "a b"})",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" part nowhere"},
+    {R"({"question": "q", "chosen": "Sure. a", "rejected": "Sure. b"})",
+     "\"prompt\" is missing, and \"question\" may be it; name its field in data.columns"},
     {R"({"completion": "a", "label": true})", "\"prompt\" is missing; an unpaired row needs"},
     {R"({"prompt": "a", "label": true})", "\"completion\" is missing; an unpaired row needs"},
     {R"({"prompt": "a", "completion": "b"})", "\"label\" is missing; an unpaired row needs"},
@@ -131,7 +207,7 @@ const std::vector<BadRow> kBadRows = {
     {R"({"prompt": "a", "completion": "b", "label": true, "chosen_finished": true})",
      "\"chosen_finished\" belongs to paired rows and \"completion\""},
     // Values of another type.
-    {R"({"prompt": null, )" PAIR "}", "\"prompt\" is missing; a paired row needs"},
+    {R"({"prompt": null, )" PAIR "}", "\"prompt\" is missing, and"},
     {R"({"prompt": 3, )" PAIR "}", "\"prompt\" is no text; got the number 3"},
     {R"({"prompt": "a", "chosen": {"role": "assistant"}, "rejected": "b"})",
      "\"chosen\" message 1 has no \"content\"; only a message with tool calls may go without"},
@@ -163,7 +239,8 @@ const std::vector<BadRow> kBadRows = {
      "\"completion\" is empty"},
     {R"({"prompt": [)" USER R"(], "completion": [)" USER R"(], "label": true})",
      "\"completion\" begins with a message of the user, expected one of the assistant"},
-    {R"({"prompt": [)" USER R"(], "completion": [)" USER ", " ASSISTANT R"(], "label": true})",
+    {R"({"prompt": [)" USER R"(], "completion": [{"role": "user", "content": "v"}, )" ASSISTANT
+     R"(], "label": true})",
      "\"completion\" begins with a message of the user, expected one of the assistant"},
     {R"({"prompt": [)" USER R"(], "completion": [)" ASSISTANT ", " USER R"(], "label": true})",
      "\"completion\" ends with a message of the user, expected one of the assistant"},
@@ -172,6 +249,19 @@ const std::vector<BadRow> kBadRows = {
     {R"({"chosen": [{"role": "user", "content": "v"}, )" ASSISTANT R"(], "rejected": [)" USER ", " ASSISTANT
      "]}",
      "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning"},
+    {R"({"prompt": "a\nb", "chosen": "a\nb c", "rejected": "a\nb"})",
+     "\"rejected\" is empty behind the prompt that it repeats"},
+    {R"({"prompt": [)" USER R"(], "chosen": [)" USER ", " ASSISTANT R"(], "rejected": [)" USER "]}",
+     "\"rejected\" is empty behind the prompt that it repeats"},
+    {R"({"chosen": [{"role": "system", "content": "s"}, )" USER ", " ASSISTANT
+     R"(], "rejected": [{"role": "system", "content": "s"}, {"role": "user", "content": "v"}, )" ASSISTANT
+     "]}",
+     "\"prompt\" is missing, and \"chosen\" and \"rejected\" have no common beginning behind which both"},
+    {R"({"completion": [)" ASSISTANT ", " USER ", " ASSISTANT R"(], "label": true})",
+     "\"prompt\" is missing, and \"completion\" is no conversation that has it"},
+    {R"({"completion": [)" USER ", " ASSISTANT ", " USER R"(], "label": true})",
+     "\"completion\" does not end with a message of the assistant"},
+    {R"({"completion": [)" USER ", " ASSISTANT "]}", "\"label\" is missing"},
     // Strings and messages mixed.
     {R"({"prompt": [)" USER "], " PAIR "}", "\"chosen\" is a string but \"prompt\" a list of messages"},
     {R"({"prompt": "a", "chosen": "b", "rejected": [)" ASSISTANT "]}",

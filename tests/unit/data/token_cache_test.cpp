@@ -253,6 +253,9 @@ TEST_F(TokenCacheTest, EverythingThatDecidesASetIsInItsKey) {
   options_.columns = {{"weight", "importance"}};
   expect_other("columns");
   options_ = options;
+  options_.unlabelled_is_preferred = true;
+  expect_other("unlabelled_is_preferred");
+  options_ = options;
   options_.chat_template_kwargs = {{"enable_thinking", false}};
   expect_other("chat_template_kwargs");
   options_ = options;
