@@ -1,7 +1,8 @@
 # Read by ctest: the entries of one test binary, from the list of its tests that the build wrote.
 
-# Names of tests that may be skipped: for want of a device, or of the right to mount a small disk or a file.
-set(DDRO_SKIPPABLE Cuda Gpu Disk Mounted)
+# Names of tests that may be skipped: for want of a device, or of the right to mount a small disk or a file, or to make
+# network namespaces.
+set(DDRO_SKIPPABLE Cuda Gpu Disk Mounted Namespaces)
 
 # Tests labelled fault take hours: ctest has them with -C fault alone.
 #

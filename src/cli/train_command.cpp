@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/commands.h"
@@ -22,7 +23,7 @@ struct TrainArguments {
   std::string resume = "auto";
   std::vector<std::string> allow_change;
   bool dry_run = false;
-  std::string nproc;
+  std::optional<std::string> nproc;
 };
 
 // A number of ranks, or one for each GPU of the machine.
@@ -46,12 +47,12 @@ int num_ranks(const std::string& nproc) {
 // This process's place; for --nproc --dry-run, that of the first rank.
 dist::Launch launch_of(const TrainArguments& arguments) {
   dist::Launch launch = dist::read_launch(dist::environment());
-  if (arguments.nproc.empty() || launch.started_by_nproc) return launch;
+  if (!arguments.nproc || launch.started_by_nproc) return launch;
   if (launch.size > 1) {
     throw input_error("[--nproc] starts ranks by itself, but this process is one of " +
                       std::to_string(launch.size) + " that torchrun or srun has started; leave it out");
   }
-  launch.size = launch.local_size = launch.sharing_ranks = num_ranks(arguments.nproc);
+  launch.size = launch.local_size = launch.sharing_ranks = num_ranks(*arguments.nproc);
   return launch;
 }
 
@@ -75,6 +76,7 @@ void run_train(const TrainArguments& arguments) {
   const dist::Launch launch = launch_of(arguments);
   const bool is_starter = launch.size > 1 && launch.port == 0 && !arguments.dry_run;
   speak_as(launch, is_starter);
+  if (launch.size == 1 && !launch.warning.empty()) log_warning(launch.warning);
   const auto changes = checked_changes(arguments.allow_change);
   config::RunConfig config = config::load_run_config(arguments.config, arguments.overrides);
   if (is_starter) {

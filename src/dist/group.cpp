@@ -32,9 +32,9 @@ c10::intrusive_ptr<ProcessGroupGloo> make_gloo(const Launch& launch, Meeting& me
                                                std::chrono::seconds timeout) {
   const auto options = ProcessGroupGloo::Options::create(timeout);
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-  options->devices.push_back(
-      interface != nullptr ? ProcessGroupGloo::createDeviceForInterface(interface)
-                           : ProcessGroupGloo::createDeviceForHostname(own_address_towards(launch.address)));
+  options->devices.push_back(interface != nullptr ? ProcessGroupGloo::createDeviceForInterface(interface)
+                                                  : ProcessGroupGloo::createDeviceForHostname(
+                                                        own_address_towards(launch.address, timeout)));
   return c10::make_intrusive<ProcessGroupGloo>(named("gloo", meeting), launch.rank, launch.size, options);
 }
 

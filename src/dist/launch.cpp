@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <string_view>
 
 #include "ddro/base/error.h"
 
@@ -50,6 +51,7 @@ Launch read_torchrun(const Variables& variables) {
   const Reader reader(variables, "WORLD_SIZE");
   Launch launch;
   launch.size = reader.number("WORLD_SIZE", 1, kMost);
+  if (launch.size == 1 && !is_set(variables, "RANK")) return launch;
   launch.rank = reader.number("RANK", 0, launch.size - 1);
   launch.local_size = reader.number("LOCAL_WORLD_SIZE", 1, launch.size);
   launch.local_rank = reader.number("LOCAL_RANK", 0, launch.local_size - 1);
@@ -117,6 +119,44 @@ Launch read_slurm(const Variables& variables) {
   return launch;
 }
 
+// A variable that tells of other ranks, and the one without which they are not found.
+struct Half {
+  const char* name;
+  const char* value_alone;
+  const char* missing;
+};
+constexpr Half kHalves[] = {{"RANK", "0", "WORLD_SIZE"},
+                            {"LOCAL_RANK", "0", "WORLD_SIZE"},
+                            {"LOCAL_WORLD_SIZE", "1", "WORLD_SIZE"},
+                            {"SLURM_PROCID", "0", "SLURM_STEP_NUM_TASKS"},
+                            {"SLURM_STEP_NUM_TASKS", "1", "SLURM_NTASKS"}};
+
+// Shells have such variables of other programs, and of the job that they are in; ranks of one run that do not
+// find each other would each train alone.
+Launch read_alone(const Variables& variables) {
+  Launch launch;
+  for (const Half& half : kHalves) {
+    if (!is_set(variables, half.name) || is_set(variables, half.missing)) continue;
+    const std::string value = *variables(half.name);
+    if (value != half.value_alone) {
+      throw input_error("[" + std::string(half.missing) + "] is not set beside " + half.name + "; got " +
+                        half.name + " " + printable(value) +
+                        ", a rank of several, expected all variables of " +
+                        "torchrun or srun, or none; to train alone unset " + half.name);
+    }
+    if (!std::string_view(half.name).starts_with("SLURM"))
+      launch.warning = "[" + std::string(half.name) + "] has no effect: without " + half.missing +
+                       " this process trains alone";
+  }
+  const std::string tasks = variables("SLURM_NTASKS").value_or("");
+  if (!tasks.empty() && tasks != "1") {
+    launch.warning = "[SLURM_NTASKS] the job has " + printable(tasks) +
+                     " tasks, but srun did not start this process, which trains alone; with srun before the "
+                     "command each task is a rank";
+  }
+  return launch;
+}
+
 }  // namespace
 
 Variables environment() {
@@ -129,7 +169,7 @@ Variables environment() {
 Launch read_launch(const Variables& variables) {
   if (is_set(variables, "WORLD_SIZE")) return read_torchrun(variables);
   if (is_slurm_step(variables)) return read_slurm(variables);
-  return {};
+  return read_alone(variables);
 }
 
 std::string first_host(const std::string& node_list) {

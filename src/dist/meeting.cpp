@@ -1,10 +1,12 @@
 #include "dist/meeting.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <memory>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
@@ -21,12 +23,14 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kBeat = 500ms;
 constexpr milliseconds kListen = 2000ms;            // four beats: who has not changed then does not live
-constexpr milliseconds kPatience = kTimeToExplain;  // for one answer of the store
+constexpr milliseconds kPatience = kTimeToExplain;  // for this rank's last words
 constexpr milliseconds kPoll = 50ms;
 constexpr milliseconds kFirstPoll = 10ms, kLongestPoll = 1000ms;  // for what may take any time
 constexpr milliseconds kHearing = 2000ms;                         // for the others to hear of the end
+constexpr milliseconds kFirstSpeaks = 300ms;
 constexpr int kLostCode = static_cast<int>(ErrorKind::kLost);
 constexpr const char* kEnd = "end";
+constexpr const char* kGoOn = "; the last checkpoint is valid, run the same command again";
 
 std::string key(const char* name, int rank) { return std::string(name) + "/" + std::to_string(rank); }
 
@@ -50,10 +54,23 @@ Meeting::End end_of(const std::string& said) {
   return {std::stoi(said), std::stoi(said.substr(space))};
 }
 
-std::string did_not_come(std::chrono::seconds waited) {
-  return "it lives, but did not come to an exchange with the others in " + std::to_string(waited.count()) +
-         " s; distributed.timeout_s allows longer waits";
+std::string seconds_text(milliseconds time) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
 }
+
+std::string if_only_slow(std::chrono::seconds timeout) {
+  return "; if it is only slow, raise distributed.timeout_s (" + std::to_string(timeout.count()) + ")";
+}
+
+std::string is_lost(const std::string& who, const std::string& how) {
+  return "[ranks] " + who + " is lost: " + how;
+}
+
+std::string did_not_come(std::chrono::seconds waited) {
+  return "it lives, but did not come to an exchange with the others in " + seconds_text(waited);
+}
+
+std::string store_is_gone() { return is_lost("rank 0", "the store that it serves is gone") + kGoOn; }
 
 std::string place(const Launch& launch) {
   return printable(launch.address) + ":" + std::to_string(launch.port);
@@ -74,7 +91,33 @@ c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, const c10d::TCPSto
                                     " is not rank 0 of a run; MASTER_ADDR and MASTER_PORT name its place");
 }
 
+// An installer may give a machine's own name to 127.0.1.1: that is refused. What else is on the loopback may
+// be meant, where the machines of a run are parts of one.
+void check_reach(const Launch& launch, int socket) {
+  const auto address = loopback_address(socket);
+  if (!address || launch.local_size >= launch.size) return;
+  const std::string text =
+      "[MASTER_ADDR] is an address that ranks on other machines do not reach; got " +
+      printable(launch.address) + ", which is " + *address + " here, and " +
+      std::to_string(launch.local_size) + " of " + std::to_string(launch.size) +
+      " ranks on this machine; expected a name or address of this machine on the network";
+  if (*address == launch.address || *address == "127.0.0.1" || *address == "::1") {
+    log_warning(text);
+  } else {
+    throw input_error(text);
+  }
+}
+
+// Each rank is a connection or more, and what a process may have open by default is 1,024 files.
+void allow_many_connections() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 c10::intrusive_ptr<c10d::Store> open_store(const Launch& launch, std::chrono::seconds timeout) {
+  allow_many_connections();
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(launch.port);
   options.isServer = launch.rank == 0 && !launch.is_hosted;
@@ -83,11 +126,12 @@ c10::intrusive_ptr<c10d::Store> open_store(const Launch& launch, std::chrono::se
   // A store that binds by itself would serve every interface.
   if (options.isServer) {
     options.masterListenFd =
-        launch.socket ? *launch.socket : bind_socket(launch.address, launch.port).descriptor;
+        launch.socket ? *launch.socket : bind_socket(launch.address, launch.port, timeout).descriptor;
+    check_reach(launch, options.masterListenFd.value());
   } else if (!wait_for_listener(launch.address, launch.port, timeout)) {
-    throw Error(ErrorKind::kLost, "[ranks] rank 0 does not answer at " + place(launch) + " within " +
-                                      std::to_string(timeout.count()) +
-                                      " s; is it started, and can this machine reach it?");
+    throw Error(ErrorKind::kLost,
+                "[ranks] rank 0 does not answer at " + place(launch) + " within " + seconds_text(timeout) +
+                    ": it is not started, or this machine does not reach it" + if_only_slow(timeout));
   }
   return c10::make_intrusive<c10d::PrefixStore>("ddro-train/" + std::to_string(launch.attempt),
                                                 connect(launch, options));
@@ -99,8 +143,9 @@ std::string agreed_size(c10d::Store& store, const Launch& launch) {
   try {
     return text_of(store.get("size"));
   } catch (const c10::Error&) {
-    throw Error(ErrorKind::kLost, "[ranks] rank 0 is lost: it has not come within " +
-                                      std::to_string(store.getTimeout().count() / 1000) + " s");
+    const auto timeout = std::chrono::duration_cast<std::chrono::seconds>(store.getTimeout());
+    throw Error(ErrorKind::kLost,
+                is_lost("rank 0", "it has not come within " + seconds_text(timeout)) + if_only_slow(timeout));
   }
 }
 
@@ -108,6 +153,7 @@ std::string agreed_size(c10d::Store& store, const Launch& launch) {
 
 Meeting::Meeting(const Launch& launch, std::chrono::seconds timeout)
     : launch_(launch), timeout_(timeout), store_(open_store(launch, timeout)) {
+  watcher_ = std::jthread([this](const std::stop_token& stop) { watch_store(stop); });
   const std::string size = std::to_string(launch.size);
   const std::string met = agreed_size(*store_, launch);
   if (met != size) {
@@ -133,6 +179,25 @@ void Meeting::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+// Counted in ticks of its own, for the same reason as the beats.
+void Meeting::watch_store(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  std::int64_t seen = 0, silent_ticks = 0;
+  while (!wake.wait_for(lock, stop, kBeat, [&] { return stop.stop_requested(); })) {
+    const std::int64_t returned = num_returned_;
+    silent_ticks = returned == seen ? silent_ticks + 1 : 0;
+    seen = returned;
+    const milliseconds silent = silent_ticks * kBeat;
+    // Before the first beat rank 0 may have to be waited for.
+    if (silent < (seen == 0 ? timeout_ + kListen : timeout_ - kTimeToExplain)) continue;
+    leave(nullptr, kLostCode,
+          is_lost("rank 0", "its store has not answered for " + seconds_text(silent)) +
+              if_only_slow(timeout_) + kGoOn);
+  }
+}
+
 void Meeting::keep_in_touch() {
   std::unique_lock lock(mutex_);
   auto next = std::chrono::steady_clock::now();
@@ -142,8 +207,10 @@ void Meeting::keep_in_touch() {
       lock.unlock();
       try {
         beat(*store_);
+        ++num_returned_;
       } catch (const std::exception&) {
-        leave(nullptr, kLostCode, "[ranks] rank 0 is lost: the store that it serves is gone");
+        if (is_ending_) return;  // with an error of its own, or none
+        leave(nullptr, kLostCode, store_is_gone());
       }
       lock.lock();
       next = std::chrono::steady_clock::now() + kBeat;
@@ -188,8 +255,8 @@ void Meeting::watch_exchanges(c10d::Store& store) {
   const auto behind = std::ranges::min_element(all, {}, &Beat::exchanges);
   if (behind->exchanges >= exchanges) return;
   leave(&store, kLostCode,
-        "[ranks] " + name_of(store, static_cast<int>(behind - all.begin())) +
-            " is lost: " + did_not_come(timeout_));
+        is_lost(name_of(store, static_cast<int>(behind - all.begin())), did_not_come(timeout_)) +
+            if_only_slow(timeout_) + kGoOn);
 }
 
 // Counted in beats of its own, so that a run that is halted as a whole finds nobody silent when it goes on.
@@ -203,16 +270,14 @@ void Meeting::watch_next_rank(c10d::Store& store) {
   }
   const auto silent = (num_beats_ - seen_at_) * kBeat;
   if (silent < (seen.empty() ? timeout_ : timeout_ - kTimeToExplain)) return;
-  const std::string seconds =
-      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silent).count());
+  const std::string how =
+      seen.empty() ? "it has not come within " + seconds_text(silent) : "silent for " + seconds_text(silent);
   leave(&store, kLostCode,
-        "[ranks] " + name_of(store, next) + " is lost: " +
-            (seen.empty() ? "it has not come within " + seconds + " s" : "silent for " + seconds + " s"));
+        is_lost(name_of(store, next), how) + if_only_slow(timeout_) + (seen.empty() ? "" : kGoOn));
 }
 
 // `why` is left out by those who only heard of it. With `store`, the others are told.
 void Meeting::leave(c10d::Store* store, int code, const std::string& why) {
-  const std::lock_guard once(leaving_);
   if (code == kLostCode) keep_record();
   bool first = true;
   if (store != nullptr) {
@@ -221,6 +286,7 @@ void Meeting::leave(c10d::Store* store, int code, const std::string& why) {
     first = decided == said;
     code = end_of(decided).code;
   }
+  const std::lock_guard once(leaving_);  // not while the store is asked, which may not answer
   if (first && !why.empty())
     std::fprintf(stderr, "ddro-train: error: %s%s\n", log_prefix().c_str(), why.c_str());
   if (launch_.rank == 0 && store != nullptr) std::this_thread::sleep_for(kHearing);
@@ -234,6 +300,7 @@ std::string Meeting::name_of(c10d::Store& store, int rank) const {
          (store.check({host}) ? " on " + printable(text_of(store.get(host))) : "");
 }
 
+// Waits for as long as it takes: watch_store() ends a process whose store is silent for too long.
 void Meeting::ask(Work work) {
   std::packaged_task<void(c10d::Store&)> task(std::move(work));
   std::future<void> done = task.get_future();
@@ -242,19 +309,13 @@ void Meeting::ask(Work work) {
     asked_.push_back(std::move(task));
   }
   wake_.notify_all();
-  bool answered = done.wait_for(kPatience) == std::future_status::ready;
-  if (answered) {
-    try {
-      done.get();
-      return;
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception&) {
-      answered = false;
-    }
+  try {
+    done.get();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {
+    leave(nullptr, kLostCode, store_is_gone());
   }
-  // The thread that asks the store may wait for ever: without it nothing can be said to the others.
-  leave(nullptr, kLostCode, "[ranks] rank 0 is lost: its store does not answer");
 }
 
 // What was said the time before is forgotten: whoever says something now has heard it.
@@ -319,7 +380,9 @@ void Meeting::explain(const std::string& reason) {
   std::this_thread::sleep_for(kListen);
   const std::vector<Beat> after = beats();
   int lost = -1;
-  std::string how = "it was killed or halted, or its machine is gone (" + reason + ")";
+  const bool waited = reason.find("Timed out") != std::string::npos;
+  std::string how = "it was killed or halted, or its machine is gone (" + reason + ")" +
+                    (waited ? if_only_slow(timeout_) : "");
   for (int rank = 0; rank < launch_.size && lost < 0; ++rank) {
     const auto i = static_cast<size_t>(rank);
     if (rank != launch_.rank && before[i].number == after[i].number) lost = rank;
@@ -328,38 +391,57 @@ void Meeting::explain(const std::string& reason) {
     const auto behind = std::min_element(
         after.begin(), after.end(), [](const Beat& a, const Beat& b) { return a.exchanges < b.exchanges; });
     if (behind->exchanges < num_exchanges_) lost = static_cast<int>(behind - after.begin());
-    how = did_not_come(timeout_ - kTimeToExplain);
+    how = did_not_come(timeout_ - kTimeToExplain) + if_only_slow(timeout_);
   }
   std::string who;
   if (lost >= 0) ask([&](c10d::Store& store) { who = name_of(store, lost); });
   throw Error(ErrorKind::kLost, lost < 0 ? "[ranks] the connection to another rank is broken: " + reason
-                                         : "[ranks] " + who + " is lost: " + how +
-                                               "; the last checkpoint is valid, run the same command again");
+                                         : is_lost(who, how) + kGoOn);
+}
+
+// In a thread: the store may never answer, and this process has its own error to report.
+bool Meeting::finish(std::function<void()> last_words) {
+  std::packaged_task<void()> task([this, last_words = std::move(last_words)] {
+    stop();
+    try {
+      last_words();
+    } catch (const std::exception&) {
+      // Rank 0 is gone, and with it who could be told.
+    }
+  });
+  const std::future<void> done = task.get_future();
+  std::thread(std::move(task)).detach();
+  is_left_behind_ = done.wait_for(kPatience) != std::future_status::ready;
+  return !is_left_behind_;
 }
 
 Meeting::End Meeting::end(int code) {
-  const std::string said = std::to_string(code) + " " + std::to_string(launch_.rank);
-  End decided{code, launch_.rank};
-  try {
-    decided = end_of(text_of(store_->compareSet(kEnd, {}, bytes_of(said))));
-  } catch (const c10::Error&) {
-    // Rank 0 is gone, and with it who could be told.
-  }
-  part();
-  return decided;
+  is_ending_ = true;
+  watcher_.request_stop();
+  // What all ranks find at once is said by the first.
+  if (launch_.rank != 0) std::this_thread::sleep_for(kFirstSpeaks);
+  const auto decided = std::make_shared<End>(End{code, launch_.rank});
+  const bool heard = finish([this, decided] {
+    const std::string said = std::to_string(decided->code) + " " + std::to_string(decided->rank);
+    *decided = end_of(text_of(store_->compareSet(kEnd, {}, bytes_of(said))));
+    say_heard();
+  });
+  return heard ? *decided : End{code, launch_.rank};
 }
 
 void Meeting::part() {
+  is_ending_ = true;
+  watcher_.request_stop();
+  finish([this] { say_heard(); });
+}
+
+void Meeting::say_heard() {
   std::vector<std::string> all;
   for (int rank = 0; rank < launch_.size; ++rank) all.push_back(key("heard", rank));
-  try {
-    store_->set(all[static_cast<size_t>(launch_.rank)], bytes_of("yes"));
-    const auto limit = std::chrono::steady_clock::now() + kHearing;
-    while (launch_.rank == 0 && !store_->check(all) && std::chrono::steady_clock::now() < limit)
-      std::this_thread::sleep_for(kPoll);
-  } catch (const c10::Error&) {
-    // Rank 0 is gone already.
-  }
+  store_->set(all[static_cast<size_t>(launch_.rank)], bytes_of("yes"));
+  const auto limit = std::chrono::steady_clock::now() + kHearing;
+  while (launch_.rank == 0 && !store_->check(all) && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(kPoll);
 }
 
 }  // namespace ddro::dist

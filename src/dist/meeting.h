@@ -1,4 +1,5 @@
-// The store where the ranks of a run meet, and a thread of each rank that keeps in touch there.
+// The store where the ranks of a run meet, a thread of each rank that keeps in touch there, and one that
+// watches whether the store answers.
 #pragma once
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -46,17 +48,18 @@ class Meeting {
   // After an exchange that failed for `reason`: Error(kLost) naming the rank that is lost.
   [[noreturn]] void explain(const std::string& reason);
 
-  // Stops keeping in touch: this rank is about to end.
-  void stop();
-  // Says, after stop(), that the run ends with `code`, and gives the others time to hear it. Returns what was
-  // said first: by this rank or another.
+  // Stops keeping in touch, says that the run ends with `code`, and gives the others time to hear it. Returns
+  // what was said first: by this rank or another; where the store does not answer, by this rank.
   struct End {
     int code = 0;
     int rank = 0;
   };
   End end(int code);
-  // After stop(), when the work of all ranks is done: rank 0, which serves the store, leaves last.
+  // Stops keeping in touch when the work of all ranks is done: rank 0, which serves the store, leaves last.
   void part();
+  // Whether after end() or part() a thread of the meeting still waits for the store: then the meeting is not
+  // to be destroyed.
+  bool is_left_behind() const { return is_left_behind_; }
 
  private:
   struct Beat {
@@ -65,12 +68,16 @@ class Meeting {
   };
   using Work = std::function<void(c10d::Store&)>;
 
+  void stop();
+  bool finish(std::function<void()> last_words);
+  void say_heard();
   void keep_in_touch();
+  void watch_store(const std::stop_token& stop);
   void beat(c10d::Store& store);
   void watch_next_rank(c10d::Store& store);
   void watch_exchanges(c10d::Store& store);
   void do_asked(std::unique_lock<std::mutex>& lock);
-  // Runs `work` on the store; Error(kLost) of rank 0 when it does not answer.
+  // Runs `work` on the store, however long it takes to answer.
   void ask(Work work);
   std::vector<Beat> beats();
   std::vector<Beat> beats(c10d::Store& store) const;
@@ -82,8 +89,11 @@ class Meeting {
   std::chrono::seconds timeout_;
   c10::intrusive_ptr<c10d::Store> store_;
   std::atomic<std::int64_t> num_exchanges_ = 0;
-  std::atomic<bool> is_broken_ = false;  // a rank is lost
-  std::int64_t num_said_ = 0;            // in exchange()
+  std::atomic<bool> is_broken_ = false;         // a rank is lost
+  std::atomic<bool> is_ending_ = false;         // by itself
+  std::atomic<std::int64_t> num_returned_ = 0;  // beats that the store has answered
+  bool is_left_behind_ = false;
+  std::int64_t num_said_ = 0;  // in exchange()
   std::int64_t num_beats_ = 0;
   std::string next_rank_;                               // its beat, as last seen
   std::int64_t seen_at_ = 0;                            // beats of this rank when it changed
@@ -97,6 +107,7 @@ class Meeting {
   std::deque<std::packaged_task<void(c10d::Store&)>> asked_;
   bool stopping_ = false;
   std::thread thread_;
+  std::jthread watcher_;  // of the store, for which the other may wait for ever
 };
 
 }  // namespace ddro::dist

@@ -1,8 +1,11 @@
 #include "ddro/dist/rank.h"
 
+#include <c10/util/Logging.h>
+
 #include <algorithm>
 #include <chrono>
-#include <thread>
+#include <cstdlib>
+#include <memory>
 
 #include "ddro/base/error.h"
 #include "ddro/base/files.h"
@@ -13,8 +16,6 @@
 namespace ddro::dist {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstSpeaks{300};
-
 bool use_nccl(Backend backend, const std::vector<std::string>& devices) {
   const auto without = std::find(devices.begin(), devices.end(), "cpu");
   if (backend == Backend::kNccl && without != devices.end()) {
@@ -24,14 +25,23 @@ bool use_nccl(Backend backend, const std::vector<std::string>& devices) {
   return backend != Backend::kGloo && without == devices.end();
 }
 
+// What c10d says of each try to connect, and of connections that break, with a trace, is one line here. Who
+// sets the variable gets it all.
+std::unique_ptr<Meeting> meet(const Launch& launch, std::chrono::seconds timeout) {
+  setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);
+  c10::initLogging();
+  return std::make_unique<Meeting>(launch, timeout);
+}
+
 }  // namespace
 
 Rank::Rank(const Launch& launch, const DistributedOptions& options)
-    : launch_(launch),
-      options_(options),
-      meeting_(std::make_unique<Meeting>(launch, std::chrono::seconds(options.timeout_s))) {}
+    : launch_(launch), options_(options), meeting_(meet(launch, std::chrono::seconds(options.timeout_s))) {}
 
-Rank::~Rank() = default;
+Rank::~Rank() {
+  group_.reset();
+  if (meeting_->is_left_behind()) static_cast<void>(meeting_.release());
+}
 
 const Communicator& Rank::join(at::Device device) {
   if (group_) return *group_;
@@ -60,7 +70,6 @@ void Rank::run(const std::function<void()>& work) {
   try {
     work();
     if (group_) group_->barrier();
-    meeting_->stop();
     meeting_->part();
   } catch (const Error& error) {
     leave(error.exit_code());
@@ -75,9 +84,6 @@ void Rank::run(const std::function<void()>& work) {
 }
 
 void Rank::leave(int code) {
-  // What all ranks find at once is said by the first.
-  if (launch_.rank != 0) std::this_thread::sleep_for(kFirstSpeaks);
-  meeting_->stop();
   const Meeting::End end = meeting_->end(code);
   if (end.rank != launch_.rank) throw EndedByOther{end.code};
 }

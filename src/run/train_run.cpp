@@ -4,8 +4,12 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "ddro/base/files.h"
+#include "ddro/base/hash.h"
 #include "ddro/base/heartbeat.h"
 #include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
@@ -93,6 +97,16 @@ Outcome train_and_export(LoadedRun& run, const RunIdentity& identity, const Stop
   return outcome;
 }
 
+std::string hash_of(const std::vector<data::Prompt>& prompts) {
+  Hasher hasher;
+  for (const data::Prompt& prompt : prompts) {
+    const size_t length = prompt.ids.size();
+    hasher.update(std::as_bytes(std::span(&length, 1)));
+    hasher.update(std::as_bytes(std::span(prompt.ids)));
+  }
+  return hasher.hex();
+}
+
 // Error(kInput) where the ranks are not about to do the same.
 void meet_others(LoadedRun& run, dist::Rank& rank) {
   run.ranks = &rank.join(run.device);
@@ -100,6 +114,7 @@ void meet_others(LoadedRun& run, dist::Rank& rank) {
   facts.erase("threads");
   facts["program"] = version_text();
   for (const RunSet& set : run.eval_sets) facts["data.eval_files." + set.name] = set.dataset.content_hash;
+  facts["eval.prompts"] = hash_of(run.prompts);
   dist::check_agreement(*run.ranks, facts);
 }
 
@@ -157,7 +172,6 @@ std::optional<checkpoint::Checkpoint> same_checkpoint(const dist::Communicator& 
 }
 
 LoadedRun load(config::RunConfig config, const TrainRequest& request, const StopFlag& stop) {
-  const std::filesystem::path output_dir = config.train.output_dir;
   const Interruptible early([&stop] { return stop.requested(); });
   try {
     LoadedRun run = load_run(std::move(config), request.launch.local_rank);
@@ -165,7 +179,6 @@ LoadedRun load(config::RunConfig config, const TrainRequest& request, const Stop
     run.ranks_here = request.launch.local_size;
     return run;
   } catch (const Interrupted&) {
-    if (request.launch.rank == 0 && !request.dry_run) check_interrupted_start(output_dir);
     stop.leave_before_first_step();
   }
 }
@@ -250,8 +263,15 @@ void fit_reference(const config::RunConfig& config, TrainRequest request, dist::
   train(std::move(fit), request, rank);
 }
 
+// Of the run that a start works on first.
+std::string first_output_dir(const config::RunConfig& config) {
+  const bool fits_first = fits_reference(config) && !fitted_model(config);
+  return (fits_first ? fit_config(config) : config).train.output_dir;
+}
+
 std::string fit_and_train(config::RunConfig config, const TrainRequest& request, dist::Rank* rank) {
   const train::NvtxScope ranges(train::nvtx_ranges_wanted());
+  if (request.launch.rank == 0 && !request.dry_run) begin_start(first_output_dir(config));
   if (fits_reference(config)) fit_reference(config, request, rank);
   return train(std::move(config), request, rank);
 }

@@ -1,6 +1,7 @@
 // Ranks that cannot come together, and strangers among them.
 #include <gmock/gmock.h>
 
+#include "log_lines.h"
 #include "rank_runs.h"
 #include "support/temporary_folder.h"
 
@@ -8,8 +9,16 @@ namespace ddro::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::StartsWith;
+
+// Whoever knows why a run ends says so in one line.
+void expect_one_line(const std::string& output, const std::string& prefix = "") {
+  EXPECT_THAT(lines_beside_log(output), ElementsAre(StartsWith("ddro-train: error: " + prefix)));
+}
 
 // Connects to a port of the loopback, once something listens there, says something and stays.
 class Stranger {
@@ -53,7 +62,30 @@ TEST(BadRanks, WithAnotherConfigurationEndAllAndTheKeyIsNamed) {
   EXPECT_THAT(
       two.first.output() + two.second.output(),
       AllOf(HasSubstr("[optimizer.learning_rate] is not the same on all ranks"), HasSubstr("on rank 1")));
+  expect_one_line(two.first.output() + two.second.output());
   EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+}
+
+// By their prompts, not by the file's name.
+TEST(BadRanks, WithOtherPromptsEndAll) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), sampling());
+  const std::string pairs = read_file(fixture("tiny_run/pairs_eval.jsonl"));
+  const std::string same = folder.write("same.jsonl", pairs).string();
+  const std::string other = folder.write("other.jsonl", pairs.substr(pairs.find('\n') + 1)).string();
+  {
+    TwoRanks two(run, folder.path(), {"--set", "eval.prompts='" + other + "'"});
+    EXPECT_EQ(two.first.wait(60).code, 2) << two.first.output();
+    EXPECT_EQ(two.second.wait(60).code, 2) << two.second.output();
+    EXPECT_THAT(
+        two.first.output() + two.second.output(),
+        AllOf(HasSubstr("[eval.prompts] is not the same on all ranks; got "), HasSubstr("on rank 1")));
+    expect_one_line(two.first.output() + two.second.output());
+    EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+  }
+  TwoRanks two(run, folder.path(), {"--set", "eval.prompts='" + same + "'"});
+  EXPECT_EQ(two.first.wait(60).code, 0) << two.first.output();
+  EXPECT_EQ(two.second.wait(60).code, 0) << two.second.output();
 }
 
 TEST(BadRanks, EndTheOthersWithTheirOwnCode) {
@@ -62,8 +94,22 @@ TEST(BadRanks, EndTheOthersWithTheirOwnCode) {
   TwoRanks two(run, folder.path(), {"--set", "data.max_length=3"});
   EXPECT_EQ(two.second.wait(60).code, 2) << two.second.output();
   EXPECT_EQ(two.first.wait(kGoneWithin).code, 2) << two.first.output();
-  EXPECT_THAT(two.second.output(), HasSubstr("error: rank 1: "));
-  EXPECT_THAT(two.first.output(), Not(HasSubstr("error")));
+  expect_one_line(two.second.output(), "rank 1: ");
+  EXPECT_THAT(lines_beside_log(two.first.output()), IsEmpty());
+}
+
+TEST(BadRanks, ThatDoNotKnowOfTheOthersDoNotTrainAlone) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  EXPECT_EQ(run.run({}, {"RANK=1"}), 2);
+  EXPECT_EQ(run.log_text(),
+            "ddro-train: error: [WORLD_SIZE] is not set beside RANK; got RANK 1, a rank of several, expected "
+            "all variables of torchrun or srun, or none; to train alone unset RANK\n");
+  EXPECT_EQ(run.run({"--dry-run"}, {"RANK=0"}), 0);
+  EXPECT_THAT(run.log_text(),
+              HasSubstr("warning [RANK] has no effect: without WORLD_SIZE this process trains alone\n"));
+  EXPECT_EQ(run.run(ranks(2, {"--dry-run"}), {"SLURM_JOB_ID=13", "SLURM_NTASKS=2"}), 0);
+  EXPECT_THAT(run.log_text(), Not(HasSubstr("SLURM_NTASKS"))) << "--nproc starts them";
 }
 
 TEST(BadRanks, FindAPortThatIsInUse) {
@@ -73,6 +119,7 @@ TEST(BadRanks, FindAPortThatIsInUse) {
   EXPECT_EQ(run.run({}, started(0, taken.port())), 2);
   EXPECT_THAT(run.log_text(),
               AllOf(HasSubstr("127.0.0.1:" + std::to_string(taken.port())), HasSubstr("in use")));
+  expect_one_line(run.log_text());
 }
 
 TEST(BadRanks, WaitForTheFirstNoLongerThanTheTimeOut) {
@@ -82,6 +129,7 @@ TEST(BadRanks, WaitForTheFirstNoLongerThanTheTimeOut) {
   EXPECT_EQ(run.run({}, started(1, free_port())), 76);
   EXPECT_LT(seconds_since(start), kGoneWithin);
   EXPECT_THAT(run.log_text(), HasSubstr("rank 0 does not answer at 127.0.0.1:"));
+  expect_one_line(run.log_text(), "rank 1: ");
 }
 
 TEST(BadRanks, WithoutAPlaceToMeetSayWhoNamesIt) {
@@ -95,6 +143,21 @@ TEST(BadRanks, WithoutAPlaceToMeetSayWhoNamesIt) {
                                     HasSubstr("MASTER_ADDR names the machine of rank 0")));
 }
 
+// A host name that stands for 127.0.1.1 on its own machine, as this short form of the address does.
+TEST(BadRanks, DoNotMeetWhereOtherMachinesCannotCome) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  std::vector<std::string> variables = started(0, free_port());
+  std::erase(variables, "MASTER_ADDR=127.0.0.1");
+  std::erase(variables, "LOCAL_WORLD_SIZE=2");
+  variables.insert(variables.end(), {"MASTER_ADDR=127.0.257", "LOCAL_WORLD_SIZE=1"});
+  EXPECT_EQ(run.run({}, variables), 2);
+  EXPECT_THAT(
+      run.log_text(),
+      HasSubstr("[MASTER_ADDR] is an address that ranks on other machines do not reach; got 127.0.257, "
+                "which is 127.0.1.1 here, and 1 of 2 ranks on this machine; expected"));
+}
+
 TEST(BadRanks, FindSomethingElseInThePlaceOfTheFirst) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), kSoon);
@@ -104,6 +167,7 @@ TEST(BadRanks, FindSomethingElseInThePlaceOfTheFirst) {
   EXPECT_LT(seconds_since(start), 10 + kGoneWithin);
   EXPECT_THAT(run.log_text(), HasSubstr("what listens at 127.0.0.1:" + std::to_string(taken.port()) +
                                         " is not rank 0 of a run"));
+  expect_one_line(run.log_text(), "rank 1: ");
 }
 
 TEST(BadRanks, ThatDoNotComeAreNamed) {
@@ -113,6 +177,7 @@ TEST(BadRanks, ThatDoNotComeAreNamed) {
   EXPECT_EQ(run.run({}, started(0, free_port())), 76);
   EXPECT_LT(seconds_since(start), kGoneWithin);
   EXPECT_THAT(run.log_text(), HasSubstr("rank 1 is lost: it has not come within 10 s"));
+  expect_one_line(run.log_text());
 }
 
 // Of another number of ranks, or of the same place: refused, and the run goes on without them.
@@ -123,10 +188,12 @@ TEST(BadRanks, OfAnotherRunAreRefused) {
   BackgroundProgram first(run.arguments(), (folder / "first.txt").string(), started(0, port));
   EXPECT_EQ(run.run({}, started(2, port, 4)), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("has 2 ranks, this process is one of 4"));
+  expect_one_line(run.log_text(), "rank 2: ");
   BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), started(1, port));
   ASSERT_TRUE(first.wait_for_output("step 1/", 60)) << first.output();
   EXPECT_EQ(run.run({}, started(1, port)), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("another process is rank 1 of the run that meets at"));
+  expect_one_line(run.log_text(), "rank 1: ");
   first.send(SIGTERM);
   EXPECT_EQ(first.wait(60).code, 75) << first.output();
   EXPECT_EQ(second.wait(60).code, 75) << second.output();
@@ -188,6 +255,7 @@ TEST(StaleStore, IsLeftToItsOwnAttempt) {
   }
   EXPECT_EQ(run.run({}, store.started(0, 0)), 2);
   EXPECT_THAT(run.log_text(), HasSubstr("another process is rank 0 of the run that meets at"));
+  expect_one_line(run.log_text());
   BackgroundProgram first(run.arguments(), file("first.txt"), store.started(0, 1));
   BackgroundProgram second(run.arguments(), file("second.txt"), store.started(1, 1));
   EXPECT_EQ(first.wait(60).code, 0) << first.output();
@@ -208,12 +276,13 @@ TEST(Strangers, AtThePortOfARunDoNotDisturbIt) {
   BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), started(1, port));
   EXPECT_EQ(first.wait(60).code, 0) << first.output();
   EXPECT_EQ(second.wait(60).code, 0) << second.output();
+  EXPECT_THAT(lines_beside_log(first.output() + second.output()), IsEmpty());
 }
 
 TEST(Nproc, RefusesWhatCannotBeStarted) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path());
-  for (const char* count : {"0", "two", "100000"}) {
+  for (const char* count : {"0", "two", "100000", ""}) {
     EXPECT_EQ(run.run({"--nproc", count}), 2);
     EXPECT_THAT(run.log_text(), HasSubstr("[--nproc] is out of range; got " + std::string(count)));
   }

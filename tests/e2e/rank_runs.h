@@ -8,6 +8,8 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "tiny_run.h"
 

@@ -3,8 +3,8 @@
 
 #include <csignal>
 
+#include "rank_runs.h"
 #include "support/temporary_folder.h"
-#include "tiny_run.h"
 
 namespace ddro::test {
 namespace {
@@ -33,10 +33,57 @@ TEST(Restarts, ThatSaveNothingEndTheJob) {
 TEST(Restarts, ThatWereStoppedBeforeTheFirstStepCount) {
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), {"train.max_steps=4"});
-  std::vector<std::string> environment = start_after(1);
-  environment.emplace_back("SLURM_JOB_END_TIME=1000");
-  for (int starts = 0; starts <= 3; ++starts) ASSERT_EQ(run.run({}, environment), 75) << run.log_text();
-  EXPECT_EQ(run.run({}, environment), 78) << run.log_text();
+  const auto stopped = [&](int restarts) {
+    std::vector<std::string> environment = start_after(restarts);
+    environment.emplace_back("SLURM_JOB_END_TIME=1000");
+    return run.run({}, environment);
+  };
+  for (int restarts = 0; restarts <= 3; ++restarts) ASSERT_EQ(stopped(restarts), 75) << run.log_text();
+  EXPECT_EQ(stopped(4), 78) << run.log_text();
+  EXPECT_EQ(stopped(0), 75) << "submitted again: " << run.log_text();
+  EXPECT_EQ(stopped(1), 75) << run.log_text();
+}
+
+// One that comes to look at what there is counts those that did not.
+TEST(Restarts, ThatWereKilledWhileTheyLoadedCount) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"train.max_steps=4"});
+  // The second is not in vain: it finds the reference's log-probabilities that the first has computed.
+  for (int restarts = 0; restarts <= 1; ++restarts)
+    ASSERT_EQ(run.run({}, start_after(restarts, "train.built")), -SIGKILL) << run.log_text();
+  for (int restarts = 2; restarts <= 3; ++restarts)
+    ASSERT_EQ(run.run({}, start_after(restarts, "train.loaded")), -SIGKILL) << run.log_text();
+  ASSERT_EQ(run.run({}, start_after(4, "train.built")), -SIGKILL) << run.log_text();
+  EXPECT_EQ(run.run({}, start_after(5)), 78) << run.log_text();
+}
+
+// The first rank of two, the other of which does not reach it.
+TEST(Restarts, WhoseRanksDoNotMeetEndTheJob) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const auto start = [&](int restarts, const std::string& failpoint = "none") {
+    std::vector<std::string> environment = start_after(restarts, failpoint);
+    for (const std::string& variable : started(0, free_port())) environment.push_back(variable);
+    return run.run({}, environment);
+  };
+  ASSERT_EQ(start(0), 76) << run.log_text();
+  EXPECT_FALSE(std::filesystem::exists(run.output_dir()));
+  for (int restarts = 1; restarts <= 2; ++restarts)
+    ASSERT_EQ(start(restarts, "train.loaded"), -SIGKILL) << run.log_text();
+  ASSERT_EQ(start(3), 76) << run.log_text();
+  ASSERT_EQ(start(4), 78) << run.log_text();
+  EXPECT_THAT(run.log_text(), HasSubstr("3 restarts of the job in a row have saved nothing; what ended them "
+                                        "is in its log (ranks may not reach each other, "));
+}
+
+// All of them end with the reason, which one says.
+TEST(Restarts, OfRanksThatSaveNothingEndThemAll) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  for (int restarts = 0; restarts <= 3; ++restarts)
+    ASSERT_EQ(run.run(ranks(2), start_after(restarts, "train.loaded")), 76) << run.log_text();
+  ASSERT_EQ(run.run(ranks(2), start_after(4)), 78);
+  EXPECT_THAT(run.log_text(), testing::MatchesRegex("ddro-train: error: [^\n]*3 restarts [^\n]*\n"));
 }
 
 TEST(Restarts, ThatSaveACheckpointGoOn) {

@@ -5,7 +5,8 @@
 #include <csignal>
 
 #include "ddro/base/safetensors.h"
-#include "e2e/tiny_run.h"
+#include "e2e/log_lines.h"
+#include "e2e/rank_runs.h"
 #include "fault/flip_memory.h"
 #include "support/temporary_folder.h"
 
@@ -57,6 +58,28 @@ TEST(FlippedMemory, OfTheCopyThatIsBeingSavedIsNotSaved) {
 
 TEST(FlippedMemory, OfAFrozenBaseIsFoundAtTheNextSave) {
   expect_flip_found({"adapter.adapter_type=lora"}, "checkpoint.folder:1", /*noticed=*/6);
+}
+
+// Between loading and the first step, where each rank has all weights and no reference tells what they were.
+// One of the two says so.
+TEST(FlippedMemory, OfOneRankEndsAll) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), {"distributed.shard=none", "objective.loss_type=sft"});
+  const int port = free_port();
+  std::vector<std::string> halted = started(1, port);
+  halted.emplace_back("DDRO_FAILPOINT=train.built:1:stop");
+  BackgroundProgram first(run.arguments(), run.log().string(), started(0, port));
+  BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), halted);
+  ASSERT_TRUE(second.wait_for_halt(60)) << second.output();
+  ASSERT_GT(flip_behind(second.pid(), first_bytes_of(kWatched)), 0);
+  second.send(SIGCONT);
+  EXPECT_EQ(first.wait(60).code, 70) << first.output();
+  EXPECT_EQ(second.wait(60).code, 70) << second.output();
+  EXPECT_THAT(lines_beside_log(first.output() + second.output()),
+              testing::ElementsAre(
+                  "ddro-train: error: [ranks] after step 1 the weights of rank 1 are not those of rank 0 "
+                  "any more (" +
+                  std::string(kWatched) + "); the last checkpoint is kept"));
 }
 
 }  // namespace

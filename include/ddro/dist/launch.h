@@ -22,13 +22,14 @@ struct Launch {
   bool is_hosted = false;         // the launcher serves the meeting place, else rank 0 does
   int attempt = 0;                // how often the launcher has started the ranks again, at one place
   bool started_by_nproc = false;  // see start_ranks
+  std::string warning;            // of one rank: what may have been meant to make it one of several
 };
 
 // By the first of these that are there: the variables of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK,
 // LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT, TORCHELASTIC_*), which start_ranks sets too; those of a Slurm
 // step with several tasks. Slurm's ranks meet on the step's first node, at a port made from the numbers of
 // job and step; MASTER_ADDR and MASTER_PORT come before both. Without any of them, one rank. Error(kInput)
-// naming the variable.
+// naming the variable that is wrong, or that is missing beside one that tells of other ranks.
 Launch read_launch(const Variables& variables);
 
 // "n3" of Slurm's "n[3-5,9],m1".

@@ -3,7 +3,9 @@
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -124,6 +126,20 @@ TEST(Communicator, ExchangesWordsBesideEverythingElse) {
     return words.get() + std::to_string(static_cast<int>(sum));
   });
   EXPECT_THAT(results, testing::Each("0 1 2 10 11 12 20 21 22 30 31 32 40 41 42 200"));
+}
+
+TEST(Communicator, MayHaveAsManyConnectionsAsTheSystemAllows) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{std::min<rlim_t>(256, before.rlim_max), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const auto results = test::on_ranks(2, [](const Communicator&) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return std::to_string(limit.rlim_cur);
+  });
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_THAT(results, testing::Each(std::to_string(before.rlim_max)));
 }
 
 // A thread that waits for the words of a rank does not wait for ever.

@@ -51,7 +51,37 @@ TEST(Launch, IsOneRankWhereNothingSaysOtherwise) {
   const Launch launch = launch_of({});
   EXPECT_EQ(launch.rank, 0);
   EXPECT_EQ(launch.size, 1);
-  EXPECT_EQ(launch_of({{"RANK", "3"}}).size, 1);
+  EXPECT_EQ(launch.warning, "");
+}
+
+// Of other programs, in a shell or a container; or of one that starts a single rank.
+TEST(Launch, IsOneRankWithVariablesThatTellOfNoOthers) {
+  for (const auto& [name, value] : Given{{"RANK", "0"}, {"LOCAL_RANK", "0"}, {"LOCAL_WORLD_SIZE", "1"}}) {
+    const Launch launch = launch_of({{name, value}});
+    EXPECT_EQ(launch.size, 1);
+    EXPECT_EQ(launch.warning, "[" + name + "] has no effect: without WORLD_SIZE this process trains alone");
+  }
+  for (const Given& given :
+       {Given{{"WORLD_SIZE", "1"}}, Given{{"MASTER_ADDR", "n1"}, {"MASTER_PORT", "x"}}}) {
+    EXPECT_EQ(launch_of(given).size, 1);
+    EXPECT_EQ(launch_of(given).warning, "");
+  }
+}
+
+// Each of them would train alone, in the same folder.
+TEST(Launch, RefusesOneOfSeveralRanksThatDoesNotFindTheOthers) {
+  for (const auto& [name, value] :
+       Given{{"RANK", "3"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}, {"RANK", "first"}}) {
+    EXPECT_EQ(refusal({{name, value}}),
+              "[WORLD_SIZE] is not set beside " + name + "; got " + name + " " + value +
+                  ", a rank of several, expected all variables of torchrun or srun, or none; to train alone "
+                  "unset " +
+                  name);
+  }
+  const Given step = {{"SLURM_JOB_ID", "13"}, {"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "4"}};
+  EXPECT_THAT(refusal(step), HasSubstr("[SLURM_STEP_NUM_TASKS] is not set beside SLURM_PROCID; got"));
+  EXPECT_THAT(refusal({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "0"}}),
+              HasSubstr("[SLURM_NTASKS] is not set beside SLURM_STEP_NUM_TASKS; got"));
 }
 
 TEST(Launch, ReadsTheVariablesOfTorchrun) {
@@ -89,14 +119,22 @@ TEST(Launch, HasAPortForEachStepOfAJob) {
   EXPECT_EQ(launch_of(with(slurm(), "SLURM_STEP_ID", "2")).port, 14031);
 }
 
-// A batch script has SLURM_NTASKS and SLURM_PROCID as well, and perhaps the variables of the step that it was
-// submitted in.
+// A batch script and a shell of salloc have SLURM_NTASKS, and perhaps the variables of the step that they
+// were submitted in; a batch script has SLURM_PROCID 0.
 TEST(Launch, TakesABatchScriptForOneRank) {
-  Given script = slurm();
+  Given script = with(slurm(), "SLURM_PROCID", "0");
   script.erase("SLURM_STEP_NUM_TASKS");
-  EXPECT_EQ(launch_of(script).size, 1);
-  EXPECT_EQ(launch_of(with(script, "SLURM_STEP_NUM_TASKS", "1")).size, 1);
-  EXPECT_EQ(launch_of(with(with(script, "SLURM_STEP_NUM_TASKS", "1"), "SLURM_NTASKS", "1")).size, 1);
+  const Given shell = {{"SLURM_JOB_ID", "13"}, {"SLURM_NTASKS", "4"}};
+  for (const Given& several : {script, shell, with(script, "SLURM_STEP_NUM_TASKS", "1")}) {
+    EXPECT_EQ(launch_of(several).size, 1);
+    EXPECT_THAT(launch_of(several).warning,
+                HasSubstr("[SLURM_NTASKS] the job has 4 tasks, but srun did not "));
+  }
+  const Given of_one = with(script, "SLURM_NTASKS", "1");
+  for (const char* left_over : {"", "1", "4"}) {
+    EXPECT_EQ(launch_of(with(of_one, "SLURM_STEP_NUM_TASKS", left_over)).size, 1);
+    EXPECT_EQ(launch_of(with(of_one, "SLURM_STEP_NUM_TASKS", left_over)).warning, "");
+  }
 }
 
 TEST(Launch, CountsTheTasksOfUnequalNodes) {
@@ -114,8 +152,13 @@ TEST(Launch, NamesTheVariableThatIsWrong) {
   EXPECT_THAT(refusal(with(torchrun(), "RANK", "first")), HasSubstr("[RANK]"));
   EXPECT_THAT(refusal(with(torchrun(), "WORLD_SIZE", "0")), HasSubstr("[WORLD_SIZE]"));
   EXPECT_THAT(refusal(with(torchrun(), "MASTER_PORT", "70000")), HasSubstr("[MASTER_PORT]"));
+  EXPECT_THAT(refusal(with(torchrun(), "MASTER_PORT", "http")),
+              HasSubstr("[MASTER_PORT] is out of range; got"));
   EXPECT_THAT(refusal(with(torchrun(), "MASTER_ADDR", "")), HasSubstr("[MASTER_ADDR] is not set"));
+  EXPECT_THAT(refusal(with(torchrun(), "RANK", "")), HasSubstr("[RANK] is not set beside WORLD_SIZE"));
   EXPECT_THAT(refusal(with(slurm(), "SLURM_PROCID", "-1")), HasSubstr("[SLURM_PROCID]"));
+  EXPECT_THAT(refusal(with(slurm(), "SLURM_PROCID", "")),
+              HasSubstr("[SLURM_PROCID] is not set beside SLURM_STEP_NUM_TASKS"));
 }
 
 TEST(FirstHost, IsThatOfSlurmsList) {
