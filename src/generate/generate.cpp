@@ -62,7 +62,7 @@ class Generator {
  public:
   Generator(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
             const std::vector<TokenIds>& prompts, const GenerateOptions& options,
-            const OnCompletion& on_completion, const std::function<bool()>& stop)
+            const OnCompletion& on_completion, const std::function<bool()>& stop, const PromptShare& share)
       : model_(model),
         tokenizer_(tokenizer),
         end_ids_(end_ids),
@@ -70,9 +70,11 @@ class Generator {
         options_(options),
         on_completion_(on_completion),
         stop_(stop),
+        share_(share),
         device_(model.head_weight().device()),
         max_sequences_(std::min(options.batch_size, num_completions())),
-        cache_(model.spec(), std::max<std::int64_t>(1, max_sequences_), model.head_weight().options()) {
+        cache_(model.spec(), std::max<std::int64_t>(1, max_sequences_), model.head_weight().options()),
+        next_prompt_(share.first) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i);
   }
 
@@ -87,7 +89,9 @@ class Generator {
 
  private:
   std::int64_t num_completions() const {
-    return static_cast<std::int64_t>(prompts_.size()) * options_.num_samples;
+    const size_t prompts =
+        prompts_.size() > share_.first ? (prompts_.size() - share_.first - 1) / share_.of + 1 : 0;
+    return static_cast<std::int64_t>(prompts) * options_.num_samples;
   }
   std::int64_t num_active() const { return static_cast<std::int64_t>(active_.size()); }
 
@@ -108,10 +112,11 @@ class Generator {
   const GenerateOptions& options_;
   const OnCompletion& on_completion_;
   const std::function<bool()>& stop_;
+  PromptShare share_;
   at::Device device_;
   std::int64_t max_sequences_;
   models::KvCache cache_;  // sequence n is active_[n]'s: the prompt and all of its tokens but the newest
-  size_t next_prompt_ = 0;
+  size_t next_prompt_;
   std::deque<ReadyPrompt> ready_;
   std::vector<Sequence> active_;
 };
@@ -138,7 +143,7 @@ void Generator::check_prompt(size_t index) const {
 bool Generator::fill() {
   while (num_active() < max_sequences_) {
     if (ready_.empty()) {
-      if (next_prompt_ == prompts_.size()) break;
+      if (next_prompt_ >= prompts_.size()) break;
       if (stop_()) return false;
       prefill();
     }
@@ -165,7 +170,8 @@ void Generator::prefill() {
     for (std::int64_t i = 0; i < length; ++i) positions.push_back(i);
     segments.push_back({.begin = begin, .length = length});
     last_places.push_back(begin + length - 1);
-    ready_.push_back({next_prompt_++, kv, begin, logits, static_cast<std::int64_t>(segments.size()) - 1, 0});
+    ready_.push_back({next_prompt_, kv, begin, logits, static_cast<std::int64_t>(segments.size()) - 1, 0});
+    next_prompt_ += share_.of;
   }
   const ops::AttentionLayout layout(segments, device_);
   models::ModelInput input;
@@ -263,9 +269,10 @@ void Generator::report(Sequence sequence) const {
 
 bool generate(const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
               const std::vector<TokenIds>& prompts, const GenerateOptions& options,
-              const OnCompletion& on_completion, const std::function<bool()>& stop) {
+              const OnCompletion& on_completion, const std::function<bool()>& stop,
+              const PromptShare& share) {
   const at::NoGradGuard no_grad;
-  return Generator(model, tokenizer, end_ids, prompts, options, on_completion, stop).run();
+  return Generator(model, tokenizer, end_ids, prompts, options, on_completion, stop, share).run();
 }
 
 }  // namespace ddro::generate

@@ -4,7 +4,6 @@
 
 #include "ddro/base/log.h"
 #include "ddro/losses/mixture_mean.h"
-#include "ddro/train/weight_parts.h"
 #include "run/step_log.h"
 
 namespace ddro::run {
@@ -50,11 +49,11 @@ std::vector<train::Evaluation> evaluate_sets(const LoadedRun& run, const models:
 }
 
 Evaluator::Evaluator(const LoadedRun& run, const StopFlag& stop, std::int64_t last_step)
-    : run_(run), stop_(stop), sets_(make_evaluation_sets(run)) {
-  if (!run.ranks->is_first()) return;
-  samples_.emplace(SamplePrompts{run.prompts, run.text.tokenizer.get(), run.text.end_ids},
-                   sampling_options(run), run.output("samples.jsonl"), last_step);
-}
+    : run_(run),
+      stop_(stop),
+      sets_(make_evaluation_sets(run)),
+      samples_({run.prompts, run.text.tokenizer.get(), run.text.end_ids}, sampling_options(run),
+               run.output("samples.jsonl"), last_step, *run.ranks) {}
 
 std::optional<losses::Metrics> Evaluator::evaluate(const models::CausalLm& policy, std::int64_t step) {
   const auto start = std::chrono::steady_clock::now();
@@ -95,18 +94,12 @@ void Evaluator::judge_mixture(const std::string& set, const train::Evaluation& e
       "or objective.alpha is not the share of preferred ones among them, or the policy was trained on them");
 }
 
-bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
-  bool done = false;
-  train::on_first_rank(policy, *run_.ranks, [&] { done = draw_samples(policy, step, metrics); });
-  return run_.ranks->broadcast(done);
-}
-
 // A policy without finite log-probabilities is left to the training to judge.
-bool Evaluator::draw_samples(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
+bool Evaluator::sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics) {
   const auto start = std::chrono::steady_clock::now();
   const std::string at_step = "samples at step " + std::to_string(step);
   try {
-    const auto drawn = samples_->draw(policy, step, [&] { return stop_.requested(); });
+    const auto drawn = samples_.draw(policy, step, [&] { return stop_.requested(); });
     if (!drawn) return false;
     const double seconds = seconds_since(start);
     log_info(at_step + "  " + std::to_string(drawn->completions) + " completions, " +

@@ -38,14 +38,13 @@ class Evaluator {
  private:
   void judge_mixture(const std::string& set, const train::Evaluation& evaluation);
   bool sample(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
-  bool draw_samples(const models::CausalLm& policy, std::int64_t step, losses::Metrics& metrics);
 
   const LoadedRun& run_;
   const StopFlag& stop_;
   std::vector<train::EvaluationSet> sets_;
   std::vector<train::Evaluation> last_;
   std::set<std::string> off_mixture_;  // sets whose rows have been said not to be the reference's samples
-  std::optional<SampleLog> samples_;   // of the first rank, which draws them while the others wait
+  SampleLog samples_;
 };
 
 }  // namespace ddro::run

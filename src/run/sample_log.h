@@ -9,6 +9,7 @@
 
 #include "ddro/base/json.h"
 #include "ddro/data/prompts.h"
+#include "ddro/dist/communicator.h"
 #include "ddro/generate/generate.h"
 #include "ddro/models/causal_lm.h"
 #include "run/step_lines.h"
@@ -29,26 +30,30 @@ class SampleLog {
     std::int64_t tokens = 0;
   };
 
-  // Goes on with the file at `path`, of which the samples of evaluations after step `last_evaluation` are cut
-  // off (-1: all). Without prompts no file is made. Error(kSave) when it cannot be opened.
+  // The ranks share the prompts out; the first of them writes. Goes on with the file at `path`, of which the
+  // samples of evaluations after step `last_evaluation` are cut off (-1: all). Without prompts no file is
+  // made. Error(kSave) when it cannot be opened.
   SampleLog(SamplePrompts prompts, const generate::GenerateOptions& options,
-            const std::filesystem::path& path, std::int64_t last_evaluation);
+            const std::filesystem::path& path, std::int64_t last_evaluation, const dist::Communicator& ranks);
 
   bool has_prompts() const { return !prompts_.empty(); }
 
   // Appends {"step": ..., completion_json} for each completion of `policy`, in the order of prompts and
   // samples, durably and in one piece; the random numbers are the same at every step. nullopt, and nothing
-  // written, when `stop` became true before all were whole. Error(kModel) for log-probabilities that are not
-  // finite, Error(kSave) on failure to write.
+  // written, when `stop` became true on any rank before all were whole. Error(kModel) for log-probabilities
+  // that are not finite, on all ranks, Error(kSave) on failure to write.
   std::optional<Drawn> draw(const models::CausalLm& policy, std::int64_t step,
                             const std::function<bool()>& stop);
 
  private:
+  Drawn sum(const Drawn& own) const;
+
   std::vector<data::Prompt> prompts_;
   std::vector<generate::TokenIds> ids_;  // of the prompts
   const text::Tokenizer* tokenizer_;
   generate::TokenIds end_ids_;
   generate::GenerateOptions options_;
+  const dist::Communicator& ranks_;
   std::optional<StepLines> lines_;
 };
 

@@ -49,7 +49,7 @@ void WeightParts::keep_gradient(const std::string& name, const Tensor& whole, co
 }
 
 void WeightParts::begin_forward() {
-  if (is_announcing_) ranks_.broadcast(true);
+  if (is_announcing_) ranks_.any(true);
   course_ = Course::kForward;
 }
 
@@ -121,18 +121,21 @@ void WeightParts::finish_sums() {
   summed_.clear();
 }
 
-void on_first_rank(const models::CausalLm& model, const dist::Communicator& ranks,
-                   const std::function<void()>& work) {
+void side_by_side(const models::CausalLm& model, const dist::Communicator& ranks,
+                  const std::function<void()>& work) {
   models::WeightStore* parts = model.weight_store();
-  if (!ranks.is_first()) {
-    while (parts != nullptr && ranks.broadcast(false)) model.take_part(/*with_backward=*/false);
-    return;
-  }
   if (parts == nullptr) return work();
   parts->announce(true);
   work();
   parts->announce(false);
-  ranks.broadcast(false);
+  while (ranks.any(false)) model.take_part(/*with_backward=*/false);
+}
+
+void on_first_rank(const models::CausalLm& model, const dist::Communicator& ranks,
+                   const std::function<void()>& work) {
+  side_by_side(model, ranks, [&] {
+    if (ranks.is_first()) work();
+  });
 }
 
 }  // namespace ddro::train

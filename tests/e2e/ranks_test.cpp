@@ -1,5 +1,6 @@
 // A run in several ranks: the numbers of one process, over any stop, loss and resume.
 #include <gmock/gmock.h>
+#include <sys/ptrace.h>
 
 #include <cmath>
 #include <cstring>
@@ -55,6 +56,18 @@ void expect_same_metrics(const TinyRun& got, const TinyRun& expected) {
       EXPECT_NEAR(lines[i][name].get<double>(), number, kRounding * std::max(1.0, std::fabs(number)))
           << "line " << i << ", " << name;
     }
+  }
+}
+
+// In one order, whoever has drawn them.
+void expect_same_samples(const TinyRun& got, const TinyRun& expected) {
+  const std::vector<Json> lines = samples_of(got), truth = samples_of(expected);
+  ASSERT_EQ(lines.size(), truth.size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    for (const char* name : {"step", "prompt", "completion", "finished"})
+      EXPECT_EQ(lines[i][name], truth[i][name]) << "line " << i;
+    EXPECT_NEAR(lines[i]["logp"].get<double>(), truth[i]["logp"].get<double>(), kRounding * 100)
+        << "line " << i;
   }
 }
 
@@ -127,16 +140,24 @@ TEST_P(RanksOf, GiveTheRunOfOneProcess) {
     ASSERT_EQ(run.run(ranks(count)), 0) << run.log_text();
     expect_same_metrics(run, one);
     expect_same_weights(run, one, GetParam().weights);
+    if (std::filesystem::exists(one.output_dir() / "samples.jsonl")) expect_same_samples(run, one);
     EXPECT_THAT(run.log_text(),
                 AllOf(HasSubstr("in " + std::to_string(count) + " ranks"), Not(HasSubstr("rank 1: "))));
     for (const Json& line : run.metrics("train")) EXPECT_GE(line["rank_imbalance"].get<double>(), 1);
   }
 }
 
-// Two passes over a step, a live reference, a frozen base; and what rank 0 does while the others wait.
+// Three prompts: one rank of two has more of them, one of four has none.
+Settings three_prompts(Settings more = {}) {
+  more.insert(more.end(), {"eval.prompts='" + fixture("tiny_run/pairs_eval.jsonl").string() + "'",
+                           "eval.num_prompts=3", "eval.num_samples=2", "eval.max_new_tokens=8"});
+  return more;
+}
+
+// Two passes over a step, a live reference, a frozen base; and what some ranks do while the others do not.
 INSTANTIATE_TEST_SUITE_P(
     Settings, RanksOf,
-    testing::Values(Course{"Ddro", sampling},
+    testing::Values(Course{"Ddro", [] { return three_prompts(); }},
                     Course{"Bco", [] { return Settings{"objective.loss_type=bco"}; }},
                     Course{"Kto", [] { return Settings{"objective.loss_type=kto"}; }},
                     Course{"LiveReference",
@@ -147,12 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
                              return Settings{"optimizer.optim=adafactor", "optimizer.learning_rate=1.0e-4",
                                              "distributed.shard=none"};
                            }},
-                    Course{"Full",
-                           [] {
-                             Settings settings = sampling();
-                             settings.emplace_back("distributed.shard=full");
-                             return settings;
-                           }},
+                    Course{"Full", [] { return three_prompts({"distributed.shard=full"}); }},
                     Course{"FullDoraKto",
                            [] {
                              return Settings{"adapter.adapter_type=dora",      "adapter.r=4",
@@ -282,7 +298,8 @@ TEST_P(HangingRank, IsFound) {
   kill(processes[static_cast<size_t>(GetParam())], SIGSTOP);
   EXPECT_EQ(program.wait(90).code, 76) << program.output();
   EXPECT_LT(seconds_since(halted), 10 + kGoneWithin);  // and the time that the others have to end
-  EXPECT_THAT(program.output(), AllOf(HasSubstr("rank " + std::to_string(GetParam())), HasSubstr("is lost")));
+  EXPECT_THAT(program.output(), AllOf(HasSubstr("rank " + std::to_string(GetParam())), HasSubstr("is lost"),
+                                      HasSubstr("; if it is only slow, raise distributed.timeout_s (10); ")));
   const auto record =
       run.output_dir() / "flight_recorder" / ("rank_" + std::to_string(1 - GetParam()) + ".json");
   EXPECT_FALSE(Json::parse(read_file(record)).at("gloo").at("entries").empty());
@@ -291,6 +308,26 @@ TEST_P(HangingRank, IsFound) {
                                                 "step takes 0[.0-9]+ s"));
   }
   for (const pid_t process : processes) EXPECT_TRUE(is_gone(process));
+}
+
+// It keeps in touch, but does not come: its first thread alone is halted.
+TEST(SlowRank, IsWaitedForNoLongerThanTheTimeOut) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), kSoon);
+  const int port = free_port();
+  BackgroundProgram first(run.arguments(), run.log().string(), started(0, port));
+  BackgroundProgram second(run.arguments(), (folder / "second.txt").string(), started(1, port));
+  ASSERT_TRUE(first.wait_for_output("step 5/28", 60)) << first.output();
+  ASSERT_EQ(ptrace(PTRACE_SEIZE, second.pid(), 0, 0), 0);
+  ASSERT_EQ(ptrace(PTRACE_INTERRUPT, second.pid(), 0, 0), 0);
+  const auto halted = Clock::now();
+  EXPECT_EQ(first.wait(60).code, 76) << first.output();
+  EXPECT_LT(seconds_since(halted), kGoneWithin);
+  EXPECT_THAT(first.output(),
+              ContainsRegex("error: \\[ranks\\] rank 1 on [^ ]+ is lost: it lives, but did not come to an "
+                            "exchange with the others in 5 s; if it is only slow, raise "
+                            "distributed.timeout_s \\(10\\); the last checkpoint is valid, run the same "
+                            "command again\n"));
 }
 
 // All its connections end while it trains, to the others and to where they met.

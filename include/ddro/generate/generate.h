@@ -27,9 +27,15 @@ struct Completion {
 // Called with each completion when it is whole; those of one prompt or of several come in any order.
 using OnCompletion = std::function<void(Completion)>;
 
-// Samples num_samples completions of each prompt; a completion ends with one of `end_ids`, a stop text,
-// max_new_tokens, or the model's last position. At most batch_size sequences go on side by side, and the next
-// prompt takes the place of a finished one; samples of a prompt share its forward.
+// Every `of`-th prompt from `first` on: the share of one of several that complete the same prompts.
+struct PromptShare {
+  size_t first = 0;
+  size_t of = 1;
+};
+
+// Samples num_samples completions of each prompt in `share`; a completion ends with one of `end_ids`, a stop
+// text, max_new_tokens, or the model's last position. At most batch_size sequences go on side by side, and
+// the next prompt takes the place of a finished one; samples of a prompt share its forward.
 //
 // A sample's random numbers are a function of (seed, prompt, sample, token) alone: batch size and the other
 // prompts change it only where they change the rounding of a probability that decides a choice.
@@ -41,6 +47,6 @@ using OnCompletion = std::function<void(Completion)>;
 bool generate(
     const models::CausalLm& model, const text::Tokenizer& tokenizer, const TokenIds& end_ids,
     const std::vector<TokenIds>& prompts, const GenerateOptions& options, const OnCompletion& on_completion,
-    const std::function<bool()>& stop = [] { return false; });
+    const std::function<bool()>& stop = [] { return false; }, const PromptShare& share = {});
 
 }  // namespace ddro::generate

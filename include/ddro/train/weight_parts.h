@@ -65,8 +65,12 @@ class WeightParts : public models::WeightStore {
   Course course_ = Course::kUnknown;  // in which units are asked for
 };
 
-// Runs `work`, which computes with `model`, on the first rank alone. Where ranks have parts of its weights
-// the others take part in each forward.
+// Runs `work` of each rank, which computes with `model` in any number of forwards. Where ranks have parts of
+// its weights, one that has no forward left takes part in those of the others.
+void side_by_side(const models::CausalLm& model, const dist::Communicator& ranks,
+                  const std::function<void()>& work);
+
+// The same, of which the first rank alone has any work.
 void on_first_rank(const models::CausalLm& model, const dist::Communicator& ranks,
                    const std::function<void()>& work);
 

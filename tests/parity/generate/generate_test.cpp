@@ -34,12 +34,14 @@ const text::Tokenizer& tokenizer() {
 using Completions = std::map<std::pair<size_t, std::int64_t>, Completion>;
 
 Completions run(const models::CausalLm& model, const TokenIds& end_ids, const std::vector<TokenIds>& prompts,
-                const GenerateOptions& options) {
+                const GenerateOptions& options, const PromptShare& share = {}) {
   Completions result;
-  generate(model, tokenizer(), end_ids, prompts, options, [&](Completion completion) {
+  const auto keep = [&](Completion completion) {
     const auto key = std::pair(completion.prompt, completion.sample);
     EXPECT_TRUE(result.emplace(key, std::move(completion)).second);
-  });
+  };
+  generate(
+      model, tokenizer(), end_ids, prompts, options, keep, [] { return false; }, share);
   return result;
 }
 
@@ -169,6 +171,30 @@ TEST(Generate, SamplesDependOnSeedPromptAndSampleAlone) {
   EXPECT_NE(first.at({0, 0}).ids, first.at({0, 1}).ids);
   options.seed = 43;
   EXPECT_NE(run(*model, {9}, some_prompts(), options).at({0, 0}).ids, first.at({0, 0}).ids);
+}
+
+TEST(Generate, SharesOfThePromptsAreTogetherThatOfAll) {
+  const auto model = tiny();
+  GenerateOptions options;
+  options.max_new_tokens = 25;
+  options.num_samples = 2;
+  options.batch_size = 3;
+  const Completions all = run(*model, {9}, some_prompts(), options);
+  for (const size_t of : {2, 3, 9}) {  // seven prompts: of nine shares two are empty
+    Completions shares;
+    for (size_t first = 0; first < of; ++first) {
+      for (auto& [key, completion] : run(*model, {9}, some_prompts(), options, {.first = first, .of = of})) {
+        EXPECT_EQ(key.first % of, first);
+        EXPECT_TRUE(shares.emplace(key, std::move(completion)).second);
+      }
+    }
+    ASSERT_EQ(shares.size(), all.size());
+    for (const auto& [key, completion] : shares) {
+      EXPECT_EQ(completion.ids, all.at(key).ids);
+      EXPECT_EQ(completion.text, all.at(key).text);
+      EXPECT_NEAR(completion.logp, all.at(key).logp, 1e-9);
+    }
+  }
 }
 
 // Tokens of a batch are chosen on all threads.

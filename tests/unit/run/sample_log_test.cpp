@@ -56,7 +56,7 @@ TEST(SampleLog, WritesWhatThePolicyGeneratesInTheOrderOfPromptsAndSamples) {
                      });
   ASSERT_EQ(expected.size(), 4u);
 
-  SampleLog log(prompts, options, path, -1);
+  SampleLog log(prompts, options, path, -1, dist::alone());
   EXPECT_TRUE(log.has_prompts());
   const auto drawn = log.draw(*model, 3, never);
   ASSERT_TRUE(drawn.has_value());
@@ -84,7 +84,7 @@ TEST(SampleLog, WritesWhatThePolicyGeneratesInTheOrderOfPromptsAndSamples) {
 TEST(SampleLog, TakesTheSameRandomNumbersAtEveryStep) {
   const test::TemporaryFolder folder;
   const auto model = policy();
-  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1);
+  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1, dist::alone());
   log.draw(*model, 0, never);
   log.draw(*model, 5, never);
   std::vector<Json> lines = lines_of(folder / "samples.jsonl");
@@ -99,7 +99,7 @@ TEST(SampleLog, TakesTheSameRandomNumbersAtEveryStep) {
 TEST(SampleLog, WritesNothingWhenStopped) {
   const test::TemporaryFolder folder;
   const auto model = policy();
-  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1);
+  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1, dist::alone());
   int asked = 0;
   log.draw(*model, 1, [&] {
     ++asked;
@@ -120,21 +120,22 @@ TEST(SampleLog, GoesOnBehindTheNewestEvaluation) {
   const auto model = policy();
   std::string first;
   {
-    SampleLog log(two_prompts(), two_of_each(), path, -1);
+    SampleLog log(two_prompts(), two_of_each(), path, -1, dist::alone());
     log.draw(*model, 4, never);
     first = read_file(path);
     log.draw(*model, 8, never);
   }
-  SampleLog(two_prompts(), two_of_each(), path, 4);
+  SampleLog(two_prompts(), two_of_each(), path, 4, dist::alone());
   EXPECT_EQ(read_file(path), first);
-  SampleLog without(SamplePrompts{}, two_of_each(), path, -1);  // nothing of another run is left
+  SampleLog without(SamplePrompts{}, two_of_each(), path, -1,
+                    dist::alone());  // nothing of another run is left
   EXPECT_FALSE(without.has_prompts());
   EXPECT_EQ(read_file(path), "");
 }
 
 TEST(SampleLog, MakesNoFileWithoutPrompts) {
   const test::TemporaryFolder folder;
-  SampleLog(SamplePrompts{}, two_of_each(), folder / "samples.jsonl", -1);
+  SampleLog(SamplePrompts{}, two_of_each(), folder / "samples.jsonl", -1, dist::alone());
   EXPECT_FALSE(std::filesystem::exists(folder / "samples.jsonl"));
 }
 
@@ -148,7 +149,7 @@ TEST(SampleLog, RefusesAPolicyWithoutFiniteProbabilities) {
   models::BuildOptions build;
   build.dtype = at::kFloat;
   const auto model = models::make_causal_lm(spec, weights, build);
-  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1);
+  SampleLog log(two_prompts(), two_of_each(), folder / "samples.jsonl", -1, dist::alone());
   EXPECT_THAT(ddro::test::message_of(ErrorKind::kModel, [&] { log.draw(*model, 1, never); }),
               ::testing::HasSubstr("are not finite"));
   EXPECT_EQ(read_file(folder / "samples.jsonl"), "");
