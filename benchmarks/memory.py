@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The memory that `ddro-train train --dry-run` announces against the peak that the run then has.
 
-    .venv/bin/python benchmarks/memory.py [--ranks N]
+    .venv/bin/python benchmarks/memory.py [--ranks N] [--data brief reader long_prompt]
 
 SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation, reference and the form of the moments
 vary, with several ranks also what they share out. The peak is the largest resident size, of rank 0, up to the last step
@@ -32,12 +32,14 @@ def main():
     parser.add_argument("--model", default=str(measure.ROOT / "models/SmolLM2-135M-Instruct"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--data", nargs="+", default=["brief", "reader", "long_prompt"])
     arguments = parser.parse_args()
     program = str(measure.ROOT / "build/release/bin/ddro-train")
     print(f"{'data':>12}{'micro-batch':>13}{'recompute':>11}{'reference':>11}{'moments':>10}{'shard':>11}"
           f"{'estimate GB':>13}{'peak GB':>9}{'ratio':>7}")
     shards = ["none", "optimizer", "full"] if arguments.ranks > 1 else ["optimizer"]
-    for (data, tokens, recompute, cached, moments), shard in itertools.product(CASES, shards):
+    cases = [case for case in CASES if case[0] in arguments.data]
+    for (data, tokens, recompute, cached, moments), shard in itertools.product(cases, shards):
         with tempfile.TemporaryDirectory() as scratch:
             rows, output = Path(scratch) / "rows.jsonl", Path(scratch) / "run"
             measure.write_rows(data, 48, rows)

@@ -89,6 +89,14 @@ void BlockHeap::free(void* block) {
   add_free(extent->first, extent->second.size);
 }
 
+bool BlockHeap::owns(const void* block) const {
+  const auto begin = reinterpret_cast<Address>(block);
+  if (begin % kAlignment != 0) return false;  // most that is not, without a look
+  const std::lock_guard lock(mutex_);
+  const auto extent = extents_.find(begin);
+  return extent != extents_.end() && !extent->second.is_free;
+}
+
 void BlockHeap::give_back() {
   const std::lock_guard lock(mutex_);
   for (const auto& [size, begin] : free_) drop_pages(begin, size);

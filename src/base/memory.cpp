@@ -21,6 +21,11 @@ std::optional<double> number_in(const fs::path& path, const std::string& name) {
   return std::nullopt;
 }
 
+std::optional<double> kibibytes_in(const fs::path& path, const std::string& name) {
+  const std::optional<double> number = number_in(path, name);
+  return number ? std::optional(*number * 1024) : std::nullopt;
+}
+
 // None for "max", and where there is no such file.
 std::optional<double> number_of(const fs::path& path) {
   double number = 0;
@@ -38,13 +43,20 @@ std::optional<double> left_in(const ControlGroup& group) {
 }  // namespace
 
 std::optional<double> available_memory(const fs::path& root) {
-  std::optional<double> smallest = number_in(root / "proc/meminfo", "MemAvailable:");
-  if (smallest) *smallest *= 1024;
+  std::optional<double> smallest = kibibytes_in(root / "proc/meminfo", "MemAvailable:");
   visit_control_groups(root, "memory", [&](const ControlGroup& group) {
     const auto left = left_in(group);
     if (left) smallest = std::min(*left, smallest.value_or(*left));
   });
   return smallest;
+}
+
+std::optional<double> resident_memory(const fs::path& root) {
+  return kibibytes_in(root / "proc/self/status", "VmRSS:");
+}
+
+std::optional<double> peak_resident_memory(const fs::path& root) {
+  return kibibytes_in(root / "proc/self/status", "VmHWM:");
 }
 
 }  // namespace ddro

@@ -5,9 +5,8 @@
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
-#include <fstream>
-#include <string>
 
+#include "ddro/base/memory.h"
 #include "ddro/models/weight_units.h"
 #include "ddro/ops/logprob_head.h"
 #include "ddro/ops/product.h"
@@ -25,12 +24,7 @@ constexpr double kHeapSlack = 0.2;
 
 // Resident memory of this process without the pages of mapped weight files.
 double resident_bytes(double mapped_weights) {
-  std::ifstream status("/proc/self/status");
-  double kibibytes = 0;
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) kibibytes = std::stod(line.substr(6));
-  }
-  return std::max(0.0, kibibytes * 1024 - mapped_weights);
+  return std::max(0.0, resident_memory().value_or(0) - mapped_weights);
 }
 
 // What ops::varlen_attention takes blocks of queries for on the CPU; they keep no copies.

@@ -29,7 +29,7 @@ std::optional<double> MismatchedCompletions::kl(const models::CausalLm& policy, 
                                                 const std::function<bool()>& stop,
                                                 const dist::Communicator& ranks) {
   const at::Device device = policy.head_weight().device();
-  if (reference_logp_.empty()) {
+  if (!reference_logp_) {
     DDRO_CHECK(reference.is_live(), "mismatched completions need a reference that is live");
     auto scored = score(reference, plan_, device, {.ranks = ranks, .stop = stop});
     if (!scored) return std::nullopt;
@@ -41,7 +41,7 @@ std::optional<double> MismatchedCompletions::kl(const models::CausalLm& policy, 
   for (const data::PackedBatch& batch : plan_.micro_batches) fill_completions(batch, completions);
   for (size_t i = 0; i < completions.size(); ++i) {
     completions[i].logp = (*logp)[i];
-    completions[i].ref_logp = reference_logp_[i];
+    completions[i].ref_logp = (*reference_logp_)[i];
   }
   return losses::kl_estimate(completions);
 }

@@ -4,7 +4,6 @@
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
-#include <sys/resource.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <functional>
 #include <vector>
 
+#include "ddro/base/memory.h"
 #include "ddro/ops/product.h"
 
 namespace ddro::train {
@@ -111,9 +111,7 @@ std::int64_t peak_memory_bytes(at::Device device) {
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
     return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+  return static_cast<std::int64_t>(peak_resident_memory().value_or(0));
 }
 
 }  // namespace ddro::train

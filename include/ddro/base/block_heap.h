@@ -47,6 +47,8 @@ class BlockHeap {
   // Of any content, aligned to 4,096 bytes. Null where there is no more memory.
   void* allocate(size_t bytes);
   void free(void* block);
+  // Whether it is the beginning of a block that is in use.
+  bool owns(const void* block) const;
   // Pages of free blocks go back to the kernel.
   void give_back();
   Usage usage() const;

@@ -29,7 +29,7 @@ class MismatchedCompletions {
 
  private:
   data::StepPlan plan_;
-  std::vector<double> reference_logp_;  // by step_index; empty until computed
+  std::optional<std::vector<double>> reference_logp_;  // by step_index; none until computed
 };
 
 }  // namespace ddro::train

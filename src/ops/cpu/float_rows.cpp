@@ -13,18 +13,31 @@ namespace {
 
 constexpr std::int64_t kLanes = 16;
 
-// The sum of term(0), ..., term(size - 1).
+// Numbers whose sum is taken in float32. In a longer one what is small beside the sum so far would be rounded
+// away: of the exponentials of 150,000 logits, most of which are.
+constexpr std::int64_t kSummed = 1024;
+
+// The sum of term(begin), ..., term(end - 1).
 template <typename Term>
-DDRO_INLINE float sum_of(std::int64_t size, const Term& term) {
+DDRO_INLINE float short_sum_of(std::int64_t begin, std::int64_t end, const Term& term) {
   float parts[kLanes] = {};
-  const std::int64_t whole = size - size % kLanes;
-  for (std::int64_t i = 0; i < whole; i += kLanes) {
+  const std::int64_t whole = end - (end - begin) % kLanes;
+  for (std::int64_t i = begin; i < whole; i += kLanes) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) parts[lane] += term(i + lane);
   }
-  for (std::int64_t i = whole; i < size; ++i) parts[i - whole] += term(i);
+  for (std::int64_t i = whole; i < end; ++i) parts[i - whole] += term(i);
   float sum = 0;
   for (const float part : parts) sum += part;
   return sum;
+}
+
+// The sum of term(0), ..., term(size - 1).
+template <typename Term>
+DDRO_INLINE float sum_of(std::int64_t size, const Term& term) {
+  double sum = 0;
+  for (std::int64_t begin = 0; begin < size; begin += kSummed)
+    sum += short_sum_of(begin, begin + kSummed < size ? begin + kSummed : size, term);
+  return static_cast<float>(sum);
 }
 
 // e^x to some 1e-7 of it, 0 where it would be below the smallest normal number, 2e38 from 88 on: 2^n times

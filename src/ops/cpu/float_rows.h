@@ -1,5 +1,6 @@
 // Loops over rows of float32 as vector code, each one pass over memory that the composed forms take several
-// for. Sums are of 16 parts each, in one order on every CPU. Raw pointers, no LibTorch.
+// for. Sums are of 16 parts for each 1,024 numbers, and of those in float64, in one order on every CPU. Raw
+// pointers, no LibTorch.
 //
 // Legend: N numbers of a row.
 #pragma once

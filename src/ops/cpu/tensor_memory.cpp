@@ -14,23 +14,26 @@ BlockHeap& blocks() {
   return heap;
 }
 
-void free_block(void* block) { blocks().free(block); }
+// Memory of either kind.
+void free_memory(void* memory) {
+  if (blocks().owns(memory)) return blocks().free(memory);
+  c10::GetDefaultCPUAllocator()->raw_deallocate(memory);
+}
 
 class TensorMemory : public at::Allocator {
  public:
   at::DataPtr allocate(size_t bytes) override {
-    if (bytes < kLeastBlock) return small_->allocate(bytes);
-    void* const block = blocks().allocate(bytes);
-    TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr,
+    void* const memory =
+        bytes < kLeastBlock ? c10::GetDefaultCPUAllocator()->raw_allocate(bytes) : blocks().allocate(bytes);
+    TORCH_CHECK_WITH(OutOfMemoryError, memory != nullptr || bytes < kLeastBlock,
                      "there is no memory for a tensor of " + std::to_string(bytes) + " bytes");
-    return {block, block, &free_block, at::kCPU};
+    return {memory, memory, &free_memory, at::kCPU};
   }
+  // LibTorch's scratch memory (GELU's, for one) is taken and freed without a DataPtr.
+  at::DeleterFnPtr raw_deleter() const override { return &free_memory; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
-
- private:
-  at::Allocator* small_ = c10::GetDefaultCPUAllocator();
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "support/temporary_folder.h"
 
 namespace ddro {
@@ -12,6 +14,8 @@ class Memory : public testing::Test {
  protected:
   void file(const std::string& path, const std::string& content) { folder_.write(path, content); }
   std::optional<double> available() const { return available_memory(folder_.path()); }
+  std::optional<double> resident() const { return resident_memory(folder_.path()); }
+  std::optional<double> peak() const { return peak_resident_memory(folder_.path()); }
 
   test::TemporaryFolder folder_;
 };
@@ -20,6 +24,25 @@ TEST_F(Memory, OfTheMachine) {
   EXPECT_EQ(available(), std::nullopt);
   file("proc/meminfo", "MemTotal:  32000000 kB\nMemFree:  1000 kB\nMemAvailable:  20000 kB\n");
   EXPECT_EQ(available(), 20000 * 1024.0);
+}
+
+TEST_F(Memory, OfThisProcess) {
+  EXPECT_EQ(resident(), std::nullopt);
+  EXPECT_EQ(peak(), std::nullopt);
+  file("proc/self/status",
+       "Name:\tddro-train\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nRssAnon:\t 1000 kB\n");
+  EXPECT_EQ(resident(), 2000 * 1024.0);
+  EXPECT_EQ(peak(), 3000 * 1024.0);
+}
+
+TEST(ProcessMemory, PeaksWhereABlockComesAndGoes) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  {
+    const std::vector<char> block(kBytes, 'x');
+    EXPECT_GT(*resident_memory(), static_cast<double>(kBytes));
+  }
+  EXPECT_LT(*resident_memory(), static_cast<double>(kBytes));
+  EXPECT_GT(*peak_resident_memory(), static_cast<double>(kBytes));
 }
 
 TEST_F(Memory, OfAGroupOfVersion2AndThoseAbove) {

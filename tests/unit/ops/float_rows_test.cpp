@@ -46,6 +46,24 @@ TEST(FloatRows, ExponentialIsThatOfTheStandardLibrary) {
   EXPECT_NEAR(sum, expected_sum, 1e-6 * expected_sum);
 }
 
+// Of a vocabulary's logits, most of whose exponentials are nothing beside the largest one, and all of them
+// together are something.
+TEST(FloatRows, SumOfManySmallOnesBesideALargeOne) {
+  std::vector<float> x(200'000), e(x.size());
+  for (const float small : {-14.0f, -16.0f, -18.0f}) {
+    for (const size_t place : {size_t{0}, size_t{100'003}, x.size() - 1}) {
+      double expected = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = i == place ? 0.0f : small + static_cast<float>(i % 7) / 7;
+        expected += std::exp(static_cast<double>(x[i]));
+      }
+      EXPECT_NEAR(cpu::exp_row(x.data(), 0, static_cast<std::int64_t>(x.size()), e.data()), expected,
+                  4e-6 * expected)
+          << small << " beside the one at " << place;
+    }
+  }
+}
+
 TEST(FloatRows, ExponentialOfWhatHasNone) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const float x[] = {-kInfinity, -88, std::numeric_limits<float>::quiet_NaN(), 0};

@@ -1,8 +1,11 @@
 #include "ddro/ops/tensor_memory.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
+
+#include <vector>
 
 #include "ddro/base/tensor.h"
 
@@ -27,6 +30,29 @@ TEST(TensorMemory, LargeTensorsAreBlocks) {
     EXPECT_TRUE(at::equal(copy.narrow(0, 0, large.numel()), large));
   }
   EXPECT_EQ(added(), 0u);
+}
+
+// LibTorch frees what it has taken by the allocator's address alone.
+TEST(TensorMemory, IsFreedByItsAddress) {
+  keep_tensors_in_blocks();
+  at::Allocator& memory = *c10::GetCPUAllocator();
+  const size_t before = tensor_memory().in_use;
+  for (const size_t bytes :
+       {size_t{0}, size_t{1}, size_t{5000}, kLeastBlock - 1, kLeastBlock, 3 * kLeastBlock}) {
+    std::vector<void*> many;
+    for (int i = 0; i < 70; ++i) many.push_back(memory.raw_allocate(bytes));  // some on a page's beginning
+    for (void* const each : many) memory.raw_deallocate(each);
+    EXPECT_EQ(tensor_memory().in_use, before) << bytes;
+    EXPECT_EQ(memory.allocate(bytes).get_deleter(), memory.raw_deleter()) << bytes;
+  }
+}
+
+TEST(TensorMemory, ServesOperationsThatTakeScratchMemory) {
+  keep_tensors_in_blocks();
+  for (const std::int64_t size : {std::int64_t{10}, numbers_of_bytes(2 * kLeastBlock)}) {
+    const Tensor x = at::linspace(-4, 4, size, at::kFloat);
+    EXPECT_TRUE(at::allclose(at::gelu(x), at::gelu(x.to(at::kDouble)).to(at::kFloat), 1e-5, 1e-6)) << size;
+  }
 }
 
 TEST(TensorMemory, ATensorThatIsTooLargeIsRefused) {

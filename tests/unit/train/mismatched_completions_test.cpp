@@ -30,6 +30,9 @@ TEST_F(Mismatched, OfEqualModelsIsZero) {
 TEST_F(Mismatched, OneExampleHasNoReferencePoint) {
   MismatchedCompletions one = completions(dataset_, {3});
   EXPECT_EQ(one.kl(*policy_, ModelLogProbs(*reference_), [] { return false; }), 0.0);
+  // The first call was the one that has a model.
+  EXPECT_EQ(one.kl(*policy_, LogProbTable(dataset_, std::vector<double>(8, -1.0)), [] { return false; }),
+            0.0);
 }
 
 TEST_F(Mismatched, NeedAModelLogProbs) {
