@@ -61,7 +61,7 @@ struct BadInput {
   std::string input = "";                    // standard input
   bool writes = false;                       // whether anything may be left behind
   std::vector<std::string> wrapper = {};     // a program that starts the program
-  double cpu_seconds = 1;                    // that it may take at most
+  double cpu_seconds = 2;  // that it may take at most; LibTorch's libraries load in 0.7 to 1.1
 };
 
 inline void PrintTo(const BadInput& bad, std::ostream* out) { *out << bad.name; }

@@ -2,10 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
-#include <regex>
-#include <sstream>
 
 #include "bad_input.h"
+#include "log_lines.h"
 
 namespace ddro::test {
 namespace {
@@ -17,17 +16,6 @@ constexpr const char* kErrorPrefix = "ddro-train: error: ";
 double allowed_seconds() {
   const char* factor = std::getenv("DDRO_TEST_TIME_FACTOR");
   return factor != nullptr ? std::atof(factor) : 1.0;
-}
-
-// What stands on stderr beside the log's lines.
-std::vector<std::string> lines_beside_the_log(const std::string& err) {
-  static const std::regex log_line("[0-9]{2}:[0-9]{2}:[0-9]{2} (info|warning) .*");
-  std::vector<std::string> lines;
-  std::istringstream stream(err);
-  for (std::string line; std::getline(stream, line);) {
-    if (!std::regex_match(line, log_line)) lines.push_back(line);
-  }
-  return lines;
 }
 
 TEST_P(BadInputs, IsRefusedInOneLine) {
@@ -42,7 +30,7 @@ TEST_P(BadInputs, IsRefusedInOneLine) {
   const ddro::test::ProgramResult result = ddro::test::run_program(command, bad.input);
 
   EXPECT_EQ(result.exit_code, bad.exit_code) << result.err;
-  const std::vector<std::string> lines = lines_beside_the_log(result.err);
+  const std::vector<std::string> lines = lines_beside_log(result.err);
   ASSERT_EQ(lines.size(), 1u) << result.err;
   EXPECT_THAT(result.err, ::testing::EndsWith(lines[0] + "\n"));
   EXPECT_THAT(lines[0], ::testing::StartsWith(kErrorPrefix));

@@ -306,14 +306,16 @@ class Tekken(unittest.TestCase):
 
 @unittest.skipUnless(transformers.__version__.startswith("4."), "the fixtures' recipes need transformers 4")
 class Templates(unittest.TestCase):
-    """The test of the fixture's templates, fed with those of a package."""
+    """The test of the fixture's templates, fed with those of packages."""
 
-    def compare(self, folder):
-        skip_unless(CORPUS / folder, self)
+    def compare(self, *folders):
+        for folder in folders:
+            skip_unless(CORPUS / folder, self)
         sys.path.insert(0, str(ROOT / "tests/fixtures"))
         import make_chat_templates as recipe
 
-        found = {path.name: path.read_text(encoding="utf-8") for path in sorted((CORPUS / folder).glob("*.jinja"))}
+        found = {f"{Path(folder).parts[0]}: {path.name}": path.read_text(encoding="utf-8")
+                 for folder in folders for path in sorted((CORPUS / folder).glob("*.jinja"))}
         made = recipe.renderings_of(found)
         with tempfile.TemporaryDirectory() as name:
             file = Path(name) / "chat_templates/renderings.json"
@@ -328,6 +330,9 @@ class Templates(unittest.TestCase):
 
     def test_trl(self):
         self.compare("trl/trl/chat_templates")
+
+    def test_trainers(self):
+        self.compare("axolotl/axolotl/utils/chat_templates/templates", "oumi/oumi/datasets/chat_templates")
 
 
 def standard(message):

@@ -1,5 +1,5 @@
 // Every refusal names where the mistake stands and what was meant.
-#include <chrono>
+#include <ctime>
 
 #include "ddro/config/run_config.h"
 #include "support/expect_error.h"
@@ -23,10 +23,10 @@ class BadConfigTest : public ::testing::TestWithParam<BadConfig> {};
 TEST_P(BadConfigTest, IsRefusedByName) {
   const TemporaryFolder folder;
   const std::string path = folder.write("run.yaml", GetParam().text).string();
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();  // of this program, however busy the machine is
   const std::string message =
       message_of(ErrorKind::kInput, [&] { load_run_config(path, {"data.train_files=[train.jsonl]"}); });
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  EXPECT_LT(std::clock() - begin, 1 * CLOCKS_PER_SEC);
   for (const char* part : GetParam().expected) EXPECT_THAT(message, HasSubstr(part));
 }
 
