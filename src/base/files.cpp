@@ -44,11 +44,23 @@ OpenFile open_regular(const std::filesystem::path& path, ErrorKind kind) {
   return file;
 }
 
-// Bytes that this process may still write on the disk of `folder`.
-std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder) {
+struct FreeSpace {
+  std::uint64_t bytes = 0;  // for everybody
+  std::uint64_t reserved =
+      0;  // besides, for root, who may yet be refused them (in a container, by a strict mount)
+};
+
+std::optional<FreeSpace> free_space(const std::filesystem::path& folder) {
   struct statvfs info {};
   if (statvfs(folder.empty() ? "." : folder.c_str(), &info) != 0 || info.f_blocks == 0) return std::nullopt;
-  return std::uint64_t{geteuid() == 0 ? info.f_bfree : info.f_bavail} * info.f_frsize;
+  const std::uint64_t reserved =
+      geteuid() == 0 && info.f_bfree > info.f_bavail ? info.f_bfree - info.f_bavail : 0;
+  return FreeSpace{std::uint64_t{info.f_bavail} * info.f_frsize, reserved * info.f_frsize};
+}
+
+std::string text_of(const FreeSpace& space) {
+  return std::to_string(space.bytes) + " free" +
+         (space.reserved > 0 ? " and " + std::to_string(space.reserved) + " reserved" : "");
 }
 
 void sync_path(const std::filesystem::path& path, int flags) {
@@ -82,10 +94,10 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::file
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0) {
       const std::string why = reason();
-      const auto space = free_bytes(path.parent_path());
+      const auto space = free_space(path.parent_path());
       throw save_error(where(path) + "cannot be written: " + why + "; " +
                        std::to_string(bytes.size() - done) + " more bytes needed" +
-                       (space ? ", " + std::to_string(*space) + " free" : ""));
+                       (space ? ", " + text_of(*space) : ""));
     }
     done += static_cast<size_t>(wrote);
   }
@@ -223,10 +235,10 @@ void sync_folder(const std::filesystem::path& folder) {
 }
 
 void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes) {
-  const auto space = free_bytes(folder);
-  if (!space || *space >= bytes) return;
+  const auto space = free_space(folder);
+  if (!space || space->bytes + space->reserved >= bytes) return;
   throw save_error(where(folder) + "not enough space on the disk; " + std::to_string(bytes) +
-                   " bytes needed, " + std::to_string(*space) + " free");
+                   " bytes needed, " + text_of(*space));
 }
 
 void make_folder(const std::filesystem::path& folder) {

@@ -82,8 +82,8 @@ void replace_file(const std::filesystem::path& path, std::string_view text);
 // Makes the entries of a folder durable (fsync on the folder itself).
 void sync_folder(const std::filesystem::path& folder);
 
-// Throws Error(kSave) with both numbers when the disk of `folder` has less than `bytes` left for us. Disks
-// that do not say are taken to have enough.
+// Throws Error(kSave) with both numbers when the disk of `folder` has less than `bytes` left for us, what it
+// keeps for root counted where we are root. Disks that do not say are taken to have enough.
 void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes);
 
 // Creates `folder` and its parents, each made durable; Error(kSave) with the reason when it cannot.
