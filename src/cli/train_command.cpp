@@ -80,7 +80,8 @@ void run_train(const TrainArguments& arguments) {
   const auto changes = checked_changes(arguments.allow_change);
   config::RunConfig config = config::load_run_config(arguments.config, arguments.overrides);
   if (is_starter) {
-    if (const int code = dist::start_ranks(launch.size); code != 0) throw dist::EndedByOther{code};
+    const std::chrono::seconds timeout(config.distributed.timeout_s);
+    if (const int code = dist::start_ranks(launch.size, timeout); code != 0) throw dist::EndedByOther{code};
     return;
   }
   print(run::train_run(std::move(config), {.resume = arguments.resume,

@@ -27,10 +27,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// For the others, once a rank has failed; and once one has left, which none does before all have done their
-// work.
+// For the others, once a rank has failed; and at most, once one has left, which none does before all have
+// done their work.
 constexpr std::chrono::seconds kTimeToEnd{10};
-constexpr std::chrono::seconds kTimeToLeave{60};
+constexpr std::chrono::seconds kMostTimeToLeave{60};
 constexpr const char* kLoopback = "127.0.0.1";
 
 // Signals that the ranks get from here: not those that are blocked, as a batch script may have it, or
@@ -65,7 +65,8 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 class StartedRanks {
  public:
-  explicit StartedRanks(int count) : socket_(bind_socket(kLoopback, 0)) {
+  StartedRanks(int count, std::chrono::seconds timeout)
+      : socket_(bind_socket(kLoopback, 0)), time_to_leave_(std::min(timeout, kMostTimeToLeave)) {
     signals_ = forwarded_signals();
     sigset_t waited = signals_;
     sigaddset(&waited, SIGCHLD);
@@ -162,7 +163,7 @@ class StartedRanks {
       if (children_[rank] <= 0 || waitpid(children_[rank], &status, WNOHANG) == 0) continue;
       children_[rank] = 0;
       const int code = code_of(static_cast<int>(rank), status);
-      kill_at_ = std::min(kill_at_, Clock::now() + (code == 0 ? kTimeToLeave : kTimeToEnd));
+      kill_at_ = std::min(kill_at_, Clock::now() + (code == 0 ? time_to_leave_ : kTimeToEnd));
       if (code_ == 0) code_ = code;
     }
   }
@@ -179,6 +180,7 @@ class StartedRanks {
   }
 
   BoundSocket socket_;
+  std::chrono::seconds time_to_leave_;
   sigset_t signals_{};
   sigset_t old_mask_{};
   std::vector<pid_t> children_;  // by rank; 0 once it has ended
@@ -189,6 +191,6 @@ class StartedRanks {
 
 }  // namespace
 
-int start_ranks(int count) { return StartedRanks(count).wait(); }
+int start_ranks(int count, std::chrono::seconds timeout) { return StartedRanks(count, timeout).wait(); }
 
 }  // namespace ddro::dist
