@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <string_view>
 
 #include "ddro/base/error.h"
@@ -90,6 +91,12 @@ constexpr auto kRopeKeys = std::to_array<string_view>(
     {"attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor", "long_factor",
      "low_freq_factor", "mscale", "mscale_all_dim", "short_factor", "truncate"});
 
+std::string in_lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  return text;
+}
+
 template <size_t N>
 bool is_among(const std::array<string_view, N>& list, string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -116,6 +123,21 @@ bool is_epsilon_again(string_view name, const Json& value, const ModelSpec& mode
   return has_word(name, std::to_array<string_view>({"eps", "epsilon"})) && value == model.norm_eps;
 }
 
+bool is_rms(NormKind kind) { return kind == NormKind::kRms || kind == NormKind::kRmsPlusOne; }
+
+// Text mostly says again what the class has. Of positions and norms it is known what that is.
+bool names_other(string_view name, const std::string& text, const ModelSpec& model) {
+  const auto says = [&](string_view part) { return text.find(part) != std::string::npos; };
+  const AttentionSpec& attention = model.layers.front().attention;
+  if (has_word(name, std::to_array<string_view>({"pos", "position", "positional", "positions"}))) {
+    return !((says("rope") || says("rotary")) && attention.rotary.width > 0) &&
+           !(says("alibi") && attention.alibi) && !((says("learned") || says("absolute")) && model.positions);
+  }
+  if (has_word(name, std::to_array<string_view>({"norm", "normalization"})))
+    return says("rms") ? !is_rms(model.norm_kind) : says("layer") && is_rms(model.norm_kind);
+  return false;
+}
+
 bool is_harmless(const std::string& name, const std::string& key) {
   return is_among(kHarmless, key) ||
          std::any_of(kHarmlessBeginnings.begin(), kHarmlessBeginnings.end(),
@@ -134,7 +156,10 @@ std::vector<std::string> check_unread_keys(const ConfigReader& config, const Mod
     const std::string key = name.substr(name.rfind('.') + 1);
     const bool of_rope = name.starts_with("rope_scaling.") || name.starts_with("rope_parameters.");
     if (is_off(key, *value) || is_harmless(name, key) || is_epsilon_again(key, *value, model)) continue;
-    if (of_rope ? !is_among(kRopeKeys, key) : !value->is_string() && has_word(key, kSwitchWords)) {
+    const bool differs = value->is_string()
+                             ? names_other(key, in_lower_case(value->get<std::string>()), model)
+                             : has_word(key, kSwitchWords);
+    if (of_rope ? !is_among(kRopeKeys, key) : differs) {
       config.fail(printable(name), "is not supported in " + model.model_type + " models; got " +
                                        shown(*value) + "; remove the key if the weights do not depend on it");
     }

@@ -154,6 +154,12 @@ const BadConfig kBadConfigs[] = {
      "sliding_window is not supported in llama models; got 4096"},
     {"MultiplierOfAnotherFamily", llama(R"("embedding_multiplier": 12.0)"),
      "embedding_multiplier is not supported in llama models; got 12.0"},
+    {"PositionsOfAnotherFamily", llama(R"("position_embedding_type": "alibi")"),
+     "position_embedding_type is not supported in llama models; got \"alibi\"; remove the key if the weights "
+     "do "
+     "not depend on it"},
+    {"NormOfAnotherFamily", llama(R"("norm_type": "LayerNorm")"),
+     "norm_type is not supported in llama models; got \"LayerNorm\""},
     {"GateOfAnotherFamily", R"({"model_type": "qwen3", "attn_output_gate": true})",
      "attn_output_gate is not supported in qwen3 models; got true"},
     {"AnotherEpsilon", llama(R"("rms_norm_eps": 1e-5, "layer_norm_eps": 1e-6)"),
