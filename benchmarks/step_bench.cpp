@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -43,6 +44,7 @@ struct Arguments {
   std::int64_t micro_batch_tokens = 2048;
   std::int64_t vocab = 32768;
   std::int64_t length = 1024;
+  at::ScalarType dtype = at::kFloat;
   bool cached = false;
   bool update = false;
   bool profile = false;
@@ -61,6 +63,7 @@ Problem real_problem(const Arguments& arguments) {
   const text::ModelText text = text::load_model_text(arguments.model, std::nullopt);
   problem.dataset = data::load_dataset({arguments.data}, {}, text, 0);
   models::BuildOptions options;
+  options.dtype = arguments.dtype;
   problem.policy = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
   options.trainable = false;
   problem.reference = models::make_causal_lm(problem.folder.spec, problem.folder.tensors, options);
@@ -72,8 +75,8 @@ Problem random_problem(const Arguments& arguments) {
   config.vocab_size = arguments.vocab;
   config.max_position_embeddings = arguments.length;
   Problem problem;
-  problem.policy = test::tiny_model(config, 1, at::kFloat, /*trainable=*/true);
-  problem.reference = test::tiny_model(config, 1, at::kFloat, /*trainable=*/false);
+  problem.policy = test::tiny_model(config, 1, arguments.dtype, /*trainable=*/true);
+  problem.reference = test::tiny_model(config, 1, arguments.dtype, /*trainable=*/false);
   data::EncodedExample example;
   for (const auto completion_class : {data::CompletionClass::kChosen, data::CompletionClass::kRejected}) {
     std::vector<text::TokenId> ids;
@@ -208,7 +211,7 @@ int run(const Arguments& arguments) {
       {"memory_before_step_bytes", before},
       {"peak_memory_bytes", train::peak_memory_bytes(at::kCPU)},
       {"flops", train::step_flops(problem.policy->spec(), nullptr, plan, reference->is_live())},
-      {"matmul_rate", train::measure_matmul_rate(at::kCPU, at::kFloat)},
+      {"matmul_rate", train::measure_matmul_rate(at::kCPU, arguments.dtype)},
   };
   if (arguments.profile) {
     const doctor::Profile profile = doctor::profile(at::kCPU, step);
@@ -236,6 +239,9 @@ int main(int argc, char** argv) {
   app.add_option("--micro-batch-tokens", arguments.micro_batch_tokens);
   app.add_option("--vocab", arguments.vocab);
   app.add_option("--length", arguments.length);
+  app.add_option("--dtype", arguments.dtype)
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, at::ScalarType>{{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}}));
   app.add_option("--cached", arguments.cached, "Reference values from a table instead of a model");
   app.add_option("--update", arguments.update, "With the optimizer, whose moments then count as memory");
   app.add_option("--profile", arguments.profile);

@@ -66,7 +66,7 @@ std::int64_t resolved_chunk_tokens(const HeadInput& input, const HeadOptions& op
 // What the logits of these hidden states are computed in: float32 where there are products of half types with
 // such a result, or none but float32's; a logit of 16 to 32 in bfloat16 would be off by up to 0.06.
 at::ScalarType logits_type(at::ScalarType hidden, at::Device device) {
-  return device.is_cuda() ? at::toOpMathType(hidden) : product_type(hidden, device);
+  return has_wide_product(hidden, device) ? at::kFloat : product_type(hidden, device);
 }
 
 enum class Keep { kNothing, kResidual };
@@ -168,7 +168,7 @@ class HeadPass {
   void multiply(Range tokens, Tensor& logits_CV) const {
     const Tensor hidden_CD = hidden_CD_.narrow(0, tokens.begin, tokens.size());
     if (logits_CV.scalar_type() != hidden_CD.scalar_type()) {
-      at::mm_out(logits_CV, hidden_CD, weight_VD_.t(), logits_CV.scalar_type());
+      wide_product(logits_CV, hidden_CD, weight_VD_.t());
       if (bias_V_.defined()) logits_CV.add_(bias_V_);
       return;
     }

@@ -32,7 +32,8 @@ class Rotary : public torch::autograd::Function<Rotary> {
 }  // namespace
 
 Tensor rotary(const Tensor& x_THK, const Tensor& cos_T1K, const Tensor& sin_T1K) {
-  if (x_THK.is_cuda() || x_THK.scalar_type() == at::kFloat) return Rotary::apply(x_THK, cos_T1K, sin_T1K);
+  const bool has_rows = x_THK.scalar_type() == at::kFloat || x_THK.scalar_type() == at::kBFloat16;
+  if (x_THK.is_cuda() || has_rows) return Rotary::apply(x_THK, cos_T1K, sin_T1K);
   return composed_rotary(x_THK, cos_T1K, sin_T1K);
 }
 

@@ -9,7 +9,6 @@
 #include <numeric>
 
 #include "ddro/base/error.h"
-#include "ddro/ops/product.h"
 #include "ddro/ops/upload.h"
 #include "ops/cpu/block_attention.h"
 #include "ops/varlen_attention_kernels.h"
@@ -203,7 +202,9 @@ Tensor varlen_attention(const Tensor& q_THK, const Tensor& k_TGK, const Tensor& 
   DDRO_CHECK(window > 0, "an attention window must be positive");
   DDRO_CHECK(!alibi || (softcap == 0 && !sinks_H.defined()),
              "there are no biases beside a soft cap or sinks");
-  const at::ScalarType type = product_type(q_THK);
+  // On the CPU the scores' blocks are float32.
+  const bool is_short = q_THK.is_cpu() && q_THK.scalar_type() == at::kBFloat16;
+  const at::ScalarType type = is_short ? at::kFloat : q_THK.scalar_type();
   if (type != q_THK.scalar_type()) {
     const Tensor out_THK = varlen_attention(q_THK.to(type), k_TGK.to(type), v_TGK.to(type), layout, scale,
                                             window, softcap, sinks_H, alibi);

@@ -27,4 +27,11 @@ Tensor linear_product(const Tensor& x_TD, const Tensor& weight_ED, const std::op
 // sum += a b, rounded to sum's dtype only (float32 or float64, or that of a and b).
 void add_product(Tensor sum, const Tensor& a, const Tensor& b);
 
+// Whether there are products of operands of `dtype`, a half type, with a result in float32: on a GPU, and on
+// a CPU that multiplies bfloat16.
+bool has_wide_product(at::ScalarType dtype, at::Device device);
+
+// result = a b, such a one.
+void wide_product(Tensor result_MN, const Tensor& a_MK, const Tensor& b_KN);
+
 }  // namespace ddro::ops

@@ -13,6 +13,18 @@ namespace {
 
 constexpr std::int64_t kLanes = 16;
 
+DDRO_INLINE float wide(float x) { return x; }
+DDRO_INLINE float wide(BFloat16 x) { return std::bit_cast<float>(std::uint32_t{x.x} << 16); }
+
+DDRO_INLINE void store(float value, float& place) { place = value; }
+// To the nearest, and of two such to the even one; NaN stays. Without a branch, which would end vector code.
+DDRO_INLINE void store(float value, BFloat16& place) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t nan = 0u - static_cast<std::uint32_t>((bits & 0x7FFFFFFF) > 0x7F800000);
+  const std::uint32_t rounding = 0x7FFF + ((bits >> 16) & 1);
+  place.x = static_cast<std::uint16_t>(((bits + (rounding & ~nan)) >> 16) | (nan & 0x40));
+}
+
 // Numbers whose sum is taken in float32. In a longer one what is small beside the sum so far would be rounded
 // away: of the exponentials of 150,000 logits, most of which are.
 constexpr std::int64_t kSummed = 1024;
@@ -64,71 +76,141 @@ DDRO_INLINE float exponential(float x) {
 
 DDRO_INLINE float sigmoid(float x) { return 1 / (1 + exponential(-x)); }
 
+// What the functions below do for numbers that are stored as T.
+
+template <typename T>
+DDRO_INLINE void add(const T* a_N, const T* b_N, std::int64_t size, T* sum_N) {
+  for (std::int64_t i = 0; i < size; ++i) store(wide(a_N[i]) + wide(b_N[i]), sum_N[i]);
+}
+
+template <typename T>
+DDRO_INLINE float rms_norm(const T* x_N, const T* weight_N, float eps, std::int64_t size, T* y_N) {
+  const float squares = sum_of(size, [&](std::int64_t i) { return wide(x_N[i]) * wide(x_N[i]); });
+  const float scale = 1 / std::sqrt(squares / static_cast<float>(size) + eps);
+  for (std::int64_t i = 0; i < size; ++i) store(wide(x_N[i]) * scale * wide(weight_N[i]), y_N[i]);
+  return scale;
+}
+
+template <typename T>
+DDRO_INLINE void rms_norm_backward(const T* d_y_N, const T* x_N, const T* weight_N, float scale,
+                                   const T* d_sum_N, std::int64_t size, T* d_x_N, float* d_weight_N) {
+  const float dot =
+      sum_of(size, [&](std::int64_t i) { return wide(d_y_N[i]) * wide(weight_N[i]) * wide(x_N[i]); });
+  const float mean = dot * scale * scale / static_cast<float>(size);
+  if (d_weight_N != nullptr) {
+    for (std::int64_t i = 0; i < size; ++i) d_weight_N[i] += wide(d_y_N[i]) * (wide(x_N[i]) * scale);
+  }
+  const auto d_x = [&](std::int64_t i) {
+    return scale * (wide(d_y_N[i]) * wide(weight_N[i]) - wide(x_N[i]) * mean);
+  };
+  if (d_sum_N == nullptr) {
+    for (std::int64_t i = 0; i < size; ++i) store(d_x(i), d_x_N[i]);
+  } else {
+    for (std::int64_t i = 0; i < size; ++i) store(d_x(i) + wide(d_sum_N[i]), d_x_N[i]);
+  }
+}
+
+template <typename T>
+DDRO_INLINE void rotate(const T* x_N, const T* cos_N, const T* sin_N, std::int64_t half, float sign, T* y_N) {
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float first = wide(x_N[i]), second = wide(x_N[half + i]);
+    const float cosine = wide(cos_N[i]), sine = sign * wide(sin_N[i]);
+    store(first * cosine - second * sine, y_N[i]);
+    store(second * cosine + first * sine, y_N[half + i]);
+  }
+}
+
+template <typename T>
+DDRO_INLINE void swiglu(const T* gate_N, const T* up_N, std::int64_t size, T* product_N) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float gate = wide(gate_N[i]);
+    store(gate * sigmoid(gate) * wide(up_N[i]), product_N[i]);
+  }
+}
+
+// With s = sigmoid(gate): d silu(gate) / d gate = s (1 + gate (1 - s)).
+template <typename T>
+DDRO_INLINE void swiglu_backward(const T* d_product_N, const T* gate_N, const T* up_N, std::int64_t size,
+                                 T* __restrict product_N, T* __restrict d_gate_N, T* __restrict d_up_N) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float gate = wide(gate_N[i]), up = wide(up_N[i]), d_product = wide(d_product_N[i]);
+    const float s = sigmoid(gate);
+    const float silu = gate * s;
+    store(silu * up, product_N[i]);
+    store(d_product * silu, d_up_N[i]);
+    store(d_product * up * (s * (1 + gate * (1 - s))), d_gate_N[i]);
+  }
+}
+
+template <typename T>
+DDRO_INLINE void scaled(const float* x_N, float factor, std::int64_t size, T* y_N) {
+  for (std::int64_t i = 0; i < size; ++i) store(x_N[i] * factor, y_N[i]);
+}
+
 }  // namespace
 
 DDRO_VECTOR_CLONES void add_row(const float* a_N, const float* b_N, std::int64_t size, float* sum_N) {
-  for (std::int64_t i = 0; i < size; ++i) sum_N[i] = a_N[i] + b_N[i];
+  add(a_N, b_N, size, sum_N);
+}
+DDRO_VECTOR_CLONES void add_row(const BFloat16* a_N, const BFloat16* b_N, std::int64_t size,
+                                BFloat16* sum_N) {
+  add(a_N, b_N, size, sum_N);
 }
 
 DDRO_VECTOR_CLONES float rms_norm_row(const float* x_N, const float* weight_N, float eps, std::int64_t size,
                                       float* y_N) {
-  const float squares = sum_of(size, [&](std::int64_t i) { return x_N[i] * x_N[i]; });
-  const float scale = 1 / std::sqrt(squares / static_cast<float>(size) + eps);
-  for (std::int64_t i = 0; i < size; ++i) y_N[i] = x_N[i] * scale * weight_N[i];
-  return scale;
+  return rms_norm(x_N, weight_N, eps, size, y_N);
+}
+DDRO_VECTOR_CLONES float rms_norm_row(const BFloat16* x_N, const BFloat16* weight_N, float eps,
+                                      std::int64_t size, BFloat16* y_N) {
+  return rms_norm(x_N, weight_N, eps, size, y_N);
 }
 
 DDRO_VECTOR_CLONES void rms_norm_backward_row(const float* d_y_N, const float* x_N, const float* weight_N,
                                               float scale, const float* d_sum_N, std::int64_t size,
                                               float* d_x_N, float* d_weight_N) {
-  const float dot = sum_of(size, [&](std::int64_t i) { return d_y_N[i] * weight_N[i] * x_N[i]; });
-  const float mean = dot * scale * scale / static_cast<float>(size);
-  if (d_weight_N != nullptr) {
-    for (std::int64_t i = 0; i < size; ++i) d_weight_N[i] += d_y_N[i] * (x_N[i] * scale);
-  }
-  if (d_sum_N == nullptr) {
-    for (std::int64_t i = 0; i < size; ++i) d_x_N[i] = scale * (d_y_N[i] * weight_N[i] - x_N[i] * mean);
-  } else {
-    for (std::int64_t i = 0; i < size; ++i)
-      d_x_N[i] = scale * (d_y_N[i] * weight_N[i] - x_N[i] * mean) + d_sum_N[i];
-  }
+  rms_norm_backward(d_y_N, x_N, weight_N, scale, d_sum_N, size, d_x_N, d_weight_N);
+}
+DDRO_VECTOR_CLONES void rms_norm_backward_row(const BFloat16* d_y_N, const BFloat16* x_N,
+                                              const BFloat16* weight_N, float scale, const BFloat16* d_sum_N,
+                                              std::int64_t size, BFloat16* d_x_N, float* d_weight_N) {
+  rms_norm_backward(d_y_N, x_N, weight_N, scale, d_sum_N, size, d_x_N, d_weight_N);
 }
 
 DDRO_VECTOR_CLONES void rotate_row(const float* x_N, const float* cos_N, const float* sin_N,
                                    std::int64_t half, float* y_N) {
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float first = x_N[i], second = x_N[half + i];
-    y_N[i] = first * cos_N[i] - second * sin_N[i];
-    y_N[half + i] = second * cos_N[i] + first * sin_N[i];
-  }
+  rotate(x_N, cos_N, sin_N, half, 1, y_N);
 }
-
+DDRO_VECTOR_CLONES void rotate_row(const BFloat16* x_N, const BFloat16* cos_N, const BFloat16* sin_N,
+                                   std::int64_t half, BFloat16* y_N) {
+  rotate(x_N, cos_N, sin_N, half, 1, y_N);
+}
 DDRO_VECTOR_CLONES void rotate_back_row(const float* x_N, const float* cos_N, const float* sin_N,
                                         std::int64_t half, float* y_N) {
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float first = x_N[i], second = x_N[half + i];
-    y_N[i] = first * cos_N[i] + second * sin_N[i];
-    y_N[half + i] = second * cos_N[i] - first * sin_N[i];
-  }
+  rotate(x_N, cos_N, sin_N, half, -1, y_N);
+}
+DDRO_VECTOR_CLONES void rotate_back_row(const BFloat16* x_N, const BFloat16* cos_N, const BFloat16* sin_N,
+                                        std::int64_t half, BFloat16* y_N) {
+  rotate(x_N, cos_N, sin_N, half, -1, y_N);
 }
 
 DDRO_VECTOR_CLONES void swiglu_row(const float* gate_N, const float* up_N, std::int64_t size,
                                    float* product_N) {
-  for (std::int64_t i = 0; i < size; ++i) product_N[i] = gate_N[i] * sigmoid(gate_N[i]) * up_N[i];
+  swiglu(gate_N, up_N, size, product_N);
 }
-
-// With s = sigmoid(gate): d silu(gate) / d gate = s (1 + gate (1 - s)).
+DDRO_VECTOR_CLONES void swiglu_row(const BFloat16* gate_N, const BFloat16* up_N, std::int64_t size,
+                                   BFloat16* product_N) {
+  swiglu(gate_N, up_N, size, product_N);
+}
 DDRO_VECTOR_CLONES void swiglu_backward_row(const float* d_product_N, const float* gate_N, const float* up_N,
-                                            std::int64_t size, float* __restrict product_N,
-                                            float* __restrict d_gate_N, float* __restrict d_up_N) {
-  for (std::int64_t i = 0; i < size; ++i) {
-    const float gate = gate_N[i], up = up_N[i], d_product = d_product_N[i];
-    const float s = sigmoid(gate);
-    const float silu = gate * s;
-    product_N[i] = silu * up;
-    d_up_N[i] = d_product * silu;
-    d_gate_N[i] = d_product * up * (s * (1 + gate * (1 - s)));
-  }
+                                            std::int64_t size, float* product_N, float* d_gate_N,
+                                            float* d_up_N) {
+  swiglu_backward(d_product_N, gate_N, up_N, size, product_N, d_gate_N, d_up_N);
+}
+DDRO_VECTOR_CLONES void swiglu_backward_row(const BFloat16* d_product_N, const BFloat16* gate_N,
+                                            const BFloat16* up_N, std::int64_t size, BFloat16* product_N,
+                                            BFloat16* d_gate_N, BFloat16* d_up_N) {
+  swiglu_backward(d_product_N, gate_N, up_N, size, product_N, d_gate_N, d_up_N);
 }
 
 DDRO_VECTOR_CLONES float largest_of_row(const float* x_N, std::int64_t size) {
@@ -152,7 +234,10 @@ DDRO_VECTOR_CLONES void scale_row(float* x_N, float factor, std::int64_t size) {
 }
 
 DDRO_VECTOR_CLONES void scaled_row(const float* x_N, float factor, std::int64_t size, float* y_N) {
-  for (std::int64_t i = 0; i < size; ++i) y_N[i] = x_N[i] * factor;
+  scaled(x_N, factor, size, y_N);
+}
+DDRO_VECTOR_CLONES void scaled_row(const float* x_N, float factor, std::int64_t size, BFloat16* y_N) {
+  scaled(x_N, factor, size, y_N);
 }
 
 DDRO_VECTOR_CLONES float dot_row(const float* a_N, const float* b_N, std::int64_t size) {

@@ -1,5 +1,5 @@
-// The head's chunk on the CPU: composed of ATen functions, which is the definition, and for float32 without a
-// cap a row at a time.
+// The head's chunk on the CPU: composed of ATen functions, which is the definition, and for logits in float32
+// without a cap a row at a time.
 //
 // Legend: C completion tokens, V vocabulary, B tokens of a block.
 #include <ATen/ATen.h>
@@ -26,25 +26,28 @@ Tensor cap(Tensor& x, double softcap) {
   return slope;
 }
 
-// A row stays in a core's cache for the passes over it. The same bits with a residual and without.
+// A row stays in a core's cache for the passes over it. The same bits with a residual, which is of T, and
+// without.
+template <typename T>
 Tensor target_logprobs_by_rows(const Tensor& logits_CV, const Tensor& targets_C, const Tensor& residual_CV) {
   const std::int64_t width = logits_CV.size(1);
   Tensor logp_C = at::empty({logits_CV.size(0)}, logits_CV.options());
   auto* logits = logits_CV.mutable_data_ptr<float>();
   const auto* targets = targets_C.const_data_ptr<std::int64_t>();
-  auto* exponentials = residual_CV.defined() ? residual_CV.mutable_data_ptr<float>() : logits;
+  auto* residuals = residual_CV.defined() ? residual_CV.mutable_data_ptr<T>() : nullptr;
   auto* logps = logp_C.mutable_data_ptr<float>();
   parallel_for(0, logits_CV.size(0), 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) {
-      const float* logits_V = logits + row * width;
-      float* exponentials_V = exponentials + row * width;
+      float* logits_V = logits + row * width;  // which become their exponentials
       const float largest = largest_of_row(logits_V, width);
       const float of_target = logits_V[targets[row]] - largest;
-      const float sum = exp_row(logits_V, largest, width, exponentials_V);
+      const float sum = exp_row(logits_V, largest, width, logits_V);
       logps[row] = of_target - std::log(sum);
-      if (!residual_CV.defined()) continue;
-      scale_row(exponentials_V, -1 / sum, width);
-      exponentials_V[targets[row]] += 1;
+      if (residuals == nullptr) continue;
+      T* residuals_V = residuals + row * width;
+      const float others = logits_V[targets[row]] * (-1 / sum) + 1;
+      scaled_row(logits_V, -1 / sum, width, residuals_V);
+      residuals_V[targets[row]] = static_cast<T>(others);
     }
   });
   return logp_C;
@@ -53,10 +56,12 @@ Tensor target_logprobs_by_rows(const Tensor& logits_CV, const Tensor& targets_C,
 }  // namespace
 
 Tensor target_logprobs(Tensor logits_CV, const Tensor& targets_C, Tensor residual_CV, double softcap) {
-  const bool floats = logits_CV.scalar_type() == at::kFloat &&
-                      (!residual_CV.defined() || residual_CV.scalar_type() == at::kFloat);
-  if (floats && softcap == 0 && logits_CV.size(1) > 0)
-    return target_logprobs_by_rows(logits_CV, targets_C, residual_CV);
+  if (logits_CV.scalar_type() == at::kFloat && softcap == 0 && logits_CV.size(1) > 0) {
+    if (!residual_CV.defined() || residual_CV.scalar_type() == at::kFloat)
+      return target_logprobs_by_rows<float>(logits_CV, targets_C, residual_CV);
+    if (residual_CV.scalar_type() == at::kBFloat16)
+      return target_logprobs_by_rows<BFloat16>(logits_CV, targets_C, residual_CV);
+  }
   return composed_target_logprobs(logits_CV, targets_C, residual_CV, softcap);
 }
 

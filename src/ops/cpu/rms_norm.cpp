@@ -52,8 +52,11 @@ RmsNormGradients composed_rms_norm_backward(const Tensor& d_y, const Tensor& sum
   return gradients;
 }
 
-RmsNormed rms_norm(const Tensor& x, const Tensor& addend, const Tensor& weight, double eps) {
-  if (x.scalar_type() != at::kFloat) return composed_rms_norm(x, addend, weight, eps);
+namespace {
+
+// Of tensors of T, which float_rows.h has rows of.
+template <typename T>
+RmsNormed rms_norm_by_rows(const Tensor& x, const Tensor& addend, const Tensor& weight, double eps) {
   const std::int64_t width = x.size(-1);
   const Tensor x_RD = x.contiguous(), addend_RD = addend.defined() ? addend.contiguous() : addend;
   const Tensor weight_D = weight.contiguous();
@@ -62,41 +65,40 @@ RmsNormed rms_norm(const Tensor& x, const Tensor& addend, const Tensor& weight, 
   result.y = at::empty_like(x_RD);
   std::vector<std::int64_t> scale_sizes = x.sizes().vec();
   scale_sizes.back() = 1;
-  result.scale = at::empty(scale_sizes, x.options());
-  const auto* xs = x_RD.const_data_ptr<float>();
-  const auto* addends = addend.defined() ? addend_RD.const_data_ptr<float>() : nullptr;
-  const auto* weights = weight_D.const_data_ptr<float>();
-  auto* sums = addend.defined() ? result.sum.mutable_data_ptr<float>() : nullptr;
-  auto* ys = result.y.mutable_data_ptr<float>();
+  result.scale = at::empty(scale_sizes, x.options().dtype(at::kFloat));
+  const auto* xs = x_RD.const_data_ptr<T>();
+  const auto* addends = addend.defined() ? addend_RD.const_data_ptr<T>() : nullptr;
+  const auto* weights = weight_D.const_data_ptr<T>();
+  auto* sums = addend.defined() ? result.sum.mutable_data_ptr<T>() : nullptr;
+  auto* ys = result.y.mutable_data_ptr<T>();
   auto* scales = result.scale.mutable_data_ptr<float>();
   for_each_block(num_rows(x), [&](std::int64_t, std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) {
       const std::int64_t begin = row * width;
       if (addends != nullptr) add_row(xs + begin, addends + begin, width, sums + begin);
-      const float* summed = (addends != nullptr ? sums : xs) + begin;
+      const T* summed = (addends != nullptr ? sums : xs) + begin;
       scales[row] = rms_norm_row(summed, weights, static_cast<float>(eps), width, ys + begin);
     }
   });
   return result;
 }
 
-RmsNormGradients rms_norm_backward(const Tensor& d_y, const Tensor& sum, const Tensor& weight,
-                                   const Tensor& scale, const Tensor& d_sum, bool weight_needs) {
-  if (sum.scalar_type() != at::kFloat)
-    return composed_rms_norm_backward(d_y, sum, weight, scale, d_sum, weight_needs);
+template <typename T>
+RmsNormGradients rms_norm_backward_by_rows(const Tensor& d_y, const Tensor& sum, const Tensor& weight,
+                                           const Tensor& scale, const Tensor& d_sum, bool weight_needs) {
   const std::int64_t width = sum.size(-1), rows = num_rows(sum);
   const Tensor d_y_RD = d_y.contiguous(), sum_RD = sum.contiguous(), weight_D = weight.contiguous();
   const Tensor d_sum_RD = d_sum.defined() ? d_sum.contiguous() : d_sum;
   RmsNormGradients result;
   result.d_x = at::empty_like(sum_RD);
   const Tensor d_weight_BD =
-      at::zeros({weight_needs ? (rows + kBlockRows - 1) / kBlockRows : 0, width}, sum.options());
-  const auto* d_ys = d_y_RD.const_data_ptr<float>();
-  const auto* sums = sum_RD.const_data_ptr<float>();
-  const auto* weights = weight_D.const_data_ptr<float>();
+      at::zeros({weight_needs ? (rows + kBlockRows - 1) / kBlockRows : 0, width}, scale.options());
+  const auto* d_ys = d_y_RD.const_data_ptr<T>();
+  const auto* sums = sum_RD.const_data_ptr<T>();
+  const auto* weights = weight_D.const_data_ptr<T>();
   const auto* scales = scale.const_data_ptr<float>();
-  const auto* d_sums = d_sum.defined() ? d_sum_RD.const_data_ptr<float>() : nullptr;
-  auto* d_xs = result.d_x.mutable_data_ptr<float>();
+  const auto* d_sums = d_sum.defined() ? d_sum_RD.const_data_ptr<T>() : nullptr;
+  auto* d_xs = result.d_x.mutable_data_ptr<T>();
   auto* d_weights = weight_needs ? d_weight_BD.mutable_data_ptr<float>() : nullptr;
   for_each_block(rows, [&](std::int64_t block, std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) {
@@ -106,8 +108,25 @@ RmsNormGradients rms_norm_backward(const Tensor& d_y, const Tensor& sum, const T
                             d_weights != nullptr ? d_weights + block * width : nullptr);
     }
   });
-  if (weight_needs) result.d_weight = d_weight_BD.sum(0);
+  if (weight_needs) result.d_weight = d_weight_BD.sum(0).to(weight.scalar_type());
   return result;
+}
+
+}  // namespace
+
+RmsNormed rms_norm(const Tensor& x, const Tensor& addend, const Tensor& weight, double eps) {
+  const auto forward = x.scalar_type() == at::kFloat      ? rms_norm_by_rows<float>
+                       : x.scalar_type() == at::kBFloat16 ? rms_norm_by_rows<BFloat16>
+                                                          : composed_rms_norm;
+  return forward(x, addend, weight, eps);
+}
+
+RmsNormGradients rms_norm_backward(const Tensor& d_y, const Tensor& sum, const Tensor& weight,
+                                   const Tensor& scale, const Tensor& d_sum, bool weight_needs) {
+  const auto backward = sum.scalar_type() == at::kFloat      ? rms_norm_backward_by_rows<float>
+                        : sum.scalar_type() == at::kBFloat16 ? rms_norm_backward_by_rows<BFloat16>
+                                                             : composed_rms_norm_backward;
+  return backward(d_y, sum, weight, scale, d_sum, weight_needs);
 }
 
 }  // namespace ddro::ops::cpu

@@ -23,32 +23,51 @@ SwiGluGradients composed_swiglu_backward(const Tensor& d_product_TF, const Tenso
   return result;
 }
 
-Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF) {
-  if (gate_TF.scalar_type() != at::kFloat) return composed_swiglu(gate_TF, up_TF);
+namespace {
+
+// Of tensors of T, which float_rows.h has rows of.
+template <typename T>
+Tensor swiglu_by_rows(const Tensor& gate_TF, const Tensor& up_TF) {
   const Tensor gate = gate_TF.contiguous(), up = up_TF.contiguous();
   Tensor product_TF = at::empty_like(gate);
-  const auto *gates = gate.const_data_ptr<float>(), *ups = up.const_data_ptr<float>();
-  auto* products = product_TF.mutable_data_ptr<float>();
+  const auto *gates = gate.const_data_ptr<T>(), *ups = up.const_data_ptr<T>();
+  auto* products = product_TF.mutable_data_ptr<T>();
   parallel_for(0, gate.numel(), kNumbersATask, [&](std::int64_t first, std::int64_t last) {
     swiglu_row(gates + first, ups + first, last - first, products + first);
   });
   return product_TF;
 }
 
-SwiGluGradients swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF, const Tensor& up_TF) {
-  if (gate_TF.scalar_type() != at::kFloat) return composed_swiglu_backward(d_product_TF, gate_TF, up_TF);
+template <typename T>
+SwiGluGradients swiglu_backward_by_rows(const Tensor& d_product_TF, const Tensor& gate_TF,
+                                        const Tensor& up_TF) {
   const Tensor gate = gate_TF.contiguous(), up = up_TF.contiguous(), d_product = d_product_TF.contiguous();
   SwiGluGradients result{at::empty_like(gate), at::empty_like(gate), at::empty_like(gate)};
-  const auto *gates = gate.const_data_ptr<float>(), *ups = up.const_data_ptr<float>(),
-             *d_products = d_product.const_data_ptr<float>();
-  auto *products = result.product_TF.mutable_data_ptr<float>(),
-       *d_gates = result.d_gate_TF.mutable_data_ptr<float>(),
-       *d_ups = result.d_up_TF.mutable_data_ptr<float>();
+  const auto *gates = gate.const_data_ptr<T>(), *ups = up.const_data_ptr<T>(),
+             *d_products = d_product.const_data_ptr<T>();
+  auto *products = result.product_TF.mutable_data_ptr<T>(), *d_gates = result.d_gate_TF.mutable_data_ptr<T>(),
+       *d_ups = result.d_up_TF.mutable_data_ptr<T>();
   parallel_for(0, gate.numel(), kNumbersATask, [&](std::int64_t first, std::int64_t last) {
     swiglu_backward_row(d_products + first, gates + first, ups + first, last - first, products + first,
                         d_gates + first, d_ups + first);
   });
   return result;
+}
+
+}  // namespace
+
+Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF) {
+  const auto forward = gate_TF.scalar_type() == at::kFloat      ? swiglu_by_rows<float>
+                       : gate_TF.scalar_type() == at::kBFloat16 ? swiglu_by_rows<BFloat16>
+                                                                : composed_swiglu;
+  return forward(gate_TF, up_TF);
+}
+
+SwiGluGradients swiglu_backward(const Tensor& d_product_TF, const Tensor& gate_TF, const Tensor& up_TF) {
+  const auto backward = gate_TF.scalar_type() == at::kFloat      ? swiglu_backward_by_rows<float>
+                        : gate_TF.scalar_type() == at::kBFloat16 ? swiglu_backward_by_rows<BFloat16>
+                                                                 : composed_swiglu_backward;
+  return backward(d_product_TF, gate_TF, up_TF);
 }
 
 }  // namespace ddro::ops::cpu

@@ -1,5 +1,5 @@
-// The CPU's float32 forms against the composed ones: no result is further from that in float64 than twice
-// what the composed form is, or two units in the last place.
+// The CPU's forms, of float32 and of bfloat16, against the composed ones: no result is further from that in
+// float64 than twice what the composed form is, or two units in the last place.
 #include "ops/cpu/float_rows.h"
 
 #include <ATen/ATen.h>
@@ -21,14 +21,19 @@ namespace {
 
 constexpr std::int64_t kSizes[] = {1, 15, 16, 17, 576};
 
-Tensor random(at::IntArrayRef shape) { return at::randn(shape, at::TensorOptions(at::kFloat)); }
+constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16};
+
+Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) {
+  return at::randn(shape, at::TensorOptions(at::kFloat)).to(dtype);
+}
 Tensor wide(const Tensor& x) { return x.defined() ? x.to(at::kDouble) : x; }
 
 void expect_rounds_alike(const Tensor& got, const Tensor& composed, const Tensor& exact) {
   ASSERT_EQ(got.sizes(), exact.sizes());
-  ASSERT_EQ(got.scalar_type(), at::kFloat);
+  ASSERT_EQ(got.scalar_type(), composed.scalar_type());
+  const double units = got.scalar_type() == at::kBFloat16 ? 0x1p-8 : 0x1p-22;
   EXPECT_LE((wide(got) - exact).norm().item<double>(),
-            2 * (wide(composed) - exact).norm().item<double>() + 0x1p-22 * exact.norm().item<double>());
+            2 * (wide(composed) - exact).norm().item<double>() + units * exact.norm().item<double>());
 }
 
 TEST(FloatRows, ExponentialIsThatOfTheStandardLibrary) {
@@ -85,17 +90,18 @@ TEST(FloatRows, LargestIsAnywhere) {
   }
 }
 
-class FloatRmsNorm : public testing::TestWithParam<std::int64_t> {};
+class RowsRmsNorm : public testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t>> {};
 
-TEST_P(FloatRmsNorm, RoundsLikeTheComposedForm) {
+TEST_P(RowsRmsNorm, RoundsLikeTheComposedForm) {
   at::manual_seed(12);
-  const std::int64_t width = GetParam();
+  const auto [dtype, width] = GetParam();
   for (const std::int64_t rows : {0, 1, 31, 33, 200}) {
     for (const bool adds : {false, true}) {
       SCOPED_TRACE(std::to_string(rows) + " rows of " + std::to_string(width));
-      const Tensor x = random({rows, width}), weight = random({width}), d_y = random({rows, width});
-      const Tensor addend = adds ? random({rows, width}) : Tensor(),
-                   d_sum = adds ? random({rows, width}) : Tensor();
+      const Tensor x = random({rows, width}, dtype), weight = random({width}, dtype),
+                   d_y = random({rows, width}, dtype);
+      const Tensor addend = adds ? random({rows, width}, dtype) : Tensor(),
+                   d_sum = adds ? random({rows, width}, dtype) : Tensor();
       const auto got = cpu::rms_norm(x, addend, weight, 1e-5);
       const auto composed = cpu::composed_rms_norm(x, addend, weight, 1e-5);
       const auto exact = cpu::composed_rms_norm(wide(x), wide(addend), wide(weight), 1e-5);
@@ -113,13 +119,20 @@ TEST_P(FloatRmsNorm, RoundsLikeTheComposedForm) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Widths, FloatRmsNorm, testing::ValuesIn(kSizes));
+INSTANTIATE_TEST_SUITE_P(Widths, RowsRmsNorm,
+                         testing::Combine(testing::ValuesIn(kTypes), testing::ValuesIn(kSizes)));
 
-TEST(FloatSwiGlu, RoundsLikeTheComposedForm) {
+class Rows : public testing::TestWithParam<at::ScalarType> {};
+
+INSTANTIATE_TEST_SUITE_P(Types, Rows, testing::ValuesIn(kTypes),
+                         [](const auto& entry) { return std::string(c10::toString(entry.param)); });
+
+TEST_P(Rows, OfSwiGluRoundLikeTheComposedForm) {
   at::manual_seed(13);
   for (const std::int64_t width : kSizes) {
     SCOPED_TRACE(width);
-    const Tensor gate = 5 * random({70, width}), up = random({70, width}), d_product = random({70, width});
+    const Tensor gate = 5 * random({70, width}, GetParam()), up = random({70, width}, GetParam()),
+                 d_product = random({70, width}, GetParam());
     const Tensor exact = cpu::composed_swiglu(wide(gate), wide(up));
     expect_rounds_alike(cpu::swiglu(gate, up), cpu::composed_swiglu(gate, up), exact);
     const auto got = cpu::swiglu_backward(d_product, gate, up);
@@ -131,21 +144,34 @@ TEST(FloatSwiGlu, RoundsLikeTheComposedForm) {
   }
 }
 
-TEST(FloatRotary, RoundsLikeTheComposedForm) {
+TEST_P(Rows, OfRotaryRoundLikeTheComposedForm) {
   at::manual_seed(14);
   for (const std::int64_t half : kSizes) {
     SCOPED_TRACE(half);
-    const Tensor angle = random({9, 1, half}).repeat({1, 1, 2}), cos = angle.cos(), sin = angle.sin();
-    const Tensor x = random({9, 3, 2 * half});
+    const Tensor angle = random({9, 1, half}, GetParam()).repeat({1, 1, 2}), cos = angle.cos(),
+                 sin = angle.sin();
+    const Tensor x = random({9, 3, 2 * half}, GetParam());
     expect_rounds_alike(cpu::rotary(x, cos, sin, /*inverse=*/false), composed_rotary(x, cos, sin),
                         composed_rotary(wide(x), wide(cos), wide(sin)));
     expect_rounds_alike(cpu::rotary(x, cos, sin, /*inverse=*/true), composed_rotary(x, cos, -sin),
                         composed_rotary(wide(x), wide(cos), -wide(sin)));
     // Every second head.
-    const Tensor strided = random({9, 6, 2 * half}).slice(1, 0, std::nullopt, 2);
+    const Tensor strided = random({9, 6, 2 * half}, GetParam()).slice(1, 0, std::nullopt, 2);
     EXPECT_TRUE(
         at::equal(cpu::rotary(strided, cos, sin, false), cpu::rotary(strided.contiguous(), cos, sin, false)));
   }
+}
+
+TEST_P(Rows, OfLogitsHaveResidualsRoundedLikeTheComposedForms) {
+  at::manual_seed(16);
+  const Tensor logits = 10 * random({20, 1000}), targets = at::randint(1000, {20}, at::kLong);
+  const Tensor exact = wide(logits), exact_residual = at::empty_like(exact);
+  cpu::composed_target_logprobs(exact, targets, exact_residual);
+  const Tensor residual = at::empty({20, 1000}, GetParam()), composed_residual = at::empty_like(residual);
+  const Tensor composed_logp = cpu::composed_target_logprobs(logits.clone(), targets, composed_residual);
+  expect_rounds_alike(cpu::target_logprobs(logits.clone(), targets, residual), composed_logp,
+                      cpu::composed_target_logprobs(wide(logits), targets, Tensor()));
+  expect_rounds_alike(residual, composed_residual, exact_residual);
 }
 
 TEST(FloatTargetLogprobs, RoundsLikeTheComposedForm) {

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "ddro/base/error.h"
 #include "ddro/ops/packed.h"
 
 namespace ddro::ops {
@@ -76,9 +77,40 @@ TEST(ShortProducts, AddUpInFloat32WithinTheirOwnRounding) {
   const Tensor sum = at::zeros({kRows, kColumns});
   add_product(sum, a, b);
   EXPECT_LE(roundings(sum.to(at::kBFloat16), at::mm(a.to(at::kDouble), b.to(at::kDouble))), 2);
-  // Of a CPU that does not multiply bfloat16 nothing of it is rounded to it.
-  if (product_type(a) == at::kFloat) {
-    EXPECT_LE(roundings(sum, at::mm(a.to(at::kDouble), b.to(at::kDouble))), 20);
+  // Nothing of it is rounded to bfloat16.
+  EXPECT_LE(roundings(sum, at::mm(a.to(at::kDouble), b.to(at::kDouble))), 20);
+}
+
+TEST(WideProducts, OfBFloat16HaveAFloat32Result) {
+  if (!has_wide_product(at::kBFloat16, at::kCPU)) {
+    EXPECT_THROW(
+        wide_product(at::empty({1, 1}), at::ones({1, 1}, at::kBFloat16), at::ones({1, 1}, at::kBFloat16)),
+        Error);
+    return;
+  }
+  at::manual_seed(14);
+  // As they lie, transposed, and parts of other matrices by rows, by columns, and by neither.
+  const auto forms = [](std::int64_t rows, std::int64_t columns) {
+    return std::vector<Tensor>{random({rows, columns}, at::kBFloat16),
+                               random({columns, rows}, at::kBFloat16).t(),
+                               random({rows, columns + 3}, at::kBFloat16).narrow(1, 2, columns),
+                               random({columns, rows + 5}, at::kBFloat16).narrow(1, 1, rows).t(),
+                               random({rows, columns, 2}, at::kBFloat16).select(2, 1)};
+  };
+  for (const auto& [rows, terms, columns] :
+       {std::tuple(kRows, kTerms, kColumns), std::tuple(std::int64_t{1}, std::int64_t{8}, std::int64_t{1}),
+        std::tuple(std::int64_t{3}, std::int64_t{1}, std::int64_t{2}),
+        std::tuple(std::int64_t{3}, std::int64_t{0}, std::int64_t{2}),
+        std::tuple(std::int64_t{0}, std::int64_t{4}, std::int64_t{2})}) {
+    for (const Tensor& a : forms(rows, terms)) {
+      for (const Tensor& b : forms(terms, columns)) {
+        const Tensor whole = at::full({rows, columns + 4}, 7.0f), result = whole.narrow(1, 4, columns);
+        wide_product(result, a, b);
+        const Tensor exact = at::mm(a.to(at::kDouble), b.to(at::kDouble));
+        EXPECT_TRUE(at::allclose(result.to(at::kDouble), exact, 1e-5, 1e-5)) << rows << " x " << columns;
+        EXPECT_TRUE(whole.narrow(1, 0, 4).eq(7).all().item<bool>());
+      }
+    }
   }
 }
 
