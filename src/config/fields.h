@@ -17,7 +17,7 @@ void visit_fields(Config& config, Visitor& visitor) {
     field("eos_token", o.eos_token, OnChange::kResolved,
           "text of the token that ends a turn; null: the model folder's own");
     field("dtype", o.dtype, OnChange::kResolved,
-          "auto | float32 | bfloat16 | float64; auto: bfloat16 where it is native, with float32 masters");
+          "auto | float32 | bfloat16 | float64; auto: bfloat16 on a GPU that has it, with float32 masters");
     field("base_dtype", o.base_dtype, OnChange::kNothing,
           "auto | stored; stored: an adapter's base stays in the shorter type of its files: less memory, "
           "slower");

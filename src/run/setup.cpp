@@ -14,15 +14,14 @@
 #include "ddro/base/interruption.h"
 #include "ddro/base/log.h"
 #include "ddro/base/memory.h"
-#include "ddro/ops/product.h"
 #include "ddro/run/summaries.h"
 #include "run/gpu.h"
 
 namespace ddro::run {
 namespace {
 
-bool has_native_bfloat16(at::Device device) {
-  return device.is_cuda() ? capability_of(device) >= kBFloat16Capability : ops::cpu_multiplies_bfloat16();
+bool has_fast_bfloat16(at::Device device) {
+  return device.is_cuda() && capability_of(device) >= kBFloat16Capability;
 }
 
 bool asks_for_gpu() {
@@ -85,7 +84,7 @@ at::Device default_device(int local_rank) {
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device) {
   switch (dtype) {
     case models::ComputeDType::kAuto:
-      return has_native_bfloat16(device) ? at::kBFloat16 : at::kFloat;
+      return has_fast_bfloat16(device) ? at::kBFloat16 : at::kFloat;
     case models::ComputeDType::kFloat32:
       return at::kFloat;
     case models::ComputeDType::kBFloat16:

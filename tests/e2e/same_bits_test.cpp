@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <functional>
 #include <random>
 
 #include "ddro/base/hash.h"
@@ -185,19 +186,21 @@ TEST(SameBits, OfARunKilledAtAnyTime) {
   EXPECT_EQ(samples_of(run), samples_of(undisturbed_ordinary()));
 }
 
+// One after the other on the disk, where each run has gigabytes.
+void for_run_of_smollm2(const std::function<void(const TinyRun&)>& use) {
+  const TemporaryFolder folder;
+  const TinyRun run(folder.path(), smollm2_settings());
+  use(run);
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  ASSERT_EQ(run.run(), 0) << run.log_text();
+  expect_same(run, undisturbed_smollm2());
+}
+
 TEST(SameBitsOfSmolLm2, RepeatedKilledAndStopped) {
-  const TemporaryFolder again_folder, killed_folder, stopped_folder;
-  const TinyRun again(again_folder.path(), smollm2_settings());
-  ASSERT_EQ(again.run(), 0) << again.log_text();
-  expect_same(again, undisturbed_smollm2());
-  const TinyRun killed(killed_folder.path(), smollm2_settings());
-  ASSERT_NO_FATAL_FAILURE(stop_after(killed, "step 3/", SIGKILL));
-  ASSERT_EQ(killed.run(), 0) << killed.log_text();
-  expect_same(killed, undisturbed_smollm2());
-  const TinyRun stopped(stopped_folder.path(), smollm2_settings());
-  ASSERT_NO_FATAL_FAILURE(stop_after(stopped, "step 1/", SIGTERM));
-  ASSERT_EQ(stopped.run(), 0) << stopped.log_text();
-  expect_same(stopped, undisturbed_smollm2());
+  ASSERT_NO_FATAL_FAILURE(for_run_of_smollm2([](const TinyRun&) {}));
+  ASSERT_NO_FATAL_FAILURE(
+      for_run_of_smollm2([](const TinyRun& run) { stop_after(run, "step 3/", SIGKILL); }));
+  for_run_of_smollm2([](const TinyRun& run) { stop_after(run, "step 1/", SIGTERM); });
 }
 
 }  // namespace

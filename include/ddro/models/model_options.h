@@ -18,7 +18,7 @@ struct ModelOptions {
   std::string model_name_or_path =
       "models/SmolLM2-135M-Instruct";  // a Hugging Face folder, org/name in the local cache, or a .gguf file
   ComputeDType dtype =
-      ComputeDType::kAuto;  // float32 on a CPU without native bf16, else bfloat16 with float32 masters
+      ComputeDType::kAuto;  // bfloat16 with float32 masters on a GPU that has it, else float32
   BaseDType base_dtype = BaseDType::kAuto;
   bool gradient_checkpointing = false;
   std::optional<std::string> eos_token;  // text of the token that ends a turn; null: the folder's

@@ -30,7 +30,7 @@ double free_memory(at::Device device);
 // Why there is no CUDA device, for people.
 std::string why_no_gpu();
 
-// `auto`: bfloat16 on devices that have it in hardware, float32 elsewhere.
+// `auto`: bfloat16 on a GPU that has it in hardware, float32 elsewhere.
 at::ScalarType compute_dtype(models::ComputeDType dtype, at::Device device);
 
 // Class weight n+/(n+ + n-) of a set, a pair counting once in each class.
