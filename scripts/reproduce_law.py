@@ -83,7 +83,7 @@ class Law:
         return Step(name, len(prompts) * count * self.subject.seconds["sample"], lambda: self.samples.make(name))
 
     def training(self, run):
-        seconds = self.subject.epochs * run.completions() * self.subject.seconds["train"]
+        seconds = self.subject.epochs(run.size) * run.completions() * self.subject.seconds["train"]
         make = (lambda: self.runs.make(run)) if run.rate else None
         return Step(str(run.folder(Path())), seconds + self.subject.seconds["measure"], make)
 

@@ -81,7 +81,7 @@ class Runs:
             "objective": method.objective | ({"alpha": share(rows)} if method.has_alpha else {}),
             "train": {"output_dir": str(folder / "run"), "micro_batch_tokens": 4096, "seed": run.seed,
                       "train_batch_size": self.subject.batch(run.size) // (2 if method.takes_pairs else 1),
-                      "num_train_epochs": self.subject.epochs},
+                      "num_train_epochs": self.subject.epochs(run.size)},
             "optimizer": {"learning_rate": float(run.rate), "lr_scheduler_type": "cosine", "warmup_ratio": 0.1,
                           "adam_beta2": 0.95},
             "eval": {"eval_strategy": "epoch", "eval_on_start": False, "metric_for_best_model": "held_out_loss",

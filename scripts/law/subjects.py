@@ -55,7 +55,7 @@ class Subject:
     extents: dict  # "full", "quick", "smoke"
     max_new_tokens: int
     rate: float  # learning rate of likelihood losses in the middle of those tried
-    epochs: int  # at most; the best one by held-out loss is measured
+    epochs: Callable  # number of samples -> how many at most; the best one by held-out loss is measured
     batch: Callable  # number of samples -> rows a step
     workers: int  # steps at a time
     quick_methods: tuple
@@ -78,8 +78,9 @@ SMALL = Extent(held_out_prompts=small.TOPICS, held_out_chunk=small.TOPICS, valid
 SUBJECTS = {
     "small": Subject(
         model=None, rules={"brief": at_most(9), "the": GRADED}, prompts=lambda part: small.topics(),
-        extents={"full": SMALL, "quick": SMALL, "smoke": SMOKE}, max_new_tokens=32, rate=3e-4, epochs=4,
-        batch=lambda size: 32 if size < 6400 else 128, workers=2, quick_methods=(),
+        extents={"full": SMALL, "quick": SMALL, "smoke": SMOKE}, max_new_tokens=32, rate=3e-4,
+        epochs=lambda size: {400: 16, 1600: 16, 6400: 8}.get(size, 4), batch=lambda size: 32 if size < 6400 else 128,
+        workers=2, quick_methods=(),
         seconds={"sample": 0.0003, "train": 0.0004, "measure": 4}),
     "smollm2": Subject(
         model=ROOT / "models/SmolLM2-135M-Instruct",
@@ -88,6 +89,7 @@ SUBJECTS = {
             "full": Extent(), "smoke": SMOKE,
             "quick": Extent(validation_samples=4, test_samples=12, scored_samples=6, scored_unpreferred=2, answers=1,
                             searches_rates=False)},
-        max_new_tokens=48, rate=1e-5, epochs=3, batch=lambda size: 32, workers=1, quick_methods=("DDRO", "SFT", "DPO"),
+        max_new_tokens=48, rate=1e-5, epochs=lambda size: 3, batch=lambda size: 32, workers=1,
+        quick_methods=("DDRO", "SFT", "DPO"),
         seconds={"sample": 0.1, "train": 0.07, "measure": 60}),
 }
