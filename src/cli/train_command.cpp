@@ -50,7 +50,7 @@ dist::Launch launch_of(const TrainArguments& arguments) {
   if (!arguments.nproc || launch.started_by_nproc) return launch;
   if (launch.size > 1) {
     throw input_error("[--nproc] starts ranks by itself, but this process is one of " +
-                      std::to_string(launch.size) + " that torchrun or srun has started; leave it out");
+                      std::to_string(launch.size) + " that were started together; leave it out");
   }
   launch.size = launch.local_size = launch.sharing_ranks = num_ranks(*arguments.nproc);
   return launch;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <string_view>
 
@@ -119,6 +120,50 @@ Launch read_slurm(const Variables& variables) {
   return launch;
 }
 
+// What Open MPI's mpirun says to a process, and what MPICH's and Intel's do. None of it is a place to meet
+// at.
+struct MpiNames {
+  const char* size;
+  const char* rank;
+  const char* local_size;
+  const char* local_rank;
+};
+constexpr MpiNames kMpi[] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE",
+                              "OMPI_COMM_WORLD_LOCAL_RANK"},
+                             {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MPI_LOCALRANKID"}};
+
+const MpiNames* mpi_of(const Variables& variables) {
+  const auto* const found = std::find_if(std::begin(kMpi), std::end(kMpi), [&](const MpiNames& names) {
+    return variables(names.size).value_or("1") != "1";
+  });
+  return found == std::end(kMpi) ? nullptr : found;
+}
+
+// In a Slurm job mpirun has one daemon a node started as a step, whose variables its ranks inherit; a rank
+// that srun itself starts has both alike.
+bool is_the_same(const MpiNames& names, const Variables& variables) {
+  return variables(names.size) == variables("SLURM_NTASKS") &&
+         variables(names.rank) == variables("SLURM_PROCID");
+}
+
+Launch read_mpi(const MpiNames& names, const Variables& variables) {
+  constexpr int kTorchrunsPort = 29500;
+  const Reader reader(variables, names.size);
+  Launch launch;
+  launch.size = reader.number(names.size, 1, kMost);
+  launch.rank = reader.number(names.rank, 0, launch.size - 1);
+  launch.local_size = reader.number(names.local_size, 1, launch.size);
+  launch.local_rank = reader.number(names.local_rank, 0, launch.local_size - 1);
+  launch.sharing_ranks = launch.local_size;
+  if (is_set(variables, "MASTER_ADDR") || launch.local_size < launch.size)
+    launch.address = reader.text("MASTER_ADDR");
+  else
+    launch.address = "127.0.0.1";
+  launch.port =
+      is_set(variables, "MASTER_PORT") ? reader.number("MASTER_PORT", 1, kMostPorts) : kTorchrunsPort;
+  return launch;
+}
+
 // A variable that tells of other ranks, and the one without which they are not found.
 struct Half {
   const char* name;
@@ -168,7 +213,9 @@ Variables environment() {
 
 Launch read_launch(const Variables& variables) {
   if (is_set(variables, "WORLD_SIZE")) return read_torchrun(variables);
-  if (is_slurm_step(variables)) return read_slurm(variables);
+  const MpiNames* const mpi = mpi_of(variables);
+  if (is_slurm_step(variables) && (!mpi || is_the_same(*mpi, variables))) return read_slurm(variables);
+  if (mpi) return read_mpi(*mpi, variables);
   return read_alone(variables);
 }
 

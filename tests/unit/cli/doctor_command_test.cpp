@@ -48,7 +48,7 @@ TEST(DoctorCommand, SaysInLinesWhatIsWrong) {
   EXPECT_THAT(result.out, HasSubstr("\nwarning  cpu_kernels                       DEFAULT in LibTorch"));
   EXPECT_THAT(result.out, HasSubstr("1 thread (OMP_NUM_THREADS"));
   EXPECT_THAT(result.out, HasSubstr("\nfailed   disk_write "));
-  EXPECT_THAT(result.out, HasSubstr("\nwarning  torchrun "));
+  EXPECT_THAT(result.out, HasSubstr("\nfailed   rank "));
 }
 
 }  // namespace

@@ -38,6 +38,14 @@ Given slurm() {
           {"SLURM_JOB_ID", "13"}};
 }
 
+// As mpirun of Open MPI sets them for the last of `-np 4 --map-by ppr:2:node`.
+Given open_mpi() {
+  return {{"OMPI_COMM_WORLD_SIZE", "4"},
+          {"OMPI_COMM_WORLD_RANK", "3"},
+          {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
+          {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}};
+}
+
 Given with(Given given, const std::string& name, const std::string& value) {
   given[name] = value;
   return given;
@@ -111,6 +119,44 @@ TEST(Launch, ReadsAStepOfSlurm) {
   const Launch elsewhere = launch_of(with(with(slurm(), "MASTER_ADDR", "127.0.0.1"), "MASTER_PORT", "5000"));
   EXPECT_EQ(elsewhere.address, "127.0.0.1");
   EXPECT_EQ(elsewhere.port, 5000);
+}
+
+TEST(Launch, ReadsTheVariablesOfMpirun) {
+  const Launch launch = launch_of(with(open_mpi(), "MASTER_ADDR", "n1"));
+  EXPECT_EQ(launch.rank, 3);
+  EXPECT_EQ(launch.size, 4);
+  EXPECT_EQ(launch.local_rank, 1);
+  EXPECT_EQ(launch.local_size, 2);
+  EXPECT_EQ(launch.sharing_ranks, 2);
+  EXPECT_EQ(launch.address, "n1");
+  EXPECT_EQ(launch.port, 29500);
+  const Launch hydra = launch_of({{"PMI_SIZE", "2"},
+                                  {"PMI_RANK", "1"},
+                                  {"MPI_LOCALNRANKS", "2"},
+                                  {"MPI_LOCALRANKID", "1"},
+                                  {"MASTER_PORT", "5000"}});
+  EXPECT_EQ(hydra.rank, 1);
+  EXPECT_EQ(hydra.local_rank, 1);
+  EXPECT_EQ(hydra.address, "127.0.0.1") << "all of them are on this machine";
+  EXPECT_EQ(hydra.port, 5000);
+  EXPECT_EQ(launch_of({{"OMPI_COMM_WORLD_SIZE", "1"}, {"OMPI_COMM_WORLD_RANK", "0"}}).size, 1);
+}
+
+TEST(Launch, AsksRanksOfMpirunOnSeveralMachinesWhereTheyMeet) {
+  EXPECT_EQ(refusal(open_mpi()), "[MASTER_ADDR] is not set beside OMPI_COMM_WORLD_SIZE");
+  EXPECT_THAT(refusal({{"PMI_SIZE", "2"}, {"PMI_RANK", "0"}}),
+              HasSubstr("[MPI_LOCALNRANKS] is not set beside PMI_SIZE"));
+}
+
+// Its daemons are tasks of a step, one a node; `srun --mpi=pmi2` says the same twice.
+TEST(Launch, TellsMpirunInAJobFromSrun) {
+  Given daemons = with(with(slurm(), "SLURM_NTASKS", "2"), "SLURM_STEP_NUM_TASKS", "2");
+  daemons.merge(with(open_mpi(), "MASTER_ADDR", "n1"));
+  EXPECT_EQ(launch_of(daemons).rank, 3);
+  EXPECT_EQ(launch_of(daemons).size, 4);
+  const Given srun = with(with(slurm(), "PMI_SIZE", "4"), "PMI_RANK", "2");
+  EXPECT_EQ(launch_of(srun).rank, 2);
+  EXPECT_EQ(launch_of(srun).address, "n1");
 }
 
 // Several may go on at once on one machine.
