@@ -1,11 +1,15 @@
-// Two ranks on two machines, as far as the network is concerned, and what becomes of the link between them.
+// Ranks on two machines, as far as the network is concerned, and what becomes of the link between them.
 // DDRO_CUT_LINKS says how often it is cut, DDRO_SEED when.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "ddro/base/hash.h"
 #include "e2e/rank_runs.h"
@@ -21,27 +25,33 @@ using Link = LinkedNamespaces::Link;
 
 constexpr const char* kNotAllowed = "network namespaces and tun devices cannot be made here";
 
-// One of the two; rank 0 is on side 0.
-class LinkedRank {
+// By rank: the side that it is on, ranks of a side one after the other; rank 0 is on side 0.
+using Sides = std::vector<size_t>;
+const Sides kOneEach{0, 1};
+
+class LinkedRanks {
  public:
-  LinkedRank(const TinyRun& run, const TemporaryFolder& folder, const LinkedNamespaces& spaces, size_t rank)
-      : program_(spaces.on_side(rank, [&] {
-          return std::make_unique<BackgroundProgram>(
-              run.arguments(), (folder / ("rank_" + std::to_string(rank) + ".txt")).string(),
-              std::vector<std::string>{"WORLD_SIZE=2", "RANK=" + std::to_string(rank), "LOCAL_WORLD_SIZE=1",
-                                       "LOCAL_RANK=0", "MASTER_ADDR=" + LinkedNamespaces::address(0),
-                                       "MASTER_PORT=29500"});
-        })) {}
-  BackgroundProgram* operator->() const { return program_.get(); }
+  LinkedRanks(const TinyRun& run, const TemporaryFolder& folder, const LinkedNamespaces& spaces,
+              const Sides& sides) {
+    for (size_t rank = 0; rank < sides.size(); ++rank) {
+      const auto local_size = std::count(sides.begin(), sides.end(), sides[rank]);
+      const auto local_rank =
+          rank - static_cast<size_t>(std::find(sides.begin(), sides.end(), sides[rank]) - sides.begin());
+      const std::vector<std::string> variables = {
+          "WORLD_SIZE=" + std::to_string(sides.size()),     "RANK=" + std::to_string(rank),
+          "LOCAL_WORLD_SIZE=" + std::to_string(local_size), "LOCAL_RANK=" + std::to_string(local_rank),
+          "MASTER_ADDR=" + LinkedNamespaces::address(0),    "MASTER_PORT=29500"};
+      const std::string log = (folder / ("rank_" + std::to_string(rank) + ".txt")).string();
+      ranks_.push_back(spaces.on_side(
+          sides[rank], [&] { return std::make_unique<BackgroundProgram>(run.arguments(), log, variables); }));
+    }
+  }
+  BackgroundProgram& first() { return *ranks_.front(); }
+  auto begin() const { return ranks_.begin(); }
+  auto end() const { return ranks_.end(); }
 
  private:
-  std::unique_ptr<BackgroundProgram> program_;
-};
-
-struct LinkedRanks {
-  LinkedRanks(const TinyRun& run, const TemporaryFolder& folder, const LinkedNamespaces& spaces)
-      : first(run, folder, spaces, 0), second(run, folder, spaces, 1) {}
-  LinkedRank first, second;
+  std::vector<std::unique_ptr<BackgroundProgram>> ranks_;
 };
 
 std::vector<std::string> settings(const std::string& shard) {
@@ -51,24 +61,25 @@ std::vector<std::string> settings(const std::string& shard) {
 }
 
 struct Straight {
-  explicit Straight(const std::string& shard) : run(folder.path(), settings(shard)) {
-    if (run.run(ranks(2)) != 0) throw std::runtime_error("the undisturbed run failed: " + run.log_text());
+  Straight(const std::string& shard, size_t num_ranks) : run(folder.path(), settings(shard)) {
+    if (run.run(ranks(static_cast<int>(num_ranks))) != 0)
+      throw std::runtime_error("the undisturbed run failed: " + run.log_text());
   }
   TemporaryFolder folder;
   TinyRun run;
 };
 
 // That nothing disturbed, on the loopback; made once.
-const TinyRun& straight_run(const std::string& shard) {
-  static std::map<std::string, Straight> straights;
-  return straights.try_emplace(shard, shard).first->second.run;
+const TinyRun& straight_run(const std::string& shard, size_t num_ranks) {
+  static std::map<std::pair<std::string, size_t>, Straight> straights;
+  const auto [found, is_new] = straights.try_emplace({shard, num_ranks}, shard, num_ranks);
+  return found->second.run;
 }
 
 void come_to_the_end(const TinyRun& run, const TemporaryFolder& folder, const LinkedNamespaces& spaces,
-                     const TinyRun& straight) {
-  const LinkedRanks two(run, folder, spaces);
-  EXPECT_EQ(two.first->wait(300).code, 0) << two.first->output();
-  EXPECT_EQ(two.second->wait(60).code, 0) << two.second->output();
+                     const Sides& sides, const TinyRun& straight) {
+  for (const auto& rank : LinkedRanks(run, folder, spaces, sides))
+    EXPECT_EQ(rank->wait(300).code, 0) << rank->output();
   EXPECT_EQ(hash_file(run.output_dir() / "final/model.safetensors"),
             hash_file(straight.output_dir() / "final/model.safetensors"));
   EXPECT_EQ(lasting_metrics(run), lasting_metrics(straight));
@@ -84,9 +95,9 @@ TEST_P(NamespacesLink, ChangesNothing) {
   if (!spaces.are_there()) GTEST_SKIP() << kNotAllowed;
   const TemporaryFolder folder;
   const TinyRun run(folder.path(), settings(kUsualShard));
-  const TinyRun& straight = straight_run(kUsualShard);
+  const TinyRun& straight = straight_run(kUsualShard, kOneEach.size());
   const auto start = Clock::now();
-  come_to_the_end(run, folder, spaces, straight);
+  come_to_the_end(run, folder, spaces, kOneEach, straight);
   EXPECT_GT(spaces.passed_on(), 0);
   EXPECT_EQ(spaces.lost() > 0, link.loss > 0);
   std::printf("link: %ld packets passed on, %ld lost, %.1f s\n", spaces.passed_on(), spaces.lost(),
@@ -110,10 +121,17 @@ int num_errors(const std::string& output) {
   return errors;
 }
 
-class CutNamespacesLink : public testing::TestWithParam<const char*> {};
+struct CutScene {
+  const char* name;
+  const char* shard;
+  Sides sides;
+};
 
-// At a step, or at any time from the start on. Each rank says why it ends: nobody can tell the other.
-TEST_P(CutNamespacesLink, EndsBothRanksAndLosesNothing) {
+class CutNamespacesLink : public testing::TestWithParam<CutScene> {};
+
+// At a step, or at any time from the start on. Each rank says why it ends: those of the other side cannot.
+TEST_P(CutNamespacesLink, EndsAllRanksAndLosesNothing) {
+  const CutScene& scene = GetParam();
   std::mt19937 random(static_cast<unsigned>(told("DDRO_SEED", 20261135)));
   const int cuts = told("DDRO_CUT_LINKS", 6);
   double slowest_s = 0;
@@ -122,37 +140,42 @@ TEST_P(CutNamespacesLink, EndsBothRanksAndLosesNothing) {
     LinkedNamespaces spaces(Link{});
     if (!spaces.are_there()) GTEST_SKIP() << kNotAllowed;
     const TemporaryFolder folder;
-    const TinyRun run(folder.path(), settings(GetParam()));
+    const TinyRun run(folder.path(), settings(scene.shard));
     {
-      const LinkedRanks two(run, folder, spaces);
+      LinkedRanks linked(run, folder, spaces, scene.sides);
       const int step = std::uniform_int_distribution(1, kTinySteps - 3)(random);
       const double delay_s = std::uniform_real_distribution<>(0, 1)(random);
       if (cut % 3 == 2) {
-        two.first->wait(delay_s);
+        linked.first().wait(delay_s);
       } else {
-        ASSERT_TRUE(two.first->wait_for_output("step " + std::to_string(step) + "/", 60))
-            << two.first->output();
+        ASSERT_TRUE(linked.first().wait_for_output("step " + std::to_string(step) + "/", 60))
+            << linked.first().output();
       }
       spaces.cut();
       const auto begin = Clock::now();
-      for (const LinkedRank* rank : {&two.first, &two.second}) {
-        EXPECT_EQ((*rank)->wait(60).code, 76) << (*rank)->output();
-        EXPECT_THAT((*rank)->output(), HasSubstr("[ranks] rank "));
-        EXPECT_EQ(num_errors((*rank)->output()), 1) << (*rank)->output();
+      for (const auto& rank : linked) {
+        EXPECT_EQ(rank->wait(60).code, 76) << rank->output();
+        EXPECT_THAT(rank->output(), HasSubstr("[ranks] rank "));
+        EXPECT_EQ(num_errors(rank->output()), 1) << rank->output();
       }
       slowest_s = std::max(slowest_s, seconds_since(begin));
       EXPECT_LT(seconds_since(begin), kGoneWithin);
     }
     spaces.mend();
-    ASSERT_NO_FATAL_FAILURE(come_to_the_end(run, folder, spaces, straight_run(GetParam())));
+    ASSERT_NO_FATAL_FAILURE(
+        come_to_the_end(run, folder, spaces, scene.sides, straight_run(scene.shard, scene.sides.size())));
     resumed += read_file(folder / "rank_0.txt").find("resuming from ") != std::string::npos;
   }
   std::printf("links: %d cut, %d runs resumed, the slowest end after %.1f s\n", cuts, resumed, slowest_s);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shards, CutNamespacesLink, testing::Values(kUsualShard, "full"),
-                         [](const testing::TestParamInfo<const char*>& entry) {
-                           return std::string(entry.param);
+INSTANTIATE_TEST_SUITE_P(Each, CutNamespacesLink,
+                         testing::Values(CutScene{"optimizer", kUsualShard, kOneEach},
+                                         CutScene{"full", "full", kOneEach},
+                                         CutScene{"of_two_and_one", kUsualShard, {0, 0, 1}},
+                                         CutScene{"of_one_and_two", kUsualShard, {0, 1, 1}}),
+                         [](const testing::TestParamInfo<CutScene>& entry) {
+                           return std::string(entry.param.name);
                          });
 
 }  // namespace
