@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The memory that `ddro-train train --dry-run` announces against the peak that the run then has.
 
-    .venv/bin/python benchmarks/memory.py [--ranks N] [--data brief reader long_prompt]
+    .venv/bin/python benchmarks/memory.py [--ranks N] [--data brief reader long_prompt] [--dtype bfloat16]
 
 SmolLM2-135M, 16 pairs a step, three steps; data, micro-batch, recomputation, reference and the form of the moments
 vary, with several ranks also what they share out. The peak is the largest resident size, of rank 0, up to the last step
@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--model", default=str(measure.ROOT / "models/SmolLM2-135M-Instruct"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--data", nargs="+", default=["brief", "reader", "long_prompt"])
     arguments = parser.parse_args()
     program = str(measure.ROOT / "build/release/bin/ddro-train")
@@ -45,7 +46,7 @@ def main():
             measure.write_rows(data, 48, rows)
             config = Path(scratch) / "run.yaml"
             config.write_text(json.dumps({
-                "model": {"model_name_or_path": arguments.model, "dtype": "float32",
+                "model": {"model_name_or_path": arguments.model, "dtype": arguments.dtype,
                           "gradient_checkpointing": recompute},
                 "reference": {"precompute_ref_log_probs": cached},
                 "data": {"train_files": [str(rows)], "max_length": 4096},

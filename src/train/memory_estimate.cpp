@@ -27,9 +27,10 @@ double resident_bytes(double mapped_weights) {
   return std::max(0.0, resident_memory().value_or(0) - mapped_weights);
 }
 
-// What ops::varlen_attention takes blocks of queries for on the CPU; they keep no copies.
+// What ops::varlen_attention takes blocks of queries for on the CPU; they keep no copies but those in float32
+// of a shorter type.
 bool attends_by_blocks(const models::AttentionSpec& attention, const MemoryModel& model) {
-  return model.device.is_cpu() && model.dtype == at::kFloat && !attention.softcap && !attention.alibi &&
+  return model.device.is_cpu() && model.dtype != at::kDouble && !attention.softcap && !attention.alibi &&
          attention.sinks_name.empty();
 }
 
@@ -125,7 +126,12 @@ double attention_numbers(const models::AttentionSpec& attention, const BatchSize
   const auto queries = static_cast<double>(attention.query.out);
   const auto keys = static_cast<double>(attention.key.out);
   const auto heads = static_cast<double>(attention.num_heads);
-  if (attends_by_blocks(attention, model)) return size.tokens * (queries + 2 * keys + heads);
+  if (attends_by_blocks(attention, model)) {
+    const double wide =
+        static_cast<double>(sizeof(float)) / static_cast<double>(at::elementSize(model.dtype));
+    const double copied_result = wide > 1 ? queries : 0;
+    return size.tokens * wide * (queries + 2 * keys + heads + copied_result);
+  }
   return size.queries * (2 * queries + heads) + size.keys * 2 * keys +
          (attention.alibi ? size.scores * heads : 0);
 }

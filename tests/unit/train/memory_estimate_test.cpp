@@ -128,6 +128,12 @@ TEST(MemoryEstimate, CountsAttentionByBlocks) {
   const double layer = 200.0 * (4 * 4096 + 4096 + 2 * 14336) + 200.0 * (4096 + 2 * 1024 + 32);
   const double backward = 200.0 * (4 * 14336 + 3 * 4096), outputs = 3 * 150.0 * 4096;
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations, 4 * (32 * layer + backward + outputs));
+  model.dtype = at::kBFloat16;  // and beside what it has of it all copies in float32, of the result too
+  const double unpacked = estimate_memory(model, plan_of(0, 0)).activations;
+  const double copies = 200.0 * (2 * (2 * 4096 + 2 * 1024 + 32) - (4096 + 2 * 1024 + 32));
+  EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
+                   2 * (32 * (layer + copies) + backward + outputs) + unpacked);
+  model.dtype = at::kFloat;
   for (models::LayerSpec& each : model.spec.layers) each.attention.softcap = 50;
   EXPECT_DOUBLE_EQ(estimate_memory(model, plan).activations,
                    4 * (32 * (layer + 200.0 * 4096) + backward + outputs));
