@@ -38,4 +38,14 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return nearest;
 }
 
+std::string only_name_with(std::string_view name, const std::vector<std::string>& known) {
+  const std::string word = "_" + std::string(name) + "_";
+  const auto has_word = [&](const std::string& candidate) {
+    return ("_" + candidate + "_").find(word) != std::string::npos;
+  };
+  const auto found = std::find_if(known.begin(), known.end(), has_word);
+  if (found == known.end() || std::any_of(found + 1, known.end(), has_word)) return {};
+  return *found;
+}
+
 }  // namespace ddro::config

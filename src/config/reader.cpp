@@ -291,6 +291,9 @@ std::string explain_unknown(const Catalogue& catalogue, const std::string& secti
   if (const std::string nearest = nearest_name(key, here); !nearest.empty()) {
     return "unknown key; did you mean " + nearest + "?";
   }
+  if (const std::string longer = only_name_with(leaf, here); !longer.empty()) {
+    return "unknown key; did you mean " + longer + "?";
+  }
   for (const auto& [name, keys] : catalogue.sections) {
     const std::string nearest = nearest_name(leaf, keys);
     if (name != section && !nearest.empty()) return "unknown key; did you mean " + name + "." + nearest + "?";

@@ -384,6 +384,15 @@ TEST(LoadObjective, ReadsOverridesOfItsSectionOnly) {
               HasSubstr("[--set objective.alpha=2 objective.alpha]"));
 }
 
+TEST(NearestName, IsTheOnlyOneOfSeveralWordsOfWhichItIsOne) {
+  const std::vector<std::string> known = {"adapter_type", "lr_scheduler_type", "lr_scheduler_kwargs",
+                                          "num_train_epochs"};
+  EXPECT_EQ(only_name_with("epochs", known), "num_train_epochs");
+  EXPECT_EQ(only_name_with("adapter", known), "adapter_type");
+  EXPECT_EQ(only_name_with("scheduler", known), "") << "two have it";
+  EXPECT_EQ(only_name_with("epoch", known), "");
+}
+
 TEST(NearestName, CountsASwapAsOneEdit) {
   const std::vector<std::string> known = {"learning_rate", "beta", "alpha"};
   EXPECT_EQ(nearest_name("learnign_rate", known), "learning_rate");
