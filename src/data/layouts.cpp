@@ -60,10 +60,6 @@ std::string take_string_if_any(Json& fields, const char* name) {
   return fields.contains(name) ? take_string(fields, name) : "";
 }
 
-Json message(const char* role, std::string content) {
-  return {{"role", role}, {"content", std::move(content)}};
-}
-
 // The conversation begins with the system message that stands in a field of its own.
 void prepend_system(Json& fields, Json& messages) {
   std::string system = take_string_if_any(fields, "system");
@@ -122,8 +118,6 @@ Json past_turns(Json& fields) {
   }
   return messages;
 }
-
-Json answer(std::string content) { return Json::array({message("assistant", std::move(content))}); }
 
 // `output` as [chosen, rejected]
 void split_output(Json& fields) {

@@ -180,6 +180,12 @@ Json standard_messages(Json value, const std::string& field) {
   return value;
 }
 
+Json message(const char* role, std::string content) {
+  return {{"role", role}, {"content", std::move(content)}};
+}
+
+Json answer(std::string content) { return Json::array({message("assistant", std::move(content))}); }
+
 bool has_tool_calls(const Json& message) {
   for (const char* field : {"tool_calls", "function_call"}) {
     const auto found = message.find(field);

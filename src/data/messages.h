@@ -26,6 +26,9 @@ std::string quoted(const std::string& name);
 // business.
 Json standard_messages(Json value, const std::string& field);
 
+Json message(const char* role, std::string content);
+Json answer(std::string content);  // one message of the assistant, in a list
+
 bool has_tool_calls(const Json& message);
 bool is_empty_content(const Json& content);  // a string or parts
 

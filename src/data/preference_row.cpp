@@ -176,11 +176,11 @@ class RowParser {
   }
 
   void parse_paired() {
+    if (fields_.contains("prompt")) row_.prompt = content("prompt");
     row_.chosen = completion("chosen", "chosen_finished");
     row_.rejected = completion("rejected", "rejected_finished");
     require_one_form("chosen", row_.chosen.content, "rejected", row_.rejected.content);
     if (fields_.contains("prompt")) {
-      row_.prompt = content("prompt");
       require_one_form("prompt", row_.prompt, "chosen", row_.chosen.content);
       cut_repeated_prompt({{"chosen", &row_.chosen.content}, {"rejected", &row_.rejected.content}});
     } else if (is_messages(row_.chosen.content)) {
@@ -229,8 +229,14 @@ class RowParser {
     return number;
   }
 
+  // Behind a prompt of messages a string is what the assistant's next one says.
   Completion completion(const char* name, const char* finished_name) {
-    return {content(name), fields_.contains(finished_name) ? boolean(finished_name) : true};
+    Content given = content(name);
+    if (const auto* text = std::get_if<std::string>(&given); text && is_messages(row_.prompt)) {
+      if (text->empty()) refuse(quoted(name) + " is empty");
+      given = answer(*text);
+    }
+    return {std::move(given), fields_.contains(finished_name) ? boolean(finished_name) : true};
   }
 
   // Takes the field's value; that it was there stays known.

@@ -47,6 +47,20 @@ TEST(ParseRow, ReadsAnUnpairedRow) {
   EXPECT_EQ(row.weight, 1.0);
 }
 
+// What `generate` writes for a chat, and how many data sets have it.
+TEST(ParseRow, TakesAStringBehindMessagesForTheAnswer) {
+  const std::string prompt = R"("prompt": [{"role": "user", "content": "u"}])";
+  const auto answer = [](const char* text) {
+    return Json::array({Json{{"role", "assistant"}, {"content", text}}});
+  };
+  const PreferenceRow labelled = parse_text("{" + prompt + R"(, "completion": "a", "label": true})", "f:1");
+  EXPECT_EQ(messages_of(labelled.chosen.content), answer("a"));
+  const PreferenceRow pair = parse_text(
+      "{" + prompt + R"(, "chosen": "a", "rejected": [{"role": "assistant", "content": "b"}]})", "f:1");
+  EXPECT_EQ(messages_of(pair.chosen.content), answer("a"));
+  EXPECT_EQ(messages_of(pair.rejected.content), answer("b"));
+}
+
 TEST(ParseRow, CollectsFieldsThatItDoesNotKnow) {
   const PreferenceRow row = parse_text(
       R"({"id": null, "prompt": "a", "completion": "b", "label": true, "meta": {"x": [1]}})", "f:1");
@@ -263,11 +277,10 @@ const std::vector<BadRow> kBadRows = {
      "\"completion\" does not end with a message of the assistant"},
     {R"({"completion": [)" USER ", " ASSISTANT "]}", "\"label\" is missing"},
     // Strings and messages mixed.
-    {R"({"prompt": [)" USER "], " PAIR "}", "\"chosen\" is a string but \"prompt\" a list of messages"},
+    {R"({"prompt": [)" USER R"(], "chosen": "a", "rejected": ""})", "\"rejected\" is empty"},
     {R"({"prompt": "a", "chosen": "b", "rejected": [)" ASSISTANT "]}",
      "\"chosen\" is a string but \"rejected\" a list of messages"},
-    {R"({"prompt": [)" USER R"(], "completion": "b", "label": true})",
-     "\"completion\" is a string but \"prompt\" a list of messages"},
+    {R"({"prompt": [)" USER R"(], "completion": "", "label": true})", "\"completion\" is empty"},
     // Messages.
     {R"({"prompt": ["hi"], "completion": [)" ASSISTANT R"(], "label": true})",
      "\"prompt\" message 1 is no message; got the string \"hi\", expected an object"},
