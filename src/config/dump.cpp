@@ -65,6 +65,9 @@ std::string yaml_value(double value) {
 }
 
 std::string yaml_value(const std::optional<double>& value) { return value ? yaml_value(*value) : "auto"; }
+std::string yaml_value(const std::optional<std::int64_t>& value) {
+  return value ? yaml_value(*value) : "auto";
+}
 std::string yaml_value(const std::optional<bool>& value) { return value ? yaml_value(*value) : "null"; }
 std::string yaml_value(const std::optional<std::string>& value) { return value ? yaml_text(*value) : "null"; }
 

@@ -117,13 +117,26 @@ void read_value(const Source& source, std::string& out) {
   out = node.text;
 }
 
-void read_value(const Source& source, std::optional<double>& out) {
+namespace {
+
+template <typename Number>
+void read_number_or_auto(const Source& source, const char* expected, std::optional<Number>& out) {
   if (source.node.kind == YamlNode::Kind::kScalar && source.node.text == "auto") {
     out = std::nullopt;
     return;
   }
-  if (!is_plain_number(source.node)) source.wrong_type("a number or auto");
+  if (!is_plain_number(source.node)) source.wrong_type(expected);
   read_value(source, out.emplace());
+}
+
+}  // namespace
+
+void read_value(const Source& source, std::optional<double>& out) {
+  read_number_or_auto(source, "a number or auto", out);
+}
+
+void read_value(const Source& source, std::optional<std::int64_t>& out) {
+  read_number_or_auto(source, "an integer or auto", out);
 }
 
 void read_value(const Source& source, std::optional<std::string>& out) {

@@ -28,8 +28,9 @@ void read_value(const Source& source, bool& out);
 void read_value(const Source& source, std::int64_t& out);
 void read_value(const Source& source, double& out);
 void read_value(const Source& source, std::string& out);
-void read_value(const Source& source, std::optional<double>& out);       // `auto`: nullopt
-void read_value(const Source& source, std::optional<std::string>& out);  // null: nullopt
+void read_value(const Source& source, std::optional<double>& out);        // `auto`: nullopt
+void read_value(const Source& source, std::optional<std::int64_t>& out);  // `auto`: nullopt
+void read_value(const Source& source, std::optional<std::string>& out);   // null: nullopt
 void read_value(const Source& source, std::vector<std::string>& out);
 void read_value(const Source& source, std::vector<double>& out);
 void read_value(const Source& source, losses::LossTypes& out);      // one, or a list

@@ -189,7 +189,7 @@ std::filesystem::path LoadedRun::output(const std::string& name) const {
 }
 
 data::PackOptions LoadedRun::pack_options() const {
-  return {.micro_batch_tokens = config.train.micro_batch_tokens, .num_shares = num_ranks};
+  return {.micro_batch_tokens = config.train.micro_batch_tokens_on(device.is_cpu()), .num_shares = num_ranks};
 }
 
 data::StratifiedSampler LoadedRun::sampler() const {

@@ -31,7 +31,7 @@ void require_number(const char* key, double value, bool in_range, const char* ex
 void TrainOptions::validate() const {
   if (output_dir.empty()) throw option_error("train.output_dir", "an empty text", "a folder");
   require_count("train.train_batch_size", train_batch_size);
-  require_count("train.micro_batch_tokens", micro_batch_tokens);
+  if (micro_batch_tokens) require_count("train.micro_batch_tokens", *micro_batch_tokens);
   require_number("train.num_train_epochs", num_train_epochs,
                  num_train_epochs > 0 && num_train_epochs <= kMaxCount, "a number above 0");
   if (max_steps != -1 && (max_steps < 1 || max_steps > kMaxCount)) {

@@ -15,15 +15,21 @@ namespace ddro::train {
 
 struct TrainOptions {
   std::string output_dir = "runs/quickstart";
-  std::int64_t train_batch_size = 64;      // examples (pairs or rows) an optimizer step
-  std::int64_t micro_batch_tokens = 8192;  // memory knob: changes nothing but memory and speed
-  double num_train_epochs = 1;             // passes over the training rows; may end within one
-  std::int64_t max_steps = -1;             // -1: num_train_epochs decide
+  std::int64_t train_batch_size = 64;  // examples (pairs or rows) an optimizer step
+  // Memory knob: changes nothing but memory and speed. nullopt: by the kind of device, see
+  // micro_batch_tokens_on.
+  std::optional<std::int64_t> micro_batch_tokens = std::nullopt;
+  double num_train_epochs = 1;  // passes over the training rows; may end within one
+  std::int64_t max_steps = -1;  // -1: num_train_epochs decide
   std::int64_t seed = 42;
   bool full_determinism = false;        // on a GPU as well
   bool skip_spikes = false;             // steps far above the usual change nothing
   std::int64_t replay_check_steps = 0;  // so often a step is computed twice and compared; 0: never
 
+  // On the CPU larger micro-batches than 2048 take memory and gain no speed.
+  std::int64_t micro_batch_tokens_on(bool cpu) const {
+    return micro_batch_tokens.value_or(cpu ? 2048 : 8192);
+  }
   void validate() const;  // Error(kInput) naming the dotted key
 };
 
