@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "models/family.h"
+#include "models/family_parts/gpt2_like.h"
 #include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
@@ -36,30 +37,12 @@ AttentionSpec read_attention(const ConfigReader& config, std::int64_t width, std
 
 ModelSpec read_gpt2(const ConfigReader& config) {
   refuse_what_is_not_built(config);
-  ModelSpec model;
-  const std::int64_t width = model.hidden_size = config.size("n_embd", 768);
-  const std::int64_t inner = config.size("n_inner", 4 * width);
-  model.vocab_size = config.size("vocab_size", 50257);
-  model.max_position_embeddings = config.size("n_positions", 1024);
-  model.norm_kind = NormKind::kLayer;
-  model.norm_eps = config.positive("layer_norm_epsilon").value_or(1e-5);
-  model.tie_word_embeddings = config.boolean("tie_word_embeddings", true);
-  model.embedding_name = "transformer.wte.weight";
-  model.positions = PositionSpec{"transformer.wpe.weight", model.max_position_embeddings};
-  model.head_name = "lm_head.weight";
-  model.final_norm = {"transformer.ln_f", width, true};
-  const Activation activation = read_activation(config, "activation_function", Activation::kGeluTanh);
-  const std::int64_t num_layers = config.integer("n_layer", 1, kMaxLayers).value_or(12);
-  for (std::int64_t i = 0; i < num_layers; ++i) {
-    const std::string name = "transformer.h." + std::to_string(i) + ".";
-    LayerSpec layer;
-    layer.attention_norm = NormSpec{name + "ln_1", width, true};
-    layer.attention = read_attention(config, width, i, name + "attn.");
-    layer.feed_forward_norm = NormSpec{name + "ln_2", width, true};
-    layer.feed_forward.up = transposed(name + "mlp.c_fc", width, inner);
-    layer.feed_forward.down = transposed(name + "mlp.c_proj", inner, width);
-    layer.feed_forward.activation = activation;
-    model.layers.push_back(std::move(layer));
+  ModelSpec model = read_gpt2_like(config, {});
+  for (size_t i = 0; i < model.layers.size(); ++i) {
+    LayerSpec& layer = model.layers[i];
+    layer.attention = read_attention(config, model.hidden_size, static_cast<std::int64_t>(i),
+                                     gpt2_layer_prefix(i) + "attn.");
+    layer.feed_forward.up.transposed = layer.feed_forward.down.transposed = true;
   }
   note_dropout(config, {"attn_pdrop", "embd_pdrop", "resid_pdrop"}, model);
   return model;

@@ -1,5 +1,6 @@
 // StarCoder 1 and SantaCoder: learned positions, layer norms, biases, and one head for keys and values.
 #include "models/family.h"
+#include "models/family_parts/gpt2_like.h"
 #include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
@@ -32,32 +33,10 @@ ModelSpec read_gpt_bigcode(const ConfigReader& config) {
   config.expect("add_cross_attention", false);
   config.ignore(
       {"num_key_value_heads", "pad_key_length", "validate_runner_input"});  // as multi_query; of caches
-  ModelSpec model;
-  const std::int64_t width = model.hidden_size = config.size("n_embd", 768);
-  const std::int64_t inner = config.size("n_inner", 4 * width);
-  model.vocab_size = config.size("vocab_size", 50257);
-  model.max_position_embeddings = config.size("n_positions", 1024);
-  model.norm_kind = NormKind::kLayer;
-  model.norm_eps = config.positive("layer_norm_epsilon").value_or(1e-5);
-  model.tie_word_embeddings = config.boolean("tie_word_embeddings", true);
-  model.embedding_name = "transformer.wte.weight";
-  model.positions = PositionSpec{"transformer.wpe.weight", model.max_position_embeddings};
-  model.head_name = "lm_head.weight";
-  model.final_norm = {"transformer.ln_f", width, true};
-  const Activation activation = read_activation(config, "activation_function", Activation::kGeluTanh);
-  const AttentionSpec attention = read_attention(config, width);
-  const std::int64_t num_layers = config.integer("n_layer", 1, kMaxLayers).value_or(12);
-  for (std::int64_t i = 0; i < num_layers; ++i) {
-    const std::string name = "transformer.h." + std::to_string(i) + ".";
-    LayerSpec layer;
-    layer.attention_norm = NormSpec{name + "ln_1", width, true};
-    layer.attention = attention_at(attention, name + "attn.", width);
-    layer.feed_forward_norm = NormSpec{name + "ln_2", width, true};
-    layer.feed_forward.up = {name + "mlp.c_fc", width, inner, true};
-    layer.feed_forward.down = {name + "mlp.c_proj", inner, width, true};
-    layer.feed_forward.activation = activation;
-    model.layers.push_back(std::move(layer));
-  }
+  ModelSpec model = read_gpt2_like(config, {});
+  const AttentionSpec attention = read_attention(config, model.hidden_size);
+  for (size_t i = 0; i < model.layers.size(); ++i)
+    model.layers[i].attention = attention_at(attention, gpt2_layer_prefix(i) + "attn.", model.hidden_size);
   note_dropout(config, {"attn_pdrop", "embd_pdrop", "resid_pdrop"}, model);
   return model;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "models/family.h"
+#include "models/family_parts/gpt2_like.h"
 #include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
@@ -56,34 +57,20 @@ AttentionSpec attention_at(AttentionSpec attention, const std::string& name, std
 
 ModelSpec read_gpt_neo(const ConfigReader& config) {
   refuse_dropout(config, {"attention_dropout", "embed_dropout", "resid_dropout"});
-  ModelSpec model;
-  const std::int64_t width = model.hidden_size = config.size("hidden_size", 2048);
-  const std::int64_t inner = config.size("intermediate_size", 4 * width);
-  model.vocab_size = config.size("vocab_size", 50257);
-  model.max_position_embeddings = config.size("max_position_embeddings", 2048);
-  model.norm_kind = NormKind::kLayer;
-  model.norm_eps = config.positive("layer_norm_epsilon").value_or(1e-5);
-  model.tie_word_embeddings = config.boolean("tie_word_embeddings", true);
-  model.embedding_name = "transformer.wte.weight";
-  model.positions = PositionSpec{"transformer.wpe.weight", model.max_position_embeddings};
-  model.head_name = "lm_head.weight";
-  model.final_norm = {"transformer.ln_f", width, true};
-  const Activation activation = read_activation(config, "activation_function", Activation::kGeluTanh);
-  const AttentionSpec attention = read_attention(config, width);
+  ModelSpec model = read_gpt2_like(config, {.width = 2048,
+                                            .positions = 2048,
+                                            .num_layers = 24,
+                                            .width_key = "hidden_size",
+                                            .inner_key = "intermediate_size",
+                                            .positions_key = "max_position_embeddings",
+                                            .num_layers_key = "num_layers"});
+  const AttentionSpec attention = read_attention(config, model.hidden_size);
   const std::int64_t window = config.integer("window_size", 1, kMaxPositions).value_or(256);
-  const std::int64_t num_layers = config.integer("num_layers", 1, kMaxLayers).value_or(24);
-  const std::vector<bool> local = read_local_layers(config, static_cast<size_t>(num_layers));
+  const std::vector<bool> local = read_local_layers(config, model.layers.size());
   for (size_t i = 0; i < local.size(); ++i) {
-    const std::string name = "transformer.h." + std::to_string(i) + ".";
-    LayerSpec layer;
-    layer.attention_norm = NormSpec{name + "ln_1", width, true};
-    layer.attention = attention_at(attention, name + "attn.attention.", width);
-    if (local[i]) layer.attention.window = window;
-    layer.feed_forward_norm = NormSpec{name + "ln_2", width, true};
-    layer.feed_forward.up = {name + "mlp.c_fc", width, inner, true};
-    layer.feed_forward.down = {name + "mlp.c_proj", inner, width, true};
-    layer.feed_forward.activation = activation;
-    model.layers.push_back(std::move(layer));
+    AttentionSpec& own = model.layers[i].attention;
+    own = attention_at(attention, gpt2_layer_prefix(i) + "attn.attention.", model.hidden_size);
+    if (local[i]) own.window = window;
   }
   return model;
 }

@@ -1,6 +1,7 @@
 // GPT-J: layer norms; attention and feed-forward side by side; a part of each head turns, in interleaved
 // pairs.
 #include "models/family.h"
+#include "models/family_parts/gpt2_like.h"
 #include "models/family_parts/llama_like.h"
 
 namespace ddro::models {
@@ -38,32 +39,19 @@ ModelSpec read_gptj(const ConfigReader& config) {
   refuse_dropout(config, {"attn_pdrop", "embd_pdrop", "resid_pdrop"});
   config.expect("rotary", true);
   config.expect("scale_attn_weights", true);
-  ModelSpec model;
-  const std::int64_t width = model.hidden_size = config.size("n_embd", 4096);
-  const std::int64_t inner = config.size("n_inner", 4 * width);
-  model.vocab_size = config.size("vocab_size", 50400);
-  model.max_position_embeddings = config.size("n_positions", 2048);
-  model.norm_kind = NormKind::kLayer;
-  model.norm_eps = config.positive("layer_norm_epsilon").value_or(1e-5);
-  model.tie_word_embeddings = config.boolean("tie_word_embeddings", false);
-  model.parallel_residual = true;
-  model.embedding_name = "transformer.wte.weight";
-  model.head_name = "lm_head.weight";
+  ModelSpec model = read_gpt2_like(config, {.vocab_size = 50400,
+                                            .width = 4096,
+                                            .positions = 2048,
+                                            .num_layers = 28,
+                                            .tie_word_embeddings = false,
+                                            .up = "fc_in",
+                                            .down = "fc_out",
+                                            .learned_positions = false,
+                                            .parallel_residual = true});
   model.head_bias_name = "lm_head.bias";
-  model.final_norm = {"transformer.ln_f", width, true};
-  const Activation activation = read_activation(config, "activation_function", Activation::kGeluTanh);
-  const AttentionSpec attention = read_attention(config, width);
-  const std::int64_t num_layers = config.integer("n_layer", 1, kMaxLayers).value_or(28);
-  for (std::int64_t i = 0; i < num_layers; ++i) {
-    const std::string name = "transformer.h." + std::to_string(i) + ".";
-    LayerSpec layer;
-    layer.attention_norm = NormSpec{name + "ln_1", width, true};
-    layer.attention = attention_at(attention, name + "attn.", width);
-    layer.feed_forward.up = {name + "mlp.fc_in", width, inner, true};
-    layer.feed_forward.down = {name + "mlp.fc_out", inner, width, true};
-    layer.feed_forward.activation = activation;
-    model.layers.push_back(std::move(layer));
-  }
+  const AttentionSpec attention = read_attention(config, model.hidden_size);
+  for (size_t i = 0; i < model.layers.size(); ++i)
+    model.layers[i].attention = attention_at(attention, gpt2_layer_prefix(i) + "attn.", model.hidden_size);
   return model;
 }
 
