@@ -11,7 +11,7 @@
 namespace ddro::data {
 namespace {
 
-constexpr std::array<std::string_view, 22> kFields = {"prompt",
+constexpr std::array<std::string_view, 23> kFields = {"prompt",
                                                       "chosen",
                                                       "rejected",
                                                       "chosen_finished",
@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 22> kFields = {"prompt",
                                                       "weight",
                                                       "kto_tag",
                                                       "instruction",
+                                                      "question",
                                                       "input",
                                                       "output",
                                                       "system",
@@ -144,6 +145,11 @@ void from_alpaca(Json& fields) {
   }
 }
 
+void from_question(Json& fields) {
+  rename(fields, fields.contains("question") ? "question" : "input", "instruction");
+  from_alpaca(fields);
+}
+
 // A question as a string, and answers as messages that begin with it, or with the answer.
 void from_ultrafeedback(Json& fields) {
   rename(fields, "instruction", "prompt");
@@ -238,7 +244,7 @@ bool is_conversation(const Json& fields, const char* name) {
 }
 
 // The first that takes a row has it.
-constexpr std::array<LayoutRule, 7> kLayouts = {{
+constexpr std::array<LayoutRule, 8> kLayouts = {{
     {Layout::kUltrafeedback,
      "`prompt` or `instruction` as a string beside `chosen` and `rejected` (or `completion` and `label`) as "
      "messages, which begin with that prompt or are the answer alone",
@@ -277,6 +283,16 @@ constexpr std::array<LayoutRule, 7> kLayouts = {{
               fields["chosen"].get_ref<const std::string&>().find(kHuman) != std::string::npos;
      },
      from_hh},
+    {Layout::kQuestion,
+     "`question`, or `input`, and `system`, and `chosen` and `rejected`, or `completion` and `label`, as "
+     "strings",
+     [](const Json& fields) {
+       return !fields.contains("prompt") && (is_string(fields, "question") || is_string(fields, "input")) &&
+              (is_string(fields, "completion")
+                   ? has_label(fields)
+                   : is_string(fields, "chosen") && is_string(fields, "rejected"));
+     },
+     from_question},
     {Layout::kLabels,
      "`prompt`, `completion`, `label`; or the prompt's messages in front of the completion's, which is the "
      "last one then",

@@ -322,7 +322,8 @@ class RowParser {
     const char* name = first_present(kQuestionFields);
     if (!name) return;
     refuse("\"prompt\" is missing, and " + quoted(name) +
-           " may be it; name its field in data.columns, as in {prompt: " + std::string(name) + "}");
+           " may be it; name its field in data.columns, as in {question: " + std::string(name) +
+           "} for a chat, or {prompt: " + std::string(name) + "} for text as it is");
   }
 
   void require_completion(const char* name, const Content& content) const {

@@ -16,7 +16,7 @@ enum class OnOverlength { kError, kDrop, kTruncate };
 enum class OnBadRow { kError, kDrop };
 
 // How rows are laid out; docs/data.md has their fields.
-enum class Layout { kAuto, kPairs, kLabels, kUltrafeedback, kHh, kAlpaca, kSharegpt, kMessages };
+enum class Layout { kAuto, kPairs, kLabels, kUltrafeedback, kHh, kAlpaca, kQuestion, kSharegpt, kMessages };
 
 struct TrainFiles {
   std::string pattern;  // a file or glob
@@ -64,12 +64,13 @@ struct EnumNames<data::OnBadRow> {
 template <>
 struct EnumNames<data::Layout> {
   using E = data::Layout;
-  static constexpr std::array<EnumName<E>, 8> kNames = {{{"auto", E::kAuto},
+  static constexpr std::array<EnumName<E>, 9> kNames = {{{"auto", E::kAuto},
                                                          {"pairs", E::kPairs},
                                                          {"labels", E::kLabels},
                                                          {"ultrafeedback", E::kUltrafeedback},
                                                          {"hh", E::kHh},
                                                          {"alpaca", E::kAlpaca},
+                                                         {"question", E::kQuestion},
                                                          {"sharegpt", E::kSharegpt},
                                                          {"messages", E::kMessages}}};
 };

@@ -30,9 +30,9 @@ TEST(DataOptions, NamesTheKeyThatIsWrong) {
       {[](DataOptions& o) { o.train_files[0].weight = std::nan(""); }, "got the weight nan of train.jsonl"},
       {[](DataOptions& o) { o.train_files[0].weight = 1001; }, "got the weight 1001 of train.jsonl"},
       {[](DataOptions& o) {
-         o.columns = {{"question", "q"}};
+         o.columns = {{"topic", "q"}};
        },
-       "[data.columns] no field of a row; got \"question\", expected one of prompt, chosen, rejected, "},
+       "[data.columns] no field of a row; got \"topic\", expected one of prompt, chosen, rejected, "},
       {[](DataOptions& o) {
          o.columns = {{"prompt", ""}};
        },

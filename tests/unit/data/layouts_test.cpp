@@ -103,6 +103,15 @@ const std::vector<Example> kExamples = {
      R"({"instruction": "i", "output": "a", "kto_tag": false, "system": "s", "history": [["x", "y"]]})",
      Layout::kAlpaca, "[" SYSTEM("s") "," USER("x") "," ASSISTANT("y") "," USER("i") "]",
      "[" ASSISTANT("a") "]", "false"},
+    // Intel/orca_dpo_pairs, argilla/distilabel-intel-orca-dpo-pairs
+    {"QuestionPairs", R"({"system": "s", "question": "q", "chosen": "a", "rejected": "b"})",
+     Layout::kQuestion, "[" SYSTEM("s") "," USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
+    {"InputPairs", R"({"system": "", "input": "q", "chosen": "a", "rejected": "b", "rating": [9, 8]})",
+     Layout::kQuestion, "[" USER("q") "]", "[" ASSISTANT("a") "]", "[" ASSISTANT("b") "]"},
+    {"QuestionLabels", R"({"question": "q", "completion": "a", "label": false})", Layout::kQuestion,
+     "[" USER("q") "]", "[" ASSISTANT("a") "]", "false"},
+    {"PromptBesideQuestion", R"({"prompt": "p", "question": "q", "chosen": "a", "rejected": "b"})",
+     Layout::kPairs, "p", "a", "b"},
     // LLaMA-Factory, sharegpt
     {"SharegptPairs",
      R"({"conversations": [{"from": "system", "value": "s"}, )" HUMAN("q") R"(], "chosen": )" GPT(

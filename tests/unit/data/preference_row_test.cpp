@@ -211,8 +211,10 @@ const std::vector<BadRow> kBadRows = {
      "\"prompt\" is missing, and \"chosen\" and \"rejected\" part nowhere"},
     {R"({"chosen": "a b", "rejected": "a b"})",
      "\"prompt\" is missing, and \"chosen\" and \"rejected\" part nowhere"},
-    {R"({"question": "q", "chosen": "Sure. a", "rejected": "Sure. b"})",
-     "\"prompt\" is missing, and \"question\" may be it; name its field in data.columns"},
+    {R"({"query": "q", "chosen": "Sure. a", "rejected": "Sure. b"})",
+     "\"prompt\" is missing, and \"query\" may be it; name its field in data.columns, as in {question: "
+     "query} "
+     "for a chat, or {prompt: query} for text as it is"},
     {R"({"completion": "a", "label": true})", "\"prompt\" is missing; an unpaired row needs"},
     {R"({"prompt": "a", "label": true})", "\"completion\" is missing; an unpaired row needs"},
     {R"({"prompt": "a", "completion": "b"})", "\"label\" is missing; an unpaired row needs"},
