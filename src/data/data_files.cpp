@@ -14,8 +14,7 @@
 namespace ddro::data {
 namespace {
 
-constexpr std::array<const char*, 7> kOtherFormats = {".arrow", ".bz2", ".csv", ".tar",
-                                                      ".tsv",   ".xz",  ".zip"};
+constexpr std::array<const char*, 6> kOtherFormats = {".bz2", ".csv", ".tar", ".tsv", ".xz", ".zip"};
 
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::error_code ignored;

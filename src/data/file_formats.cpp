@@ -27,6 +27,8 @@ constexpr FileFormat kFormats[] = {
      "a row each; columns of text, numbers, booleans, lists and structs of these, as Hugging Face data sets "
      "have them",
      "ParquetRows.AreThoseOfTheLines"},
+    {".arrow", FileKind::kArrow, "the same in Arrow's own format, as `save_to_disk` of `datasets` writes it",
+     "ArrowRows.AreThoseOfTheLines"},
 };
 
 // "A or B"
@@ -50,7 +52,7 @@ FileKind file_kind(const std::string& path) {
 
 std::string format_names() {
   return endings_of({FileKind::kText}) + ", also with " + endings_of({FileKind::kGzip, FileKind::kZstd}) +
-         " behind it, or " + endings_of({FileKind::kParquet});
+         " behind it, or " + endings_of({FileKind::kParquet, FileKind::kArrow});
 }
 
 std::vector<KnownInput> known_formats() {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/arrow_rows.h"
 #include "data/byte_reader.h"
 #include "data/data_files.h"
 #include "data/file_formats.h"
@@ -279,9 +280,10 @@ bool begins_with_list(Text& text) {
 std::unique_ptr<RowReader> open_rows(const std::string& path,
                                      const std::map<std::string, std::string>& columns, Hasher& hasher) {
   try {
-    if (file_kind(path) == FileKind::kParquet) {
+    const FileKind kind = file_kind(path);
+    if (kind == FileKind::kParquet || kind == FileKind::kArrow) {
       hash_whole(path, hasher);
-      return open_parquet(path, columns);
+      return kind == FileKind::kParquet ? open_parquet(path, columns) : open_arrow(path, columns);
     }
     Text text(path, hasher);
     if (begins_with_list(text)) return std::make_unique<Items>(std::move(text));

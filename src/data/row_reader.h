@@ -33,10 +33,11 @@ class RowReader {
   virtual bool next(RawRow& row) = 0;
 };
 
-// Reads a file that is Parquet by its name (of `columns`, ours to theirs, theirs are read: parquet_rows.h),
-// or that holds JSON: a list, whose items are the rows, when that is what it begins with, else lines, of
-// which blank ones are left out. Memory is bounded by kMaxRowBytes. A byte order mark at the start is left
-// out. Every byte of the file goes through `hasher`, which must outlive the reader. Error(kInput).
+// Reads a file that is Parquet or Arrow by its name (of `columns`, ours to theirs, theirs are read:
+// column_rows.h), or that holds JSON: a list, whose items are the rows, when that is what it begins with,
+// else lines, of which blank ones are left out. Memory is bounded by kMaxRowBytes. A byte order mark at the
+// start is left out. Every byte of the file goes through `hasher`, which must outlive the reader.
+// Error(kInput).
 std::unique_ptr<RowReader> open_rows(const std::string& path,
                                      const std::map<std::string, std::string>& columns, Hasher& hasher);
 

@@ -59,6 +59,12 @@ void read_parquet(std::string_view input) {
   expect_input_errors([&] { read_each_row(path); });
 }
 
+void read_arrow(std::string_view input) {
+  static const TemporaryFolder folder;
+  const auto path = folder.write("rows.arrow", input);
+  expect_input_errors([&] { read_each_row(path); });
+}
+
 // As it is, and with the hashes that its content has, without which the reader sees nothing of it.
 void read_reference_cache(std::string_view input) {
   static const TemporaryFolder folder;

@@ -5,6 +5,7 @@ namespace ddro::test {
 const std::map<std::string, Target>& targets() {
   static const std::map<std::string, Target> all = {
       {"adapter_config", read_adapter_config},
+      {"arrow", read_arrow},
       {"gguf", read_gguf},
       {"json", read_json},
       {"manifest", read_manifest},

@@ -40,6 +40,7 @@ void read_tokenizer_model(std::string_view input);
 void render_template(std::string_view input);
 void read_rows(std::string_view input);
 void read_parquet(std::string_view input);
+void read_arrow(std::string_view input);
 void read_token_cache(std::string_view input);
 void read_reference_cache(std::string_view input);
 void read_run_config(std::string_view input);

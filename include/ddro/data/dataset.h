@@ -100,7 +100,7 @@ using IdSink = std::function<void(std::span<const text::TokenId>)>;
 // error, if any, do not depend on the number of threads.
 //
 // Files are JSON lines (a byte order mark, CRLF, blank lines and a missing last newline are accepted) or one
-// JSON list, plain or compressed (.gz, .zst), or Parquet. Error(kInput):
+// JSON list, plain or compressed (.gz, .zst), Parquet or Arrow. Error(kInput):
 // - a pattern that matches nothing, a file that cannot be read, is damaged, or is of another format (by its
 // name's ending);
 // - the first row that cannot be used, with file:line, unless on_bad_row says to drop such rows; one above 64
