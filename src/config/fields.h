@@ -54,10 +54,12 @@ void visit_fields(Config& config, Visitor& visitor) {
   });
   visitor.section("data", config.data, [](auto& o, auto& field) {
     field("train_files", o.train_files, OnChange::kResolved,
-          "list of .jsonl, .json (.gz, .zst), .parquet or .arrow files or globs, or {FILE: WEIGHT} for a mixture");
+          "list of .jsonl, .json (.gz, .zst), .parquet or .arrow files or globs, or {FILE: WEIGHT} for a "
+          "mixture");
     field("eval_files", o.eval_files, OnChange::kNothing, "name: file or glob");
     field("layout", o.layout, OnChange::kMeaning,
-          "auto | pairs | labels | ultrafeedback | hh | alpaca | question | sharegpt | messages (docs/data.md)");
+          "auto | pairs | labels | ultrafeedback | hh | alpaca | question | sharegpt | messages "
+          "(docs/data.md)");
     field("columns", o.columns, OnChange::kMeaning, "our name of a field: its name in the files");
     field("max_length", o.max_length, OnChange::kOrder, "tokens of prompt + completion");
     field("on_overlength", o.on_overlength, OnChange::kMeaning,

@@ -27,11 +27,11 @@ struct Launch {
 
 // By the first of these that are there: the variables of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK,
 // LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT, TORCHELASTIC_*), which start_ranks sets too; those of a Slurm
-// step with several tasks; those of `mpirun` (OMPI_COMM_WORLD_*, or PMI_* with MPI_LOCAL*). Slurm's ranks meet
-// on the step's first node, at a port made from the numbers of job and step, those of mpirun on one machine at
-// port 29500 of the loopback; MASTER_ADDR and MASTER_PORT come before both, and mpirun's ranks on several
-// machines need MASTER_ADDR. Without any of them, one rank. Error(kInput) naming the variable that is wrong,
-// or that is missing beside one that tells of other ranks.
+// step with several tasks; those of `mpirun` (OMPI_COMM_WORLD_*, or PMI_* with MPI_LOCAL*). Slurm's ranks
+// meet on the step's first node, at a port made from the numbers of job and step, those of mpirun on one
+// machine at port 29500 of the loopback; MASTER_ADDR and MASTER_PORT come before both, and mpirun's ranks on
+// several machines need MASTER_ADDR. Without any of them, one rank. Error(kInput) naming the variable that is
+// wrong, or that is missing beside one that tells of other ranks.
 Launch read_launch(const Variables& variables);
 
 // "n3" of Slurm's "n[3-5,9],m1".
